@@ -1,0 +1,1 @@
+//! Sites, tokens, funnels, segments of users and dashboards. Not built yet.

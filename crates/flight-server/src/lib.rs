@@ -1,0 +1,1 @@
+//! The Flight SQL protocol over `query`. Not built yet.

@@ -1,1 +1,3 @@
+//! The binary: it will wire the roles. Nothing is wired yet.
+
 fn main() {}

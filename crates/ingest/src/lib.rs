@@ -1,0 +1,1 @@
+//! Collection over HTTP and gRPC, the log and the shard writer. Not built yet.

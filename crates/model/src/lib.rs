@@ -1,0 +1,15 @@
+//! What Footfall's crates agree on: the event schema, ids, hashes and the sources of time and randomness.
+//!
+//! ```text
+//! proto::EventBatch   the wire and log form of events
+//! schema::events()    the lake form: one Arrow schema
+//! hash                visitor and event identity, stable for ever: files are sorted by it
+//! clock               where time and randomness come in, so that every test is deterministic
+//! ```
+//!
+//! No I/O here, and no clock but the one that is passed in.
+
+pub mod clock;
+pub mod hash;
+pub mod proto;
+pub mod schema;

@@ -1,0 +1,1 @@
+//! The `events` table provider and read-only SQL. Not built yet.

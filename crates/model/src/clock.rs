@@ -1,0 +1,42 @@
+//! Time and randomness as parameters.
+
+use std::fmt::Debug;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// UTC time in microseconds since 1970-01-01.
+pub type Micros = i64;
+
+/// Where "now" comes from.
+pub trait Clock: Debug + Send + Sync {
+    /// UTC, microseconds since 1970-01-01.
+    fn now(&self) -> Micros;
+}
+
+/// Where fresh ids come from.
+pub trait IdGen: Debug + Send + Sync {
+    /// 128 bits that nobody can guess and that never repeat.
+    fn next_id(&self) -> u128;
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+    fn now(&self) -> Micros {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Micros::try_from(since_epoch.as_micros()).unwrap_or(Micros::MAX)
+    }
+}
+
+/// The machine's random numbers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RandomIds;
+
+impl IdGen for RandomIds {
+    #[allow(clippy::disallowed_methods, reason = "the one place that draws random ids")]
+    fn next_id(&self) -> u128 {
+        rand::random()
+    }
+}
