@@ -23,7 +23,7 @@ pub trait IdGen: Debug + Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[allow(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     fn now(&self) -> Micros {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Micros::try_from(since_epoch.as_micros()).unwrap_or(Micros::MAX)
@@ -35,7 +35,7 @@ impl Clock for SystemClock {
 pub struct RandomIds;
 
 impl IdGen for RandomIds {
-    #[allow(clippy::disallowed_methods, reason = "the one place that draws random ids")]
+    #[expect(clippy::disallowed_methods, reason = "the one place that draws random ids")]
     fn next_id(&self) -> u128 {
         rand::random()
     }
