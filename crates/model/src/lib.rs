@@ -5,10 +5,12 @@
 //! schema::events()    the lake form: one Arrow schema
 //! hash                visitor and event identity, stable for ever: files are sorted by it
 //! clock               where time and randomness come in, so that every test is deterministic
+//! access             who may see and write what
 //! ```
 //!
 //! No I/O here, and no clock but the one that is passed in.
 
+pub mod access;
 pub mod clock;
 pub mod hash;
 pub mod proto;

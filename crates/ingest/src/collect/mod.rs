@@ -1,0 +1,1 @@
+//! The HTTP and gRPC front: parse, validate, reply.

@@ -1,0 +1,56 @@
+//! The log: where an accepted event is durable before the reply.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+/// The sequence number of a record. The first record of a log is 1; 0 is "before the first".
+pub type Position = u64;
+
+/// One record: an encoded `EventBatch`.
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub position: Position,
+    pub payload: Bytes,
+}
+
+/// Why the log could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// Too much is waiting; nothing was stored.
+    #[error("the log cannot keep up; try again in {retry_after_seconds} s")]
+    Overloaded { retry_after_seconds: u32 },
+    /// The disk refused; nothing of this record is promised.
+    #[error("the log cannot write to {path}: {source}")]
+    Disk { path: String, source: std::io::Error },
+    /// A stored record is not what was written.
+    #[error("the log is damaged: {path} at byte {offset}: {reason}")]
+    Damaged { path: String, offset: u64, reason: String },
+    /// The position was trimmed away or never written.
+    #[error("the log holds no record {0}")]
+    NotHeld(Position),
+    /// The log was shut down.
+    #[error("the log is closed")]
+    Closed,
+}
+
+/// A durable, replayable log of one shard.
+#[async_trait]
+pub trait EventLog: Debug + Send + Sync {
+    /// Stores one record. When it returns, the record is on stable storage.
+    async fn append(&self, payload: Bytes) -> Result<Position, LogError>;
+
+    /// Records from `from` (inclusive) in order, as many as fit in `max_bytes` but at least one if there is one;
+    /// empty if `from` is the next to be written.
+    async fn read_from(&self, from: Position, max_bytes: usize) -> Result<Vec<Record>, LogError>;
+
+    /// Returns when the record at `position` is durable.
+    async fn wait_for(&self, position: Position) -> Result<(), LogError>;
+
+    /// The last durable position; 0 if nothing was ever written.
+    fn last(&self) -> Position;
+
+    /// Forgets records up to and including `position`, as far as that frees whole segments.
+    async fn trim(&self, position: Position) -> Result<(), LogError>;
+}

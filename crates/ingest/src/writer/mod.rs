@@ -1,0 +1,1 @@
+//! The shard writer: log to lake.

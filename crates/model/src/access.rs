@@ -1,0 +1,43 @@
+//! Who may see and write what.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What a token allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Everything, sites and tokens included.
+    Admin,
+    /// Queries over its sites.
+    Reader,
+    /// Sending events to its sites.
+    Writer,
+}
+
+/// The sites that a principal may touch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SiteScope {
+    /// Every site, those created later included.
+    All,
+    /// These tracking ids and no others.
+    Only(Arc<BTreeSet<String>>),
+}
+
+impl SiteScope {
+    /// Whether `tracking_id` is one of them.
+    pub fn allows(&self, tracking_id: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(sites) => sites.contains(tracking_id),
+        }
+    }
+}
+
+/// Somebody who proved a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// The token's id in the catalog: for logs, never the secret.
+    pub token_id: String,
+    pub role: Role,
+    pub sites: SiteScope,
+}
