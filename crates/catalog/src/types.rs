@@ -1,0 +1,90 @@
+//! What the catalog takes and returns.
+
+use std::fmt;
+
+use footfall_model::access::{Role, SiteScope};
+use footfall_model::clock::Micros;
+
+/// A tracked website or app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    pub tracking_id: String,
+    /// Who owns it.
+    pub tenant: String,
+    pub name: String,
+    pub url: Option<String>,
+    /// IANA name.
+    pub timezone: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// Whether events are taken only with a writer token.
+    pub writer_token_required: bool,
+    pub created_at: Micros,
+}
+
+/// A site to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSite {
+    pub tracking_id: String,
+    pub tenant: String,
+    pub name: String,
+    pub url: Option<String>,
+    pub timezone: String,
+    pub currency: String,
+    pub writer_token_required: bool,
+}
+
+/// A token as it may be shown: without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    pub id: String,
+    pub role: Role,
+    pub sites: SiteScope,
+    pub created_at: Micros,
+    /// `None`: never.
+    pub expires_at: Option<Micros>,
+    /// `None`: in force.
+    pub revoked_at: Option<Micros>,
+}
+
+/// A token to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewToken {
+    pub role: Role,
+    pub sites: SiteScope,
+    pub expires_at: Option<Micros>,
+}
+
+/// A token's secret. Never printed by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(secret: String) -> Self {
+        Self(secret)
+    }
+
+    /// The secret itself, to be handed to its owner.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// Why the catalog could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    #[error("{field}: {reason}")]
+    Invalid { field: &'static str, reason: String },
+    #[error("{what} {id:?} exists already")]
+    AlreadyExists { what: &'static str, id: String },
+    #[error("there is no {what} {id:?}")]
+    NotFound { what: &'static str, id: String },
+    #[error("the catalog does not answer: {0}")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
