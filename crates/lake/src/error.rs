@@ -1,0 +1,46 @@
+//! What can go wrong between us and the lake.
+
+use deltalake_core::DeltaTableError;
+use object_store::path::Path;
+
+/// Why a table could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum LakeError {
+    /// The store refused or did not answer. Whatever was asked may be asked again.
+    #[error("the object store failed at {path}: {source}")]
+    Store { path: Path, source: object_store::Error },
+    /// The Delta log says what we can't follow.
+    #[error("the Delta table can't be {doing}: {source}")]
+    Delta {
+        doing: &'static str,
+        source: Box<DeltaTableError>,
+    },
+    /// Another writer has already brought the same stretch of the log into the table.
+    #[error(
+        "another writer of {app_id:?} has committed up to {theirs}, ours ended at {ours}: two processes write one \
+         shard; stop one of them"
+    )]
+    Fenced { app_id: String, ours: i64, theirs: i64 },
+    /// A commit that we did not write as it is.
+    #[error("{path} is not a commit that Footfall can follow: {reason}")]
+    Malformed { path: Path, reason: String },
+}
+
+impl LakeError {
+    /// Whether the same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Store { .. })
+    }
+
+    pub(crate) fn store(path: &Path) -> impl FnOnce(object_store::Error) -> Self {
+        let path = path.clone();
+        move |source| Self::Store { path, source }
+    }
+
+    pub(crate) fn delta(doing: &'static str) -> impl FnOnce(DeltaTableError) -> Self {
+        move |source| Self::Delta {
+            doing,
+            source: Box::new(source),
+        }
+    }
+}

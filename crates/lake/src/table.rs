@@ -1,0 +1,279 @@
+//! The `events` table of a shard: opened once, followed commit by commit, written by one commit path.
+//!
+//! ```text
+//! commit: judge -> put-if-absent of version N+1 -> apply -> publish the snapshot
+//!           ^            | taken
+//!           |            v
+//!           +--- read it, apply it
+//!
+//! judge: our own id is in the table (a reply was lost) -> done; another has brought a part of ours -> fenced
+//! ```
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
+use deltalake_core::kernel::{Action, StructType};
+use deltalake_core::logstore::{LogStoreRef, StorageConfig, get_actions, logstore_with};
+use deltalake_core::operations::create::CreateBuilder;
+use deltalake_core::protocol::checkpoints;
+use deltalake_core::{DeltaTable, DeltaTableError, TableProperty};
+use footfall_model::clock::Clock;
+use footfall_model::schema;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use tokio::sync::{Mutex, watch};
+use url::Url;
+
+use crate::commit::{self, Commit, Met, Reached};
+use crate::{DataFile, LakeError, Snapshot};
+
+/// How long old versions of the log stay: readers that pinned one are done by then.
+const LOG_RETENTION: &str = "interval 1 days";
+
+/// How far each application has come since we opened the table.
+type Progress = HashMap<String, Reached>;
+
+/// The `events` table.
+#[derive(Debug)]
+pub struct Table {
+    store: Arc<dyn ObjectStore>,
+    log: LogStoreRef,
+    clock: Arc<dyn Clock>,
+    /// Held while a version is added, so that they are applied in order.
+    following: Mutex<Progress>,
+    current: watch::Sender<Snapshot>,
+}
+
+impl Table {
+    /// Opens the table at the root of `store`, and creates it if there is none.
+    pub async fn open(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>) -> Result<Self, LakeError> {
+        let log = log_store(&store).map_err(LakeError::delta("opened"))?;
+        let mut table = DeltaTable::new(Arc::clone(&log));
+        if !log
+            .is_delta_table_location()
+            .await
+            .map_err(LakeError::delta("looked for"))?
+        {
+            create(&log).await?;
+        }
+        table.load().await.map_err(LakeError::delta("read"))?;
+        let state = table.snapshot().map_err(LakeError::delta("read"))?;
+        let mut files = Vec::new();
+        for view in state.log_data() {
+            let values = view.partition_values_map();
+            let date = values.get(schema::PARTITION_COLUMN).and_then(Option::as_deref);
+            let file = commit::file_of(&view.path(), view.size(), date, view.stats().as_deref());
+            files.push(Arc::new(file.map_err(malformed(&commit::path_of(state.version())))?));
+        }
+        let (current, _) = watch::channel(Snapshot {
+            version: state.version(),
+            files: files.into(),
+        });
+        Ok(Self {
+            store,
+            log,
+            clock,
+            following: Mutex::default(),
+            current,
+        })
+    }
+
+    /// The newest version that we know of.
+    pub fn snapshot(&self) -> Snapshot {
+        self.current.borrow().clone()
+    }
+
+    /// Every new version, from the newest known one on.
+    pub fn subscribe(&self) -> watch::Receiver<Snapshot> {
+        self.current.subscribe()
+    }
+
+    /// The table's own store: [`DataFile::path`] is relative to its root.
+    pub fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
+    /// How far `app_id` has come; `None` if it never wrote.
+    pub async fn transaction(&self, app_id: &str) -> Result<Option<i64>, LakeError> {
+        let mut seen = self.following.lock().await;
+        self.catch_up(&mut seen).await?;
+        if let Some(reached) = seen.get(app_id) {
+            return Ok(Some(reached.upto));
+        }
+        let mut table = DeltaTable::new(Arc::clone(&self.log));
+        table.load().await.map_err(LakeError::delta("read"))?;
+        let state = table.snapshot().map_err(LakeError::delta("read"))?;
+        state
+            .transaction_version(self.log.as_ref(), app_id)
+            .await
+            .map_err(LakeError::delta("read"))
+    }
+
+    /// Follows what others have committed.
+    pub async fn refresh(&self) -> Result<(), LakeError> {
+        let mut seen = self.following.lock().await;
+        self.catch_up(&mut seen).await
+    }
+
+    /// Makes `commit` the next version and returns its number. Its files must already be in the store.
+    ///
+    /// After a transient error nothing is known; committing again with the same `id` is safe and settles it.
+    pub async fn commit(&self, commit: &Commit) -> Result<u64, LakeError> {
+        let mut seen = self.following.lock().await;
+        let bytes = commit::encode(commit, self.clock.now()).map_err(|e| LakeError::Malformed {
+            path: Path::default(),
+            reason: e.to_string(),
+        })?;
+        loop {
+            if let Some(txn) = &commit.txn {
+                match commit::judge(seen.get(&txn.app_id), commit) {
+                    Met::Ours(version) => return Ok(version),
+                    Met::Fences(theirs) => {
+                        return Err(LakeError::Fenced {
+                            app_id: txn.app_id.clone(),
+                            ours: txn.upto,
+                            theirs,
+                        });
+                    }
+                    Met::Free => {}
+                }
+            }
+            let version = self.current.borrow().version + 1;
+            let path = commit::path_of(version);
+            match self
+                .store
+                .put_opts(&path, bytes.clone().into(), PutOptions::from(PutMode::Create))
+                .await
+            {
+                Ok(_) => {
+                    self.apply(version, &parse(version, &bytes)?, &mut seen)?;
+                    return Ok(version);
+                }
+                Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                    self.catch_up(&mut seen).await?;
+                }
+                Err(source) => return Err(LakeError::Store { path, source }),
+            }
+        }
+    }
+
+    /// Writes a Delta checkpoint of the newest version and removes log entries that nobody needs any more.
+    pub async fn checkpoint(&self) -> Result<(), LakeError> {
+        let mut table = DeltaTable::new(Arc::clone(&self.log));
+        table.load().await.map_err(LakeError::delta("read"))?;
+        checkpoints::create_checkpoint(&table, None)
+            .await
+            .map_err(LakeError::delta("checkpointed"))?;
+        checkpoints::cleanup_metadata(&table, None)
+            .await
+            .map_err(LakeError::delta("cleaned up"))?;
+        Ok(())
+    }
+
+    async fn catch_up(&self, seen: &mut Progress) -> Result<(), LakeError> {
+        loop {
+            let next = self.current.borrow().version + 1;
+            let Some(actions) = self.read(next).await? else {
+                return Ok(());
+            };
+            self.apply(next, &actions, seen)?;
+        }
+    }
+
+    async fn read(&self, version: u64) -> Result<Option<Vec<Action>>, LakeError> {
+        let path = commit::path_of(version);
+        let bytes = match self.store.get(&path).await {
+            Ok(reply) => reply.bytes().await.map_err(LakeError::store(&path))?,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(source) => return Err(LakeError::Store { path, source }),
+        };
+        parse(version, &bytes).map(Some)
+    }
+
+    fn apply(&self, version: u64, actions: &[Action], seen: &mut Progress) -> Result<(), LakeError> {
+        let mut added: Vec<Arc<DataFile>> = Vec::new();
+        let mut removed = HashSet::new();
+        let id = commit::id_of(actions);
+        for action in actions {
+            match action {
+                Action::Add(add) => {
+                    let date = add
+                        .partition_values
+                        .get(schema::PARTITION_COLUMN)
+                        .and_then(Option::as_deref);
+                    let file = commit::file_of(&add.path, add.size, date, add.stats.as_deref());
+                    added.push(Arc::new(file.map_err(malformed(&commit::path_of(version)))?));
+                }
+                Action::Remove(remove) => {
+                    removed.insert(Path::from(remove.path.as_str()));
+                }
+                Action::Txn(txn) => {
+                    seen.insert(
+                        txn.app_id.clone(),
+                        Reached {
+                            upto: txn.version,
+                            version,
+                            commit: id.clone(),
+                        },
+                    );
+                }
+                _ => {}
+            }
+        }
+        self.current.send_modify(|snapshot| {
+            let kept = snapshot
+                .files
+                .iter()
+                .filter(|file| !removed.contains(&file.path))
+                .cloned();
+            *snapshot = Snapshot {
+                version,
+                files: kept.chain(added).collect(),
+            };
+        });
+        Ok(())
+    }
+}
+
+fn parse(version: u64, bytes: &Bytes) -> Result<Vec<Action>, LakeError> {
+    get_actions(version, bytes).map_err(LakeError::delta("read"))
+}
+
+fn malformed(path: &Path) -> impl Fn(String) -> LakeError {
+    let path = path.clone();
+    move |reason| LakeError::Malformed {
+        path: path.clone(),
+        reason,
+    }
+}
+
+/// Delta's own reader over our store. The URL only names the root of what is already rooted.
+fn log_store(store: &Arc<dyn ObjectStore>) -> Result<LogStoreRef, DeltaTableError> {
+    let root = Url::parse("memory:///").map_err(|e| DeltaTableError::generic(e.to_string()))?;
+    logstore_with(Arc::clone(store), &root, StorageConfig::default())
+}
+
+/// Two processes may both find no table: whoever comes second finds the first one's.
+async fn create(log: &LogStoreRef) -> Result<(), LakeError> {
+    let columns: StructType = schema::events()
+        .as_ref()
+        .try_into_kernel()
+        .map_err(|e: arrow::error::ArrowError| LakeError::delta("created")(DeltaTableError::generic(e.to_string())))?;
+    let created = CreateBuilder::new()
+        .with_log_store(Arc::clone(log))
+        .with_table_name("events")
+        .with_columns(columns.fields().cloned())
+        .with_partition_columns([schema::PARTITION_COLUMN])
+        .with_configuration_property(TableProperty::LogRetentionDuration, Some(LOG_RETENTION))
+        .await;
+    match created {
+        Ok(_) | Err(DeltaTableError::VersionAlreadyExists(_)) => Ok(()),
+        Err(_) if log.is_delta_table_location().await.unwrap_or(false) => Ok(()),
+        Err(source) => Err(LakeError::delta("created")(source)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+use footfall_model::clock::SystemClock;
+use object_store::memory::InMemory;
+
+use super::*;
+use crate::{Range, Txn};
+
+fn file(name: &str, rows: u64) -> DataFile {
+    DataFile {
+        path: Path::from(format!("event_date=2026-11-01/{name}.parquet")),
+        size: 1_000,
+        rows,
+        event_date: 20_758,
+        tracking_id: Some(Range {
+            min: "a".into(),
+            max: "b".into(),
+        }),
+        client_hash: Some(Range {
+            min: i64::MIN,
+            max: i64::MAX,
+        }),
+        event_timestamp: Some(Range {
+            min: 1_793_491_200_000_001,
+            max: 1_793_491_200_123_456,
+        }),
+    }
+}
+
+fn commit(id: u128, name: &str, after: i64, upto: i64) -> Commit {
+    Commit {
+        id,
+        add: vec![file(name, 7)],
+        txn: Some(Txn {
+            app_id: "writer".into(),
+            after,
+            upto,
+        }),
+    }
+}
+
+async fn open(store: &Arc<dyn ObjectStore>) -> Table {
+    Table::open(Arc::clone(store), Arc::new(SystemClock)).await.unwrap()
+}
+
+fn memory() -> Arc<dyn ObjectStore> {
+    Arc::new(InMemory::new())
+}
+
+fn names(table: &Table) -> Vec<String> {
+    let mut names: Vec<_> = table
+        .snapshot()
+        .files
+        .iter()
+        .filter_map(|f| f.path.filename().map(str::to_owned))
+        .collect();
+    names.sort();
+    names
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_committed_is_there_after_reopening_with_its_statistics_and_position() {
+    let store = memory();
+    let table = open(&store).await;
+    assert_eq!(table.commit(&commit(1, "x", 0, 40)).await.unwrap(), 1);
+    let again = open(&store).await;
+    assert_eq!(again.snapshot().files[..], table.snapshot().files[..]);
+    assert_eq!(*again.snapshot().files[0], file("x", 7));
+    assert_eq!(again.transaction("writer").await.unwrap(), Some(40));
+    assert_eq!(again.transaction("nobody").await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_loses_nothing() {
+    let store = memory();
+    let table = open(&store).await;
+    for i in 0..12_i64 {
+        table
+            .commit(&commit(i as u128, &format!("f{i:02}"), i, i + 1))
+            .await
+            .unwrap();
+    }
+    table.checkpoint().await.unwrap();
+    let again = open(&store).await;
+    assert_eq!(names(&again), names(&table));
+    let by_name = |t: &Table| {
+        t.snapshot()
+            .files
+            .iter()
+            .find(|f| f.path.as_ref().contains("f03"))
+            .cloned()
+    };
+    assert_eq!(by_name(&again).unwrap().rows, 7);
+    assert!(by_name(&again).unwrap().event_timestamp.as_ref().unwrap().max >= 1_793_491_200_123_456);
+    assert_eq!(again.transaction("writer").await.unwrap(), Some(12));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_tables_over_one_store_interleave_and_see_each_other() {
+    let store = memory();
+    let (one, two) = (open(&store).await, open(&store).await);
+    one.commit(&Commit {
+        txn: None,
+        ..commit(1, "x", 0, 0)
+    })
+    .await
+    .unwrap();
+    two.commit(&Commit {
+        txn: None,
+        ..commit(2, "y", 0, 0)
+    })
+    .await
+    .unwrap();
+    one.refresh().await.unwrap();
+    assert_eq!(names(&one), ["x.parquet", "y.parquet"]);
+    assert_eq!(names(&two), names(&one));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_reply_was_lost_counts_once() {
+    let store = memory();
+    let (lost, retry) = (open(&store).await, open(&store).await);
+    lost.commit(&commit(1, "x", 0, 5)).await.unwrap();
+    assert_eq!(retry.commit(&commit(1, "x", 0, 5)).await.unwrap(), 1);
+    assert_eq!(names(&retry), ["x.parquet"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_writer_of_the_same_positions_is_fenced() {
+    let store = memory();
+    let (one, two) = (open(&store).await, open(&store).await);
+    one.commit(&commit(1, "x", 0, 5)).await.unwrap();
+    for (id, upto) in [(2, 4), (3, 5), (4, 9)] {
+        let refused = two.commit(&commit(id, "y", 0, upto)).await.unwrap_err();
+        assert!(matches!(refused, LakeError::Fenced { theirs: 5, .. }), "{refused}");
+    }
+    assert_eq!(names(&open(&store).await), ["x.parquet"]);
+    two.commit(&commit(5, "z", 5, 9)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_has_already_seen_the_other_is_fenced_too() {
+    let store = memory();
+    let (one, two) = (open(&store).await, open(&store).await);
+    one.commit(&commit(1, "x", 0, 5)).await.unwrap();
+    two.refresh().await.unwrap();
+    assert!(matches!(
+        two.commit(&commit(2, "y", 4, 6)).await,
+        Err(LakeError::Fenced { .. })
+    ));
+    assert_eq!(
+        two.commit(&commit(1, "x", 0, 5)).await.unwrap(),
+        1,
+        "its own commit, found again"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pinned_snapshot_never_changes() {
+    let table = open(&memory()).await;
+    let pinned = table.snapshot();
+    table.commit(&commit(1, "x", 0, 1)).await.unwrap();
+    assert!(pinned.files.is_empty());
+    assert_eq!(table.snapshot().files.len(), 1);
+}
