@@ -90,7 +90,7 @@ pub(crate) fn encode(commit: &Commit, now: Micros) -> Result<Bytes, serde_json::
             path: file.path.to_string(),
             partition_values: HashMap::from([(PARTITION_COLUMN.into(), Some(date_text(file.event_date)))]),
             size: i64::try_from(file.size).unwrap_or(i64::MAX),
-            modification_time: millis,
+            modification_time: file.written_at / 1_000,
             data_change: true,
             stats: Some(stats::to_json(file)?),
             ..Add::default()
@@ -130,27 +130,35 @@ fn text_of(id: u128) -> String {
     format!("{id:032x}")
 }
 
+/// What an `add` action says, wherever it was read from.
+pub(crate) struct AddView<'a> {
+    pub path: &'a str,
+    pub size: i64,
+    pub modified_millis: i64,
+    /// The value of the partition column.
+    pub partition: Option<&'a str>,
+    pub stats: Option<&'a str>,
+}
+
 /// The file that an `add` action names.
-pub(crate) fn file_of(
-    path: &str,
-    size: i64,
-    partition: Option<&str>,
-    stats_json: Option<&str>,
-) -> Result<DataFile, String> {
-    let date = partition
+pub(crate) fn file_of(add: &AddView<'_>) -> Result<DataFile, String> {
+    let path = add.path;
+    let date = add
+        .partition
         .and_then(|text| text.parse::<NaiveDate>().ok())
         .ok_or_else(|| format!("{path} has no {PARTITION_COLUMN}"))?;
     let days = date.signed_duration_since(DateTime::UNIX_EPOCH.date_naive()).num_days();
     let mut file = DataFile {
         path: Path::parse(path).map_err(|e| e.to_string())?,
-        size: u64::try_from(size).map_err(|_| format!("{path} has a negative size"))?,
+        size: u64::try_from(add.size).map_err(|_| format!("{path} has a negative size"))?,
         rows: 0,
+        written_at: add.modified_millis.saturating_mul(1_000),
         event_date: i32::try_from(days).map_err(|e| e.to_string())?,
         tracking_id: None,
         client_hash: None,
         event_timestamp: None,
     };
-    let json = stats_json.ok_or_else(|| format!("{path} has no statistics"))?;
+    let json = add.stats.ok_or_else(|| format!("{path} has no statistics"))?;
     stats::read_into(&mut file, json).map_err(|reason| format!("{path}: {reason}"))?;
     Ok(file)
 }

@@ -20,6 +20,8 @@ pub struct DataFile {
     /// Bytes.
     pub size: u64,
     pub rows: u64,
+    /// When it was written; the Delta log keeps milliseconds.
+    pub written_at: Micros,
     /// Days since 1970-01-01 (Arrow's Date32).
     pub event_date: i32,
     /// `None`: unknown, so the file can't be pruned by it. Minimum and maximum may be truncated outwards: exact only

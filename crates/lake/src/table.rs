@@ -26,7 +26,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use tokio::sync::{Mutex, watch};
 use url::Url;
 
-use crate::commit::{self, Commit, Met, Reached};
+use crate::commit::{self, AddView, Commit, Met, Reached};
 use crate::{DataFile, LakeError, Snapshot};
 
 /// How long old versions of the log stay: readers that pinned one are done by then.
@@ -64,7 +64,13 @@ impl Table {
         for view in state.log_data() {
             let values = view.partition_values_map();
             let date = values.get(schema::PARTITION_COLUMN).and_then(Option::as_deref);
-            let file = commit::file_of(&view.path(), view.size(), date, view.stats().as_deref());
+            let file = commit::file_of(&AddView {
+                path: &view.path(),
+                size: view.size(),
+                modified_millis: view.modification_time(),
+                partition: date,
+                stats: view.stats().as_deref(),
+            });
             files.push(Arc::new(file.map_err(malformed(&commit::path_of(state.version())))?));
         }
         let (current, _) = watch::channel(Snapshot {
@@ -199,11 +205,16 @@ impl Table {
         for action in actions {
             match action {
                 Action::Add(add) => {
-                    let date = add
-                        .partition_values
-                        .get(schema::PARTITION_COLUMN)
-                        .and_then(Option::as_deref);
-                    let file = commit::file_of(&add.path, add.size, date, add.stats.as_deref());
+                    let file = commit::file_of(&AddView {
+                        path: &add.path,
+                        size: add.size,
+                        modified_millis: add.modification_time,
+                        partition: add
+                            .partition_values
+                            .get(schema::PARTITION_COLUMN)
+                            .and_then(Option::as_deref),
+                        stats: add.stats.as_deref(),
+                    });
                     added.push(Arc::new(file.map_err(malformed(&commit::path_of(version)))?));
                 }
                 Action::Remove(remove) => {

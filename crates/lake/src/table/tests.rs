@@ -9,6 +9,7 @@ fn file(name: &str, rows: u64) -> DataFile {
         path: Path::from(format!("event_date=2026-11-01/{name}.parquet")),
         size: 1_000,
         rows,
+        written_at: 1_793_491_300_123_000,
         event_date: 20_758,
         tracking_id: Some(Range {
             min: "a".into(),
