@@ -6,6 +6,12 @@ use object_store::path::Path;
 /// Why a table could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
+    /// What was given as the lake's place is none.
+    #[error("{location:?} is not a place for a lake: {reason}")]
+    Location { location: String, reason: String },
+    /// The rows can't be written as a file of `events`.
+    #[error("the events can't be written as Parquet: {0}")]
+    Encode(String),
     /// The store refused or did not answer. Whatever was asked may be asked again.
     #[error("the object store failed at {path}: {source}")]
     Store { path: Path, source: object_store::Error },

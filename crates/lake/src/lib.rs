@@ -1,8 +1,9 @@
 //! Delta tables on object storage: layout, snapshots, the one commit path.
 //!
 //! ```text
+//! Location -> store (local folder with durable puts, or S3)
 //! Table::open -> Snapshot (pinned by queries) <- Table::refresh
-//! write files -> Table::commit (put-if-absent of the next version, with the log position) -> new Snapshot
+//! partitions -> write_file -> Table::commit (put-if-absent of the next version, with the log position) -> new Snapshot
 //! ```
 //!
 //! Invariants: a snapshot is a whole Delta version and never changes; nobody else writes `_delta_log`.
@@ -11,9 +12,13 @@ mod commit;
 mod error;
 mod snapshot;
 mod stats;
+mod store;
 mod table;
+mod write;
 
 pub use commit::{Commit, Txn, partition_folder};
 pub use error::LakeError;
 pub use snapshot::{DataFile, Range, Snapshot};
+pub use store::{Location, S3Options};
 pub use table::Table;
+pub use write::{Partition, partitions, write_file};

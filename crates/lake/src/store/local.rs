@@ -1,0 +1,254 @@
+//! A local folder as an object store whose `put` is durable.
+//!
+//! `object_store`'s own local store renames a file into place without syncing it: after a power cut a commit could
+//! exist with no bytes in it. Here the bytes are on the disk before the name is, and the name is on the disk before
+//! `put` returns.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path as FsPath, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
+};
+use parking_lot::Mutex;
+
+const NAME: &str = "local folder";
+
+/// A folder. Reads, lists and deletes are `object_store`'s own.
+#[derive(Debug, Clone)]
+pub(super) struct DurableLocal {
+    files: Arc<LocalFileSystem>,
+    root: PathBuf,
+}
+
+impl DurableLocal {
+    /// Creates the folder if it is not there.
+    pub(super) fn open(root: &FsPath) -> Result<Self> {
+        fs::create_dir_all(root).map_err(|e| failed(root, e))?;
+        let files = LocalFileSystem::new_with_prefix(root)?;
+        let root = fs::canonicalize(root).map_err(|e| failed(root, e))?;
+        Ok(Self {
+            files: Arc::new(files),
+            root,
+        })
+    }
+}
+
+impl fmt::Display for DurableLocal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.root.display())
+    }
+}
+
+#[async_trait]
+impl ObjectStore for DurableLocal {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        let exclusive = match opts.mode {
+            PutMode::Create => true,
+            PutMode::Overwrite => false,
+            PutMode::Update(_) => {
+                return Err(object_store::Error::NotImplemented {
+                    operation: "conditional overwrite".into(),
+                    implementer: NAME.into(),
+                });
+            }
+        };
+        let target = self.files.path_to_filesystem(location)?;
+        let root = self.root.clone();
+        tokio::task::spawn_blocking(move || place(&root, &target, &payload, exclusive))
+            .await?
+            .map(|()| PutResult {
+                e_tag: None,
+                version: None,
+            })
+    }
+
+    async fn put_multipart_opts(&self, location: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        Ok(Box::new(Upload {
+            store: self.clone(),
+            location: location.clone(),
+            parts: Arc::default(),
+        }))
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.files.get_opts(location, options).await
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[std::ops::Range<u64>]) -> Result<Vec<Bytes>> {
+        self.files.get_ranges(location, ranges).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.files.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.files.list(prefix)
+    }
+
+    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.files.list_with_offset(prefix, offset)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.files.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.files.copy_opts(from, to, options).await
+    }
+}
+
+/// Parts are kept in memory until the end: only Delta checkpoints are written so.
+#[derive(Debug)]
+struct Upload {
+    store: DurableLocal,
+    location: Path,
+    parts: Arc<Mutex<Vec<Bytes>>>,
+}
+
+#[async_trait]
+impl MultipartUpload for Upload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        self.parts.lock().extend(data);
+        Box::pin(async { Ok(()) })
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let parts: PutPayload = std::mem::take(&mut *self.parts.lock()).into_iter().collect();
+        self.store.put_opts(&self.location, parts, PutOptions::default()).await
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        self.parts.lock().clear();
+        Ok(())
+    }
+}
+
+/// Bytes first, then the name, then the folders: each synced before the next.
+fn place(root: &FsPath, target: &FsPath, payload: &PutPayload, exclusive: bool) -> Result<()> {
+    let parent = target.parent().unwrap_or(root);
+    let created = create_folders(parent).map_err(|e| failed(parent, e))?;
+    let (mut file, staging) = staged(target).map_err(|e| failed(target, e))?;
+    let placed = payload
+        .iter()
+        .try_for_each(|part| file.write_all(part))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| {
+            if exclusive {
+                fs::hard_link(&staging, target)
+            } else {
+                fs::rename(&staging, target)
+            }
+        });
+    if exclusive || placed.is_err() {
+        // Left behind, it is no harm: readers pass over names that end so.
+        let _ = fs::remove_file(&staging);
+    }
+    placed.map_err(|e| failed(target, e))?;
+    std::iter::once(parent)
+        .chain(created.iter().filter_map(|folder| folder.parent()))
+        .try_for_each(|folder| File::open(folder)?.sync_all())
+        .map_err(|e| failed(parent, e))
+}
+
+/// Creates what is missing of `folder` and says which folders were.
+fn create_folders(folder: &FsPath) -> io::Result<Vec<PathBuf>> {
+    let missing: Vec<_> = folder
+        .ancestors()
+        .take_while(|ancestor| !ancestor.exists())
+        .map(FsPath::to_path_buf)
+        .collect();
+    fs::create_dir_all(folder)?;
+    Ok(missing)
+}
+
+/// A new file beside `target`, with a name that `object_store` takes for unfinished and does not list.
+fn staged(target: &FsPath) -> io::Result<(File, PathBuf)> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let mut name = target.as_os_str().to_owned();
+        name.push(format!("#{}{number:06}", std::process::id()));
+        let staging = PathBuf::from(name);
+        match OpenOptions::new().write(true).create_new(true).open(&staging) {
+            Ok(file) => return Ok((file, staging)),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+fn failed(path: &FsPath, source: io::Error) -> object_store::Error {
+    let path = path.display().to_string();
+    match source.kind() {
+        io::ErrorKind::AlreadyExists => object_store::Error::AlreadyExists {
+            path,
+            source: source.into(),
+        },
+        io::ErrorKind::PermissionDenied => object_store::Error::PermissionDenied {
+            path,
+            source: source.into(),
+        },
+        _ => object_store::Error::Generic {
+            store: NAME,
+            source: io::Error::new(source.kind(), format!("{path}: {source}")).into(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::ObjectStoreExt;
+
+    use super::*;
+
+    fn create() -> PutOptions {
+        PutMode::Create.into()
+    }
+
+    #[tokio::test]
+    async fn what_was_put_is_read_listed_and_kept_from_being_put_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DurableLocal::open(folder.path()).unwrap();
+        let path = Path::from("a/b/c.json");
+        store.put_opts(&path, "one".into(), create()).await.unwrap();
+        let refused = store.put_opts(&path, "two".into(), create()).await.unwrap_err();
+        assert!(
+            matches!(refused, object_store::Error::AlreadyExists { .. }),
+            "{refused}"
+        );
+        assert_eq!(store.get(&path).await.unwrap().bytes().await.unwrap(), "one");
+        store.put(&path, "three".into()).await.unwrap();
+        assert_eq!(store.get(&path).await.unwrap().bytes().await.unwrap(), "three");
+        let names: Vec<_> = fs::read_dir(folder.path().join("a/b"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(names, ["c.json"], "nothing unfinished is left");
+    }
+
+    #[tokio::test]
+    async fn an_upload_in_parts_appears_whole_at_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DurableLocal::open(folder.path()).unwrap();
+        let path = Path::from("x");
+        let mut upload = store.put_multipart(&path).await.unwrap();
+        upload.put_part("ab".into()).await.unwrap();
+        upload.put_part("cd".into()).await.unwrap();
+        assert!(store.head(&path).await.is_err());
+        upload.complete().await.unwrap();
+        assert_eq!(store.get(&path).await.unwrap().bytes().await.unwrap(), "abcd");
+    }
+}

@@ -1,0 +1,125 @@
+//! Where the lake lies: a local folder or a bucket, behind one `ObjectStore`.
+
+mod local;
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use object_store::ObjectStore;
+use object_store::aws::AmazonS3Builder;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+
+use crate::LakeError;
+use local::DurableLocal;
+
+/// The folder of the one shard that there is so far.
+const SHARD: &str = "shard=00";
+
+/// The root of a lake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    Local(PathBuf),
+    S3 { bucket: String, prefix: String },
+}
+
+/// What S3 needs besides the standard `AWS_*` environment variables; what is `None` is taken from there.
+#[derive(Clone, Default)]
+pub struct S3Options {
+    /// URL of a server that is not Amazon's.
+    pub endpoint: Option<String>,
+    pub region: Option<String>,
+    pub access_key_id: Option<String>,
+    pub secret_access_key: Option<String>,
+    /// Whether plain HTTP is allowed.
+    pub allow_http: bool,
+}
+
+impl FromStr for Location {
+    type Err = LakeError;
+
+    fn from_str(text: &str) -> Result<Self, LakeError> {
+        let refuse = |reason: &str| LakeError::Location {
+            location: text.into(),
+            reason: reason.into(),
+        };
+        match text.split_once("://") {
+            None if text.is_empty() => Err(refuse("it is empty")),
+            None => Ok(Self::Local(text.into())),
+            Some(("file", path)) if path.starts_with('/') => Ok(Self::Local(path.into())),
+            Some(("s3", rest)) => {
+                let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+                if bucket.is_empty() {
+                    return Err(refuse("it names no bucket: s3://bucket/prefix"));
+                }
+                Ok(Self::S3 {
+                    bucket: bucket.into(),
+                    prefix: prefix.trim_matches('/').into(),
+                })
+            }
+            Some(_) => Err(refuse("only local folders and s3://bucket/prefix are known")),
+        }
+    }
+}
+
+impl Location {
+    /// The store of one table of the lake, rooted at the table.
+    pub fn table_store(&self, table: &str, s3: &S3Options) -> Result<Arc<dyn ObjectStore>, LakeError> {
+        match self {
+            Self::Local(root) => {
+                let root = root.join(SHARD).join(table);
+                let store = DurableLocal::open(&root).map_err(LakeError::store(&Path::default()))?;
+                Ok(Arc::new(store))
+            }
+            Self::S3 { bucket, prefix } => {
+                let store = s3.client(bucket).map_err(LakeError::store(&Path::default()))?;
+                let root = Path::from(prefix.as_str()).join(SHARD).join(table);
+                Ok(Arc::new(PrefixStore::new(store, root)))
+            }
+        }
+    }
+}
+
+impl S3Options {
+    fn client(&self, bucket: &str) -> object_store::Result<object_store::aws::AmazonS3> {
+        let mut builder = AmazonS3Builder::from_env()
+            .with_bucket_name(bucket)
+            .with_allow_http(self.allow_http);
+        if let Some(endpoint) = &self.endpoint {
+            builder = builder.with_endpoint(endpoint);
+        }
+        if let Some(region) = &self.region {
+            builder = builder.with_region(region);
+        }
+        if let Some(id) = &self.access_key_id {
+            builder = builder.with_access_key_id(id);
+        }
+        if let Some(secret) = &self.secret_access_key {
+            builder = builder.with_secret_access_key(secret);
+        }
+        builder.build()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_is_a_folder_or_a_bucket() {
+        let parse = |text: &str| text.parse::<Location>();
+        assert_eq!(parse("./lake").unwrap(), Location::Local("./lake".into()));
+        assert_eq!(parse("file:///srv/lake").unwrap(), Location::Local("/srv/lake".into()));
+        let s3 = |bucket: &str, prefix: &str| Location::S3 {
+            bucket: bucket.into(),
+            prefix: prefix.into(),
+        };
+        assert_eq!(parse("s3://events").unwrap(), s3("events", ""));
+        assert_eq!(parse("s3://events/a/b/").unwrap(), s3("events", "a/b"));
+        for wrong in ["", "s3://", "s3:///x", "ftp://host/x"] {
+            let error = parse(wrong).unwrap_err().to_string();
+            assert!(error.contains(&format!("{wrong:?}")), "{error}");
+        }
+    }
+}
