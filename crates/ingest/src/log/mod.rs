@@ -5,6 +5,10 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+mod error;
+
+pub use error::{Damage, LogError};
+
 /// The sequence number of a record. The first record of a log is 1; 0 is "before the first".
 pub type Position = u64;
 
@@ -13,26 +17,6 @@ pub type Position = u64;
 pub struct Record {
     pub position: Position,
     pub payload: Bytes,
-}
-
-/// Why the log could not do it.
-#[derive(Debug, thiserror::Error)]
-pub enum LogError {
-    /// Too much is waiting; nothing was stored.
-    #[error("the log cannot keep up; try again in {retry_after_seconds} s")]
-    Overloaded { retry_after_seconds: u32 },
-    /// The disk refused; nothing of this record is promised.
-    #[error("the log cannot write to {path}: {source}")]
-    Disk { path: String, source: std::io::Error },
-    /// A stored record is not what was written.
-    #[error("the log is damaged: {path} at byte {offset}: {reason}")]
-    Damaged { path: String, offset: u64, reason: String },
-    /// The position was trimmed away or never written.
-    #[error("the log holds no record {0}")]
-    NotHeld(Position),
-    /// The log was shut down.
-    #[error("the log is closed")]
-    Closed,
 }
 
 /// A durable, replayable log of one shard.
