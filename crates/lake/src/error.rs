@@ -12,6 +12,12 @@ pub enum LakeError {
     /// The rows can't be written as a file of `events`.
     #[error("the events can't be written as Parquet: {0}")]
     Encode(String),
+    /// A file of the table is no Parquet, or the store failed while it was read.
+    #[error("{path} can't be read: {source}")]
+    Unreadable {
+        path: Path,
+        source: parquet::errors::ParquetError,
+    },
     /// The store refused or did not answer. Whatever was asked may be asked again.
     #[error("the object store failed at {path}: {source}")]
     Store { path: Path, source: object_store::Error },
@@ -27,15 +33,19 @@ pub enum LakeError {
          shard; stop one of them"
     )]
     Fenced { app_id: String, ours: i64, theirs: i64 },
-    /// A commit that we did not write as it is.
-    #[error("{path} is not a commit that Footfall can follow: {reason}")]
+    /// A commit or a file that we did not write as it is.
+    #[error("{path} is nothing that Footfall can follow: {reason}")]
     Malformed { path: Path, reason: String },
 }
 
 impl LakeError {
     /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Store { .. })
+        match self {
+            Self::Store { .. } => true,
+            Self::Unreadable { source, .. } => matches!(source, parquet::errors::ParquetError::External(_)),
+            _ => false,
+        }
     }
 
     pub(crate) fn store(path: &Path) -> impl FnOnce(object_store::Error) -> Self {

@@ -10,6 +10,7 @@
 
 mod commit;
 mod error;
+mod read;
 mod snapshot;
 mod stats;
 mod store;
@@ -18,7 +19,8 @@ mod write;
 
 pub use commit::{Commit, Txn, partition_folder};
 pub use error::LakeError;
+pub use read::read_columns;
 pub use snapshot::{DataFile, Range, Snapshot};
 pub use store::{Location, S3Options};
 pub use table::Table;
-pub use write::{Partition, partitions, write_file};
+pub use write::{IMPORTED, Partition, partitions, write_file};

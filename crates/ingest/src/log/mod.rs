@@ -22,6 +22,9 @@ pub struct Record {
 /// A durable, replayable log of one shard.
 #[async_trait]
 pub trait EventLog: Debug + Send + Sync {
+    /// Names this log for ever: positions of different logs can't be compared.
+    fn id(&self) -> u128;
+
     /// Stores one record. When it returns, the record is on stable storage.
     async fn append(&self, payload: Bytes) -> Result<Position, LogError>;
 

@@ -1,1 +1,322 @@
 //! The shard writer: log to lake.
+//!
+//! ```text
+//! log.read_from(next) -> decode -> dedupe -> Columns --- flush::decide ---> partitions -> files -> one Delta commit
+//!                                                                                            (txn: log id, position)
+//! ```
+//!
+//! Invariants: every record behind the committed position is read again after a crash, none before it; a commit holds
+//! whole records. The window of seen ids is rebuilt from the lake's recent files, so a restart forgets nothing.
+
+mod columns;
+mod dedupe;
+mod flush;
+mod recent;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use footfall_lake::{Commit, LakeError, Partition, Table, Txn, partitions, write_file};
+use footfall_model::clock::{Clock, IdGen};
+use footfall_model::proto::{Event, EventBatch};
+use futures::{StreamExt, TryStreamExt};
+use metrics::{counter, gauge, histogram};
+use prost::Message;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::log::{EventLog, LogError, Position, Record};
+use columns::Columns;
+use dedupe::{EventKey, Window};
+use flush::{Decision, Pending, Reason, decide};
+
+pub use dedupe::DedupeOptions;
+pub use flush::FlushPolicy;
+
+/// Bytes of the log that are decoded at once.
+const READ_BYTES: usize = 1_024 * 1_024;
+
+/// Files of one commit that are written at the same time.
+const PARALLEL_FILES: usize = 4;
+
+/// The first and the longest pause before the lake is asked again.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+
+/// How often a stopping writer asks a lake that does not answer; the log keeps what could not be written.
+const ATTEMPTS_AT_STOP: u32 = 3;
+
+/// What a writer works with.
+#[derive(Debug, Clone)]
+pub struct WriterParts {
+    pub log: Arc<dyn EventLog>,
+    pub table: Arc<Table>,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn IdGen>,
+}
+
+/// How a writer works.
+#[derive(Debug, Clone, Default)]
+pub struct WriterOptions {
+    pub flush: FlushPolicy,
+    pub dedupe: DedupeOptions,
+}
+
+/// Why a writer had to stop. Nothing is lost: the log has everything that is not in the lake.
+#[derive(Debug, thiserror::Error)]
+pub enum WriterError {
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    #[error("the log's record {position} is no batch of events: {source}; was it written by a newer Footfall?")]
+    Undecodable {
+        position: Position,
+        source: prost::DecodeError,
+    },
+    #[error("the events can't be made into columns: {0}")]
+    Columns(#[from] arrow::error::ArrowError),
+    #[error(
+        "the lake has this log's records up to {lake}, but the log ends at {log}: it is an old copy of the state \
+         folder; put the newer one back, or start with an empty one"
+    )]
+    OldLog { lake: Position, log: Position },
+    #[error("a background step failed: {0}")]
+    Join(#[from] tokio::task::JoinError),
+}
+
+/// Brings a shard's log into its lake, each record once.
+#[derive(Debug)]
+pub struct ShardWriter {
+    parts: WriterParts,
+    options: WriterOptions,
+    app_id: String,
+    /// The last position that the lake has.
+    committed: Position,
+    /// The next position to read.
+    next: Position,
+    columns: Columns,
+    window: Window,
+    /// When the oldest record since the last commit was read.
+    since: Option<Instant>,
+}
+
+impl ShardWriter {
+    /// Finds out how far the lake has come.
+    pub async fn open(parts: WriterParts, options: WriterOptions) -> Result<Self, WriterError> {
+        let app_id = format!("footfall-log-{:032x}", parts.log.id());
+        let committed = parts.table.transaction(&app_id).await?.unwrap_or_default();
+        let committed = Position::try_from(committed).unwrap_or_default();
+        let last = parts.log.last();
+        if committed > last {
+            return Err(WriterError::OldLog {
+                lake: committed,
+                log: last,
+            });
+        }
+        tracing::info!(committed, last, "the writer goes on from its last commit");
+        Ok(Self {
+            app_id,
+            committed,
+            next: committed + 1,
+            columns: Columns::default(),
+            window: Window::new(&options.dedupe, parts.clock.now()),
+            since: None,
+            parts,
+            options,
+        })
+    }
+
+    /// Writes until `stop`, then what is left. Fails if it can't go on: another writer, a log of another version.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), WriterError> {
+        if !self.recall(&stop).await? {
+            return Ok(());
+        }
+        loop {
+            let decision = decide(&self.options.flush, &self.pending());
+            if let Decision::Flush(reason) = decision {
+                if !self.flush(reason, &stop).await? {
+                    return Ok(());
+                }
+                continue;
+            }
+            let stopping = stop.is_cancelled();
+            if self.read().await? {
+                continue;
+            }
+            if stopping {
+                if self.since.is_some() {
+                    self.flush(Reason::Shutdown, &stop).await?;
+                }
+                return Ok(());
+            }
+            let patience = match decision {
+                Decision::Gather(patience) => patience,
+                Decision::Idle | Decision::Flush(_) => Duration::MAX,
+            };
+            tokio::select! {
+                there = self.parts.log.wait_for(self.next) => there?,
+                () = tokio::time::sleep(patience) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    fn pending(&self) -> Pending {
+        Pending {
+            records: self.next - 1 - self.committed,
+            rows: self.columns.rows(),
+            bytes: self.columns.bytes(),
+            age: self.since.map(|since| since.elapsed()).unwrap_or_default(),
+        }
+    }
+
+    /// Fills the window with the ids of the lake's recent files; false if the lake did not answer and we are to stop.
+    async fn recall(&mut self, stop: &CancellationToken) -> Result<bool, WriterError> {
+        let started = Instant::now();
+        let files = recent::files(
+            &self.parts.table.snapshot(),
+            &self.options.dedupe,
+            self.parts.clock.now(),
+        );
+        for file in &files {
+            let Some(keys) = persist(stop, || recent::keys(self.parts.table.store(), file)).await? else {
+                return Ok(false);
+            };
+            for key in keys {
+                self.window.insert(key, file.written_at);
+            }
+        }
+        tracing::info!(
+            files = files.len(),
+            ids = self.window.len(),
+            seconds = started.elapsed().as_secs_f64(),
+            "recent event ids are known again"
+        );
+        Ok(true)
+    }
+
+    /// Takes what the log has; false if it has nothing new.
+    async fn read(&mut self) -> Result<bool, WriterError> {
+        let records = match self.parts.log.read_from(self.next, READ_BYTES).await {
+            Ok(records) => records,
+            Err(LogError::Damaged(damage)) => {
+                // What is behind the damage must not wait for it; what is lost is said, never hidden.
+                let lost = damage.resume_at.saturating_sub(self.next);
+                counter!("footfall_writer_lost_records_total").increment(lost);
+                tracing::error!(%damage, lost, "records of the log are lost");
+                self.next = damage.resume_at;
+                self.since.get_or_insert_with(Instant::now);
+                return Ok(true);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        for record in &records {
+            self.take(record)?;
+        }
+        gauge!("footfall_writer_lag_records").set((self.parts.log.last() - self.committed) as f64);
+        Ok(!records.is_empty())
+    }
+
+    fn take(&mut self, record: &Record) -> Result<(), WriterError> {
+        let position = record.position;
+        let batch = EventBatch::decode(record.payload.clone())
+            .map_err(|source| WriterError::Undecodable { position, source })?;
+        let now = self.parts.clock.now();
+        let mut duplicates = 0;
+        for event in &batch.events {
+            if self.window.insert(key(event), now) {
+                self.columns.push(event);
+            } else {
+                duplicates += 1;
+            }
+        }
+        counter!("footfall_writer_duplicates_total").increment(duplicates);
+        self.since.get_or_insert_with(Instant::now);
+        self.next = position + 1;
+        Ok(())
+    }
+
+    /// Commits what has gathered; false if the lake did not answer and we are to stop.
+    async fn flush(&mut self, reason: Reason, stop: &CancellationToken) -> Result<bool, WriterError> {
+        let started = Instant::now();
+        let upto = self.next - 1;
+        let rows = self.columns.finish()?;
+        let count = rows.num_rows();
+        let id = self.parts.ids.next_id();
+        let days = tokio::task::spawn_blocking(move || partitions(&rows)).await??;
+        let Some(add) = persist(stop, || self.write_files(&days, id)).await? else {
+            return Ok(false);
+        };
+        let commit = Commit {
+            id,
+            add,
+            txn: Some(Txn {
+                app_id: self.app_id.clone(),
+                after: self.committed.cast_signed(),
+                upto: upto.cast_signed(),
+            }),
+        };
+        let committing = Instant::now();
+        let Some(version) = persist(stop, || self.parts.table.commit(&commit)).await? else {
+            return Ok(false);
+        };
+        self.committed = upto;
+        self.since = None;
+        let (files, reason) = (commit.add.len(), reason.as_str());
+        counter!("footfall_writer_rows_total").increment(count as u64);
+        counter!("footfall_writer_files_total").increment(files as u64);
+        counter!("footfall_writer_flushes_total", "reason" => reason).increment(1);
+        histogram!("footfall_writer_commit_seconds").record(committing.elapsed());
+        histogram!("footfall_writer_flush_seconds").record(started.elapsed());
+        tracing::debug!(version, rows = count, files, upto, reason, "committed");
+        if let Err(error) = self.parts.log.trim(upto).await {
+            tracing::warn!(%error, "the log keeps what the lake has; trimming is tried again after the next commit");
+        }
+        Ok(true)
+    }
+
+    async fn write_files(&self, days: &[Partition], id: u128) -> Result<Vec<footfall_lake::DataFile>, LakeError> {
+        let name = format!("events-{id:032x}");
+        let now = self.parts.clock.now();
+        futures::stream::iter(days.to_vec())
+            .map(|day| write_file(self.parts.table.store(), day, &name, now))
+            .buffered(PARALLEL_FILES)
+            .try_collect()
+            .await
+    }
+}
+
+fn key(event: &Event) -> EventKey {
+    EventKey::new(&event.tracking_id, &event.event_id)
+}
+
+/// Asks again and again while the lake does not answer, ever more slowly; `None` if we are to stop meanwhile.
+async fn persist<T, F>(stop: &CancellationToken, mut attempt: impl FnMut() -> F) -> Result<Option<T>, LakeError>
+where
+    F: Future<Output = Result<T, LakeError>>,
+{
+    let (mut pause, longest) = RETRY;
+    let mut attempts = 0;
+    loop {
+        let error = match attempt().await {
+            Ok(value) => return Ok(Some(value)),
+            Err(error) if error.is_transient() => error,
+            Err(error) => return Err(error),
+        };
+        attempts += 1;
+        counter!("footfall_writer_retries_total").increment(1);
+        tracing::warn!(%error, attempts, "the lake does not answer; the log keeps the events meanwhile");
+        if stop.is_cancelled() && attempts >= ATTEMPTS_AT_STOP {
+            tracing::warn!("stopping without the lake; the next start goes on from the log");
+            return Ok(None);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled(), if !stop.is_cancelled() => {}
+        }
+        pause = (pause * 2).min(longest);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,9 @@ use crate::{DataFile, LakeError, Range};
 
 pub use sort::{Partition, partitions};
 
+/// What the names of imported files begin with: their rows did not come through a log.
+pub const IMPORTED: &str = "import-";
+
 /// Writes `partition` as a file named `name` and returns what a commit says of it. Writing it again under the same
 /// name changes nothing.
 ///

@@ -1,0 +1,145 @@
+//! The window of event ids that were lately seen.
+
+use std::time::Duration;
+
+use footfall_model::clock::Micros;
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::Xxh3;
+
+/// How much the window remembers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DedupeOptions {
+    /// How long an id is remembered at least, unless there are too many.
+    pub window: Duration,
+    /// Ids kept at most; each costs about 20 bytes.
+    pub ids: usize,
+}
+
+impl Default for DedupeOptions {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_secs(6 * 3_600),
+            ids: 2_000_000,
+        }
+    }
+}
+
+/// Who sent what: the hash of a tracking id and an event id, so that no site can hide another's events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct EventKey(u128);
+
+impl EventKey {
+    pub(super) fn new(tracking_id: &str, event_id: &str) -> Self {
+        let mut hasher = Xxh3::new();
+        hasher.update(&(tracking_id.len() as u64).to_le_bytes());
+        hasher.update(tracking_id.as_bytes());
+        hasher.update(event_id.as_bytes());
+        Self(hasher.digest128())
+    }
+
+    /// The key is a hash already: half of it places it in the table.
+    fn place(self) -> u64 {
+        self.0 as u64
+    }
+}
+
+/// Two generations of ids: the older one is forgotten when the younger one is full or old, so that memory is bounded
+/// and forgetting costs nothing.
+#[derive(Debug)]
+pub(super) struct Window {
+    half_ids: usize,
+    half_window: Micros,
+    young: HashTable<EventKey>,
+    old: HashTable<EventKey>,
+    young_since: Micros,
+}
+
+impl Window {
+    pub(super) fn new(options: &DedupeOptions, now: Micros) -> Self {
+        Self {
+            half_ids: (options.ids / 2).max(1),
+            half_window: Micros::try_from(options.window.as_micros() / 2).unwrap_or(Micros::MAX),
+            young: HashTable::new(),
+            old: HashTable::new(),
+            young_since: now,
+        }
+    }
+
+    /// Remembers `key`; false if it was there.
+    pub(super) fn insert(&mut self, key: EventKey, now: Micros) -> bool {
+        if self.young.len() >= self.half_ids || now.saturating_sub(self.young_since) >= self.half_window {
+            self.old = std::mem::take(&mut self.young);
+            self.young_since = now;
+        }
+        if self.old.find(key.place(), |known| *known == key).is_some() {
+            return false;
+        }
+        match self
+            .young
+            .entry(key.place(), |known| *known == key, |known| known.place())
+        {
+            hashbrown::hash_table::Entry::Occupied(_) => false,
+            hashbrown::hash_table::Entry::Vacant(free) => {
+                free.insert(key);
+                true
+            }
+        }
+    }
+
+    /// How many ids are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(ids: usize) -> Window {
+        let window = Duration::from_secs(10);
+        Window::new(&DedupeOptions { window, ids }, 0)
+    }
+
+    fn key(id: usize) -> EventKey {
+        EventKey::new("site", &id.to_string())
+    }
+
+    #[test]
+    fn an_id_is_new_once() {
+        let mut seen = window(100);
+        assert!(seen.insert(key(1), 0));
+        assert!(!seen.insert(key(1), 1));
+        assert!(seen.insert(key(2), 2));
+    }
+
+    #[test]
+    fn another_site_may_use_the_same_id() {
+        let mut seen = window(100);
+        assert!(seen.insert(EventKey::new("a", "1"), 0));
+        assert!(seen.insert(EventKey::new("b", "1"), 0));
+        assert!(seen.insert(EventKey::new("a1", ""), 0));
+    }
+
+    #[test]
+    fn the_last_half_of_the_ids_is_always_remembered_and_never_more_than_all() {
+        let mut seen = window(100);
+        for id in 0..1_000 {
+            assert!(seen.insert(key(id), 0));
+            assert!(seen.len() <= 100);
+            for recent in id.saturating_sub(49)..=id {
+                assert!(!seen.insert(key(recent), 0), "{recent} was forgotten at {id}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_id_is_remembered_for_half_the_window_at_least_and_forgotten_after_all_of_it() {
+        let mut seen = window(100);
+        assert!(seen.insert(key(1), 0));
+        assert!(seen.insert(key(2), 5_000_000));
+        assert!(!seen.insert(key(1), 9_000_000));
+        assert!(seen.insert(key(3), 10_000_000));
+        assert!(seen.insert(key(1), 10_000_000));
+    }
+}

@@ -1,0 +1,143 @@
+//! When to write what has gathered: a pure policy.
+
+use std::time::Duration;
+
+/// Limits of what gathers before it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlushPolicy {
+    /// How long an event waits at most before it is written.
+    pub interval: Duration,
+    /// Rows at which it is written at once.
+    pub rows: usize,
+    /// Bytes in memory at which it is written at once.
+    pub bytes: usize,
+    /// How long a position that brought no rows (all of them duplicates) waits before it is noted alone.
+    pub idle_interval: Duration,
+}
+
+impl Default for FlushPolicy {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(2),
+            rows: 250_000,
+            bytes: 64 * 1_024 * 1_024,
+            idle_interval: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What has gathered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pending {
+    /// Log records read since the last commit.
+    pub(super) records: u64,
+    pub(super) rows: usize,
+    pub(super) bytes: usize,
+    /// How long the oldest of it has waited.
+    pub(super) age: Duration,
+}
+
+/// What to do, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Nothing is there.
+    Idle,
+    /// Go on gathering, for so long at most.
+    Gather(Duration),
+    Flush(Reason),
+}
+
+/// Why it is time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reason {
+    Age,
+    Rows,
+    Bytes,
+    /// Positions alone.
+    Idle,
+    Shutdown,
+}
+
+impl Reason {
+    /// For logs and metrics.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Age => "age",
+            Self::Rows => "rows",
+            Self::Bytes => "bytes",
+            Self::Idle => "idle",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// The full comes before the old, so that the reason names the bottleneck.
+pub(super) fn decide(policy: &FlushPolicy, pending: &Pending) -> Decision {
+    if pending.records == 0 {
+        return Decision::Idle;
+    }
+    let (limit, reason) = if pending.rows > 0 {
+        (policy.interval, Reason::Age)
+    } else {
+        (policy.idle_interval, Reason::Idle)
+    };
+    if pending.rows >= policy.rows {
+        Decision::Flush(Reason::Rows)
+    } else if pending.bytes >= policy.bytes {
+        Decision::Flush(Reason::Bytes)
+    } else if pending.age >= limit {
+        Decision::Flush(reason)
+    } else {
+        Decision::Gather(limit.saturating_sub(pending.age))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(rows: usize, bytes: usize, millis: u64) -> Decision {
+        let policy = FlushPolicy {
+            interval: Duration::from_secs(2),
+            rows: 100,
+            bytes: 1_000,
+            idle_interval: Duration::from_secs(60),
+        };
+        let age = Duration::from_millis(millis);
+        decide(
+            &policy,
+            &Pending {
+                records: 1,
+                rows,
+                bytes,
+                age,
+            },
+        )
+    }
+
+    #[test]
+    fn what_is_full_or_old_is_written_and_the_rest_waits_for_its_time() {
+        assert_eq!(after(1, 1, 0), Decision::Gather(Duration::from_secs(2)));
+        assert_eq!(after(1, 1, 1_999), Decision::Gather(Duration::from_millis(1)));
+        assert_eq!(after(1, 1, 2_000), Decision::Flush(Reason::Age));
+        assert_eq!(after(100, 1, 0), Decision::Flush(Reason::Rows));
+        assert_eq!(after(1, 1_000, 9_999), Decision::Flush(Reason::Bytes));
+    }
+
+    #[test]
+    fn positions_that_brought_no_rows_wait_longer() {
+        assert_eq!(after(0, 0, 2_000), Decision::Gather(Duration::from_secs(58)));
+        assert_eq!(after(0, 0, 60_000), Decision::Flush(Reason::Idle));
+    }
+
+    #[test]
+    fn nothing_read_is_nothing_to_do() {
+        let nothing = Pending {
+            records: 0,
+            rows: 0,
+            bytes: 0,
+            age: Duration::MAX,
+        };
+        assert_eq!(decide(&FlushPolicy::default(), &nothing), Decision::Idle);
+    }
+}

@@ -1,0 +1,106 @@
+//! The window of seen ids, rebuilt from what the lake got lately.
+
+use std::sync::Arc;
+
+use arrow::array::AsArray;
+use footfall_lake::{DataFile, IMPORTED, LakeError, Snapshot, read_columns};
+use footfall_model::clock::Micros;
+use futures::TryStreamExt;
+use object_store::ObjectStore;
+
+use super::dedupe::{DedupeOptions, EventKey};
+
+/// The files whose ids belong into the window, the oldest first: as many of the newest as fit. Imported files are no
+/// part of it: they are told apart by their content.
+pub(super) fn files(snapshot: &Snapshot, options: &DedupeOptions, now: Micros) -> Vec<Arc<DataFile>> {
+    let window = Micros::try_from(options.window.as_micros()).unwrap_or(Micros::MAX);
+    let oldest = now.saturating_sub(window);
+    let mut recent: Vec<_> = snapshot
+        .files
+        .iter()
+        .filter(|file| file.written_at >= oldest)
+        .filter(|file| !file.path.filename().is_some_and(|name| name.starts_with(IMPORTED)))
+        .cloned()
+        .collect();
+    recent.sort_by_key(|file| std::cmp::Reverse(file.written_at));
+    let mut rows = 0;
+    let fitting = recent.iter().take_while(|file| {
+        rows += file.rows;
+        rows <= options.ids as u64
+    });
+    let fitting = fitting.count();
+    recent.truncate(fitting);
+    recent.reverse();
+    recent
+}
+
+/// The keys of one file's events.
+pub(super) async fn keys(store: &Arc<dyn ObjectStore>, file: &DataFile) -> Result<Vec<EventKey>, LakeError> {
+    let mut batches = read_columns(store, file, &["tracking_id", "event_id"]).await?;
+    let mut keys = Vec::with_capacity(usize::try_from(file.rows).unwrap_or_default());
+    while let Some(batch) = batches.try_next().await? {
+        let text = |name: &str| {
+            let column = batch
+                .column_by_name(name)
+                .and_then(|column| column.as_string_opt::<i32>());
+            column.ok_or_else(|| LakeError::Malformed {
+                path: file.path.clone(),
+                reason: format!("it has no text column {name}"),
+            })
+        };
+        let (sites, ids) = (text("tracking_id")?, text("event_id")?);
+        keys.extend(
+            sites
+                .iter()
+                .zip(ids)
+                .map(|(site, id)| EventKey::new(site.unwrap_or_default(), id.unwrap_or_default())),
+        );
+    }
+    Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use object_store::path::Path;
+
+    use super::*;
+
+    fn file(name: &str, written_at: Micros, rows: u64) -> Arc<DataFile> {
+        Arc::new(DataFile {
+            path: Path::from(format!("event_date=2026-11-01/{name}.parquet")),
+            size: 1,
+            rows,
+            written_at,
+            event_date: 0,
+            tracking_id: None,
+            client_hash: None,
+            event_timestamp: None,
+        })
+    }
+
+    #[test]
+    fn the_newest_files_of_the_window_are_taken_as_far_as_their_ids_fit() {
+        let snapshot = Snapshot {
+            version: 1,
+            files: [
+                file("events-d", 99_000_000, 40),
+                file("events-a", 1_000_000, 1),
+                file("events-c", 98_000_000, 60),
+                file("import-x", 97_500_000, 1_000_000),
+                file("events-b", 97_000_000, 1),
+            ]
+            .into(),
+        };
+        let options = DedupeOptions {
+            window: Duration::from_secs(10),
+            ids: 100,
+        };
+        let taken: Vec<_> = files(&snapshot, &options, 100_000_000)
+            .iter()
+            .filter_map(|file| file.path.filename().map(str::to_owned))
+            .collect();
+        assert_eq!(taken, ["events-c.parquet", "events-d.parquet"]);
+    }
+}
