@@ -1,25 +1,40 @@
 //! What Footfall knows besides events: tenants, sites, tokens, funnels, segments of users and dashboards.
 //!
 //! ```text
-//! Catalog    the trait; every implementation passes one contract test
-//! Directory  a cache of seconds over it, for the look-ups that every request makes
+//! Catalog        the trait; every implementation passes one contract test
+//! SqliteCatalog  the embedded implementation: one file
+//! Directory      a cache of seconds over any of them, for the look-ups that every request makes
 //! ```
 //!
-//! A token's secret is shown once, when it is made; the catalog holds its hash alone.
+//! A token's secret is shown once, when it is made; the catalog holds its hash alone, and finds a token by that hash.
 
+#[cfg(test)]
+mod contract;
+mod directory;
+mod secret;
+mod sqlite;
+#[cfg(test)]
+mod testing;
 mod types;
+mod validate;
 
 use std::fmt::Debug;
 
 use async_trait::async_trait;
 use footfall_model::access::Principal;
 
+pub use directory::Directory;
+pub use sqlite::SqliteCatalog;
 pub use types::{CatalogError, NewSite, NewToken, Secret, Site, Token};
+
+/// The tenant that exists from the start.
+pub const DEFAULT_TENANT: &str = "default";
 
 /// The metadata store.
 #[async_trait]
 pub trait Catalog: Debug + Send + Sync {
-    /// Fails with [`CatalogError::AlreadyExists`] if the tracking id is taken.
+    /// Fails with [`CatalogError::AlreadyExists`] if the tracking id is taken, and with [`CatalogError::Invalid`] if a
+    /// field is not what [`NewSite`] says.
     async fn create_site(&self, site: NewSite) -> Result<Site, CatalogError>;
 
     async fn site(&self, tracking_id: &str) -> Result<Option<Site>, CatalogError>;
@@ -27,7 +42,8 @@ pub trait Catalog: Debug + Send + Sync {
     /// All, by tracking id.
     async fn sites(&self) -> Result<Vec<Site>, CatalogError>;
 
-    /// The secret is returned here and never again.
+    /// The secret is returned here and never again. Fails with [`CatalogError::Invalid`] if a field is not what
+    /// [`NewToken`] says.
     async fn create_token(&self, token: NewToken) -> Result<(Token, Secret), CatalogError>;
 
     /// All, the newest last; revoked and expired ones included.

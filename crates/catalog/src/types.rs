@@ -25,11 +25,17 @@ pub struct Site {
 /// A site to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSite {
+    /// 1 to 64 characters of `A-Z a-z 0-9 . _ -`.
     pub tracking_id: String,
+    /// An existing one; [`crate::DEFAULT_TENANT`] always exists.
     pub tenant: String,
+    /// 1 to 200 characters.
     pub name: String,
+    /// An http or https address of at most 2,048 bytes.
     pub url: Option<String>,
+    /// IANA name.
     pub timezone: String,
+    /// ISO 4217: three capital letters.
     pub currency: String,
     pub writer_token_required: bool,
 }
@@ -51,7 +57,9 @@ pub struct Token {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewToken {
     pub role: Role,
+    /// Existing sites, at least one, or all of them. An admin's is always all.
     pub sites: SiteScope,
+    /// In the future; `None`: never.
     pub expires_at: Option<Micros>,
 }
 

@@ -1,0 +1,444 @@
+//! What every [`Catalog`] does, one rule a function. [`catalog_contract!`] makes a test of each for an implementation.
+
+use std::sync::Arc;
+
+use footfall_model::access::{Principal, Role, SiteScope};
+
+use crate::testing::{ManualClock, SECOND, START, new_site, new_token, only};
+use crate::{Catalog, CatalogError, NewSite, NewToken};
+
+/// `$make`: `async fn(Arc<dyn Clock>, Arc<dyn IdGen>) -> (impl Catalog, K)`, an empty catalog each time and whatever
+/// must live as long as it does.
+macro_rules! catalog_contract {
+    ($make:path) => {
+        $crate::contract::catalog_contract! { @ $make:
+            a_site_comes_back_as_it_was_made
+            there_is_no_site_before_it_is_made
+            sites_are_listed_by_tracking_id
+            a_tracking_id_is_taken_once
+            capital_letters_make_another_site
+            of_many_makers_of_one_site_exactly_one_succeeds
+            the_longest_values_are_taken
+            a_bad_site_is_refused_with_its_field_and_what_is_expected
+            a_secret_proves_role_and_sites
+            secrets_and_ids_differ
+            anything_but_the_secret_proves_nothing
+            a_token_comes_back_as_it_was_made
+            tokens_are_listed_in_order_of_creation
+            a_token_is_in_force_until_it_expires
+            a_revoked_token_proves_nothing_and_stays_listed
+            revoking_twice_keeps_the_first_time
+            revoking_an_unknown_token_says_so
+            a_bad_token_is_refused_with_its_field_and_what_is_expected
+            a_refused_token_leaves_nothing_behind
+        }
+    };
+    (@ $make:path: $($rule:ident)+) => {
+        $(
+            #[tokio::test]
+            async fn $rule() {
+                let clock = $crate::testing::ManualClock::new();
+                let ids = std::sync::Arc::new($crate::testing::CountingIds::default());
+                let (catalog, _kept) = $make(clock.clone(), ids).await;
+                $crate::contract::$rule(std::sync::Arc::new(catalog), &clock).await;
+            }
+        )+
+    };
+}
+pub(crate) use catalog_contract;
+
+type Subject = Arc<dyn Catalog>;
+
+pub(crate) async fn a_site_comes_back_as_it_was_made(catalog: Subject, _: &ManualClock) {
+    let new = new_site("UA-123456-1");
+    let made = catalog.create_site(new.clone()).await.unwrap();
+    assert_eq!(made.created_at, START);
+    assert_eq!(
+        NewSite {
+            tracking_id: made.tracking_id.clone(),
+            tenant: made.tenant.clone(),
+            name: made.name.clone(),
+            url: made.url.clone(),
+            timezone: made.timezone.clone(),
+            currency: made.currency.clone(),
+            writer_token_required: made.writer_token_required,
+        },
+        new
+    );
+    assert_eq!(catalog.site("UA-123456-1").await.unwrap(), Some(made.clone()));
+    assert_eq!(catalog.sites().await.unwrap(), [made]);
+
+    let bare = NewSite {
+        url: None,
+        writer_token_required: false,
+        ..new_site("bare")
+    };
+    let bare = catalog.create_site(bare).await.unwrap();
+    assert_eq!((&bare.url, bare.writer_token_required), (&None, false));
+    assert_eq!(catalog.site("bare").await.unwrap(), Some(bare));
+}
+
+pub(crate) async fn there_is_no_site_before_it_is_made(catalog: Subject, _: &ManualClock) {
+    assert_eq!(catalog.site("shop").await.unwrap(), None);
+    assert_eq!(catalog.sites().await.unwrap(), []);
+}
+
+pub(crate) async fn sites_are_listed_by_tracking_id(catalog: Subject, _: &ManualClock) {
+    for tracking_id in ["b", "a", "c", "B"] {
+        catalog.create_site(new_site(tracking_id)).await.unwrap();
+    }
+    let listed: Vec<_> = catalog
+        .sites()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|site| site.tracking_id)
+        .collect();
+    assert_eq!(listed, ["B", "a", "b", "c"]);
+}
+
+pub(crate) async fn a_tracking_id_is_taken_once(catalog: Subject, _: &ManualClock) {
+    let first = catalog.create_site(new_site("shop")).await.unwrap();
+    let again = catalog
+        .create_site(NewSite {
+            name: "Another".into(),
+            ..new_site("shop")
+        })
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&again, CatalogError::AlreadyExists { what: "site", id } if id == "shop"),
+        "{again}"
+    );
+    assert_eq!(catalog.site("shop").await.unwrap(), Some(first));
+}
+
+pub(crate) async fn capital_letters_make_another_site(catalog: Subject, _: &ManualClock) {
+    let small = catalog.create_site(new_site("shop")).await.unwrap();
+    let capital = catalog.create_site(new_site("Shop")).await.unwrap();
+    assert_eq!(catalog.site("shop").await.unwrap(), Some(small));
+    assert_eq!(catalog.site("Shop").await.unwrap(), Some(capital));
+    assert_eq!(catalog.site("SHOP").await.unwrap(), None);
+}
+
+pub(crate) async fn of_many_makers_of_one_site_exactly_one_succeeds(catalog: Subject, _: &ManualClock) {
+    let mut makers = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let catalog = catalog.clone();
+        makers.spawn(async move { catalog.create_site(new_site("shop")).await });
+    }
+    let outcomes = makers.join_all().await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    let refused = outcomes
+        .iter()
+        .filter(|outcome| matches!(outcome, Err(CatalogError::AlreadyExists { .. })))
+        .count();
+    assert_eq!(refused, 15);
+}
+
+pub(crate) async fn the_longest_values_are_taken(catalog: Subject, _: &ManualClock) {
+    let site = NewSite {
+        tracking_id: "aZ09._-x".repeat(8),
+        // 200 characters in 600 bytes.
+        name: "\u{30b5}".repeat(200),
+        url: Some(format!("http://example.com/{}", "x".repeat(2048 - 19))),
+        ..new_site("")
+    };
+    let made = catalog.create_site(site).await.unwrap();
+    assert_eq!(catalog.site(&made.tracking_id.clone()).await.unwrap(), Some(made));
+}
+
+pub(crate) async fn a_bad_site_is_refused_with_its_field_and_what_is_expected(catalog: Subject, _: &ManualClock) {
+    let tracking_id = |bad: &str| NewSite {
+        tracking_id: bad.into(),
+        ..new_site("")
+    };
+    let name = |bad: &str| NewSite {
+        name: bad.into(),
+        ..new_site("shop")
+    };
+    let url = |bad: &str| NewSite {
+        url: Some(bad.into()),
+        ..new_site("shop")
+    };
+    let timezone = |bad: &str| NewSite {
+        timezone: bad.into(),
+        ..new_site("shop")
+    };
+    let currency = |bad: &str| NewSite {
+        currency: bad.into(),
+        ..new_site("shop")
+    };
+    let tenant = |bad: &str| NewSite {
+        tenant: bad.into(),
+        ..new_site("shop")
+    };
+    let cases = [
+        ("tracking_id", "A-Z a-z 0-9 . _ -", tracking_id("")),
+        ("tracking_id", "A-Z a-z 0-9 . _ -", tracking_id("two words")),
+        ("tracking_id", "A-Z a-z 0-9 . _ -", tracking_id("a/b")),
+        ("tracking_id", "A-Z a-z 0-9 . _ -", tracking_id("caf\u{e9}")),
+        ("tracking_id", "A-Z a-z 0-9 . _ -", tracking_id("shop\n")),
+        ("tracking_id", "1 to 64", tracking_id(&"x".repeat(65))),
+        ("name", "1 to 200", name("")),
+        ("name", "1 to 200", name(" \t ")),
+        ("name", "1 to 200", name(&"x".repeat(201))),
+        ("name", "control", name("a\u{1b}[31mb")),
+        ("url", "https://", url("")),
+        ("url", "https://", url("example.com")),
+        ("url", "https://", url("/shop")),
+        ("url", "https://", url("ftp://example.com")),
+        ("url", "https://", url("javascript:alert(1)")),
+        ("url", "https://", url("https://")),
+        ("url", "2048", url(&format!("https://example.com/{}", "x".repeat(2048)))),
+        ("timezone", "Europe/Berlin", timezone("")),
+        ("timezone", "Europe/Berlin", timezone("Mars/Phobos")),
+        ("timezone", "Europe/Berlin", timezone("+02:00")),
+        ("currency", "EUR", currency("")),
+        ("currency", "EUR", currency("eur")),
+        ("currency", "EUR", currency("EURO")),
+        ("currency", "EUR", currency("\u{20ac}")),
+        ("tenant", "default", tenant("")),
+        ("tenant", "default", tenant("nobody")),
+    ];
+    for (field, expected, site) in cases {
+        assert_invalid(
+            catalog.create_site(site.clone()).await,
+            field,
+            expected,
+            &format!("{site:?}"),
+        );
+    }
+    assert_eq!(catalog.sites().await.unwrap(), []);
+}
+
+pub(crate) async fn a_secret_proves_role_and_sites(catalog: Subject, _: &ManualClock) {
+    make_sites(&catalog, &["a", "b", "c"]).await;
+    let scopes = [
+        (Role::Admin, SiteScope::All),
+        (Role::Reader, SiteScope::All),
+        (Role::Writer, SiteScope::All),
+        (Role::Reader, only(&["a", "c"])),
+        (Role::Writer, only(&["b"])),
+    ];
+    for (role, sites) in scopes {
+        let (token, secret) = catalog.create_token(new_token(role, sites.clone())).await.unwrap();
+        let proven = catalog.principal(secret.expose()).await.unwrap();
+        assert_eq!(
+            proven,
+            Some(Principal {
+                token_id: token.id,
+                role,
+                sites
+            })
+        );
+    }
+}
+
+pub(crate) async fn secrets_and_ids_differ(catalog: Subject, _: &ManualClock) {
+    let (one, first) = catalog
+        .create_token(new_token(Role::Admin, SiteScope::All))
+        .await
+        .unwrap();
+    let (two, second) = catalog
+        .create_token(new_token(Role::Admin, SiteScope::All))
+        .await
+        .unwrap();
+    assert_ne!(one.id, two.id);
+    assert_ne!(first, second);
+    for secret in [first, second] {
+        assert!(secret.expose().starts_with("ffp_"));
+        assert!(!secret.expose().contains(&one.id) && !secret.expose().contains(&two.id));
+    }
+}
+
+pub(crate) async fn anything_but_the_secret_proves_nothing(catalog: Subject, _: &ManualClock) {
+    let (token, secret) = catalog
+        .create_token(new_token(Role::Admin, SiteScope::All))
+        .await
+        .unwrap();
+    let secret = secret.expose();
+    let bits = secret.strip_prefix("ffp_").unwrap();
+    let near_misses = [
+        String::new(),
+        "ffp_".into(),
+        bits.into(),
+        token.id,
+        secret.to_uppercase(),
+        format!("{secret} "),
+        format!("{secret}0"),
+        secret[..secret.len() - 1].into(),
+        format!("ffp_{}", "0".repeat(64)),
+        "' OR 1=1 --".into(),
+        "%".into(),
+        "\0".into(),
+    ];
+    for near_miss in near_misses {
+        assert_eq!(catalog.principal(&near_miss).await.unwrap(), None, "{near_miss:?}");
+    }
+    assert!(catalog.principal(secret).await.unwrap().is_some());
+}
+
+pub(crate) async fn a_token_comes_back_as_it_was_made(catalog: Subject, clock: &ManualClock) {
+    make_sites(&catalog, &["a", "b"]).await;
+    clock.set(START + SECOND);
+    let new = NewToken {
+        expires_at: Some(START + 5 * SECOND),
+        ..new_token(Role::Reader, only(&["b", "a"]))
+    };
+    let (made, _) = catalog.create_token(new).await.unwrap();
+    assert_eq!((made.role, &made.sites), (Role::Reader, &only(&["a", "b"])));
+    assert_eq!(made.created_at, START + SECOND);
+    assert_eq!((made.expires_at, made.revoked_at), (Some(START + 5 * SECOND), None));
+    assert_eq!(catalog.tokens().await.unwrap(), [made]);
+}
+
+pub(crate) async fn tokens_are_listed_in_order_of_creation(catalog: Subject, clock: &ManualClock) {
+    let mut made = Vec::new();
+    // A clock that is set back does not change the order.
+    for now in [START, START + SECOND, START - SECOND] {
+        clock.set(now);
+        made.push(
+            catalog
+                .create_token(new_token(Role::Admin, SiteScope::All))
+                .await
+                .unwrap()
+                .0,
+        );
+    }
+    assert_eq!(catalog.tokens().await.unwrap(), made);
+}
+
+pub(crate) async fn a_token_is_in_force_until_it_expires(catalog: Subject, clock: &ManualClock) {
+    let expires_at = START + 90 * SECOND;
+    let new = NewToken {
+        expires_at: Some(expires_at),
+        ..new_token(Role::Reader, SiteScope::All)
+    };
+    let (token, secret) = catalog.create_token(new).await.unwrap();
+    clock.set(expires_at - 1);
+    assert!(catalog.principal(secret.expose()).await.unwrap().is_some());
+    clock.set(expires_at);
+    assert_eq!(catalog.principal(secret.expose()).await.unwrap(), None);
+    assert_eq!(
+        catalog.tokens().await.unwrap(),
+        [token],
+        "an expired token stays listed"
+    );
+}
+
+pub(crate) async fn a_revoked_token_proves_nothing_and_stays_listed(catalog: Subject, clock: &ManualClock) {
+    let (lost, lost_secret) = catalog
+        .create_token(new_token(Role::Reader, SiteScope::All))
+        .await
+        .unwrap();
+    let (kept, kept_secret) = catalog
+        .create_token(new_token(Role::Reader, SiteScope::All))
+        .await
+        .unwrap();
+    clock.set(START + SECOND);
+    let revoked = catalog.revoke_token(&lost.id).await.unwrap();
+    assert_eq!(
+        revoked,
+        crate::Token {
+            revoked_at: Some(START + SECOND),
+            ..lost
+        }
+    );
+    assert_eq!(catalog.principal(lost_secret.expose()).await.unwrap(), None);
+    assert!(catalog.principal(kept_secret.expose()).await.unwrap().is_some());
+    assert_eq!(catalog.tokens().await.unwrap(), [revoked, kept]);
+}
+
+pub(crate) async fn revoking_twice_keeps_the_first_time(catalog: Subject, clock: &ManualClock) {
+    make_sites(&catalog, &["a"]).await;
+    let (token, _) = catalog
+        .create_token(new_token(Role::Writer, only(&["a"])))
+        .await
+        .unwrap();
+    let first = catalog.revoke_token(&token.id).await.unwrap();
+    clock.set(START + SECOND);
+    let second = catalog.revoke_token(&token.id).await.unwrap();
+    assert_eq!(first.revoked_at, Some(START));
+    assert_eq!(second, first);
+}
+
+pub(crate) async fn revoking_an_unknown_token_says_so(catalog: Subject, _: &ManualClock) {
+    let error = catalog.revoke_token("tok_nobody").await.unwrap_err();
+    assert!(
+        matches!(&error, CatalogError::NotFound { what: "token", id } if id == "tok_nobody"),
+        "{error}"
+    );
+}
+
+pub(crate) async fn a_bad_token_is_refused_with_its_field_and_what_is_expected(catalog: Subject, _: &ManualClock) {
+    make_sites(&catalog, &["a"]).await;
+    let expiring = |at| NewToken {
+        expires_at: Some(at),
+        ..new_token(Role::Reader, SiteScope::All)
+    };
+    let cases = [
+        ("expires_at", "future", expiring(START)),
+        ("expires_at", "future", expiring(START - 90 * SECOND)),
+        ("sites", "at least one", new_token(Role::Reader, only(&[]))),
+        ("sites", "at least one", new_token(Role::Writer, only(&[]))),
+        ("sites", "every site", new_token(Role::Admin, only(&["a"]))),
+        ("sites", "every site", new_token(Role::Admin, only(&[]))),
+        (
+            "sites",
+            "create the site first",
+            new_token(Role::Reader, only(&["nowhere"])),
+        ),
+        (
+            "sites",
+            "create the site first",
+            new_token(Role::Writer, only(&["a", "nowhere"])),
+        ),
+        ("sites", "create the site first", new_token(Role::Reader, only(&["A"]))),
+    ];
+    for (field, expected, token) in cases {
+        assert_invalid(
+            catalog.create_token(token.clone()).await,
+            field,
+            expected,
+            &format!("{token:?}"),
+        );
+    }
+}
+
+pub(crate) async fn a_refused_token_leaves_nothing_behind(catalog: Subject, _: &ManualClock) {
+    make_sites(&catalog, &["a"]).await;
+    catalog
+        .create_token(new_token(Role::Reader, only(&["a", "nowhere"])))
+        .await
+        .unwrap_err();
+    assert_eq!(catalog.tokens().await.unwrap(), []);
+    catalog
+        .create_token(new_token(Role::Reader, only(&["a"])))
+        .await
+        .unwrap();
+    assert_eq!(catalog.tokens().await.unwrap().len(), 1);
+}
+
+async fn make_sites(catalog: &Subject, tracking_ids: &[&str]) {
+    for tracking_id in tracking_ids {
+        catalog.create_site(new_site(tracking_id)).await.unwrap();
+    }
+}
+
+#[track_caller]
+fn assert_invalid<T: std::fmt::Debug>(
+    outcome: Result<T, CatalogError>,
+    expected_field: &str,
+    expected: &str,
+    case: &str,
+) {
+    match outcome {
+        Err(CatalogError::Invalid { field, reason }) => {
+            assert_eq!(field, expected_field, "{case}");
+            assert!(reason.contains(expected), "{case}: {reason}");
+            assert!(reason.len() < 400, "{case}: {reason}");
+        }
+        other => panic!("{case}: {other:?}"),
+    }
+}

@@ -1,0 +1,166 @@
+//! A cache of seconds over the catalog.
+
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use footfall_model::access::Principal;
+use moka::Expiry;
+use moka::future::Cache;
+
+use crate::secret::SecretHash;
+use crate::{Catalog, CatalogError, Site, validate};
+
+/// How long a site or a principal that was found is served without asking again. A token that is revoked, or expires,
+/// is refused everywhere after this time at the latest.
+const FOUND_TTL: Duration = Duration::from_secs(5);
+
+/// How long it is remembered that there is no such site or secret. Shorter, because somebody who has just made one
+/// waits for it.
+const MISSING_TTL: Duration = Duration::from_secs(1);
+
+/// At about 400 bytes each, 20 MB at the most. Beyond that, what is asked for often stays: a hostile client that
+/// invents tracking ids pushes out its own inventions.
+const MAX_SITES: u64 = 50_000;
+
+const MAX_PRINCIPALS: u64 = 10_000;
+
+/// Answers the look-ups that every request makes: which site is this, and whose secret.
+///
+/// However many ask at the same moment, the catalog is asked once. While the catalog is unavailable, what is cached is
+/// served until its time is up, and then the error. Secrets are kept as their hashes only.
+#[derive(Debug)]
+pub struct Directory {
+    catalog: Arc<dyn Catalog>,
+    sites: Lookups<String, Arc<Site>>,
+    principals: Lookups<SecretHash, Principal>,
+}
+
+type Lookups<K, V> = Cache<K, Option<V>>;
+
+impl Directory {
+    pub fn new(catalog: Arc<dyn Catalog>) -> Self {
+        Self::with_limits(catalog, Limits::default())
+    }
+
+    fn with_limits(catalog: Arc<dyn Catalog>, limits: Limits) -> Self {
+        Self {
+            catalog,
+            sites: cache(limits.sites, limits.lifetimes),
+            principals: cache(limits.principals, limits.lifetimes),
+        }
+    }
+
+    /// What is behind the cache: for everything that is not looked up on every request.
+    pub fn catalog(&self) -> &Arc<dyn Catalog> {
+        &self.catalog
+    }
+
+    /// The site, as the catalog knew it at most 5 seconds ago; `None` if there was none 1 second ago.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unavailable`] if it is not cached and the catalog does not answer.
+    pub async fn site(&self, tracking_id: &str) -> Result<Option<Arc<Site>>, CatalogError> {
+        // What cannot be a tracking id names no site. It is not cached either, so that keys stay short.
+        if !validate::is_tracking_id(tracking_id) {
+            return Ok(None);
+        }
+        let look_up = async { Ok(self.catalog.site(tracking_id).await?.map(Arc::new)) };
+        self.sites
+            .try_get_with_by_ref(tracking_id, look_up)
+            .await
+            .map_err(|error| shared(&error))
+    }
+
+    /// Whose secret this is, as the catalog knew it at most 5 seconds ago: so long may a revoked or expired token
+    /// still be accepted. `None` if it was nobody's 1 second ago.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unavailable`] if it is not cached and the catalog does not answer.
+    pub async fn principal(&self, secret: &str) -> Result<Option<Principal>, CatalogError> {
+        let look_up = self.catalog.principal(secret);
+        self.principals
+            .try_get_with(SecretHash::of(secret), look_up)
+            .await
+            .map_err(|error| shared(&error))
+    }
+
+    /// Call it after making a site, so that it is known in this process at once.
+    pub async fn forget_site(&self, tracking_id: &str) {
+        self.sites.invalidate(tracking_id).await;
+    }
+
+    /// Call it after revoking a token, so that it is refused in this process at once. All are forgotten, because a
+    /// token does not tell the hash of its secret.
+    pub fn forget_principals(&self) {
+        self.principals.invalidate_all();
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    sites: u64,
+    principals: u64,
+    lifetimes: Lifetimes,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let lifetimes = Lifetimes {
+            found: FOUND_TTL,
+            missing: MISSING_TTL,
+        };
+        Self {
+            sites: MAX_SITES,
+            principals: MAX_PRINCIPALS,
+            lifetimes,
+        }
+    }
+}
+
+/// How long an answer is kept, by whether there was something. Counted from the look-up, never prolonged by reading.
+#[derive(Debug, Clone, Copy)]
+struct Lifetimes {
+    found: Duration,
+    missing: Duration,
+}
+
+impl Lifetimes {
+    fn of<V>(self, answer: Option<&V>) -> Duration {
+        if answer.is_some() { self.found } else { self.missing }
+    }
+}
+
+impl<K, V> Expiry<K, Option<V>> for Lifetimes {
+    fn expire_after_create(&self, _: &K, answer: &Option<V>, _: Instant) -> Option<Duration> {
+        Some(self.of(answer.as_ref()))
+    }
+
+    fn expire_after_update(&self, _: &K, answer: &Option<V>, _: Instant, _: Option<Duration>) -> Option<Duration> {
+        Some(self.of(answer.as_ref()))
+    }
+}
+
+fn cache<K, V>(capacity: u64, lifetimes: Lifetimes) -> Lookups<K, V>
+where
+    K: Hash + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    Cache::builder().max_capacity(capacity).expire_after(lifetimes).build()
+}
+
+/// One failed look-up answers everybody who waited for it.
+fn shared(error: &Arc<CatalogError>) -> CatalogError {
+    match &**error {
+        CatalogError::Invalid { field, reason } => CatalogError::Invalid {
+            field,
+            reason: reason.clone(),
+        },
+        CatalogError::AlreadyExists { what, id } => CatalogError::AlreadyExists { what, id: id.clone() },
+        CatalogError::NotFound { what, id } => CatalogError::NotFound { what, id: id.clone() },
+        CatalogError::Unavailable(cause) => CatalogError::Unavailable(cause.to_string().into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,250 @@
+//! Over a real catalog. The cache's time is the machine's, so a test uses a time to live that is either for ever or
+//! over after a short sleep: no assertion depends on how quick the machine is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use footfall_model::access::{Principal, Role, SiteScope};
+use footfall_model::clock::RandomIds;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::{Directory, FOUND_TTL, Lifetimes, Limits, MISSING_TTL};
+use crate::testing::{ManualClock, new_site, new_token};
+use crate::{Catalog, CatalogError, NewSite, NewToken, Secret, Site, SqliteCatalog, Token};
+
+const FOR_EVER: Duration = Duration::from_secs(3600);
+const SHORT: Duration = Duration::from_millis(20);
+const OVER: Duration = Duration::from_millis(60);
+
+/// Counts what reaches the catalog.
+#[derive(Debug)]
+struct Counting {
+    catalog: SqliteCatalog,
+    asked: AtomicUsize,
+    _folder: TempDir,
+}
+
+#[async_trait]
+impl Catalog for Counting {
+    async fn create_site(&self, site: NewSite) -> Result<Site, CatalogError> {
+        self.catalog.create_site(site).await
+    }
+    async fn site(&self, tracking_id: &str) -> Result<Option<Site>, CatalogError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.catalog.site(tracking_id).await
+    }
+    async fn sites(&self) -> Result<Vec<Site>, CatalogError> {
+        self.catalog.sites().await
+    }
+    async fn create_token(&self, token: NewToken) -> Result<(Token, Secret), CatalogError> {
+        self.catalog.create_token(token).await
+    }
+    async fn tokens(&self) -> Result<Vec<Token>, CatalogError> {
+        self.catalog.tokens().await
+    }
+    async fn revoke_token(&self, id: &str) -> Result<Token, CatalogError> {
+        self.catalog.revoke_token(id).await
+    }
+    async fn principal(&self, secret: &str) -> Result<Option<Principal>, CatalogError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.catalog.principal(secret).await
+    }
+}
+
+impl Counting {
+    async fn with_site(tracking_id: &str) -> Arc<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.db");
+        let catalog = SqliteCatalog::open(&path, ManualClock::new(), Arc::new(RandomIds))
+            .await
+            .unwrap();
+        catalog.create_site(new_site(tracking_id)).await.unwrap();
+        Arc::new(Self {
+            catalog,
+            asked: AtomicUsize::new(0),
+            _folder: folder,
+        })
+    }
+
+    async fn admin(&self) -> (Token, Secret) {
+        self.catalog
+            .create_token(new_token(Role::Admin, SiteScope::All))
+            .await
+            .unwrap()
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+fn keeping(catalog: &Arc<Counting>, found: Duration, missing: Duration) -> Arc<Directory> {
+    let limits = Limits {
+        sites: 100,
+        principals: 100,
+        lifetimes: Lifetimes { found, missing },
+    };
+    Arc::new(Directory::with_limits(catalog.clone(), limits))
+}
+
+#[test]
+fn what_is_missing_is_forgotten_sooner_than_what_is_found() {
+    let lifetimes = Limits::default().lifetimes;
+    assert_eq!(lifetimes.of(Some(&())), FOUND_TTL);
+    assert_eq!(lifetimes.of::<()>(None), MISSING_TTL);
+    assert!(MISSING_TTL < FOUND_TTL && FOUND_TTL <= Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn an_answer_is_the_catalogs_and_is_asked_for_once() {
+    let catalog = Counting::with_site("shop").await;
+    let (token, secret) = catalog.admin().await;
+    let directory = keeping(&catalog, FOR_EVER, FOR_EVER);
+    for _ in 0..3 {
+        assert_eq!(directory.site("shop").await.unwrap().unwrap().name, "Site shop");
+        assert_eq!(directory.site("nowhere").await.unwrap(), None);
+        assert_eq!(
+            directory.principal(secret.expose()).await.unwrap().unwrap().token_id,
+            token.id
+        );
+        assert_eq!(directory.principal("ffp_guess").await.unwrap(), None);
+    }
+    assert_eq!(catalog.asked(), 4);
+}
+
+#[tokio::test]
+async fn a_stampede_asks_once() {
+    let catalog = Counting::with_site("shop").await;
+    let (_, secret) = catalog.admin().await;
+    let directory = keeping(&catalog, FOR_EVER, FOR_EVER);
+    let mut crowd = JoinSet::new();
+    for _ in 0..200 {
+        let (directory, secret) = (directory.clone(), secret.clone());
+        crowd.spawn(async move {
+            assert!(directory.site("shop").await.unwrap().is_some());
+            assert!(directory.principal(secret.expose()).await.unwrap().is_some());
+        });
+    }
+    crowd.join_all().await;
+    assert_eq!(catalog.asked(), 2);
+}
+
+#[tokio::test]
+async fn what_is_found_is_asked_for_again_when_its_time_is_up() {
+    let catalog = Counting::with_site("shop").await;
+    let (token, secret) = catalog.admin().await;
+    let directory = keeping(&catalog, SHORT, FOR_EVER);
+    assert!(directory.principal(secret.expose()).await.unwrap().is_some());
+    catalog.revoke_token(&token.id).await.unwrap();
+    sleep(OVER).await;
+    assert_eq!(directory.principal(secret.expose()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn reading_does_not_prolong_an_entry() {
+    let catalog = Counting::with_site("shop").await;
+    let (token, secret) = catalog.admin().await;
+    let directory = keeping(&catalog, OVER, FOR_EVER);
+    directory.principal(secret.expose()).await.unwrap().unwrap();
+    catalog.revoke_token(&token.id).await.unwrap();
+    for _ in 0..5 {
+        sleep(SHORT).await;
+        directory.principal(secret.expose()).await.unwrap();
+    }
+    assert_eq!(directory.principal(secret.expose()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_is_missing_has_a_time_of_its_own() {
+    let catalog = Counting::with_site("shop").await;
+    let directory = keeping(&catalog, FOR_EVER, SHORT);
+    directory.site("shop").await.unwrap().unwrap();
+    assert_eq!(directory.site("new").await.unwrap(), None);
+    catalog.create_site(new_site("new")).await.unwrap();
+    sleep(OVER).await;
+    assert!(directory.site("new").await.unwrap().is_some());
+    directory.site("shop").await.unwrap().unwrap();
+    assert_eq!(catalog.asked(), 3, "shop once, new twice");
+}
+
+#[tokio::test]
+async fn a_change_in_this_process_can_take_effect_at_once() {
+    let catalog = Counting::with_site("shop").await;
+    let (token, secret) = catalog.admin().await;
+    let directory = keeping(&catalog, FOR_EVER, FOR_EVER);
+    assert_eq!(directory.site("new").await.unwrap(), None);
+    directory.principal(secret.expose()).await.unwrap().unwrap();
+
+    catalog.create_site(new_site("new")).await.unwrap();
+    catalog.revoke_token(&token.id).await.unwrap();
+    assert_eq!(directory.site("new").await.unwrap(), None, "still cached");
+    directory.forget_site("new").await;
+    directory.forget_principals();
+    assert!(directory.site("new").await.unwrap().is_some());
+    assert_eq!(directory.principal(secret.expose()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn without_the_catalog_an_entry_serves_for_its_time_only() {
+    let catalog = Counting::with_site("shop").await;
+    let (lasting, passing) = (keeping(&catalog, FOR_EVER, FOR_EVER), keeping(&catalog, SHORT, SHORT));
+    for directory in [&lasting, &passing] {
+        directory.site("shop").await.unwrap().unwrap();
+    }
+    catalog.catalog.close().await;
+    sleep(OVER).await;
+    assert!(lasting.site("shop").await.unwrap().is_some());
+    assert!(matches!(passing.site("shop").await, Err(CatalogError::Unavailable(_))));
+    assert!(matches!(
+        lasting.principal("ffp_any").await,
+        Err(CatalogError::Unavailable(_))
+    ));
+}
+
+#[tokio::test]
+async fn a_failure_is_not_remembered_and_is_told_once() {
+    let catalog = Counting::with_site("shop").await;
+    let directory = keeping(&catalog, FOR_EVER, FOR_EVER);
+    catalog.catalog.close().await;
+    let first = directory.site("shop").await.unwrap_err().to_string();
+    assert_eq!(first.matches("does not answer").count(), 1, "{first}");
+    directory.site("shop").await.unwrap_err();
+    assert_eq!(catalog.asked(), 2);
+}
+
+#[tokio::test]
+async fn invented_tracking_ids_and_secrets_do_not_fill_the_memory() {
+    let catalog = Counting::with_site("shop").await;
+    let directory = keeping(&catalog, FOR_EVER, FOR_EVER);
+    for n in 0..2_000 {
+        assert_eq!(directory.site(&format!("invented-{n}")).await.unwrap(), None);
+        assert_eq!(directory.principal(&format!("ffp_invented-{n}")).await.unwrap(), None);
+    }
+    directory.sites.run_pending_tasks().await;
+    directory.principals.run_pending_tasks().await;
+    assert!(
+        directory.sites.entry_count() <= 100,
+        "{}",
+        directory.sites.entry_count()
+    );
+    assert!(
+        directory.principals.entry_count() <= 100,
+        "{}",
+        directory.principals.entry_count()
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_tracking_id_is_neither_asked_for_nor_kept() {
+    let catalog = Counting::with_site("shop").await;
+    let directory = keeping(&catalog, FOR_EVER, FOR_EVER);
+    for text in ["", "a b", "../shop", &"x".repeat(65), &"x".repeat(1_000_000)] {
+        assert_eq!(directory.site(text).await.unwrap(), None);
+    }
+    directory.sites.run_pending_tasks().await;
+    assert_eq!((catalog.asked(), directory.sites.entry_count()), (0, 0));
+}

@@ -1,0 +1,164 @@
+//! The catalog in one SQLite file.
+//!
+//! The journal is write-ahead, so readers never wait for a writer, and a command-line process may write beside a
+//! running server: each waits up to [`BUSY_TIMEOUT`] for the other. The file must lie on a local disk, because SQLite's
+//! write-ahead log does not work on network file systems.
+
+mod open;
+mod sites;
+mod tokens;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use footfall_model::access::Principal;
+use footfall_model::clock::{Clock, IdGen};
+use sqlx::{Sqlite, SqlitePool, Transaction};
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::secret::{self, SecretHash};
+use crate::{Catalog, CatalogError, NewSite, NewToken, Secret, Site, Token, validate};
+
+/// How long a writer waits for another one, of this process or not, before it gives up.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The embedded catalog. Clones of an `Arc` of it share one pool of connections.
+#[derive(Debug)]
+pub struct SqliteCatalog {
+    pool: SqlitePool,
+    /// Taken before a connection is, so that waiting writers never hold the connections that look-ups need.
+    writing: Mutex<()>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdGen>,
+}
+
+/// A write transaction; dropped without a commit, it is rolled back.
+struct Write<'a> {
+    transaction: Transaction<'static, Sqlite>,
+    _turn: MutexGuard<'a, ()>,
+}
+
+impl SqliteCatalog {
+    /// Opens the catalog, makes the file first if there is none (readable by its owner alone), and brings its schema
+    /// up to date.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unavailable`] with the path and the cause: the folder is missing or not writable, the file is
+    /// no catalog, or a newer Footfall wrote it.
+    pub async fn open(path: &Path, clock: Arc<dyn Clock>, ids: Arc<dyn IdGen>) -> Result<Self, CatalogError> {
+        let pool = open::open(path)
+            .await
+            .map_err(|error| CatalogError::Unavailable(Box::new(error)))?;
+        Ok(Self {
+            pool,
+            writing: Mutex::new(()),
+            clock,
+            ids,
+        })
+    }
+
+    /// Waits for what is under way and closes the file; whatever is asked afterwards fails.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// Takes SQLite's write lock at once: a transaction that reads first and writes later fails, without waiting, if
+    /// somebody else wrote in between.
+    async fn write(&self) -> Result<Write<'_>, CatalogError> {
+        let turn = self.writing.lock().await;
+        let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable)?;
+        Ok(Write {
+            transaction,
+            _turn: turn,
+        })
+    }
+}
+
+impl Write<'_> {
+    async fn commit(self) -> Result<(), CatalogError> {
+        self.transaction.commit().await.map_err(unavailable)
+    }
+}
+
+#[async_trait]
+impl Catalog for SqliteCatalog {
+    async fn create_site(&self, new: NewSite) -> Result<Site, CatalogError> {
+        validate::site(&new)?;
+        let site = Site {
+            tracking_id: new.tracking_id,
+            tenant: new.tenant,
+            name: new.name,
+            url: new.url,
+            timezone: new.timezone,
+            currency: new.currency,
+            writer_token_required: new.writer_token_required,
+            created_at: self.clock.now(),
+        };
+        let mut write = self.write().await?;
+        sites::insert(&mut write.transaction, &site).await?;
+        write.commit().await?;
+        Ok(site)
+    }
+
+    async fn site(&self, tracking_id: &str) -> Result<Option<Site>, CatalogError> {
+        sites::find(&self.pool, tracking_id).await.map_err(unavailable)
+    }
+
+    async fn sites(&self) -> Result<Vec<Site>, CatalogError> {
+        sites::all(&self.pool).await.map_err(unavailable)
+    }
+
+    async fn create_token(&self, new: NewToken) -> Result<(Token, Secret), CatalogError> {
+        let now = self.clock.now();
+        validate::token(&new, now)?;
+        let token = Token {
+            id: format!("tok_{:032x}", self.ids.next_id()),
+            role: new.role,
+            sites: new.sites,
+            created_at: now,
+            expires_at: new.expires_at,
+            revoked_at: None,
+        };
+        let secret = secret::mint(&*self.ids);
+        let mut write = self.write().await?;
+        tokens::insert(&mut write.transaction, &token, SecretHash::of(secret.expose())).await?;
+        write.commit().await?;
+        Ok((token, secret))
+    }
+
+    async fn tokens(&self) -> Result<Vec<Token>, CatalogError> {
+        tokens::all(&self.pool).await.map_err(unavailable)
+    }
+
+    async fn revoke_token(&self, id: &str) -> Result<Token, CatalogError> {
+        let mut write = self.write().await?;
+        let token = tokens::revoke(&mut write.transaction, id, self.clock.now())
+            .await
+            .map_err(unavailable)?;
+        let token = token.ok_or_else(|| CatalogError::NotFound {
+            what: "token",
+            id: id.to_owned(),
+        })?;
+        write.commit().await?;
+        Ok(token)
+    }
+
+    async fn principal(&self, secret: &str) -> Result<Option<Principal>, CatalogError> {
+        let token = tokens::in_force(&self.pool, SecretHash::of(secret), self.clock.now()).await;
+        let token = token.map_err(unavailable)?;
+        Ok(token.map(|token| Principal {
+            token_id: token.id,
+            role: token.role,
+            sites: token.sites,
+        }))
+    }
+}
+
+fn unavailable(error: sqlx::Error) -> CatalogError {
+    CatalogError::Unavailable(Box::new(error))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! Sites in SQL.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection, SqlitePool};
+
+use super::unavailable;
+use crate::{CatalogError, Site, validate};
+
+macro_rules! select_sites {
+    ($rest:literal) => {
+        concat!(
+            "SELECT tracking_id, tenant, name, url, timezone, currency, writer_token_required, created_at FROM sites ",
+            $rest
+        )
+    };
+}
+
+pub(super) async fn insert(connection: &mut SqliteConnection, site: &Site) -> Result<(), CatalogError> {
+    let inserted = sqlx::query(
+        "INSERT INTO sites (tracking_id, tenant, name, url, timezone, currency, writer_token_required, created_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&site.tracking_id)
+    .bind(&site.tenant)
+    .bind(&site.name)
+    .bind(&site.url)
+    .bind(&site.timezone)
+    .bind(&site.currency)
+    .bind(site.writer_token_required)
+    .bind(site.created_at)
+    .execute(connection)
+    .await;
+    match inserted {
+        Ok(_) => Ok(()),
+        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Err(CatalogError::AlreadyExists {
+            what: "site",
+            id: site.tracking_id.clone(),
+        }),
+        Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
+            Err(validate::unknown_tenant(&site.tenant))
+        }
+        Err(error) => Err(unavailable(error)),
+    }
+}
+
+pub(super) async fn find(pool: &SqlitePool, tracking_id: &str) -> Result<Option<Site>, sqlx::Error> {
+    let row = sqlx::query(select_sites!("WHERE tracking_id = ?"))
+        .bind(tracking_id)
+        .fetch_optional(pool)
+        .await?;
+    row.as_ref().map(site).transpose()
+}
+
+pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<Site>, sqlx::Error> {
+    let rows = sqlx::query(select_sites!("ORDER BY tracking_id"))
+        .fetch_all(pool)
+        .await?;
+    rows.iter().map(site).collect()
+}
+
+fn site(row: &SqliteRow) -> Result<Site, sqlx::Error> {
+    Ok(Site {
+        tracking_id: row.try_get("tracking_id")?,
+        tenant: row.try_get("tenant")?,
+        name: row.try_get("name")?,
+        url: row.try_get("url")?,
+        timezone: row.try_get("timezone")?,
+        currency: row.try_get("currency")?,
+        writer_token_required: row.try_get("writer_token_required")?,
+        created_at: row.try_get("created_at")?,
+    })
+}

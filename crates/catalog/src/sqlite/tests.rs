@@ -1,0 +1,308 @@
+//! The contract, and what a file adds to it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use footfall_model::access::{Role, SiteScope};
+use footfall_model::clock::{Clock, IdGen, RandomIds};
+use tempfile::TempDir;
+
+use super::SqliteCatalog;
+use crate::contract::catalog_contract;
+use crate::testing::{ManualClock, new_site, new_token, only};
+use crate::{Catalog, CatalogError};
+
+async fn empty(clock: Arc<dyn Clock>, ids: Arc<dyn IdGen>) -> (SqliteCatalog, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = SqliteCatalog::open(&folder.path().join("catalog.db"), clock, ids)
+        .await
+        .unwrap();
+    (catalog, folder)
+}
+
+catalog_contract!(super::tests::empty);
+
+async fn open(path: &Path) -> Result<SqliteCatalog, CatalogError> {
+    SqliteCatalog::open(path, ManualClock::new(), Arc::new(RandomIds)).await
+}
+
+fn place() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("catalog.db");
+    (folder, path)
+}
+
+async fn make_sites(catalog: &SqliteCatalog, prefix: &str, count: usize) {
+    for n in 0..count {
+        catalog.create_site(new_site(&format!("{prefix}-{n}"))).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn reopening_keeps_everything() {
+    let (_folder, path) = place();
+    let catalog = open(&path).await.unwrap();
+    make_sites(&catalog, "shop", 3).await;
+    let (reader, reader_secret) = catalog
+        .create_token(new_token(Role::Reader, only(&["shop-1"])))
+        .await
+        .unwrap();
+    let (lost, lost_secret) = catalog
+        .create_token(new_token(Role::Admin, SiteScope::All))
+        .await
+        .unwrap();
+    let lost = catalog.revoke_token(&lost.id).await.unwrap();
+    let sites = catalog.sites().await.unwrap();
+    catalog.close().await;
+
+    let catalog = open(&path).await.unwrap();
+    assert_eq!(catalog.sites().await.unwrap(), sites);
+    assert_eq!(catalog.tokens().await.unwrap(), [reader.clone(), lost]);
+    let proven = catalog.principal(reader_secret.expose()).await.unwrap().unwrap();
+    assert_eq!((proven.token_id, proven.sites), (reader.id, only(&["shop-1"])));
+    assert_eq!(catalog.principal(lost_secret.expose()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn two_open_catalogs_see_each_others_writes_at_once() {
+    let (_folder, path) = place();
+    let (one, other) = (open(&path).await.unwrap(), open(&path).await.unwrap());
+    assert_eq!(other.site("shop").await.unwrap(), None);
+    let site = one.create_site(new_site("shop")).await.unwrap();
+    assert_eq!(other.site("shop").await.unwrap(), Some(site));
+    let (token, secret) = other
+        .create_token(new_token(Role::Writer, only(&["shop"])))
+        .await
+        .unwrap();
+    assert!(one.principal(secret.expose()).await.unwrap().is_some());
+    one.revoke_token(&token.id).await.unwrap();
+    assert_eq!(other.principal(secret.expose()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn two_open_catalogs_write_at_the_same_time() {
+    let (_folder, path) = place();
+    let (one, other) = (open(&path).await.unwrap(), open(&path).await.unwrap());
+    tokio::join!(make_sites(&one, "one", 20), make_sites(&other, "other", 20));
+    assert_eq!(one.sites().await.unwrap().len(), 40);
+}
+
+#[tokio::test]
+async fn many_open_a_file_that_does_not_exist_yet() {
+    let (_folder, path) = place();
+    let mut openers = tokio::task::JoinSet::new();
+    for n in 0..8 {
+        let path = path.clone();
+        openers.spawn(async move { make_sites(&open(&path).await.unwrap(), &n.to_string(), 1).await });
+    }
+    openers.join_all().await;
+    assert_eq!(open(&path).await.unwrap().sites().await.unwrap().len(), 8);
+}
+
+/// Runs itself a second time as the other process.
+#[tokio::test]
+async fn another_process_writes_beside_this_one() {
+    const OTHER: &str = "FOOTFALL_TEST_OTHER_PROCESS";
+    if let Some(path) = std::env::var_os(OTHER) {
+        make_sites(&open(Path::new(&path)).await.unwrap(), "theirs", 20).await;
+        return;
+    }
+    let (_folder, path) = place();
+    let catalog = open(&path).await.unwrap();
+    let mut other = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "sqlite::tests::another_process_writes_beside_this_one"])
+        .env(OTHER, &path)
+        .spawn()
+        .unwrap();
+    make_sites(&catalog, "ours", 20).await;
+    assert!(other.wait().unwrap().success());
+    let listed = catalog.sites().await.unwrap();
+    assert_eq!(
+        listed
+            .iter()
+            .filter(|site| site.tracking_id.starts_with("ours-"))
+            .count(),
+        20
+    );
+    assert_eq!(
+        listed
+            .iter()
+            .filter(|site| site.tracking_id.starts_with("theirs-"))
+            .count(),
+        20
+    );
+}
+
+#[tokio::test]
+async fn look_ups_are_answered_while_somebody_writes() {
+    let (_folder, path) = place();
+    let catalog = open(&path).await.unwrap();
+    make_sites(&catalog, "shop", 1).await;
+    let mut open_write = catalog.write().await.unwrap();
+    sqlx::query("UPDATE sites SET name = 'Changed'")
+        .execute(&mut *open_write.transaction)
+        .await
+        .unwrap();
+    // More waiting writers than there are connections.
+    let writers: Vec<_> = (0..8)
+        .map(|_| Box::pin(catalog.create_site(new_site("later"))))
+        .collect();
+    tokio::select! {
+        biased;
+        _ = join(writers) => panic!("a second writer did not wait for the first"),
+        site = catalog.site("shop-0") => assert_eq!(site.unwrap().unwrap().name, "Site shop-0"),
+    }
+    open_write.commit().await.unwrap();
+    assert_eq!(catalog.site("shop-0").await.unwrap().unwrap().name, "Changed");
+}
+
+async fn join<F: Future + Unpin>(futures: Vec<F>) {
+    let mut futures = futures;
+    std::future::poll_fn(|context| {
+        futures.retain_mut(|future| std::pin::Pin::new(future).poll(context).is_pending());
+        if futures.is_empty() {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_file_holds_a_secret_in_clear() {
+    let (folder, path) = place();
+    let catalog = open(&path).await.unwrap();
+    let (token, secret) = catalog
+        .create_token(new_token(Role::Admin, SiteScope::All))
+        .await
+        .unwrap();
+    catalog.principal(secret.expose()).await.unwrap().unwrap();
+    let bits = secret.expose().strip_prefix("ffp_").unwrap();
+
+    let in_files = |needle: &[u8]| {
+        std::fs::read_dir(folder.path()).unwrap().any(|file| {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            bytes.windows(needle.len()).any(|window| window == needle)
+        })
+    };
+    assert!(in_files(token.id.as_bytes()), "the search finds what is there");
+    assert!(!in_files(bits.as_bytes()));
+    assert!(!in_files(&bits.as_bytes()[..32]));
+    assert!(!in_files(&bits.as_bytes()[32..]));
+    catalog.close().await;
+    assert!(in_files(token.id.as_bytes()));
+    assert!(!in_files(bits.as_bytes()));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_files_are_readable_by_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let (folder, path) = place();
+    let catalog = open(&path).await.unwrap();
+    make_sites(&catalog, "shop", 1).await;
+    let mut seen = 0;
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        assert_eq!(
+            file.metadata().unwrap().permissions().mode() & 0o777,
+            0o600,
+            "{:?}",
+            file.file_name()
+        );
+        seen += 1;
+    }
+    assert_eq!(seen, 3, "the database, its write-ahead log and the log's index");
+}
+
+#[tokio::test]
+async fn a_connection_is_durable_and_keeps_references() {
+    let (_folder, path) = place();
+    let catalog = open(&path).await.unwrap();
+    let pragma = async |sql: &'static str| {
+        sqlx::query_scalar::<_, i64>(sql)
+            .fetch_one(&catalog.pool)
+            .await
+            .unwrap()
+    };
+    assert_eq!(pragma("PRAGMA synchronous").await, 2, "FULL");
+    assert_eq!(pragma("PRAGMA foreign_keys").await, 1);
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
+        .fetch_one(&catalog.pool)
+        .await
+        .unwrap();
+    assert_eq!(mode, "wal");
+}
+
+#[tokio::test]
+async fn the_tables_of_the_specification_belong_to_a_site_and_hold_json() {
+    let (_folder, path) = place();
+    let catalog = open(&path).await.unwrap();
+    make_sites(&catalog, "shop", 1).await;
+    for table in ["funnels", "user_segments", "dashboards"] {
+        let insert = async |site: &str, definition: &str| {
+            let sql = format!("INSERT INTO {table} VALUES ('x', ?, 'Purchase', ?, 1, 1)");
+            sqlx::query(sqlx::AssertSqlSafe(sql))
+                .bind(site)
+                .bind(definition)
+                .execute(&catalog.pool)
+                .await
+        };
+        assert!(insert("nowhere", "{}").await.is_err(), "{table} takes an unknown site");
+        assert!(insert("shop-0", "{").await.is_err(), "{table} takes broken JSON");
+        insert("shop-0", r#"{"steps": []}"#).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_missing_folder_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = open(&folder.path().join("missing/catalog.db"))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("cannot create") && error.contains("missing/catalog.db"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_catalog_is_refused_and_left_alone() {
+    let (_folder, path) = place();
+    let text = "not a database, ".repeat(100);
+    std::fs::write(&path, &text).unwrap();
+    let error = open(&path).await.unwrap_err().to_string();
+    assert!(
+        error.contains("catalog.db") && error.contains("not a database"),
+        "{error}"
+    );
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+}
+
+#[tokio::test]
+async fn the_catalog_of_a_newer_footfall_is_refused() {
+    let (_folder, path) = place();
+    let catalog = open(&path).await.unwrap();
+    sqlx::query("INSERT INTO _sqlx_migrations VALUES (9999, 'later', '2030-01-01', TRUE, x'00', 1)")
+        .execute(&catalog.pool)
+        .await
+        .unwrap();
+    catalog.close().await;
+    let error = open(&path).await.unwrap_err().to_string();
+    assert!(error.contains("newer Footfall") && error.contains("9999"), "{error}");
+}
+
+#[tokio::test]
+async fn a_closed_catalog_does_not_answer() {
+    let (_folder, path) = place();
+    let catalog = open(&path).await.unwrap();
+    catalog.close().await;
+    assert!(matches!(catalog.site("shop").await, Err(CatalogError::Unavailable(_))));
+    assert!(matches!(
+        catalog.create_site(new_site("shop")).await,
+        Err(CatalogError::Unavailable(_))
+    ));
+}

@@ -1,0 +1,111 @@
+//! Whether a site or a token may be made: pure checks whose messages say what is expected. Whether a tenant or a site
+//! exists is for the catalog to see.
+
+use footfall_model::access::{Role, SiteScope};
+use footfall_model::clock::Micros;
+use url::Url;
+
+use crate::{CatalogError, NewSite, NewToken};
+
+const MAX_TRACKING_ID: usize = 64;
+const MAX_NAME: usize = 200;
+const MAX_URL: usize = 2048;
+
+/// How much of a bad value a message repeats.
+const MAX_ECHO: usize = 64;
+
+pub(crate) fn site(site: &NewSite) -> Result<(), CatalogError> {
+    if !is_tracking_id(&site.tracking_id) {
+        let expected = format!("expected 1 to {MAX_TRACKING_ID} characters of A-Z a-z 0-9 . _ -");
+        return Err(invalid(
+            "tracking_id",
+            &site.tracking_id,
+            "is not a tracking id",
+            &expected,
+        ));
+    }
+    let name_length = site.name.chars().count();
+    if site.name.trim().is_empty() || name_length > MAX_NAME || site.name.chars().any(char::is_control) {
+        let expected = format!("expected 1 to {MAX_NAME} characters, none of them a control character");
+        return Err(invalid("name", &site.name, "is not a name", &expected));
+    }
+    if let Some(url) = &site.url
+        && !is_web_address(url)
+    {
+        let expected = "expected an address such as https://example.com, of at most 2048 bytes";
+        return Err(invalid("url", url, "is not a web address", expected));
+    }
+    if site.timezone.parse::<chrono_tz::Tz>().is_err() {
+        let expected = "expected an IANA name such as Europe/Berlin or UTC";
+        return Err(invalid("timezone", &site.timezone, "is not a time zone", expected));
+    }
+    if site.currency.len() != 3 || !site.currency.bytes().all(|b| b.is_ascii_uppercase()) {
+        let expected = "expected three capital letters (ISO 4217) such as EUR or USD";
+        return Err(invalid("currency", &site.currency, "is not a currency", expected));
+    }
+    Ok(())
+}
+
+/// `now`: UTC microseconds.
+pub(crate) fn token(token: &NewToken, now: Micros) -> Result<(), CatalogError> {
+    if token.expires_at.is_some_and(|at| at <= now) {
+        return Err(CatalogError::Invalid {
+            field: "expires_at",
+            reason: "lies in the past; expected a time in the future, or none for a token that never expires".into(),
+        });
+    }
+    let reason = match (token.role, &token.sites) {
+        (_, SiteScope::All) => return Ok(()),
+        (Role::Admin, SiteScope::Only(_)) => "an admin token covers every site; give it no list of sites",
+        (_, SiteScope::Only(sites)) if sites.is_empty() => {
+            "a reader or writer token needs sites; expected at least one tracking id, or all sites"
+        }
+        (_, SiteScope::Only(_)) => return Ok(()),
+    };
+    Err(CatalogError::Invalid {
+        field: "sites",
+        reason: reason.into(),
+    })
+}
+
+pub(crate) fn is_tracking_id(text: &str) -> bool {
+    (1..=MAX_TRACKING_ID).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+/// Refused by a look-up in the catalog.
+pub(crate) fn unknown_tenant(tenant: &str) -> CatalogError {
+    invalid(
+        "tenant",
+        tenant,
+        "does not exist",
+        "expected an existing tenant such as default",
+    )
+}
+
+/// Refused by a look-up in the catalog.
+pub(crate) fn unknown_site(tracking_id: &str) -> CatalogError {
+    invalid(
+        "sites",
+        tracking_id,
+        "does not exist",
+        "expected tracking ids of existing sites; create the site first",
+    )
+}
+
+fn is_web_address(text: &str) -> bool {
+    text.len() <= MAX_URL && Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+}
+
+fn invalid(field: &'static str, value: &str, problem: &str, expected: &str) -> CatalogError {
+    let mut echo: String = value.chars().take(MAX_ECHO).collect();
+    if echo.len() < value.len() {
+        echo.push_str("...");
+    }
+    CatalogError::Invalid {
+        field,
+        reason: format!("{echo:?} {problem}; {expected}"),
+    }
+}
