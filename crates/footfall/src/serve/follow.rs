@@ -1,0 +1,47 @@
+//! Follows the lake's table: what others commit becomes visible, and its log is kept short.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use footfall_lake::Table;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+/// How often other processes' commits are looked for.
+const REFRESH: Duration = Duration::from_secs(1);
+
+/// Delta versions between two checkpoints.
+const CHECKPOINT_EVERY: u64 = 100;
+
+/// Refreshes the table until `stop`. A lake that does not answer is asked again: queries go on over what is known.
+pub(super) async fn refresh(table: Arc<Table>, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut ticks = interval(REFRESH);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.cancelled() => return Ok(()),
+        }
+        if let Err(error) = table.refresh().await {
+            tracing::warn!(%error, "the lake can't be followed for now; queries see what is known");
+        }
+    }
+}
+
+/// Writes a checkpoint every so many versions, so that opening the table and the list of its log stay cheap.
+pub(super) async fn checkpoint(table: Arc<Table>, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut versions = table.subscribe();
+    let mut last = versions.borrow().version;
+    loop {
+        let next = last + CHECKPOINT_EVERY;
+        tokio::select! {
+            there = versions.wait_for(|snapshot| snapshot.version >= next) => there?,
+            () = stop.cancelled() => return Ok(()),
+        };
+        match table.checkpoint().await {
+            Ok(()) => tracing::debug!(version = next, "checkpoint written"),
+            Err(error) => tracing::warn!(%error, "no checkpoint could be written; tried again later"),
+        }
+        last = table.snapshot().version;
+    }
+}

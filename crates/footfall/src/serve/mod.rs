@@ -1,0 +1,169 @@
+//! One process with the roles it was asked for, from the first file opened to the last one closed.
+//!
+//! ```text
+//! start:  state folder -> catalog (+ first admin token) -> lake -> log, writer -> listeners -> "ready"
+//! stop:   listeners (requests under way end) -> writer (the log's rest becomes a commit) -> log -> catalog
+//! ```
+//!
+//! Each arrow is waited for, so that whatever was acknowledged has somebody who writes it.
+
+mod admin_token;
+mod flight;
+mod follow;
+mod http;
+mod ops;
+mod roles;
+mod signals;
+pub(crate) mod tasks;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use footfall_catalog::Directory;
+use footfall_lake::{Location, Table};
+use footfall_model::clock::{Clock, IdGen, RandomIds, SystemClock};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use tasks::{Failure, Tasks};
+
+pub(crate) use admin_token::path as admin_token_path;
+
+/// A server that runs.
+pub(crate) struct Running {
+    pub(crate) http_addr: SocketAddr,
+    pub(crate) flight_addr: SocketAddr,
+    /// The secret in the state folder's `admin.token`; empty if somebody took the file away.
+    pub(crate) admin_token: String,
+    failure: Failure,
+    stopping: CancellationToken,
+    /// Those that take requests.
+    front: Tasks,
+    /// Those that bring the log into the lake and follow it.
+    back: Tasks,
+    log: Option<Arc<footfall_ingest::log::LocalLog>>,
+}
+
+/// What every role works with.
+#[derive(Clone)]
+struct Shared {
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdGen>,
+    directory: Arc<Directory>,
+    table: Arc<Table>,
+}
+
+/// Serves until SIGTERM, Ctrl-C or a failure that can't be survived.
+pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+    let running = start(config).await?;
+    running.announce();
+    running.wait().await?;
+    running.stop().await
+}
+
+/// Opens everything and starts the roles.
+pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
+    let metrics = ops::metrics()?;
+    let state = config.state_dir();
+    std::fs::create_dir_all(&state).with_context(|| format!("the state folder {} can't be made", state.display()))?;
+    let http = listen(config.http.addr, "HTTP").await?;
+    let flight = listen(config.flight.addr, "Flight SQL").await?;
+    let (http_addr, flight_addr) = (http.local_addr()?, flight.local_addr()?);
+
+    let shared = open(&config).await?;
+    let admin_token = admin_token::ensure(shared.directory.catalog().as_ref(), &state).await?;
+
+    let failure = Failure::default();
+    let (front, back) = (Tasks::new(&failure), Tasks::new(&failure));
+    let stopping = CancellationToken::new();
+    back.spawn("lake follower", |stop| follow::refresh(Arc::clone(&shared.table), stop));
+
+    let mut routes = tonic::service::Routes::builder();
+    let mut router = ops::router(metrics, stopping.clone()).merge(crate::admin::router(
+        Arc::clone(&shared.directory),
+        Arc::clone(&shared.clock),
+    ));
+    let mut log = None;
+    if config.roles.ingest() {
+        let ingest = roles::ingest(&config, &shared, &back).await?;
+        router = router.merge(footfall_ingest::collect::router(Arc::clone(&ingest.collector)));
+        routes.add_service(footfall_ingest::collect::grpc(ingest.collector));
+        log = Some(ingest.log);
+    }
+    if config.roles.query() {
+        routes.add_service(roles::query(&config, &shared)?);
+    }
+    front.spawn("HTTP listener", |stop| http::serve(http, router, stop));
+    front.spawn("Flight SQL listener", |stop| flight::serve(flight, routes.routes(), stop));
+    Ok(Running {
+        http_addr,
+        flight_addr,
+        admin_token: admin_token.unwrap_or_default(),
+        failure,
+        stopping,
+        front,
+        back,
+        log,
+    })
+}
+
+/// The catalog and the lake: what the commands that need no server open too.
+async fn open(config: &Config) -> anyhow::Result<Shared> {
+    let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdGen>) = (Arc::new(SystemClock), Arc::new(RandomIds));
+    let catalog = crate::state::open_catalog(&config.state_dir()).await?;
+    let table = open_lake(config, Arc::clone(&clock)).await?;
+    Ok(Shared {
+        clock,
+        ids,
+        directory: Arc::new(Directory::new(catalog)),
+        table: Arc::new(table),
+    })
+}
+
+/// The `events` table at the configured place.
+pub(crate) async fn open_lake(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Table> {
+    let location: Location = config.data.parse()?;
+    let store = location.table_store("events", &config.s3.options())?;
+    let table = Table::open(store, clock).await;
+    table.with_context(|| format!("the lake at {} can't be opened", config.data))
+}
+
+async fn listen(addr: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(addr).await;
+    bound.with_context(|| format!("{what} can't listen on {addr}; is another footfall running? Choose another address"))
+}
+
+impl Running {
+    /// The line that scripts wait for.
+    #[expect(clippy::print_stdout, reason = "the announcement is the command's output")]
+    fn announce(&self) {
+        println!("ready http=http://{} flight=grpc://{}", self.http_addr, self.flight_addr);
+    }
+
+    /// Returns when somebody asks us to stop; fails if a task did.
+    pub(crate) async fn wait(&self) -> anyhow::Result<()> {
+        tokio::select! {
+            signal = signals::terminated() => {
+                tracing::info!(signal = signal?, "stopping");
+                Ok(())
+            }
+            () = self.failure.seen() => Ok(()),
+        }
+    }
+
+    /// Drains in order. Fails with the first task's failure, if there was one.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.stopping.cancel();
+        self.front.stop().await;
+        self.back.stop().await;
+        if let Some(log) = self.log {
+            log.close().await;
+        }
+        match self.failure.take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}

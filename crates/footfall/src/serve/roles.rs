@@ -1,0 +1,65 @@
+//! What each role starts.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
+use footfall_flight_server::FlightOptions;
+use footfall_ingest::collect::{Collector, CollectorParts};
+use footfall_ingest::enrich::Enricher;
+use footfall_ingest::log::LocalLog;
+use footfall_ingest::writer::{ShardWriter, WriterParts};
+use footfall_query::Engine;
+
+use super::tasks::Tasks;
+use super::{Shared, follow};
+use crate::config::Config;
+
+/// The running ingest role.
+pub(super) struct Ingest {
+    pub(super) collector: Arc<Collector>,
+    pub(super) log: Arc<LocalLog>,
+}
+
+/// Opens the log, starts the writer and what keeps the table's own log short.
+pub(super) async fn ingest(config: &Config, shared: &Shared, tasks: &Tasks) -> anyhow::Result<Ingest> {
+    let folder = config.state_dir().join("log");
+    let (log, recovery) = LocalLog::open(&folder, config.wal.options())
+        .with_context(|| format!("the log in {} can't be opened", folder.display()))?;
+    tracing::info!(?recovery, "the log is open");
+    let log = Arc::new(log);
+    let enricher = Arc::new(Enricher::new(config.ingest.enrich())?);
+    let writer = ShardWriter::open(
+        WriterParts {
+            log: log.clone(),
+            table: Arc::clone(&shared.table),
+            clock: Arc::clone(&shared.clock),
+            ids: Arc::clone(&shared.ids),
+        },
+        config.ingest.writer(),
+    )
+    .await?;
+    tasks.spawn("writer", |stop| async move { Ok(writer.run(stop).await?) });
+    tasks.spawn("checkpointer", |stop| follow::checkpoint(Arc::clone(&shared.table), stop));
+    let parts = CollectorParts {
+        log: log.clone(),
+        directory: Arc::clone(&shared.directory),
+        enricher,
+        clock: Arc::clone(&shared.clock),
+    };
+    Ok(Ingest {
+        collector: Arc::new(Collector::new(parts, config.ingest.collect())),
+        log,
+    })
+}
+
+/// The Flight SQL service over the lake.
+pub(super) fn query(config: &Config, shared: &Shared) -> anyhow::Result<FlightServiceServer<impl FlightService>> {
+    let spill = config.state_dir().join("spill");
+    let engine = Engine::new(Arc::clone(&shared.table), config.query.options(spill))?;
+    Ok(footfall_flight_server::service(
+        Arc::new(engine),
+        Arc::clone(&shared.directory),
+        FlightOptions::default(),
+    ))
+}
