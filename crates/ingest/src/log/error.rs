@@ -19,7 +19,8 @@ pub struct Damage {
     pub reason: String,
     /// The first lost record.
     pub lost_from: Position,
-    /// The first record behind the damage; equal to `lost_from` if no record is lost (a damaged file header).
+    /// The first record behind the damage; equal to `lost_from` if no record is lost (a damaged file header), and
+    /// `Position::MAX` if nothing behind it can be read.
     pub resume_at: Position,
 }
 
@@ -27,6 +28,9 @@ impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at byte {}: {}", self.path, self.offset, self.reason)?;
         match self.resume_at.saturating_sub(self.lost_from) {
+            _ if self.resume_at == Position::MAX => {
+                write!(f, "; nothing from record {} on can be read", self.lost_from)
+            }
             0 => write!(f, "; no record is lost"),
             1 => write!(f, "; record {} is lost", self.lost_from),
             _ => write!(f, "; records {} to {} are lost", self.lost_from, self.resume_at - 1),
@@ -44,7 +48,7 @@ pub enum LogError {
     #[error("a log record of {bytes} bytes is over the limit of {limit} bytes; send fewer events at once")]
     TooLarge { bytes: usize, limit: usize },
     /// The disk refused; nothing of this record is promised.
-    #[error("the log cannot write to {path}: {source}")]
+    #[error("the log cannot use {path}: {source}")]
     Disk { path: String, source: io::Error },
     /// A stored record is not what was written.
     #[error("the log is damaged: {0}")]

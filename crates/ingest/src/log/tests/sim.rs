@@ -1,0 +1,398 @@
+//! A disk in memory that loses, tears and reorders what was not synced.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::log::{Disk, LogFile};
+
+const SECTOR: u64 = 512;
+
+/// A small generator, so that a seed tells the whole story (splitmix64).
+#[derive(Debug, Clone)]
+pub(super) struct Random(u64);
+
+impl Random {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % limit.max(1)
+    }
+}
+
+/// A file: what the page cache shows, what the platter has, and the writes between them.
+#[derive(Debug, Default)]
+struct Inode {
+    cache: Vec<u8>,
+    platter: Vec<u8>,
+    pending: Vec<(u64, Vec<u8>)>,
+}
+
+#[derive(Debug)]
+enum DirChange {
+    Link(String, usize),
+    Rename(String, String),
+    Unlink(String),
+}
+
+type Names = BTreeMap<String, usize>;
+
+#[derive(Debug, Default)]
+struct World {
+    inodes: Vec<Inode>,
+    names: Names,
+    platter_names: Names,
+    dir_changes: Vec<DirChange>,
+    random: Option<Random>,
+    faults: Faults,
+    syncs: u64,
+    dead: bool,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Faults {
+    /// Bytes that all files may have together.
+    pub(super) space: Option<u64>,
+    /// So many syncs of files fail.
+    pub(super) fail_syncs: u32,
+    /// So many truncations fail.
+    pub(super) fail_truncates: u32,
+    /// After so many changes the process is dead in the middle of one.
+    pub(super) fuse: Option<u64>,
+    /// How long a sync takes.
+    pub(super) sync_time: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct SimDisk(Arc<Mutex<World>>);
+
+impl SimDisk {
+    pub(super) fn new(seed: u64) -> Self {
+        let random = Some(Random::new(seed));
+        Self(Arc::new(Mutex::new(World {
+            random,
+            ..World::default()
+        })))
+    }
+
+    pub(super) fn set(&self, change: impl FnOnce(&mut Faults)) {
+        change(&mut self.0.lock().faults);
+    }
+
+    pub(super) fn syncs(&self) -> u64 {
+        self.0.lock().syncs
+    }
+
+    pub(super) fn is_dead(&self) -> bool {
+        self.0.lock().dead
+    }
+
+    /// The process ends; what it wrote is in the page cache.
+    pub(super) fn kill(&self) {
+        let world = &mut *self.0.lock();
+        world.dead = false;
+        world.faults.fuse = None;
+    }
+
+    /// The machine stops: of what was not synced any sectors may be there, and any first part of the folder changes.
+    pub(super) fn power_failure(&self) {
+        let world = &mut *self.0.lock();
+        world.dead = false;
+        world.faults = Faults::default();
+        let mut random = world.random.take().unwrap();
+        let kept = random.below(world.dir_changes.len() as u64 + 1) as usize;
+        let mut names = std::mem::take(&mut world.platter_names);
+        world
+            .dir_changes
+            .drain(..)
+            .take(kept)
+            .for_each(|change| apply(&mut names, change));
+        (world.names, world.platter_names) = (names.clone(), names);
+        for inode in &mut world.inodes {
+            // All, none, or any of the sectors; then perhaps a longer file with zeros where nothing arrived.
+            let mode = random.below(4);
+            inode.flush_some(&mut random, mode);
+            if random.below(4) == 0 && inode.platter.len() < inode.cache.len() {
+                inode.platter.resize(inode.cache.len(), 0);
+            }
+            inode.cache = inode.platter.clone();
+        }
+        world.random = Some(random);
+    }
+
+    pub(super) fn segments(&self) -> Vec<String> {
+        self.0
+            .lock()
+            .names
+            .keys()
+            .filter(|name| name.ends_with(".log"))
+            .cloned()
+            .collect()
+    }
+
+    pub(super) fn contents(&self, name: &str) -> Vec<u8> {
+        let world = self.0.lock();
+        world.inodes[world.names[name]].cache.clone()
+    }
+
+    /// Changes a file behind the log's back.
+    pub(super) fn tamper(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        let world = &mut *self.0.lock();
+        let inode = &mut world.inodes[world.names[name]];
+        change(&mut inode.cache);
+        inode.platter = inode.cache.clone();
+        inode.pending.clear();
+    }
+
+    pub(super) fn flip(&self, name: &str, bit: usize) {
+        self.tamper(name, |bytes| bytes[bit / 8] ^= 1 << (bit % 8));
+    }
+
+    /// Makes a file as another program would.
+    pub(super) fn put(&self, name: &str, bytes: Vec<u8>) {
+        let world = &mut *self.0.lock();
+        world.inodes.push(Inode {
+            cache: bytes.clone(),
+            platter: bytes,
+            pending: Vec::new(),
+        });
+        world.names.insert(name.to_owned(), world.inodes.len() - 1);
+        world.platter_names.insert(name.to_owned(), world.inodes.len() - 1);
+    }
+
+    /// One change; `Ok(false)` if the process dies in the middle of it, having done an unknown part.
+    fn step(world: &mut World) -> io::Result<bool> {
+        if world.dead {
+            return Err(io::Error::other("the process is dead"));
+        }
+        match &mut world.faults.fuse {
+            Some(0) => {
+                world.dead = true;
+                Ok(false)
+            }
+            Some(left) => {
+                *left -= 1;
+                Ok(true)
+            }
+            None => Ok(true),
+        }
+    }
+
+    fn change_dir(&self, change: impl FnOnce(&mut World) -> io::Result<DirChange>) -> io::Result<()> {
+        let world = &mut *self.0.lock();
+        let alive = Self::step(world)?;
+        if alive || world.random.as_mut().unwrap().below(2) == 0 {
+            let change = change(world)?;
+            apply(&mut world.names, change.copy());
+            world.dir_changes.push(change);
+        }
+        if alive { Ok(()) } else { Err(io::Error::other("died")) }
+    }
+}
+
+impl DirChange {
+    fn copy(&self) -> Self {
+        match self {
+            Self::Link(name, inode) => Self::Link(name.clone(), *inode),
+            Self::Rename(from, to) => Self::Rename(from.clone(), to.clone()),
+            Self::Unlink(name) => Self::Unlink(name.clone()),
+        }
+    }
+}
+
+fn apply(names: &mut Names, change: DirChange) {
+    match change {
+        DirChange::Link(name, inode) => drop(names.insert(name, inode)),
+        DirChange::Unlink(name) => drop(names.remove(&name)),
+        DirChange::Rename(from, to) => {
+            if let Some(inode) = names.remove(&from) {
+                names.insert(to, inode);
+            }
+        }
+    }
+}
+
+impl Inode {
+    fn write(&mut self, offset: u64, bytes: &[u8]) {
+        overlay(&mut self.cache, offset, bytes);
+        self.pending.push((offset, bytes.to_vec()));
+    }
+
+    /// Moves pending writes to the platter: all (0), none (1), or any sectors (else), some of them cut short.
+    fn flush_some(&mut self, random: &mut Random, mode: u64) {
+        for (offset, bytes) in std::mem::take(&mut self.pending) {
+            let mut at = 0;
+            while at < bytes.len() {
+                let in_sector = (SECTOR - (offset + at as u64) % SECTOR) as usize;
+                let end = bytes.len().min(at + in_sector);
+                match (mode, random.below(8)) {
+                    (0, _) | (2.., 0..=3) => overlay(&mut self.platter, offset + at as u64, &bytes[at..end]),
+                    (2.., 4) => {
+                        let cut = at + random.below((end - at) as u64) as usize;
+                        overlay(&mut self.platter, offset + at as u64, &bytes[at..cut]);
+                    }
+                    _ => {}
+                }
+                at = end;
+            }
+        }
+    }
+}
+
+fn overlay(file: &mut Vec<u8>, offset: u64, bytes: &[u8]) {
+    let (start, end) = (offset as usize, offset as usize + bytes.len());
+    if bytes.is_empty() {
+        return;
+    }
+    if file.len() < end {
+        file.resize(end, 0);
+    }
+    file[start..end].copy_from_slice(bytes);
+}
+
+impl Disk for SimDisk {
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.0.lock().names.keys().cloned().collect())
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
+        self.change_dir(|world| {
+            world.inodes.push(Inode::default());
+            Ok(DirChange::Link(name.to_owned(), world.inodes.len() - 1))
+        })?;
+        self.open(name)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
+        let inode = self.0.lock().names.get(name).copied().ok_or(io::ErrorKind::NotFound)?;
+        Ok(Box::new(SimFile {
+            disk: self.clone(),
+            inode,
+        }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.change_dir(|_| Ok(DirChange::Rename(from.to_owned(), to.to_owned())))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.change_dir(|world| match world.names.contains_key(name) {
+            true => Ok(DirChange::Unlink(name.to_owned())),
+            false => Err(io::ErrorKind::NotFound.into()),
+        })
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        let world = &mut *self.0.lock();
+        if !Self::step(world)? {
+            return Err(io::Error::other("died"));
+        }
+        world.platter_names = world.names.clone();
+        world.dir_changes.clear();
+        Ok(())
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("sim/{name}")
+    }
+}
+
+#[derive(Debug)]
+struct SimFile {
+    disk: SimDisk,
+    inode: usize,
+}
+
+impl LogFile for SimFile {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.disk.0.lock().inodes[self.inode].cache.len() as u64)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let world = self.disk.0.lock();
+        let rest = world.inodes[self.inode]
+            .cache
+            .get(offset as usize..)
+            .unwrap_or_default();
+        // Short reads are allowed.
+        let read = rest.len().min(buffer.len()).min(1000);
+        buffer[..read].copy_from_slice(&rest[..read]);
+        Ok(read)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let world = &mut *self.disk.0.lock();
+        let alive = SimDisk::step(world)?;
+        let used: u64 = world
+            .names
+            .values()
+            .map(|inode| world.inodes[*inode].cache.len() as u64)
+            .sum();
+        let size = world.inodes[self.inode].cache.len() as u64;
+        let grows = (offset + bytes.len() as u64).saturating_sub(size);
+        let lacking = world
+            .faults
+            .space
+            .map_or(0, |space| (used + grows).saturating_sub(space))
+            .min(bytes.len() as u64);
+        let mut fits = bytes.len() - lacking as usize;
+        if !alive {
+            fits = world.random.as_mut().unwrap().below(fits as u64 + 1) as usize;
+        }
+        world.inodes[self.inode].write(offset, &bytes[..fits]);
+        match (alive, lacking) {
+            (false, _) => Err(io::Error::other("died")),
+            (true, 0) => Ok(()),
+            (true, _) => Err(io::ErrorKind::StorageFull.into()),
+        }
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let sync_time = self.disk.0.lock().faults.sync_time;
+        std::thread::sleep(sync_time);
+        let world = &mut *self.disk.0.lock();
+        let alive = SimDisk::step(world)?;
+        world.syncs += 1;
+        let mut random = world.random.take().unwrap();
+        let inode = &mut world.inodes[self.inode];
+        let result = if !alive {
+            Err(io::Error::other("died"))
+        } else if world.faults.fail_syncs > 0 {
+            world.faults.fail_syncs -= 1;
+            // Some of it is there, and the page cache forgets that the rest is not.
+            inode.flush_some(&mut random, 2);
+            Err(io::Error::other("the disk failed"))
+        } else {
+            inode.flush_some(&mut random, 0);
+            Ok(())
+        };
+        world.random = Some(random);
+        result
+    }
+
+    fn truncate(&self, size: u64) -> io::Result<()> {
+        let world = &mut *self.disk.0.lock();
+        let alive = SimDisk::step(world)?;
+        if !alive || world.faults.fail_truncates > 0 {
+            world.faults.fail_truncates = world.faults.fail_truncates.saturating_sub(1);
+            return Err(io::Error::other("the disk failed"));
+        }
+        let mut random = world.random.take().unwrap();
+        let inode = &mut world.inodes[self.inode];
+        inode.flush_some(&mut random, 0);
+        inode.cache.truncate(size as usize);
+        inode.platter.resize(inode.cache.len(), 0);
+        world.random = Some(random);
+        Ok(())
+    }
+}
