@@ -1,12 +1,68 @@
-# CARGO_TARGET_DIR may name a folder outside the checkout, so that several checkouts share one build.
-.PHONY: help lint test
+# One build folder outside the checkout, so that several checkouts share one build.
+cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
+export CARGO_TARGET_DIR ?= $(cache)/footfall/target
+
+demo_binary := $(CARGO_TARGET_DIR)/demo/footfall
+release_binary := $(CARGO_TARGET_DIR)/release/footfall
+venv := .test/venv
+python := $(venv)/bin/python
+
+# Arguments of `footfall demo`, such as DEMO_ARGS='--events 20000 --once'.
+DEMO_ARGS ?=
+# Arguments of pytest, such as PYTEST_ARGS='-k kill'.
+PYTEST_ARGS ?=
+# Rows of the benchmarks' lake.
+ROWS ?= 10000000
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo build release lint unit e2e test bench-freshness bench-import bench-start cargo-there python-there
 
 help: ## what there is
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-lint: ## format and clippy, warnings denied
+demo: build ## build, start everything, send traffic, show results, go on serving
+	$(demo_binary) demo $(DEMO_ARGS)
+
+build: cargo-there ## the binary that demo and tests run: quick to compile
+	cargo build --locked --profile demo -p footfall
+
+release: cargo-there ## the fast binary
+	cargo build --locked --release -p footfall
+
+lint: cargo-there ## format and clippy, warnings denied
 	cargo fmt --all --check
 	cargo clippy --locked --profile demo --workspace --all-targets -- -D warnings
 
-test: lint ## everything that is checked
+unit: cargo-there ## unit and property tests
 	cargo test --locked --profile demo --workspace
+
+e2e: build $(venv)/requirements.txt ## end-to-end tests: real clients, real servers, a folder and S3
+	FOOTFALL_BIN=$(demo_binary) $(python) -m pytest -c tests/pytest.ini -o cache_dir=$(CURDIR)/.test/pytest_cache tests/e2e $(PYTEST_ARGS)
+
+test: lint unit e2e ## everything that is checked
+
+bench-freshness: release $(venv)/requirements.txt ## from reply to visible, while 10,000 events/s flow in
+	$(python) tools/freshness.py --binary $(release_binary)
+
+bench-import: release $(venv)/requirements.txt ## a file of ROWS events, imported twice
+	$(python) tools/bench_import.py --binary $(release_binary) --rows $(ROWS)
+
+bench-start: release $(venv)/requirements.txt ## start and idle memory over a lake of ROWS events
+	$(python) tools/bench_start.py --binary $(release_binary) --rows $(ROWS)
+
+# Made anew only when the pins change, whatever the files' times say.
+$(venv)/requirements.txt: tests/requirements.txt | python-there
+	@if cmp -s $< $@; then touch $@; else \
+	  set -ex; rm -rf $(venv); \
+	  python3 -m venv $(venv); \
+	  $(python) -m pip install --quiet --disable-pip-version-check --requirement $<; \
+	  cp $< $@; \
+	fi
+
+cargo-there:
+	@command -v cargo >/dev/null || { echo 'error: cargo is missing: install Rust 1.95 or newer' >&2; exit 1; }
+
+python-there:
+	@python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo 'error: python3 is missing, older than 3.11, or without its venv module' >&2; exit 1; }
