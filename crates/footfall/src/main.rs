@@ -1,3 +1,5 @@
 //! The binary: it will wire the roles. Nothing is wired yet.
 
+mod admin;
+
 fn main() {}

@@ -1,0 +1,193 @@
+//! What the command line calls: the same five things on the state folder's catalog or on a running server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use footfall_catalog::{Catalog, CatalogError, NewSite, NewToken, Secret, Site, Token};
+use http::StatusCode;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use url::{Host, Url};
+
+use super::wire::{ErrorBody, NewTokenBody, SiteBody, SiteRequest, SitesBody, TokenBody, TokenRequest, TokensBody};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where administration happens.
+#[derive(Debug)]
+pub(crate) enum Admin {
+    /// The catalog of a state folder; whoever can write the file may.
+    Local(Arc<dyn Catalog>),
+    /// A running server; made by [`Admin::remote`].
+    Remote(Remote),
+}
+
+/// A server's HTTP address and an admin token.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    client: reqwest::Client,
+    url: Url,
+    token: Secret,
+}
+
+/// Why it was not done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AdminError {
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    #[error("{url:?} is not the address of a server; expected one such as http://127.0.0.1:8080")]
+    BadUrl { url: String },
+    #[error("cannot prepare HTTPS and HTTP requests")]
+    Client(#[source] reqwest::Error),
+    #[error("cannot reach {url}; is the server running, and is this its HTTP address?")]
+    Unreachable { url: Url, source: reqwest::Error },
+    /// The server's own words.
+    #[error("{message}")]
+    Refused { message: String },
+    #[error("{url} answered {status}, but not as Footfall does; is this its HTTP address?")]
+    NotFootfall { url: Url, status: StatusCode },
+}
+
+impl Admin {
+    /// `url`: the server's HTTP address, such as `http://127.0.0.1:8080`. Nothing is sent yet.
+    pub(crate) fn remote(url: &str, token: Secret) -> Result<Self, AdminError> {
+        let bad_url = || AdminError::BadUrl { url: url.to_owned() };
+        let parsed = Url::parse(url).map_err(|_| bad_url())?;
+        if !matches!(parsed.scheme(), "http" | "https") {
+            return Err(bad_url());
+        }
+        // A redirect would carry the token elsewhere.
+        let builder = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none());
+        // No proxy reaches this machine's own loopback address.
+        let builder = if is_loopback(&parsed) {
+            builder.no_proxy()
+        } else {
+            builder
+        };
+        let client = builder.build().map_err(AdminError::Client)?;
+        Ok(Self::Remote(Remote {
+            client,
+            url: parsed,
+            token,
+        }))
+    }
+
+    pub(crate) async fn create_site(&self, site: NewSite) -> Result<Site, AdminError> {
+        match self {
+            Self::Local(catalog) => Ok(catalog.create_site(site).await?),
+            Self::Remote(server) => {
+                let made: SiteBody = server.post(&["sites"], &SiteRequest::from(site)).await?;
+                Ok(made.into())
+            }
+        }
+    }
+
+    /// By tracking id.
+    pub(crate) async fn list_sites(&self) -> Result<Vec<Site>, AdminError> {
+        match self {
+            Self::Local(catalog) => Ok(catalog.sites().await?),
+            Self::Remote(server) => {
+                let listed: SitesBody = server.get(&["sites"]).await?;
+                Ok(listed.sites.into_iter().map(Site::from).collect())
+            }
+        }
+    }
+
+    /// The secret is returned here and never again.
+    pub(crate) async fn create_token(&self, token: NewToken) -> Result<(Token, Secret), AdminError> {
+        match self {
+            Self::Local(catalog) => Ok(catalog.create_token(token).await?),
+            Self::Remote(server) => {
+                let made: NewTokenBody = server.post(&["tokens"], &TokenRequest::from(token)).await?;
+                Ok((made.token.into(), Secret::new(made.secret)))
+            }
+        }
+    }
+
+    /// The newest last, revoked and expired ones included.
+    pub(crate) async fn list_tokens(&self) -> Result<Vec<Token>, AdminError> {
+        match self {
+            Self::Local(catalog) => Ok(catalog.tokens().await?),
+            Self::Remote(server) => {
+                let listed: TokensBody = server.get(&["tokens"]).await?;
+                Ok(listed.tokens.into_iter().map(Token::from).collect())
+            }
+        }
+    }
+
+    /// Done in the folder beneath a running server, that server accepts the token for some seconds more.
+    pub(crate) async fn revoke_token(&self, id: &str) -> Result<Token, AdminError> {
+        match self {
+            Self::Local(catalog) => Ok(catalog.revoke_token(id).await?),
+            Self::Remote(server) => {
+                let revoked: TokenBody = server.post(&["tokens", id, "revoke"], &()).await?;
+                Ok(revoked.into())
+            }
+        }
+    }
+}
+
+impl Remote {
+    async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, AdminError> {
+        self.send(self.client.get(self.endpoint(path)?)).await
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, AdminError> {
+        self.send(self.client.post(self.endpoint(path)?).json(body)).await
+    }
+
+    async fn send<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, AdminError> {
+        let unreachable = |source: reqwest::Error| AdminError::Unreachable {
+            url: self.url.clone(),
+            source,
+        };
+        let response = request
+            .bearer_auth(self.token.expose())
+            .send()
+            .await
+            .map_err(unreachable)?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(unreachable)?;
+        let not_footfall = |_| AdminError::NotFootfall {
+            url: self.url.clone(),
+            status,
+        };
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(not_footfall);
+        }
+        let refusal: ErrorBody = serde_json::from_slice(&body).map_err(not_footfall)?;
+        let message = match refusal.error.field {
+            Some(field) => format!("{field}: {}", refusal.error.message),
+            None => refusal.error.message,
+        };
+        Err(AdminError::Refused { message })
+    }
+
+    /// `path` below `/api/v1`, each part escaped.
+    fn endpoint(&self, path: &[&str]) -> Result<Url, AdminError> {
+        let mut address = self.url.clone();
+        match address.path_segments_mut() {
+            Ok(mut segments) => segments.pop_if_empty().extend(["api", "v1"]).extend(path),
+            Err(()) => {
+                return Err(AdminError::BadUrl {
+                    url: self.url.to_string(),
+                });
+            }
+        };
+        address.set_query(None);
+        Ok(address)
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}

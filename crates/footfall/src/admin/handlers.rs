@@ -1,0 +1,87 @@
+//! The endpoints, behind `auth`.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::{Extension, Path, State};
+use axum::response::Response;
+use bytes::Bytes;
+use footfall_catalog::Directory;
+use footfall_model::access::Principal;
+use footfall_model::clock::Clock;
+use http::header::CACHE_CONTROL;
+use http::{HeaderValue, StatusCode};
+use serde::de::DeserializeOwned;
+
+use super::error::ApiError;
+use super::wire::{NewTokenBody, SiteBody, SiteRequest, SitesBody, TokenBody, TokenRequest, TokensBody, json};
+
+#[derive(Debug, Clone)]
+pub(super) struct Handlers {
+    pub(super) directory: Arc<Directory>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+type BodyBytes = Result<Bytes, BytesRejection>;
+
+pub(super) async fn list_sites(State(state): State<Handlers>) -> Result<Response, ApiError> {
+    let sites = state.directory.catalog().sites().await?;
+    let sites = sites.into_iter().map(SiteBody::from).collect();
+    Ok(json(StatusCode::OK, &SitesBody { sites }))
+}
+
+pub(super) async fn create_site(
+    State(state): State<Handlers>,
+    Extension(admin): Extension<Principal>,
+    body: BodyBytes,
+) -> Result<Response, ApiError> {
+    let new: SiteRequest = parse(body)?;
+    let site = state.directory.catalog().create_site(new.into()).await?;
+    state.directory.forget_site(&site.tracking_id).await;
+    tracing::info!(by = admin.token_id, tracking_id = site.tracking_id, "site created");
+    Ok(json(StatusCode::CREATED, &SiteBody::from(site)))
+}
+
+pub(super) async fn list_tokens(State(state): State<Handlers>) -> Result<Response, ApiError> {
+    let tokens = state.directory.catalog().tokens().await?;
+    let tokens = tokens.into_iter().map(TokenBody::from).collect();
+    Ok(json(StatusCode::OK, &TokensBody { tokens }))
+}
+
+pub(super) async fn create_token(
+    State(state): State<Handlers>,
+    Extension(admin): Extension<Principal>,
+    body: BodyBytes,
+) -> Result<Response, ApiError> {
+    let new: TokenRequest = parse(body)?;
+    let new = new.into_new(state.clock.now())?;
+    let (token, secret) = state.directory.catalog().create_token(new).await?;
+    tracing::info!(by = admin.token_id, token = token.id, role = ?token.role, "token created");
+    let body = NewTokenBody {
+        token: token.into(),
+        secret: secret.expose().to_owned(),
+    };
+    let mut response = json(StatusCode::CREATED, &body);
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+pub(super) async fn revoke_token(
+    State(state): State<Handlers>,
+    Extension(admin): Extension<Principal>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let Path(id) = id.map_err(|error| ApiError::unreadable(error.status()))?;
+    let token = state.directory.catalog().revoke_token(&id).await?;
+    state.directory.forget_principals();
+    tracing::info!(by = admin.token_id, token = token.id, "token revoked");
+    Ok(json(StatusCode::OK, &TokenBody::from(token)))
+}
+
+/// Whatever the content type says, as curl's `-d` says a form's.
+fn parse<T: DeserializeOwned>(body: BodyBytes) -> Result<T, ApiError> {
+    let body = body.map_err(|error| ApiError::unreadable(error.status()))?;
+    serde_json::from_slice(&body).map_err(|error| ApiError::bad_json(&error))
+}

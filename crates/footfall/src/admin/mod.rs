@@ -1,0 +1,61 @@
+//! Administration: sites and tokens, over HTTP and from the command line.
+//!
+//! ```text
+//! client::Admin   what the command line calls: the state folder itself, or
+//!    | JSON       a running server, through
+//! router          GET, POST /api/v1/sites    GET, POST /api/v1/tokens    POST /api/v1/tokens/{id}/revoke
+//!    |            auth: an admin's bearer token, checked before the body is read
+//! Directory       and the catalog behind it
+//! ```
+//!
+//! Both ends share one description of the JSON, in `wire`.
+
+mod auth;
+pub(crate) mod client;
+mod error;
+mod handlers;
+mod wire;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use footfall_catalog::Directory;
+use footfall_model::clock::Clock;
+
+use error::ApiError;
+use handlers::Handlers;
+
+/// The largest request body, in bytes. A token for a thousand sites fits.
+const MAX_BODY: usize = 64 * 1024;
+
+/// The endpoints under `/api/v1/sites` and `/api/v1/tokens`, to be merged into the server's router.
+pub(crate) fn router(directory: Arc<Directory>, clock: Arc<dyn Clock>) -> Router {
+    let wrong_method = || async { ApiError::method_not_allowed() };
+    let authenticated = from_fn_with_state(directory.clone(), auth::require_admin);
+    Router::new()
+        .route(
+            "/api/v1/sites",
+            get(handlers::list_sites)
+                .post(handlers::create_site)
+                .fallback(wrong_method),
+        )
+        .route(
+            "/api/v1/tokens",
+            get(handlers::list_tokens)
+                .post(handlers::create_token)
+                .fallback(wrong_method),
+        )
+        .route(
+            "/api/v1/tokens/{id}/revoke",
+            post(handlers::revoke_token).fallback(wrong_method),
+        )
+        .route_layer(authenticated)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(Handlers { directory, clock })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,357 @@
+//! The JSON of administration, as the server and the client both read and write it.
+//!
+//! Requests refuse unknown fields, so that a misspelt one is noticed; answers may grow fields, so they do not.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use chrono::{DateTime, SecondsFormat, Utc};
+use footfall_catalog::{CatalogError, DEFAULT_TENANT, NewSite, NewToken, Site, Token};
+use footfall_model::access::{Role, SiteScope};
+use footfall_model::clock::Micros;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ErrorBody {
+    pub(super) error: Problem,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Problem {
+    pub(super) code: String,
+    pub(super) message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) field: Option<String>,
+}
+
+/// `POST /api/v1/sites`; all but the tracking id may be left out.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SiteRequest {
+    tracking_id: String,
+    tenant: Option<String>,
+    name: Option<String>,
+    url: Option<String>,
+    timezone: Option<String>,
+    currency: Option<String>,
+    #[serde(default)]
+    writer_token_required: bool,
+}
+
+impl From<NewSite> for SiteRequest {
+    fn from(site: NewSite) -> Self {
+        Self {
+            tracking_id: site.tracking_id,
+            tenant: Some(site.tenant),
+            name: Some(site.name),
+            url: site.url,
+            timezone: Some(site.timezone),
+            currency: Some(site.currency),
+            writer_token_required: site.writer_token_required,
+        }
+    }
+}
+
+impl From<SiteRequest> for NewSite {
+    fn from(site: SiteRequest) -> Self {
+        Self {
+            name: site.name.unwrap_or_else(|| site.tracking_id.clone()),
+            tracking_id: site.tracking_id,
+            tenant: site.tenant.unwrap_or_else(|| DEFAULT_TENANT.to_owned()),
+            url: site.url,
+            timezone: site.timezone.unwrap_or_else(|| "UTC".to_owned()),
+            currency: site.currency.unwrap_or_else(|| "USD".to_owned()),
+            writer_token_required: site.writer_token_required,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SiteBody {
+    tracking_id: String,
+    tenant: String,
+    name: String,
+    url: Option<String>,
+    timezone: String,
+    currency: String,
+    writer_token_required: bool,
+    created_at: Time,
+}
+
+impl From<Site> for SiteBody {
+    fn from(site: Site) -> Self {
+        Self {
+            tracking_id: site.tracking_id,
+            tenant: site.tenant,
+            name: site.name,
+            url: site.url,
+            timezone: site.timezone,
+            currency: site.currency,
+            writer_token_required: site.writer_token_required,
+            created_at: Time(site.created_at),
+        }
+    }
+}
+
+impl From<SiteBody> for Site {
+    fn from(site: SiteBody) -> Self {
+        Self {
+            tracking_id: site.tracking_id,
+            tenant: site.tenant,
+            name: site.name,
+            url: site.url,
+            timezone: site.timezone,
+            currency: site.currency,
+            writer_token_required: site.writer_token_required,
+            created_at: site.created_at.0,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SitesBody {
+    pub(super) sites: Vec<SiteBody>,
+}
+
+/// `POST /api/v1/tokens`. An admin's sites may be left out; a reader's or a writer's are said, even if all.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TokenRequest {
+    role: RoleName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sites: Option<Sites>,
+    /// RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+    /// From now, such as `90d`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_in: Option<String>,
+}
+
+impl TokenRequest {
+    /// `now`: UTC microseconds.
+    pub(super) fn into_new(self, now: Micros) -> Result<NewToken, CatalogError> {
+        let role = Role::from(self.role);
+        let sites = match (role, self.sites) {
+            (_, Some(sites)) => sites.into(),
+            (Role::Admin, None) => SiteScope::All,
+            // The catalog refuses it with the reason.
+            (Role::Reader | Role::Writer, None) => SiteScope::Only(Arc::default()),
+        };
+        let expires_at = match (self.expires_at, self.expires_in) {
+            (None, None) => None,
+            (Some(at), None) => Some(parse_time(&at)?),
+            (None, Some(after)) => Some(parse_expires_in(&after, now)?),
+            (Some(_), Some(_)) => {
+                return Err(invalid(
+                    "expires_in",
+                    "expected either expires_at or expires_in, not both".into(),
+                ));
+            }
+        };
+        Ok(NewToken {
+            role,
+            sites,
+            expires_at,
+        })
+    }
+}
+
+impl From<NewToken> for TokenRequest {
+    fn from(token: NewToken) -> Self {
+        Self {
+            role: token.role.into(),
+            sites: Some(token.sites.into()),
+            expires_at: token.expires_at.map(format_time),
+            expires_in: None,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct TokenBody {
+    id: String,
+    role: RoleName,
+    sites: Sites,
+    created_at: Time,
+    expires_at: Option<Time>,
+    revoked_at: Option<Time>,
+}
+
+impl From<Token> for TokenBody {
+    fn from(token: Token) -> Self {
+        Self {
+            id: token.id,
+            role: token.role.into(),
+            sites: token.sites.into(),
+            created_at: Time(token.created_at),
+            expires_at: token.expires_at.map(Time),
+            revoked_at: token.revoked_at.map(Time),
+        }
+    }
+}
+
+impl From<TokenBody> for Token {
+    fn from(token: TokenBody) -> Self {
+        Self {
+            id: token.id,
+            role: token.role.into(),
+            sites: token.sites.into(),
+            created_at: token.created_at.0,
+            expires_at: token.expires_at.map(|at| at.0),
+            revoked_at: token.revoked_at.map(|at| at.0),
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct TokensBody {
+    pub(super) tokens: Vec<TokenBody>,
+}
+
+/// Answers the making of a token, and nothing else does: the secret is in it. No `Debug`, so that it is in no log.
+#[derive(Serialize, Deserialize)]
+pub(super) struct NewTokenBody {
+    pub(super) token: TokenBody,
+    pub(super) secret: String,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RoleName {
+    Admin,
+    Reader,
+    Writer,
+}
+
+impl From<Role> for RoleName {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Admin => Self::Admin,
+            Role::Reader => Self::Reader,
+            Role::Writer => Self::Writer,
+        }
+    }
+}
+
+impl From<RoleName> for Role {
+    fn from(role: RoleName) -> Self {
+        match role {
+            RoleName::Admin => Self::Admin,
+            RoleName::Reader => Self::Reader,
+            RoleName::Writer => Self::Writer,
+        }
+    }
+}
+
+/// `"all"`, or a list of tracking ids.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged, expecting = "sites: expected \"all\" or a list of tracking ids")]
+enum Sites {
+    Word(AllSites),
+    List(BTreeSet<String>),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum AllSites {
+    #[serde(rename = "all")]
+    All,
+}
+
+impl From<SiteScope> for Sites {
+    fn from(sites: SiteScope) -> Self {
+        match sites {
+            SiteScope::All => Self::Word(AllSites::All),
+            SiteScope::Only(sites) => Self::List(Arc::unwrap_or_clone(sites)),
+        }
+    }
+}
+
+impl From<Sites> for SiteScope {
+    fn from(sites: Sites) -> Self {
+        match sites {
+            Sites::Word(AllSites::All) => Self::All,
+            Sites::List(sites) => Self::Only(Arc::new(sites)),
+        }
+    }
+}
+
+/// UTC microseconds, written as RFC 3339.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+struct Time(Micros);
+
+impl From<Time> for String {
+    fn from(time: Time) -> Self {
+        format_time(time.0)
+    }
+}
+
+impl TryFrom<String> for Time {
+    type Error = CatalogError;
+
+    fn try_from(text: String) -> Result<Self, CatalogError> {
+        parse_time(&text).map(Self)
+    }
+}
+
+/// Times past chrono's last year, 262142, are written as that.
+fn format_time(at: Micros) -> String {
+    let limit = if at < 0 {
+        DateTime::<Utc>::MIN_UTC
+    } else {
+        DateTime::<Utc>::MAX_UTC
+    };
+    DateTime::from_timestamp_micros(at)
+        .unwrap_or(limit)
+        .to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+fn parse_time(text: &str) -> Result<Micros, CatalogError> {
+    DateTime::parse_from_rfc3339(text)
+        .map(|at| at.timestamp_micros())
+        .map_err(|error| {
+            invalid(
+                "expires_at",
+                format!("{error}; expected RFC 3339, such as 2027-01-31T00:00:00Z"),
+            )
+        })
+}
+
+fn parse_expires_in(text: &str, now: Micros) -> Result<Micros, CatalogError> {
+    let after = humantime::parse_duration(text)
+        .map_err(|error| invalid("expires_in", format!("{error}; expected a duration such as 90d or 12h")))?;
+    later(now, after).ok_or_else(|| {
+        invalid(
+            "expires_in",
+            "is too long; leave it out for a token that never expires".into(),
+        )
+    })
+}
+
+fn later(now: Micros, after: Duration) -> Option<Micros> {
+    now.checked_add(Micros::try_from(after.as_micros()).ok()?)
+}
+
+fn invalid(field: &'static str, reason: String) -> CatalogError {
+    CatalogError::Invalid { field, reason }
+}
+
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    // These bodies are plain structs of strings, so serde has nothing to fail on; still, not a reason to panic.
+    let (status, bytes) = match serde_json::to_vec(body) {
+        Ok(bytes) => (status, bytes),
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, Vec::new()),
+    };
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
