@@ -24,11 +24,10 @@ def measure(binary: Path, folder: Path, rows: int) -> None:
     file = folder / f"events-{rows}.parquet"
     if not file.exists():
         make_events.write(file, rows, ["bench"])
-    where = ["--data", folder / "lake", "--state", folder / "state"]
-    run([binary, "site", "create", "bench", *where])
+    run([binary, "site", "create", "bench"], folder)
     lines = []
     for time in ("first", "second"):
-        done = run([binary, "import", file, *where])
+        done = run([binary, "import", file], folder)
         print(done.output.strip())
         with Serving(binary, folder) as server:
             (found,) = server.ask("SELECT count(*) FROM events")

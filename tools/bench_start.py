@@ -32,9 +32,8 @@ def fill(binary: Path, folder: Path, rows: int) -> None:
         return
     file = folder / f"events-{rows}.parquet"
     make_events.write(file, rows, ["bench"])
-    where = ["--data", folder / "lake", "--state", folder / "state"]
-    run([binary, "site", "create", "bench", *where])
-    run([binary, "import", file, *where])
+    run([binary, "site", "create", "bench"], folder)
+    run([binary, "import", file], folder)
 
 
 def measure(binary: Path, folder: Path, starts: int, idle: float) -> None:

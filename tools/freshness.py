@@ -54,7 +54,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         sites = [f"load-{n}" for n in range(-(-args.rate // EVENTS_PER_SITE))]
         for site in [*sites, PROBE]:
-            run([args.binary, "site", "create", site, "--data", folder / "lake", "--state", folder / "state"])
+            run([args.binary, "site", "create", site], folder)
         with Serving(args.binary, folder) as server:
             measured = measure(server, sites, args.rate, args.seconds, args.senders, args.probes)
             report(server, measured, args.rate, args.seconds)

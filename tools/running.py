@@ -22,8 +22,10 @@ def arguments(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def environment(**settings: str) -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if not k.startswith("FOOTFALL_")} | settings
+def environment(folder: Path) -> dict[str, str]:
+    """The lake and the state of one measurement lie in one folder, and no setting of the user's is in the way."""
+    mine = {k: v for k, v in os.environ.items() if not k.startswith("FOOTFALL_")}
+    return mine | {"FOOTFALL_DATA": str(folder / "lake"), "FOOTFALL_STATE": str(folder / "state")}
 
 
 @dataclass
@@ -34,10 +36,10 @@ class Finished:
     output: str
 
 
-def run(command: list[str | Path], **settings: str) -> Finished:
+def run(command: list[str | Path], folder: Path) -> Finished:
     """Runs to the end; raises if it fails."""
     started = time.monotonic()
-    child = subprocess.Popen(command, env=environment(**settings), stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(command, env=environment(folder), stdout=subprocess.PIPE, text=True)
     output = child.stdout.read()
     _, status, usage = os.wait4(child.pid, 0)
     seconds = time.monotonic() - started
@@ -52,16 +54,13 @@ def run(command: list[str | Path], **settings: str) -> Finished:
 class Serving:
     """`footfall serve`, from exec to SIGTERM; its output goes to `folder/server.log`."""
 
-    def __init__(self, binary: Path, folder: Path, **settings: str):
+    def __init__(self, binary: Path, folder: Path):
         self.folder = folder
         log = folder / "server.log"
         self._output = log.open("wb")
-        command = [binary, "serve", "--data", folder / "lake", "--state", folder / "state"]
-        command += ["--http", "127.0.0.1:0", "--flight", "127.0.0.1:0"]
+        command = [binary, "serve", "--http", "127.0.0.1:0", "--flight", "127.0.0.1:0"]
         started = time.monotonic()
-        self._child = subprocess.Popen(
-            command, env=environment(**settings), stdout=self._output, stderr=subprocess.STDOUT
-        )
+        self._child = subprocess.Popen(command, env=environment(folder), stdout=self._output, stderr=subprocess.STDOUT)
         while not (ready := READY.search(log.read_text(errors="replace"))):
             if self._child.poll() is not None or time.monotonic() - started > 120:
                 self._child.kill()

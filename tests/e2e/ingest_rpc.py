@@ -15,11 +15,13 @@ from server import Server
 
 PROTO = Path(__file__).parents[2] / "proto"
 
+_folder = tempfile.TemporaryDirectory(prefix="footfall-stubs-")
+
 
 @functools.cache
 def stubs() -> tuple[ModuleType, ModuleType]:
     """Messages and services of `footfall.v1`."""
-    out = tempfile.mkdtemp(prefix="footfall-stubs-")
+    out = _folder.name
     arguments = [f"--proto_path={PROTO}", f"--python_out={out}", f"--grpc_python_out={out}"]
     code = protoc.main(["protoc", *arguments, str(PROTO / "footfall/v1/ingest.proto")])
     assert code == 0, f"protoc failed with {code}"

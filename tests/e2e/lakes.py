@@ -40,7 +40,7 @@ class Lake:
 
     def duckdb(self) -> duckdb.DuckDBPyConnection:
         """DuckDB with a view `events` of the table as its delta extension reads it."""
-        connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "TimeZone": "UTC"})
+        connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
         for extension in ("httpfs", "delta"):
             connection.load_extension(_packaged(extension))
         if self.duckdb_setup:
