@@ -1,8 +1,41 @@
 //! What the server adds to an event: country, browser, os, device, bot flag, UTM, source and channel.
+//!
+//! Everything is derived from the event and its [`Sender`] alone, with no I/O, and what the client sent wins over what
+//! is derived (an empty text counts as not sent). Enriching twice equals enriching once, so a batch may pass here
+//! again after a retry. The sender's address is looked at and forgotten: not stored, not cached, not logged.
+//!
+//! | field | from | by |
+//! |---|---|---|
+//! | `country`, `city` | the address | [`geo`]: the `iptocc` crate, or a MaxMind-format database |
+//! | `browser`, `os`, `device`, `is_bot` | User-Agent | [`user_agent`]: uap-core's rules through the `ua-parser` crate |
+//! | `utm_*` | the query of `page_url` | [`campaign`] |
+//! | `source` | UTM, then click id, then referrer | [`attribution`], [`sources`] |
+//! | `channel` | source, medium, click id | [`channel()`] |
+//!
+//! Cost: about a microsecond per event in a release build while the User-Agent is in the cache, 10 to 25 when it is not.
 
+pub mod attribution;
+pub mod campaign;
+pub mod channel;
+pub mod geo;
+pub mod sources;
+pub mod url;
+pub mod user_agent;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use footfall_model::proto::Event;
+
+pub use attribution::Attribution;
+pub use channel::{Channel, channel};
+
+use geo::Geo;
+use user_agent::UserAgents;
 
 /// What is known of the sender. The address is used for the country and never stored.
 #[derive(Debug, Clone, Copy, Default)]
@@ -11,13 +44,66 @@ pub struct Sender<'a> {
     pub user_agent: Option<&'a str>,
 }
 
-/// Fills in what clients left out.
-#[derive(Debug, Default)]
-pub struct Enricher {}
+/// Where the enrichment takes its knowledge from.
+#[derive(Debug, Clone, Default)]
+pub struct EnrichOptions {
+    /// A country or city database in MaxMind's format (`.mmdb`: GeoLite2, GeoIP2, DB-IP, IPinfo). It is read into
+    /// memory whole. None: countries from the embedded table of address registries, no cities.
+    pub geo_database: Option<PathBuf>,
+}
+
+/// The enrichment cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrichError {
+    #[error("the geo database {path} can't be read ({reason}): give the path of a country or city .mmdb file, or none")]
+    GeoDatabase { path: PathBuf, reason: String },
+    /// Cannot happen with the rules that are built in: a test compiles each of them.
+    #[error("the built-in User-Agent rules don't compile: {0}")]
+    Rules(String),
+}
+
+/// Fills in what clients left out. Share one per process: it holds compiled rules (about 10 MB) and a bounded cache.
+pub struct Enricher {
+    geo: Geo,
+    user_agents: UserAgents,
+}
 
 impl Enricher {
-    /// Fills `country` to `channel` where the client left them out, and sets `is_bot`.
+    /// Compiles the User-Agent rules (60 ms in a release build) and reads the geo database, if there is one.
+    pub fn new(options: EnrichOptions) -> Result<Self, EnrichError> {
+        let EnrichOptions { geo_database } = options;
+        Ok(Self {
+            geo: Geo::open(geo_database)?,
+            user_agents: UserAgents::new()?,
+        })
+    }
+
+    /// Fills `utm_source` to `channel` where the client left them out, and sets `is_bot` on what is one.
     pub fn enrich(&self, event: &mut Event, sender: Sender<'_>) {
-        let _ = (event, sender);
+        self.user_agents.describe(event, sender.user_agent);
+        if let Some(ip) = sender.ip {
+            self.geo.place(event, ip);
+        }
+        attribution::attribute(event);
+    }
+}
+
+impl fmt::Debug for Enricher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Enricher")
+            .field("geo", &self.geo)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether the client left a field out. An empty text says nothing, and would stand as a value of its own in reports.
+fn missing(field: Option<&str>) -> bool {
+    field.is_none_or(|text| text.trim().is_empty())
+}
+
+/// Writes what was derived into a field that the client left out.
+fn fill(field: &mut Option<String>, derived: Option<&str>) {
+    if missing(field.as_deref()) {
+        *field = derived.map(str::to_owned);
     }
 }

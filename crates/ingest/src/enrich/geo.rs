@@ -1,0 +1,143 @@
+//! Country and city of an address. The address is looked at and forgotten.
+
+use std::fmt;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+
+use footfall_model::proto::Event;
+use maxminddb::{PathElement, Reader};
+use metrics::counter;
+
+use super::{EnrichError, fill, missing};
+
+#[cfg(test)]
+mod tests;
+
+/// Bytes between the tree and the data of a MaxMind database (<https://maxmind.github.io/MaxMind-DB/>).
+const SEPARATOR: usize = 16;
+
+/// What stands before the metadata, which end the file.
+const METADATA_MARK: &[u8] = b"\xab\xcd\xefMaxMind.com";
+
+/// Where addresses are looked up: a database if one is configured, else the address registries' delegations.
+pub struct Geo {
+    database: Option<Reader<Vec<u8>>>,
+}
+
+impl Geo {
+    /// Reads the database into memory.
+    ///
+    /// # Errors
+    /// It can't be read, is damaged, or holds neither countries nor cities.
+    pub(super) fn open(path: Option<PathBuf>) -> Result<Self, EnrichError> {
+        let database = match path {
+            Some(path) => match read(&path) {
+                Ok(reader) => Some(reader),
+                Err(reason) => return Err(EnrichError::GeoDatabase { path, reason }),
+            },
+            None => None,
+        };
+        Ok(Self { database })
+    }
+
+    /// Fills `country` and `city` where the client left them out. A city is only given to an event of the same country:
+    /// a server's address says nothing of the visitor for whom it names another one.
+    pub(super) fn place(&self, event: &mut Event, ip: IpAddr) {
+        let ip = ip.to_canonical();
+        if !is_public(ip) || (!missing(event.country.as_deref()) && self.database.is_none()) {
+            return;
+        }
+        let (country, city) = self.find(ip);
+        fill(&mut event.country, country);
+        if country.is_some() && event.country.as_deref() == country {
+            fill(&mut event.city, city);
+        }
+    }
+
+    fn find(&self, ip: IpAddr) -> (Option<&str>, Option<&str>) {
+        let (country, city) = self
+            .database
+            .as_ref()
+            .map_or((None, None), |database| from_database(database, ip));
+        (country.or_else(|| from_registries(ip)), city)
+    }
+}
+
+impl fmt::Debug for Geo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let database = self
+            .database
+            .as_ref()
+            .map(|reader| reader.metadata.database_type.as_str());
+        f.debug_struct("Geo").field("database", &database).finish()
+    }
+}
+
+/// Registries write `EU` and `AP` for networks that lie in no one country: that is none.
+fn from_registries(ip: IpAddr) -> Option<&'static str> {
+    iptocc::country_code(ip).filter(|code| !matches!(*code, "EU" | "AP"))
+}
+
+/// MaxMind's and DB-IP's layout, or IPinfo's flat one.
+fn from_database(database: &Reader<Vec<u8>>, ip: IpAddr) -> (Option<&str>, Option<&str>) {
+    // An IPv6 address in a database of IPv4 is an error to the reader, and none to us.
+    let Ok(record) = database.lookup(ip) else {
+        return (None, None);
+    };
+    let text = |path: &[&str]| {
+        let path: Vec<PathElement<'_>> = path.iter().map(|key| PathElement::Key(key)).collect();
+        record.decode_path::<&str>(&path).unwrap_or_else(|_| {
+            counter!("footfall_ingest_geo_errors_total").increment(1);
+            None
+        })
+    };
+    let country = text(&["country", "iso_code"]);
+    (country.filter(|code| code.len() == 2), text(&["city", "names", "en"]))
+}
+
+fn read(path: &Path) -> Result<Reader<Vec<u8>>, String> {
+    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    let data_end = bytes
+        .windows(METADATA_MARK.len())
+        .rposition(|window| window == METADATA_MARK);
+    let reader = Reader::from_source(bytes).map_err(|error| error.to_string())?;
+    let metadata = &reader.metadata;
+    // The reader follows the tree without looking at where it ends.
+    let tree = (metadata.node_count as usize).saturating_mul(usize::from(metadata.record_size)) / 4;
+    if data_end.is_none_or(|end| tree.saturating_add(SEPARATOR) > end) {
+        return Err("it is shorter than it says".to_owned());
+    }
+    let kind = metadata.database_type.to_ascii_lowercase();
+    if !["country", "city", "enterprise", "location"]
+        .iter()
+        .any(|word| kind.contains(word))
+    {
+        return Err(format!(
+            "it is of the type {:?}, which has no countries",
+            metadata.database_type
+        ));
+    }
+    Ok(reader)
+}
+
+/// Whether an address is out on the internet. Private and reserved ones have no country, whatever a database says.
+fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => is_public_v4(ip),
+        IpAddr::V6(ip) => is_public_v6(ip),
+    }
+}
+
+fn is_public_v4(ip: Ipv4Addr) -> bool {
+    let [first, second, ..] = ip.octets();
+    let shared = first == 100 && (64..128).contains(&second); // carriers' NAT, RFC 6598
+    let reserved = first == 0 || first >= 224;
+    !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_documentation() || shared || reserved)
+}
+
+fn is_public_v6(ip: Ipv6Addr) -> bool {
+    // 2000::/3 is all that has been given out; 2001:db8::/32 of it is for documentation.
+    let [first, second, ..] = ip.segments();
+    first & 0xe000 == 0x2000 && !(first == 0x2001 && second == 0x0db8)
+}

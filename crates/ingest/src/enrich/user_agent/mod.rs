@@ -1,0 +1,163 @@
+//! Browser, operating system, class of device and bot flag from a User-Agent.
+//!
+//! Names come from uap-core's rules (`data/README.md`), crawlers from its "Spider" rules and the words of [`bots`], the
+//! device's class from [`device`].
+//!
+//! **Who is a bot** (flagged in `is_bot`, never dropped; a flag that the client set stays):
+//! - crawlers, previews, monitors and headless browsers: always;
+//! - HTTP libraries (`curl`, `python-requests`, `Go-http-client`): unless the event itself names a browser, system or
+//!   device. Then a server speaks for a visitor, and its own User-Agent says nothing of that visitor and is not used;
+//! - no User-Agent: not a bot. Browsers always send one, so this is a server's SDK or gRPC, and the real crawlers name
+//!   themselves.
+//!
+//! Libraries that apps are built with (okhttp, CFNetwork, Dart) are no bots.
+//!
+//! Limits: Safari on iPad calls itself a Mac since iPadOS 13, so it is counted as a desktop.
+
+mod bots;
+mod device;
+mod rules;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use footfall_model::proto::Event;
+use metrics::counter;
+use moka::sync::Cache;
+
+use super::{EnrichError, fill, missing};
+use rules::Rules;
+
+/// Longer ones are cut before they are looked at: the rest says nothing, and the cache stays bounded.
+const MAX_BYTES: usize = 512;
+
+/// User-Agents that are remembered. With [`MAX_BYTES`] and [`MAX_NAME`]: at most about 8 MB.
+const CACHE_ENTRIES: u64 = 10_000;
+
+/// Longest name of a browser or system, in characters. Some rules take it from the User-Agent as it stands.
+const MAX_NAME: usize = 64;
+
+/// Who sent an event, as its User-Agent has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Agent {
+    pub(super) browser: Option<Box<str>>,
+    pub(super) os: Option<Box<str>>,
+    pub(super) device: &'static str,
+    pub(super) robot: Robot,
+}
+
+/// What kind of program sends this User-Agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Robot {
+    /// A browser or an app.
+    No,
+    /// A crawler, a preview, a monitor, a headless browser.
+    Crawler,
+    /// A library: a script, or a server that speaks for a visitor.
+    Library,
+}
+
+/// The compiled rules and what they said lately.
+pub(super) struct UserAgents {
+    rules: Rules,
+    seen: Cache<Box<str>, Arc<Agent>>,
+}
+
+impl UserAgents {
+    pub(super) fn new() -> Result<Self, EnrichError> {
+        Ok(Self {
+            rules: Rules::compile()?,
+            seen: Cache::new(CACHE_ENTRIES),
+        })
+    }
+
+    /// Fills `browser`, `os` and `device` where the client left them out, and sets `is_bot` on what is one.
+    pub(super) fn describe(&self, event: &mut Event, user_agent: Option<&str>) {
+        let Some(user_agent) = user_agent.map(str::trim).filter(|text| !text.is_empty()) else {
+            return;
+        };
+        let agent = self.agent(user_agent);
+        let speaks_for_itself = [&event.browser, &event.os, &event.device]
+            .iter()
+            .all(|field| missing(field.as_deref()));
+        match agent.robot {
+            Robot::Library if !speaks_for_itself => return,
+            Robot::Library | Robot::Crawler if !event.is_bot => {
+                event.is_bot = true;
+                counter!("footfall_ingest_bot_events_total").increment(1);
+            }
+            _ => {}
+        }
+        fill(&mut event.browser, agent.browser.as_deref());
+        fill(&mut event.os, agent.os.as_deref());
+        fill(&mut event.device, Some(agent.device));
+    }
+
+    fn agent(&self, user_agent: &str) -> Arc<Agent> {
+        let user_agent = cut(user_agent);
+        if let Some(agent) = self.seen.get(user_agent) {
+            return agent;
+        }
+        counter!("footfall_ingest_user_agents_parsed_total").increment(1);
+        let agent = Arc::new(self.read(user_agent));
+        self.seen.insert(user_agent.into(), Arc::clone(&agent));
+        agent
+    }
+
+    fn read(&self, user_agent: &str) -> Agent {
+        let browser = self.rules.browser(user_agent);
+        let os = self.rules.system(user_agent);
+        let robot = if bots::is_crawler(user_agent) || self.rules.is_spider(user_agent) {
+            Robot::Crawler
+        } else if bots::is_library(user_agent) {
+            Robot::Library
+        } else {
+            Robot::No
+        };
+        let device = if robot == Robot::No {
+            device::class(user_agent, os.as_deref())
+        } else {
+            device::OTHER
+        };
+        Agent {
+            browser: browser.as_deref().and_then(name),
+            os: os.as_deref().and_then(name),
+            device,
+            robot,
+        }
+    }
+}
+
+fn cut(user_agent: &str) -> &str {
+    &user_agent[..user_agent.floor_char_boundary(MAX_BYTES)]
+}
+
+/// The name as users know it: one browser has one name on all devices, and "Other" is none.
+fn name(family: &str) -> Option<Box<str>> {
+    let plain = match family {
+        "" | "Other" => return None,
+        "Chrome Mobile" | "Chrome Mobile iOS" => "Chrome",
+        "Chrome Mobile WebView" => "Android WebView",
+        "Mobile Safari" => "Safari",
+        "Mobile Safari UI/WKWebView" => "Safari (in-app)",
+        "Firefox Mobile" | "Firefox iOS" | "Firefox Alpha" | "Firefox Beta" => "Firefox",
+        "Edge Mobile" => "Edge",
+        "IE Mobile" | "IE Large Screen" => "IE",
+        "Opera Mobile" | "Opera Tablet" => "Opera",
+        "DuckDuckGo Mobile" => "DuckDuckGo",
+        "QQ Browser Mobile" | "QQ Browser Mini" => "QQ Browser",
+        "MiuiBrowser" => "MIUI Browser",
+        other => {
+            let visible: String = other
+                .trim()
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(MAX_NAME)
+                .collect();
+            return (!visible.is_empty()).then(|| visible.into());
+        }
+    };
+    Some(plain.into())
+}
