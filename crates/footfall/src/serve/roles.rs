@@ -56,7 +56,7 @@ pub(super) async fn ingest(config: &Config, shared: &Shared, tasks: &Tasks) -> a
 /// The Flight SQL service over the lake.
 pub(super) fn query(config: &Config, shared: &Shared) -> anyhow::Result<FlightServiceServer<impl FlightService>> {
     let spill = config.state_dir().join("spill");
-    let engine = Engine::new(Arc::clone(&shared.table), config.query.options(spill))?;
+    let engine = Engine::new(Arc::clone(&shared.table), &config.query.options(spill))?;
     Ok(footfall_flight_server::service(
         Arc::new(engine),
         Arc::clone(&shared.directory),
