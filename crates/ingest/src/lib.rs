@@ -11,5 +11,6 @@
 
 pub mod collect;
 pub mod enrich;
+pub mod import;
 pub mod log;
 pub mod writer;

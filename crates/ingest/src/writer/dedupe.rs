@@ -26,10 +26,10 @@ impl Default for DedupeOptions {
 
 /// Who sent what: the hash of a tracking id and an event id, so that no site can hide another's events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct EventKey(u128);
+pub(crate) struct EventKey(u128);
 
 impl EventKey {
-    pub(super) fn new(tracking_id: &str, event_id: &str) -> Self {
+    pub(crate) fn new(tracking_id: &str, event_id: &str) -> Self {
         let mut hasher = Xxh3::new();
         hasher.update(&(tracking_id.len() as u64).to_le_bytes());
         hasher.update(tracking_id.as_bytes());
@@ -46,7 +46,7 @@ impl EventKey {
 /// Two generations of ids: the older one is forgotten when the younger one is full or old, so that memory is bounded
 /// and forgetting costs nothing.
 #[derive(Debug)]
-pub(super) struct Window {
+pub(crate) struct Window {
     half_ids: usize,
     half_window: Micros,
     young: HashTable<EventKey>,
@@ -55,7 +55,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn new(options: &DedupeOptions, now: Micros) -> Self {
+    pub(crate) fn new(options: &DedupeOptions, now: Micros) -> Self {
         Self {
             half_ids: (options.ids / 2).max(1),
             half_window: Micros::try_from(options.window.as_micros() / 2).unwrap_or(Micros::MAX),
@@ -66,7 +66,7 @@ impl Window {
     }
 
     /// Remembers `key`; false if it was there.
-    pub(super) fn insert(&mut self, key: EventKey, now: Micros) -> bool {
+    pub(crate) fn insert(&mut self, key: EventKey, now: Micros) -> bool {
         if self.young.len() >= self.half_ids || now.saturating_sub(self.young_since) >= self.half_window {
             self.old = std::mem::take(&mut self.young);
             self.young_since = now;
@@ -87,7 +87,7 @@ impl Window {
     }
 
     /// How many ids are remembered.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.young.len() + self.old.len()
     }
 }

@@ -27,8 +27,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::log::{EventLog, LogError, Position, Record};
 use columns::Columns;
-use dedupe::{EventKey, Window};
 use flush::{Decision, Pending, Reason, decide};
+
+pub(crate) use dedupe::{EventKey, Window};
 
 pub use dedupe::DedupeOptions;
 pub use flush::FlushPolicy;

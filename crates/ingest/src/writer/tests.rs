@@ -1,1 +1,280 @@
+//! Log and lake are real; only the store between them can be made to fail.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::array::AsArray;
+use async_trait::async_trait;
+use bytes::Bytes;
+use footfall_lake::read_columns;
+use footfall_model::clock::{Micros, RandomIds};
+use futures::stream::BoxStream;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult,
+};
+use tempfile::TempDir;
+
+use super::*;
+use crate::log::{LocalLog, LogOptions};
+
+/// 2026-11-01.
+const NOW: Micros = 1_793_491_200_000_000;
+
+#[derive(Debug)]
+struct FixedClock;
+
+impl Clock for FixedClock {
+    fn now(&self) -> Micros {
+        NOW
+    }
+}
+
+/// Fails as told: the first puts fail, alternately before and after they took effect.
+#[derive(Debug, Default)]
+struct Store {
+    inner: InMemory,
+    failures: AtomicU64,
+}
+
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a store that fails")
+    }
+}
+
+fn failure() -> object_store::Error {
+    object_store::Error::Generic {
+        store: "test",
+        source: "no answer".into(),
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Store {
+    async fn put_opts(&self, at: &Path, payload: PutPayload, opts: PutOptions) -> object_store::Result<PutResult> {
+        let left = self.failures.load(Ordering::SeqCst);
+        if left == 0 {
+            return self.inner.put_opts(at, payload, opts).await;
+        }
+        self.failures.store(left - 1, Ordering::SeqCst);
+        if left.is_multiple_of(2) {
+            self.inner.put_opts(at, payload, opts).await?;
+        }
+        Err(failure())
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        at: &Path,
+        opts: PutMultipartOptions,
+    ) -> object_store::Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(at, opts).await
+    }
+
+    async fn get_opts(&self, at: &Path, options: GetOptions) -> object_store::Result<GetResult> {
+        self.inner.get_opts(at, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        at: BoxStream<'static, object_store::Result<Path>>,
+    ) -> BoxStream<'static, object_store::Result<Path>> {
+        self.inner.delete_stream(at)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
+
+/// A state folder and a lake that outlive any number of writers.
+struct Shard {
+    state: TempDir,
+    store: Arc<Store>,
+}
+
+impl Shard {
+    fn new() -> Self {
+        Self {
+            state: tempfile::tempdir().unwrap(),
+            store: Arc::default(),
+        }
+    }
+
+    fn log(&self) -> Arc<LocalLog> {
+        Arc::new(LocalLog::open(self.state.path(), LogOptions::default()).unwrap().0)
+    }
+
+    async fn table(&self) -> Arc<Table> {
+        let store: Arc<dyn ObjectStore> = self.store.clone();
+        Arc::new(Table::open(store, Arc::new(FixedClock)).await.unwrap())
+    }
+
+    async fn writer(&self, log: &Arc<LocalLog>) -> Result<ShardWriter, WriterError> {
+        let parts = WriterParts {
+            log: log.clone(),
+            table: self.table().await,
+            clock: Arc::new(FixedClock),
+            ids: Arc::new(RandomIds),
+        };
+        let flush = FlushPolicy {
+            interval: Duration::from_millis(3),
+            ..FlushPolicy::default()
+        };
+        let dedupe = DedupeOptions::default();
+        ShardWriter::open(parts, WriterOptions { flush, dedupe }).await
+    }
+
+    /// Brings all that is in the log into the lake.
+    async fn drain(&self, log: &Arc<LocalLog>) {
+        let stop = CancellationToken::new();
+        stop.cancel();
+        self.writer(log).await.unwrap().run(stop).await.unwrap();
+    }
+
+    /// How often each event id is in the lake.
+    async fn stored(&self) -> BTreeMap<String, usize> {
+        let table = self.table().await;
+        let mut stored = BTreeMap::new();
+        for file in table.snapshot().files.iter() {
+            let batches = read_columns(table.store(), file, &["event_id"]).await.unwrap();
+            for batch in batches.try_collect::<Vec<_>>().await.unwrap() {
+                for id in batch.column(0).as_string::<i32>().iter().flatten() {
+                    *stored.entry(id.to_owned()).or_default() += 1;
+                }
+            }
+        }
+        stored
+    }
+}
+
+fn batch(ids: impl IntoIterator<Item = usize>) -> Bytes {
+    let events = ids.into_iter().map(|id| Event {
+        tracking_id: "site".into(),
+        event_id: format!("{id:04}"),
+        client_id: format!("c{}", id % 7),
+        session_id: "s".into(),
+        event_type: "pageview".into(),
+        // Spread over two days.
+        event_timestamp: NOW - (id as i64 % 2) * 86_400_000_000,
+        created_at: NOW,
+        ..Event::default()
+    });
+    let events = events.collect();
+    EventBatch { events }.encode_to_vec().into()
+}
+
+fn once(ids: std::ops::Range<usize>) -> BTreeMap<String, usize> {
+    ids.map(|id| (format!("{id:04}"), 1)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_log_has_is_in_the_lake_once_also_after_a_restart() {
+    let shard = Shard::new();
+    let log = shard.log();
+    log.append(batch(0..50)).await.unwrap();
+    shard.drain(&log).await;
+    assert_eq!(shard.stored().await, once(0..50));
+    drop(log);
+    let log = shard.log();
+    shard.drain(&log).await;
+    log.append(batch(50..60)).await.unwrap();
+    shard.drain(&log).await;
+    assert_eq!(shard.stored().await, once(0..60));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_sent_again_is_dropped_also_after_a_restart() {
+    let shard = Shard::new();
+    let log = shard.log();
+    log.append(batch([1, 0, 1])).await.unwrap();
+    log.append(batch([1, 2])).await.unwrap();
+    shard.drain(&log).await;
+    log.append(batch([0, 3])).await.unwrap();
+    shard.drain(&log).await;
+    assert_eq!(shard.stored().await, once(0..4));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_dies_at_any_moment_loses_and_doubles_nothing() {
+    let shard = Shard::new();
+    let log = shard.log();
+    let mut sent = 0;
+    for round in 0..25_u64 {
+        let writer = shard.writer(&log).await.unwrap();
+        let running = tokio::spawn(writer.run(CancellationToken::new()));
+        for _ in 0..4 {
+            log.append(batch(sent..sent + 3)).await.unwrap();
+            sent += 3;
+        }
+        tokio::time::sleep(Duration::from_micros(round * 700)).await;
+        running.abort();
+        let _ = running.await;
+    }
+    shard.drain(&log).await;
+    assert_eq!(shard.stored().await, once(0..sent));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_fails_before_and_after_the_effect_delays_but_neither_loses_nor_doubles() {
+    let shard = Shard::new();
+    let log = shard.log();
+    shard.table().await;
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(shard.writer(&log).await.unwrap().run(stop.clone()));
+    for round in 0..3 {
+        shard.store.failures.store(3 + round % 2, Ordering::SeqCst);
+        log.append(batch(round as usize * 10..round as usize * 10 + 10))
+            .await
+            .unwrap();
+        while shard.store.failures.load(Ordering::SeqCst) > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    assert_eq!(shard.stored().await, once(0..30));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_while_the_store_is_away_ends_and_the_next_start_goes_on() {
+    let shard = Shard::new();
+    let log = shard.log();
+    shard.table().await;
+    log.append(batch(0..10)).await.unwrap();
+    shard.store.failures.store(1_000_001, Ordering::SeqCst);
+    shard.drain(&log).await;
+    shard.store.failures.store(0, Ordering::SeqCst);
+    assert_eq!(shard.stored().await, BTreeMap::new());
+    shard.drain(&log).await;
+    assert_eq!(shard.stored().await, once(0..10));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_writers_of_one_log_never_double_an_event_and_one_of_them_is_told_to_stop() {
+    let shard = Shard::new();
+    let log = shard.log();
+    let (one, two) = (shard.writer(&log).await.unwrap(), shard.writer(&log).await.unwrap());
+    log.append(batch(0..10)).await.unwrap();
+    let stop = CancellationToken::new();
+    stop.cancel();
+    one.run(stop.clone()).await.unwrap();
+    let refused = two.run(stop).await.unwrap_err();
+    assert!(
+        matches!(refused, WriterError::Lake(LakeError::Fenced { .. })),
+        "{refused}"
+    );
+    assert_eq!(shard.stored().await, once(0..10));
+}
