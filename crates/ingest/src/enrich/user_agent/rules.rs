@@ -60,7 +60,8 @@ impl Rules {
 
     /// Whether uap-core's device rules name a spider. Its last rule is loose ("bot", "yahoo", "silk" anywhere) and meant
     /// for what no brand of phone, tablet or television matched before; a word that these all carry stands in for the
-    /// 600 rules of brands. On uap-core's own 24,000 test strings the two ways differ in fewer than ten.
+    /// 600 rules of brands. On 24,000 different User-Agents (uap-core's tests and a public sample) the two ways differ
+    /// in 18, most of them WhatsApp on phones of 2013.
     pub(super) fn is_spider(&self, user_agent: &str) -> bool {
         let on_a_device = || DEVICES.iter().any(|word| user_agent.contains(word));
         self.spiders.extract(user_agent).is_some()
