@@ -9,7 +9,7 @@ use super::disk::{Disk, LOCK, LogFile};
 use super::record::{FRAME_HEADER, LogId};
 use super::segment::{self, HEADER_BYTES, Header, HeaderState};
 use super::walk::{Break, Step, Walk};
-use super::{Damage, LogError, Position};
+use super::{Damage, LogError, Position, Record};
 
 /// At most so many damaged places of a segment are listed: memory stays bounded over any garbage.
 const LISTED: usize = 1000;
@@ -147,6 +147,10 @@ pub(super) struct Kept {
     pub(super) last: Position,
     /// The offset behind the last record.
     pub(super) end: u64,
+    /// The offset from which on nothing proves the records durable: where the last group begins, or `end`.
+    pub(super) unproved: u64,
+    /// The first position of the last group.
+    group_first: Position,
 }
 
 /// A segment, read through.
@@ -199,10 +203,13 @@ fn examine(
 ) -> io::Result<Examined> {
     let size = file.size()?;
     let mut walk = Walk::new(file, id, first, HEADER_BYTES, size);
+    let start = HEADER_BYTES.min(size);
     let kept = Kept {
         records: 0,
         last: first.saturating_sub(1),
-        end: HEADER_BYTES.min(size),
+        end: start,
+        unproved: start,
+        group_first: 0,
     };
     let mut examination = Examination {
         path,
@@ -215,16 +222,12 @@ fn examine(
             Step::Record { record, .. } if limit.is_some_and(|limit| record.position > limit) => break,
             Step::Record { record, group_first } => {
                 examination.prove(group_first.saturating_sub(1), record.position);
-                let Kept { records, .. } = examination.kept;
-                examination.kept = Kept {
-                    records: records + 1,
-                    last: record.position,
-                    end: walk.offset(),
-                };
+                examination.keep(&record, group_first, walk.offset());
             }
             Step::Seal { durable } => {
                 examination.prove(durable, durable.saturating_add(1));
                 examination.kept.last = durable;
+                examination.kept.unproved = examination.kept.end;
             }
             Step::Break(found) => examination.open(found),
             Step::End => break,
@@ -275,6 +278,17 @@ impl Examination<'_> {
                 before: self.kept.clone(),
             });
         }
+    }
+
+    fn keep(&mut self, record: &Record, group_first: Position, end: u64) {
+        let kept = &mut self.kept;
+        if kept.group_first != group_first {
+            kept.group_first = group_first;
+            kept.unproved = end - (FRAME_HEADER + record.payload.len()) as u64;
+        }
+        kept.records += 1;
+        kept.last = record.position;
+        kept.end = end;
     }
 
     /// Reading goes on at `position`; everything up to `durable` was durable.

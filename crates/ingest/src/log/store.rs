@@ -9,7 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use footfall_model::clock::IdGen;
 
-use super::disk::{Disk, LogFile};
+use super::disk::{Disk, LogFile, read_full};
 use super::record::{self, LogId};
 use super::recovery::{self, Recovery};
 use super::segment::{self, HEADER_BYTES, Header};
@@ -38,6 +38,22 @@ pub(super) struct Store {
     sealed: bool,
 }
 
+/// Writes the same bytes again, so that the next sync is honest about them: they may be in the page cache only, and a
+/// sync that failed before the process was killed may have marked them as written.
+fn rewrite(file: &dyn LogFile, mut from: u64, to: u64) -> io::Result<()> {
+    let mut chunk = vec![0; 64 << 10];
+    while from < to {
+        let wanted = chunk.len().min(usize::try_from(to - from).unwrap_or(usize::MAX));
+        let read = read_full(file, &mut chunk[..wanted], from)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        file.write_all_at(&chunk[..read], from)?;
+        from += read as u64;
+    }
+    Ok(())
+}
+
 impl Store {
     /// Opens the log on `disk`, or makes one if there is none.
     ///
@@ -53,6 +69,9 @@ impl Store {
             disk.remove(name)
                 .map_err(|error| LogError::disk(&disk.path(name), error))?;
         }
+        // A killed process may have named a segment and not have synced the folder: were records to be stored in it now,
+        // a power failure could still take the name away.
+        disk.sync_dir().map_err(|error| LogError::disk(&disk.path(""), error))?;
         let segments = survey
             .segments
             .iter()
@@ -96,7 +115,7 @@ impl Store {
         if sound && examined.torn_bytes > 0 {
             file.truncate(examined.kept.end).map_err(refused)?;
         }
-        // What is kept may so far be in the page cache only.
+        rewrite(file.as_ref(), examined.kept.unproved, examined.kept.end).map_err(refused)?;
         file.sync_data().map_err(refused)?;
         if sound {
             segment.bytes = examined.kept.end;

@@ -17,7 +17,7 @@ fn fails(rig: &mut Rig) -> String {
 fn a_full_disk_refuses_whole_groups_and_recovers_when_there_is_room() {
     let mut rig = Rig::fresh();
     rig.fill(10);
-    for more in [0, 10, 40] {
+    for more in [0, 10, 30] {
         let used: u64 = rig
             .disk
             .segments()

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::sim::{Random, SimDisk};
+use super::sim::{Faults, Random, SimDisk};
 use super::*;
 use crate::log::verify_on;
 
@@ -150,11 +150,21 @@ impl History {
         let disk = self.rig.disk.clone();
         drop(self.rig.log);
         drop(self.rig.committer);
-        match power {
+        let crash = || match power {
             true => disk.power_failure(),
             false => disk.kill(),
-        }
+        };
+        crash();
         self.power_fails = None;
+        // The first start may itself die in the middle of something.
+        disk.set(|faults| {
+            *faults = Faults {
+                fuse: Some(self.random.below(8)),
+                ..Faults::default()
+            }
+        });
+        drop(Rig::open(&disk, small()));
+        crash();
         self.rig = reopen(&disk);
         self.check_reopened();
         self
@@ -216,12 +226,13 @@ impl History {
 }
 
 fn reopen(disk: &SimDisk) -> Rig {
-    disk.set(|faults| *faults = super::sim::Faults::default());
+    disk.kill();
+    disk.set(|faults| *faults = Faults::default());
     Rig::open(disk, small()).unwrap()
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn acknowledged_records_survive_every_crash_once_and_in_order(seed: u64, ops in ops()) {

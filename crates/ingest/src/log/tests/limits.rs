@@ -80,22 +80,22 @@ fn trimming_frees_whole_segments_and_never_more() {
 fn positions_go_on_after_everything_was_trimmed_and_reopened() {
     let mut rig = Rig::fresh();
     for round in 1..=4 {
-        rig.fill(10);
+        rig.fill(6);
         rig.trim(Position::MAX).unwrap();
         assert_eq!(
             (rig.log.first(), rig.log.last(), rig.disk.segments().len()),
-            (10 * round + 1, 10 * round, 1)
+            (6 * round + 1, 6 * round, 1)
         );
         rig = if round % 2 == 0 {
             rig.power_failure().unwrap()
         } else {
             rig.kill().unwrap()
         };
-        assert_eq!((rig.recovery.first, rig.recovery.last), (10 * round + 1, 10 * round));
-        assert!(rig.read(10 * round + 1, 100).unwrap().is_empty());
+        assert_eq!((rig.recovery.first, rig.recovery.last), (6 * round + 1, 6 * round));
+        assert!(rig.read(6 * round + 1, 100).unwrap().is_empty());
     }
     rig.fill(1);
-    assert_eq!(rig.positions(), [41]);
+    assert_eq!(rig.positions(), [25]);
 }
 
 #[test]
