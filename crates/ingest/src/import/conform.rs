@@ -9,7 +9,7 @@ use arrow::array::{
     TimestampMicrosecondArray, new_null_array,
 };
 use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
-use arrow::datatypes::{Schema, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Schema, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use footfall_lake::{LakeError, Partition};
 use footfall_model::clock::Micros;
@@ -281,12 +281,23 @@ fn cast_columns(batch: &RecordBatch, reasons: &mut [Option<String>]) -> Result<V
         if column.null_count() > given.logical_null_count() {
             let lost = (0..batch.num_rows()).filter(|row| given.is_valid(*row) && column.is_null(*row));
             for row in lost {
-                reasons[row].get_or_insert_with(|| format!("{} is no {}", field.name(), field.data_type()));
+                reasons[row].get_or_insert_with(|| format!("{} is no {}", field.name(), kind(field.data_type())));
             }
         }
         Ok(column)
     });
     cast.collect()
+}
+
+/// What a value should have been, in words.
+fn kind(data_type: &DataType) -> &'static str {
+    match data_type {
+        DataType::Timestamp(..) => "time (RFC 3339, or microseconds since 1970)",
+        DataType::Decimal128(..) => "decimal number",
+        DataType::Int64 => "whole number",
+        DataType::Boolean => "true or false",
+        _ => "text",
+    }
 }
 
 fn nullable_schema() -> Arc<Schema> {
