@@ -75,6 +75,13 @@ fn a_broken_group_with_nothing_behind_it_is_a_torn_tail() {
         [1, 2, 3],
         "whole records of the torn group are kept, what follows the tear is not"
     );
+
+    // What a restart kept is sealed: from now on a flipped bit in it is damage.
+    let disk = rig.disk.clone();
+    drop(rig);
+    let third = segment(&[(1, 2), (3, 1)]).offsets[3];
+    disk.flip(&file_name(1), (third + 50) * 8);
+    assert_eq!(lost(&Rig::open(&disk, small()).unwrap().recovery.damaged), [(3, 4)]);
 }
 
 #[test]

@@ -105,3 +105,14 @@ fn a_kill_in_the_middle_of_a_write_leaves_a_torn_tail_that_is_reported() {
     }
     assert!(torn > 5, "{torn} of 20 were torn");
 }
+
+#[test]
+fn a_segment_that_may_or_may_not_be_named_takes_the_records_its_name_promises() {
+    let mut rig = Rig::fresh();
+    rig.fill(6);
+    rig.disk.set(|faults| faults.fail_dir_syncs = 1);
+    assert!(matches!(rig.trim(Position::MAX), Err(LogError::Disk { .. })));
+    assert_eq!(rig.positions(), [1, 2, 3, 4, 5, 6], "nothing was removed");
+    rig.fill(2);
+    assert_eq!(rig.kill().unwrap().positions(), [1, 2, 3, 4, 5, 6, 7, 8]);
+}

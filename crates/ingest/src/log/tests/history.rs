@@ -22,6 +22,7 @@ enum Op {
     DieSoon(u64, bool),
     FailSync(u32),
     FailTruncate,
+    FailDirSync,
     /// So many bytes more can be stored.
     Full(u64),
     RoomAgain,
@@ -37,6 +38,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         2 => ((0..12_u64), any::<bool>()).prop_map(|(after, power)| Op::DieSoon(after, power)),
         1 => (1..3_u32).prop_map(Op::FailSync),
         1 => Just(Op::FailTruncate),
+        1 => Just(Op::FailDirSync),
         1 => (0..1500_u64).prop_map(Op::Full),
         2 => Just(Op::RoomAgain),
     ];
@@ -104,6 +106,7 @@ impl History {
                 disk.set(|faults| faults.fuse = Some(*after));
             }
             Op::FailSync(times) => disk.set(|faults| faults.fail_syncs = *times),
+            Op::FailDirSync => disk.set(|faults| faults.fail_dir_syncs = 1),
             Op::FailTruncate => disk.set(|faults| faults.fail_truncates = 1),
             Op::Full(more) => {
                 let used: u64 = disk

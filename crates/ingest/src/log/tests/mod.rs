@@ -74,10 +74,6 @@ impl Rig {
         Self::open(&disk, small())
     }
 
-    fn turn_until_idle(&mut self) {
-        while self.committer.turn() == Turn::Worked {}
-    }
-
     /// Appends all as one group.
     fn append(&mut self, payloads: &[Bytes]) -> Vec<Result<Position, LogError>> {
         let log = &self.log;
@@ -94,9 +90,9 @@ impl Rig {
         let next = self.log.last() + 1;
         let payloads: Vec<Bytes> = (next..next + count).map(payload).collect();
         for group in payloads.chunks(3) {
-            self.append(group)
-                .into_iter()
-                .for_each(|position| drop(position.unwrap()));
+            for answer in self.append(group) {
+                answer.unwrap();
+            }
         }
     }
 

@@ -65,6 +65,8 @@ pub(super) struct Faults {
     pub(super) space: Option<u64>,
     /// So many syncs of files fail.
     pub(super) fail_syncs: u32,
+    /// So many syncs of the folder fail.
+    pub(super) fail_dir_syncs: u32,
     /// So many truncations fail.
     pub(super) fail_truncates: u32,
     /// After so many changes the process is dead in the middle of one.
@@ -296,6 +298,10 @@ impl Disk for SimDisk {
         let world = &mut *self.0.lock();
         if !Self::step(world)? {
             return Err(io::Error::other("died"));
+        }
+        if world.faults.fail_dir_syncs > 0 {
+            world.faults.fail_dir_syncs -= 1;
+            return Err(io::Error::other("the disk failed"));
         }
         world.platter_names = world.names.clone();
         world.dir_changes.clear();
