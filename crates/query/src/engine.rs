@@ -1,30 +1,33 @@
 //! From SQL text to a stream of Arrow batches.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use arrow::datatypes::{DataType, Field, SchemaRef};
-use datafusion::common::{ParamValues, ScalarValue};
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
-use datafusion::execution::SendableRecordBatchStream;
-use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::execution::session_state::SessionState;
+use datafusion::common::{DataFusionError, ScalarValue};
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::execute_stream;
-use datafusion::prelude::SQLOptions;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use footfall_lake::Table;
 use footfall_model::access::SiteScope;
 use footfall_model::schema;
+use tokio::time::{timeout, timeout_at};
 
-use crate::admission::Admission;
-use crate::answer::{Answer, Running, announced};
-use crate::events::{Events, Source};
-use crate::session::{self, CATALOG, EVENTS, EngineOptions, SCHEMA};
-use crate::{QueryError, guard, placeholders};
+use crate::catalog::{CATALOG, EVENTS, Lake, SCHEMA};
+use crate::events::{EventsTable, Reader};
+use crate::running::{Outcome, Running, Work, too_long};
+use crate::session::{self, Sessions};
+use crate::slots::Slots;
+use crate::{EngineOptions, QueryError, output, parameters, statement};
 
-/// Names the table's store in plans.
-const STORE: &str = "footfall://shard-00/";
+/// DataFusion's own check, behind [`statement::parse`]'s.
+static READ_ONLY: LazyLock<SQLOptions> = LazyLock::new(|| {
+    SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false)
+});
 
 /// What a statement will return and wants bound.
 #[derive(Debug, Clone)]
@@ -50,78 +53,98 @@ pub struct TableInfo {
 #[derive(Debug)]
 pub struct Engine {
     table: Arc<Table>,
-    source: Source,
-    base: SessionState,
-    admission: Admission,
+    reader: Arc<Reader>,
+    sessions: Sessions,
+    slots: Slots,
     statement_timeout: Duration,
 }
 
+/// A statement over the snapshot that it will keep.
+struct Planned {
+    state: SessionState,
+    plan: LogicalPlan,
+    parameters: Vec<Field>,
+}
+
 impl Engine {
-    /// Fails if the spill folder can't be made.
+    /// Over the newest snapshots of `table`. Fails if the spill folder can't be made or cleared.
     pub fn new(table: Arc<Table>, options: &EngineOptions) -> Result<Self, QueryError> {
-        let runtime = session::runtime(options)?;
-        let url = ObjectStoreUrl::parse(STORE)?;
-        runtime.register_object_store(url.as_ref(), Arc::clone(table.store()));
-        let footers = runtime.cache_manager.get_file_metadata_cache();
-        let reader = CachedParquetFileReaderFactory::new(Arc::clone(table.store()), footers);
+        let runtime = session::runtime(table.store(), options)?;
         Ok(Self {
-            source: Source {
-                url,
-                reader: Arc::new(reader),
-            },
-            base: session::base(options, runtime),
-            admission: Admission::new(options.concurrent_queries, options.queue_timeout),
+            reader: Arc::new(Reader::new(table.store(), &runtime)?),
+            sessions: Sessions::new(runtime, options),
+            slots: Slots::new(options.concurrent_queries, options.queue_timeout),
             statement_timeout: options.statement_timeout,
             table,
         })
     }
 
-    /// What `sql` will return, without running it.
+    /// What `sql` returns. Where it depends on the type of a parameter that can't be told, see
+    /// [`Engine::describe_bound`].
     pub async fn describe(&self, sites: &SiteScope, sql: &str) -> Result<Description, QueryError> {
-        self.describe_bound(sites, sql, &[]).await
+        let work = async {
+            let Planned {
+                state,
+                plan,
+                parameters,
+            } = self.plan(sites, sql).await?;
+            let schema = match analyze(&state, plan.clone()) {
+                Ok(analyzed) => output::schema_of(analyzed.schema().as_arrow()),
+                // Types can't be reconciled before the parameters have any.
+                Err(_) if parameters.iter().any(|p| p.data_type() == &DataType::Null) => {
+                    output::schema_of(plan.schema().as_arrow())
+                }
+                Err(error) => return Err(error),
+            };
+            Ok(Description { schema, parameters })
+        };
+        self.in_time(Box::pin(work)).await
     }
 
-    /// As [`Engine::describe`], with parameters bound: their types may decide the columns'.
+    /// What `sql` returns once these values are bound: exactly the schema of [`Engine::execute`] with them.
     pub async fn describe_bound(
         &self,
         sites: &SiteScope,
         sql: &str,
-        parameters: &[ScalarValue],
+        values: &[ScalarValue],
     ) -> Result<Description, QueryError> {
-        let (_, plan) = self.plan(sites, sql).await?;
-        let wanted = parameter_fields(&plan)?;
-        let plan = match parameters.is_empty() {
-            true => plan,
-            false => bind(plan, &wanted, parameters)?,
+        let work = async {
+            let planned = self.plan(sites, sql).await?;
+            let bound = parameters::bind(planned.plan, &planned.parameters, values)?;
+            let schema = output::schema_of(analyze(&planned.state, bound)?.schema().as_arrow());
+            Ok(Description {
+                schema,
+                parameters: planned.parameters,
+            })
         };
-        Ok(Description {
-            schema: announced(plan.schema().as_arrow()),
-            parameters: wanted,
-        })
+        self.in_time(Box::pin(work)).await
     }
 
     /// Rows start to flow when the stream is polled; dropping it stops the query. `parameters` bind by position to
-    /// `$1`, `$2`… or `?`.
-    ///
-    /// The stream's errors are [`QueryError`]s inside `DataFusionError::External`; [`QueryError::of`] takes them out.
+    /// `$1`, `$2`… or `?`. The stream's errors are [`QueryError`]s: take them out with `QueryError::from`.
     pub async fn execute(
         &self,
         sites: &SiteScope,
         sql: &str,
         parameters: &[ScalarValue],
     ) -> Result<SendableRecordBatchStream, QueryError> {
-        let running = Running::new(self.admission.enter().await?);
-        let (state, plan) = self.plan(sites, sql).await?;
-        let plan = bind(plan.clone(), &parameter_fields(&plan)?, parameters)?;
-        let schema = announced(plan.schema().as_arrow());
-        let physical = state.create_physical_plan(&plan).await?;
-        let rows = execute_stream(physical, state.task_ctx())?;
-        Ok(Box::pin(Answer::new(
-            schema,
+        let slot = self
+            .slots
+            .acquire()
+            .await
+            .inspect_err(|error| Outcome::begin().failed(error))?;
+        let mut outcome = Outcome::begin();
+        let deadline = outcome.began() + self.statement_timeout;
+        let begun = timeout_at(deadline, Box::pin(self.begin(sites, sql, parameters))).await;
+        let (rows, schema) = begun
+            .unwrap_or_else(|_| Err(too_long(self.statement_timeout)))
+            .inspect_err(|error| outcome.failed(error))?;
+        let work = Work {
             rows,
-            self.statement_timeout,
-            running.planned(),
-        )))
+            outcome,
+            _slot: slot,
+        };
+        Ok(Running::start(work, schema, self.statement_timeout))
     }
 
     /// The tables that SQL can name.
@@ -135,60 +158,65 @@ impl Engine {
         }]
     }
 
-    async fn plan(&self, sites: &SiteScope, sql: &str) -> Result<(SessionState, LogicalPlan), QueryError> {
-        let statement = guard::parse(&placeholders::number(sql)?)?;
-        let events = Events::new(self.table.snapshot(), sites.clone(), self.source.clone());
-        let state = session::of_statement(&self.base, Arc::new(events))?;
+    async fn begin(
+        &self,
+        sites: &SiteScope,
+        sql: &str,
+        values: &[ScalarValue],
+    ) -> Result<(SendableRecordBatchStream, SchemaRef), QueryError> {
+        let Planned {
+            state,
+            plan,
+            parameters,
+        } = self.plan(sites, sql).await?;
+        let bound = parameters::bind(plan, &parameters, values)?;
+        let analyzed = analyze(&state, bound)?;
+        let schema = output::schema_of(analyzed.schema().as_arrow());
+        let physical = physical(&state, analyzed).await?;
+        Ok((execute_stream(physical, state.task_ctx())?, schema))
+    }
+
+    async fn plan(&self, sites: &SiteScope, sql: &str) -> Result<Planned, QueryError> {
+        let statement = statement::parse(sql, sites)?;
+        let events = EventsTable::new(self.table.snapshot(), sites.clone(), Arc::clone(&self.reader));
+        let state = self.sessions.state(Lake {
+            events: Arc::new(events),
+        });
         let plan = state.statement_to_plan(statement).await?;
-        // The second line of defence: the guard has let only reading statements through.
-        SQLOptions::new()
-            .with_allow_ddl(false)
-            .with_allow_dml(false)
-            .with_allow_statements(false)
-            .verify_plan(&plan)?;
-        Ok((state, plan))
+        READ_ONLY.verify_plan(&plan).map_err(refused)?;
+        let parameters = parameters::fields(&plan)?;
+        Ok(Planned {
+            state,
+            plan,
+            parameters,
+        })
+    }
+
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, QueryError>>) -> Result<T, QueryError> {
+        let limit = self.statement_timeout;
+        timeout(limit, work).await.unwrap_or_else(|_| Err(too_long(limit)))
     }
 }
 
-/// `$1` to the highest number that the statement names, in numeric order.
-fn parameter_fields(plan: &LogicalPlan) -> Result<Vec<Field>, QueryError> {
-    let mut types = BTreeMap::new();
-    for (name, data_type) in plan.get_parameter_types()? {
-        let number = name.strip_prefix('$').and_then(|number| number.parse::<usize>().ok());
-        let number = number.filter(|number| (1..=65_535).contains(number));
-        let number =
-            number.ok_or_else(|| QueryError::Invalid(format!("{name} is no parameter; write ? or $1, $2…")))?;
-        types.insert(number, data_type.unwrap_or(DataType::Null));
-    }
-    let count = types.keys().last().copied().unwrap_or_default();
-    let field = |number| {
-        let data_type = types.get(&number).cloned().unwrap_or(DataType::Null);
-        Field::new(number.to_string(), data_type, true)
+/// With all types reconciled: only now is the schema final.
+fn analyze(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan, QueryError> {
+    let options = state.config_options();
+    Ok(state.analyzer().execute_and_check(plan, options, |_, _| {})?)
+}
+
+async fn physical(state: &SessionState, analyzed: LogicalPlan) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
+    // EXPLAIN records what the optimizer does, and only `optimize` knows how.
+    let optimized = if matches!(analyzed, LogicalPlan::Explain(_)) {
+        state.optimize(&analyzed)?
+    } else {
+        state.optimizer().optimize(analyzed, state, |_, _| {})?
     };
-    Ok((1..=count).map(field).collect())
+    Ok(state.query_planner().create_physical_plan(&optimized, state).await?)
 }
 
-fn bind(plan: LogicalPlan, wanted: &[Field], given: &[ScalarValue]) -> Result<LogicalPlan, QueryError> {
-    if wanted.len() != given.len() {
-        return Err(QueryError::Invalid(format!(
-            "the statement has {} parameters, but {} were given",
-            wanted.len(),
-            given.len()
-        )));
+fn refused(error: DataFusionError) -> QueryError {
+    match QueryError::from(error) {
+        QueryError::Invalid(text) => QueryError::Denied(format!("Footfall's SQL is read-only; {text}")),
+        other => other,
     }
-    if given.is_empty() {
-        return Ok(plan);
-    }
-    let values = wanted.iter().zip(given).map(|(field, value)| match field.data_type() {
-        DataType::Null => Ok(value.clone()),
-        data_type if *data_type == value.data_type() => Ok(value.clone()),
-        data_type => value.cast_to(data_type).map_err(|_| {
-            let (number, given) = (field.name(), value.data_type());
-            QueryError::Invalid(format!(
-                "parameter {number} is {value} of type {given}, expected {data_type}"
-            ))
-        }),
-    });
-    let values = values.collect::<Result<Vec<_>, _>>()?;
-    Ok(plan.with_param_values(ParamValues::from(values))?)
 }

@@ -1,10 +1,16 @@
 //! What can be wrong with a query. The Flight server and the gateway map these to their statuses, once each.
 
-use datafusion::common::SchemaError;
-use datafusion::error::DataFusionError;
+use std::error::Error;
+
+use arrow::error::ArrowError;
+use datafusion::common::{DataFusionError, SchemaError};
+use datafusion::parquet::errors::ParquetError;
+use datafusion::sql::sqlparser::parser::ParserError;
 
 /// Why a query has no answer. The text is for the user: what was wrong, where, what to do.
-#[derive(Debug, Clone, thiserror::Error)]
+///
+/// A stream's errors carry one inside: `QueryError::from(error)` brings it out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
     /// The SQL, its types or its parameters are wrong.
     #[error("{0}")]
@@ -27,68 +33,184 @@ pub enum QueryError {
 }
 
 impl QueryError {
-    /// Of a query that failed after its stream had started: what [`crate::Engine::execute`]'s stream yields.
-    pub fn of(error: &DataFusionError) -> Self {
-        let root = error.find_root();
-        if let DataFusionError::External(external) = root
-            && let Some(own) = external.downcast_ref::<Self>()
-        {
-            return own.clone();
-        }
-        let text = clean(&root.strip_backtrace());
-        match root {
-            DataFusionError::SchemaError(schema, _) => match schema.as_ref() {
-                SchemaError::FieldNotFound { .. } => Self::NotFound(text),
-                _ => Self::Invalid(text),
-            },
-            DataFusionError::Plan(plan) if is_about_a_missing_name(plan) => Self::NotFound(text),
-            DataFusionError::SQL(..) | DataFusionError::Plan(_) | DataFusionError::ArrowError(..) => {
-                Self::Invalid(text)
-            }
-            DataFusionError::Execution(_) => Self::Invalid(text),
-            DataFusionError::NotImplemented(_) => Self::Unsupported(text),
-            DataFusionError::ResourcesExhausted(_) => Self::Limit(format!(
-                "the query needs more memory than it may have; ask for fewer groups or a shorter time. {text}"
-            )),
-            DataFusionError::Configuration(_) => Self::Invalid(text),
-            _ => Self::Internal(text),
+    /// For the metric of finished statements.
+    pub(crate) fn status(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invalid",
+            Self::NotFound(_) => "not_found",
+            Self::Denied(_) => "denied",
+            Self::Unsupported(_) => "unsupported",
+            Self::Limit(_) => "limit",
+            Self::Internal(_) => "internal",
         }
     }
 }
 
 impl From<DataFusionError> for QueryError {
     fn from(error: DataFusionError) -> Self {
-        Self::of(&error)
+        of(&error)
     }
 }
 
-impl From<QueryError> for DataFusionError {
-    fn from(error: QueryError) -> Self {
-        Self::External(Box::new(error))
+impl From<ArrowError> for QueryError {
+    fn from(error: ArrowError) -> Self {
+        of_arrow(&error)
     }
 }
 
-fn is_about_a_missing_name(plan: &str) -> bool {
-    (plan.starts_with("table '") || plan.starts_with("Invalid function '") || plan.starts_with("failed to resolve "))
-        || plan.contains(" not found")
+/// The one place where DataFusion's errors get their meaning.
+fn of(error: &DataFusionError) -> QueryError {
+    match error {
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => of(inner),
+        DataFusionError::Shared(inner) => of(inner),
+        DataFusionError::Collection(errors) => errors
+            .first()
+            .map_or_else(|| QueryError::Internal("the query failed".into()), of),
+        DataFusionError::External(inner) => of_other(inner.as_ref()),
+        DataFusionError::ArrowError(inner, _) => of_arrow(inner),
+        DataFusionError::ParquetError(inner) => of_parquet(inner),
+        DataFusionError::SQL(inner, _) => QueryError::Invalid(syntax(inner)),
+        DataFusionError::NotImplemented(text) => QueryError::Unsupported(clean(text)),
+        DataFusionError::Plan(text) if names_nothing(text) => QueryError::NotFound(clean(text)),
+        DataFusionError::SchemaError(inner, _) => match inner.as_ref() {
+            SchemaError::FieldNotFound { .. } => QueryError::NotFound(clean(&inner.to_string())),
+            _ => QueryError::Invalid(clean(&inner.to_string())),
+        },
+        DataFusionError::Plan(text) | DataFusionError::Configuration(text) | DataFusionError::Execution(text) => {
+            QueryError::Invalid(clean(text))
+        }
+        DataFusionError::ResourcesExhausted(text) => QueryError::Limit(exhausted(text)),
+        DataFusionError::ObjectStore(inner) => QueryError::Internal(format!("the lake can't be read: {inner}")),
+        other => QueryError::Internal(clean(&other.strip_backtrace())),
+    }
 }
 
-/// Without the library's own prefixes: the user asked Footfall.
+fn of_other(error: &(dyn Error + Send + Sync + 'static)) -> QueryError {
+    if let Some(ours) = error.downcast_ref::<QueryError>() {
+        ours.clone()
+    } else if let Some(inner) = error.downcast_ref::<DataFusionError>() {
+        of(inner)
+    } else if let Some(inner) = error.downcast_ref::<ArrowError>() {
+        of_arrow(inner)
+    } else if let Some(inner) = error.downcast_ref::<ParquetError>() {
+        of_parquet(inner)
+    } else {
+        QueryError::Internal(clean(&error.to_string()))
+    }
+}
+
+fn of_arrow(error: &ArrowError) -> QueryError {
+    match error {
+        ArrowError::ExternalError(inner) => of_other(inner.as_ref()),
+        ArrowError::DivideByZero => QueryError::Invalid("division by zero".into()),
+        ArrowError::NotYetImplemented(text) => QueryError::Unsupported(clean(text)),
+        ArrowError::CastError(text)
+        | ArrowError::ParseError(text)
+        | ArrowError::ComputeError(text)
+        | ArrowError::ArithmeticOverflow(text)
+        | ArrowError::InvalidArgumentError(text) => QueryError::Invalid(clean(text)),
+        ArrowError::MemoryError(text) => QueryError::Limit(exhausted(text)),
+        other => QueryError::Internal(clean(&other.to_string())),
+    }
+}
+
+/// A filter that the Parquet reader evaluates fails through here, with what the user's expression did.
+fn of_parquet(error: &ParquetError) -> QueryError {
+    match error {
+        ParquetError::External(inner) => of_other(inner.as_ref()),
+        ParquetError::ArrowError(text) => match text.split_once("Error evaluating filter predicate: ") {
+            Some((_, reason)) => QueryError::Invalid(format!("a condition can't be evaluated: {}", clean(reason))),
+            None => QueryError::Internal(clean(text)),
+        },
+        other => QueryError::Internal(clean(&other.to_string())),
+    }
+}
+
+/// DataFusion has no error type for an unknown table or function.
+fn names_nothing(text: &str) -> bool {
+    text.starts_with("Invalid function '")
+        || text.starts_with("failed to resolve ")
+        || ((text.starts_with("table '") || text.starts_with("table function '")) && text.contains("' not found"))
+}
+
+fn syntax(error: &ParserError) -> String {
+    match error {
+        ParserError::ParserError(text) | ParserError::TokenizerError(text) => format!("SQL syntax: {}", clean(text)),
+        ParserError::RecursionLimitExceeded => "the SQL is nested too deeply; write it flatter".into(),
+    }
+}
+
+/// Not the pool's own text: it lists other people's operators.
+fn exhausted(text: &str) -> String {
+    if text.contains("disk") {
+        "the query needs more disk for intermediate results than the server allows for all queries; ask for a shorter \
+         time range or fewer columns"
+    } else {
+        "the query needs more memory than the server allows for all queries; ask for a shorter time range, fewer \
+         columns or fewer groups"
+    }
+    .into()
+}
+
+/// Without the prefixes that nested errors pile up, and in one paragraph.
 fn clean(text: &str) -> String {
-    const PREFIXES: [&str; 9] = [
+    const NOISE: [&str; 8] = [
+        "DataFusion error: ",
         "Error during planning: ",
-        "Schema error: ",
-        "SQL error: ",
         "Execution error: ",
         "Arrow error: ",
         "External error: ",
-        "This feature is not implemented: ",
-        "Resources exhausted: ",
-        "ParserError(\"",
+        "External: ",
+        "Compute error: ",
+        "Schema error: ",
     ];
-    let mut text = text;
-    while let Some(rest) = PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix)) {
+    let mut text = text.split("\n\nbacktrace: ").next().unwrap_or(text).trim();
+    while let Some(rest) = NOISE.iter().find_map(|noise| text.strip_prefix(noise)) {
         text = rest;
     }
-    text.strip_suffix("\")").unwrap_or(text).to_owned()
+    text.replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn external(error: impl Into<Box<dyn Error + Send + Sync>>) -> DataFusionError {
+        DataFusionError::External(error.into())
+    }
+
+    #[test]
+    fn an_error_of_ours_survives_any_wrapping() {
+        let ours = QueryError::Limit("too long".into());
+        let wrapped = external(ArrowError::ExternalError(Box::new(
+            external(ours.clone()).context("while reading"),
+        )));
+        assert_eq!(QueryError::from(wrapped), ours);
+    }
+
+    #[test]
+    fn messages_lose_the_prefixes_of_the_layers_that_they_came_through() {
+        let error = DataFusionError::Plan("Error during planning: DataFusion error: no\nway".into());
+        assert_eq!(QueryError::from(error), QueryError::Invalid("no way".into()));
+    }
+
+    #[test]
+    fn other_peoples_operators_are_not_named_when_memory_runs_out() {
+        let error = DataFusionError::ResourcesExhausted("consumer GroupedHashAggregate of somebody".into());
+        let QueryError::Limit(text) = QueryError::from(error) else {
+            panic!("a limit");
+        };
+        assert!(!text.contains("Grouped"), "{text}");
+    }
+
+    #[test]
+    fn the_stores_failures_are_internal() {
+        let error = DataFusionError::ParquetError(Box::new(ParquetError::External(Box::new(
+            object_store::Error::NotImplemented {
+                operation: "get".into(),
+                implementer: "test".into(),
+            },
+        ))));
+        assert!(matches!(QueryError::from(error), QueryError::Internal(_)));
+    }
 }

@@ -2,11 +2,17 @@
 
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{SetExpr, Statement as Sql};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use crate::QueryError;
 
 /// Longer texts are mistakes or attacks.
 const SQL_BYTES: usize = 1_024 * 1_024;
+
+/// Chains such as `a + b + c` become trees as deep as they are long, and trees are walked by recursion.
+const OPERATORS: usize = 1_000;
 
 const READ_ONLY: &str = "Footfall's SQL is read-only: SELECT, WITH, VALUES, EXPLAIN, SHOW and DESCRIBE. Events come in \
                          over POST /api/v1/events";
@@ -19,7 +25,16 @@ pub(crate) fn parse(sql: &str) -> Result<Statement, QueryError> {
             sql.len()
         )));
     }
-    let mut parser = DFParserBuilder::new(sql).build()?;
+    let tokens = Tokenizer::new(&GenericDialect {}, sql)
+        .tokenize_with_location()
+        .map_err(|e| QueryError::Invalid(e.to_string()))?;
+    let operators = tokens.iter().filter(|token| is_operator(&token.token)).count();
+    if operators > OPERATORS {
+        return Err(QueryError::Limit(format!(
+            "the SQL has {operators} operators; at most {OPERATORS} are taken. Long lists of values go into IN (…)"
+        )));
+    }
+    let mut parser = DFParserBuilder::new(tokens).build()?;
     let mut statements = parser.parse_statements()?;
     match (statements.pop_front(), statements.len()) {
         (None, _) => Err(QueryError::Invalid("there is no SQL".into())),
@@ -28,6 +43,25 @@ pub(crate) fn parse(sql: &str) -> Result<Statement, QueryError> {
             "there are {} statements; send one at a time",
             more + 1
         ))),
+    }
+}
+
+fn is_operator(token: &Token) -> bool {
+    match token {
+        Token::Word(word) => matches!(word.keyword, Keyword::AND | Keyword::OR | Keyword::UNION | Keyword::JOIN),
+        Token::EOF
+        | Token::Number(..)
+        | Token::Char(_)
+        | Token::SingleQuotedString(_)
+        | Token::DoubleQuotedString(_)
+        | Token::Whitespace(_)
+        | Token::Comma
+        | Token::LParen
+        | Token::RParen
+        | Token::Period
+        | Token::SemiColon
+        | Token::Placeholder(_) => false,
+        _ => true,
     }
 }
 

@@ -1,28 +1,35 @@
 //! SQL over the lake, read-only.
 //!
 //! ```text
-//! SQL text -> guard (one statement, read-only) -> placeholders -> plan over a pinned snapshot -> limits -> Arrow
-//!                                                                  |
-//!                                       events: prune files -> scan (row groups, pages, rows) -> the reader's sites
+//! text -> statement (one, read-only, not too deep) -> plan over one pinned snapshot -> parameters -> stream
+//!                                                          |
+//!                          events: prune files -> scan -> filter to the caller's sites
 //! ```
 //!
-//! Invariants: a statement sees one snapshot, from planning to its last row; no SQL reaches rows of a site that is
-//! not in the caller's scope; memory, time and concurrency are bounded.
+//! Invariants: a statement sees one whole version of `events` from its first row to its last; no row of a site that
+//! the caller may not read leaves the `events` provider, whatever the SQL; memory, spill, time and the number of
+//! statements at once are bounded, and reaching a bound is an answer ([`QueryError::Limit`]).
 
-mod admission;
-mod answer;
+mod catalog;
 mod engine;
 mod error;
 mod events;
-mod guard;
-mod placeholders;
+mod functions;
+mod options;
+mod output;
+mod parameters;
+mod running;
 mod session;
+mod slots;
+mod statement;
+mod store;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use datafusion::common::ScalarValue;
 pub use datafusion::execution::SendableRecordBatchStream;
 pub use engine::{Description, Engine, TableInfo};
 pub use error::QueryError;
-pub use session::EngineOptions;
-
-#[cfg(test)]
-mod tests;
+pub use options::EngineOptions;

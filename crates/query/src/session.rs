@@ -1,102 +1,119 @@
-//! What all statements share: functions, memory, temporary files, the cache of file footers.
+//! DataFusion's state: built once, copied for each statement.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use datafusion::catalog::{
-    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
-    SchemaProvider, TableProvider,
-};
+use chrono::DateTime;
+use datafusion::common::Result;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
 use datafusion::prelude::SessionConfig;
+use footfall_model::clock::Clock;
+use object_store::ObjectStore;
 
-use crate::QueryError;
+use crate::catalog::{CATALOG, Lake, SCHEMA};
+use crate::store::OneStore;
+use crate::{EngineOptions, functions};
 
-pub(crate) const CATALOG: &str = "footfall";
-pub(crate) const SCHEMA: &str = "public";
-pub(crate) const EVENTS: &str = "events";
+/// How many levels of parentheses and subqueries SQL may have.
+pub(crate) const MAX_NESTING: usize = 50;
 
-/// The limits of all queries together and of each.
-#[derive(Debug, Clone)]
-pub struct EngineOptions {
-    /// Memory of all running queries, in bytes; what does not fit is spilled where it can be.
-    pub memory_bytes: usize,
-    /// Where it is spilled.
-    pub spill_dir: PathBuf,
-    /// Bytes that may be spilled.
-    pub spill_bytes: u64,
-    /// How long a statement may run.
-    pub statement_timeout: Duration,
-    /// Statements at the same time.
-    pub concurrent_queries: usize,
-    /// How long a statement waits for its turn.
-    pub queue_timeout: Duration,
-    /// Parts of a query that run side by side.
-    pub target_partitions: usize,
+/// DataFusion names its folders of spilled data so.
+const SPILL_PREFIX: &str = "datafusion-";
+
+/// Where statements get their state from.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    base: SessionState,
+    clock: Arc<dyn Clock>,
 }
 
-impl Default for EngineOptions {
-    fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+impl Sessions {
+    pub(crate) fn new(runtime: Arc<RuntimeEnv>, options: &EngineOptions) -> Self {
+        let base = SessionStateBuilder::new()
+            .with_session_id(CATALOG.to_owned())
+            .with_config(config(options))
+            .with_runtime_env(runtime)
+            .with_expr_planners(SessionStateDefaults::default_expr_planners())
+            .with_scalar_functions(functions::scalar())
+            .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
+            .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+            .with_window_functions(SessionStateDefaults::default_window_functions())
+            .with_table_function_list(SessionStateDefaults::default_table_functions())
+            .build();
         Self {
-            memory_bytes: 1_024 * 1_024 * 1_024,
-            spill_dir: std::env::temp_dir().join("footfall-spill"),
-            spill_bytes: 32 * 1_024 * 1_024 * 1_024,
-            statement_timeout: Duration::from_secs(60),
-            concurrent_queries: 2 * cores,
-            queue_timeout: Duration::from_secs(10),
-            target_partitions: cores,
+            base,
+            clock: Arc::clone(&options.clock),
         }
+    }
+
+    /// The state of one statement, over its own view of the lake.
+    pub(crate) fn state(&self, lake: Lake) -> SessionState {
+        let mut state = self.base.clone();
+        state.register_catalog_list(Arc::new(lake));
+        state.execution_props_mut().query_execution_start_time = DateTime::from_timestamp_micros(self.clock.now());
+        state
     }
 }
 
-pub(crate) fn runtime(options: &EngineOptions) -> Result<Arc<RuntimeEnv>, QueryError> {
-    std::fs::create_dir_all(&options.spill_dir).map_err(|e| {
-        let folder = options.spill_dir.display();
-        QueryError::Internal(format!("the folder for large queries, {folder}, can't be made: {e}"))
-    })?;
+/// Memory, spill and caches: shared by all statements.
+pub(crate) fn runtime(store: &Arc<dyn ObjectStore>, options: &EngineOptions) -> Result<Arc<RuntimeEnv>> {
+    clear_spill(&options.spill_dir)?;
     let disk = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::Directories(vec![options.spill_dir.clone()]))
         .with_max_temp_directory_size(options.spill_bytes);
-    let runtime = RuntimeEnvBuilder::new()
+    RuntimeEnvBuilder::new()
+        .with_object_store_registry(Arc::new(OneStore(Arc::clone(store))))
         .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes)))
         .with_disk_manager_builder(disk)
-        .build_arc()?;
-    Ok(runtime)
+        .with_metadata_cache_limit(options.metadata_cache_bytes)
+        .build_arc()
 }
 
-/// Built once: registering the functions costs more than planning.
-pub(crate) fn base(options: &EngineOptions, runtime: Arc<RuntimeEnv>) -> SessionState {
+/// A process that was killed leaves its spilled data behind.
+fn clear_spill(dir: &Path) -> Result<()> {
+    std::fs::create_dir_all(dir)?;
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(SPILL_PREFIX) {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn config(options: &EngineOptions) -> SessionConfig {
     let mut config = SessionConfig::new()
-        .with_target_partitions(options.target_partitions.max(1))
         .with_default_catalog_and_schema(CATALOG, SCHEMA)
         .with_create_default_catalog_and_schema(false)
-        .with_information_schema(true);
+        .with_information_schema(true)
+        .with_target_partitions(options.target_partitions.max(1));
     let settings = config.options_mut();
+    settings.sql_parser.map_string_types_to_utf8view = false;
+    settings.execution.parquet.schema_force_view_types = false;
     settings.execution.parquet.pushdown_filters = true;
     settings.execution.parquet.reorder_filters = true;
-    // Many clients know no view types.
-    settings.execution.parquet.schema_force_view_types = false;
-    settings.sql_parser.map_string_types_to_utf8view = false;
-    SessionStateBuilder::new_with_default_features()
-        .with_config(config)
-        .with_runtime_env(runtime)
-        .build()
+    config
 }
 
-/// A session of one statement: its own tables, everything else shared.
-pub(crate) fn of_statement(base: &SessionState, events: Arc<dyn TableProvider>) -> Result<SessionState, QueryError> {
-    let schema = MemorySchemaProvider::new();
-    schema.register_table(EVENTS.into(), events)?;
-    let catalog = MemoryCatalogProvider::new();
-    catalog.register_schema(SCHEMA, Arc::new(schema))?;
-    let catalogs = MemoryCatalogProviderList::new();
-    catalogs.register_catalog(CATALOG.into(), Arc::new(catalog));
-    Ok(SessionStateBuilder::new_from_existing(base.clone())
-        .with_catalog_list(Arc::new(catalogs))
-        .build())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_process_spilled_is_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["datafusion-left", "mine"] {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        std::fs::write(dir.path().join("datafusion-left/part"), b"x").unwrap();
+        clear_spill(dir.path()).unwrap();
+        let left: Vec<_> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
+        assert_eq!(left, ["mine"]);
+    }
 }

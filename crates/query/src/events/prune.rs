@@ -1,83 +1,177 @@
-//! Which files can hold what was asked for. Pure.
+//! Which files can hold rows that a query wants. Pure: files and conditions in, files out.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BooleanArray, Date32Array, Int64Array, StringArray, TimestampMicrosecondArray, UInt64Array,
 };
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::pruning::PruningStatistics;
-use datafusion::common::{Column, ScalarValue};
+use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
-use footfall_lake::{DataFile, Range};
-use footfall_model::schema::{self, PARTITION_COLUMN, SORT_COLUMNS};
+use footfall_lake::DataFile;
+use footfall_model::access::SiteScope;
+use footfall_model::schema;
 
-/// The files that `predicate`, over the columns of `events`, does not rule out; all of them if it can't be judged by
-/// statistics.
-pub(super) fn prune(files: &[Arc<DataFile>], predicate: &Arc<dyn PhysicalExpr>) -> Vec<Arc<DataFile>> {
-    let kept = PruningPredicateBuilder::new()
-        .with_file_schema(schema::events())
-        .try_build(Arc::clone(predicate))
-        .and_then(|pruning| pruning.prune(&Statistics(files)));
-    match kept {
-        Ok(kept) => files
-            .iter()
-            .zip(kept)
-            .filter(|(_, kept)| *kept)
-            .map(|(file, _)| Arc::clone(file))
-            .collect(),
-        Err(error) => {
-            tracing::debug!(%error, "no file can be ruled out");
-            files.to_vec()
+use super::statistics::is_exact_text;
+
+/// The conditions on `event_date` alone are evaluated over this.
+pub(super) fn partition_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new(
+        schema::PARTITION_COLUMN,
+        DataType::Date32,
+        false,
+    )]))
+}
+
+/// What is left to read.
+#[derive(Debug)]
+pub(super) struct Left {
+    pub(super) files: Vec<Arc<DataFile>>,
+    /// Some of the files may hold rows of sites out of scope.
+    pub(super) mixed: bool,
+}
+
+/// Files that can hold rows for which all `conditions` hold, of sites in `scope`. `dates` are over
+/// [`partition_schema`] and decided exactly, `conditions` over the table's schema, by statistics.
+pub(super) fn files_left(
+    files: &[Arc<DataFile>],
+    scope: &SiteScope,
+    dates: &[Arc<dyn PhysicalExpr>],
+    conditions: &[Arc<dyn PhysicalExpr>],
+) -> Result<Left> {
+    let reached: Vec<_> = files
+        .iter()
+        .filter_map(|file| Some((Arc::clone(file), reach(file, scope)?)))
+        .collect();
+    let candidates: Vec<_> = reached.iter().map(|(file, _)| Arc::clone(file)).collect();
+    let mut keep = vec![true; candidates.len()];
+    for condition in dates {
+        and(&mut keep, by_date(&candidates, condition)?);
+    }
+    for condition in conditions {
+        if let Some(may_hold) = by_statistics(&candidates, condition)? {
+            and(&mut keep, may_hold);
         }
+    }
+    let kept = reached.into_iter().zip(keep).filter(|(_, keep)| *keep);
+    let (files, reaches): (Vec<_>, Vec<_>) = kept.map(|(reached, _)| reached).unzip();
+    Ok(Left {
+        files,
+        mixed: reaches.contains(&Reach::Partly),
+    })
+}
+
+fn and(keep: &mut [bool], also: impl IntoIterator<Item = bool>) {
+    for (keep, also) in keep.iter_mut().zip(also) {
+        *keep &= also;
     }
 }
 
-struct Statistics<'a>(&'a [Arc<DataFile>]);
+/// How much of a file is in scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Wholly,
+    Partly,
+}
 
-impl Statistics<'_> {
-    fn bounds(&self, column: &Column, bound: Bound) -> Option<ArrayRef> {
+/// `None`: nothing of it.
+fn reach(file: &DataFile, scope: &SiteScope) -> Option<Reach> {
+    let SiteScope::Only(sites) = scope else {
+        return Some(Reach::Wholly);
+    };
+    if sites.is_empty() {
+        return None;
+    }
+    let Some(range) = &file.tracking_id else {
+        return Some(Reach::Partly);
+    };
+    if range.min > range.max || !any_between(sites, &range.min, &range.max) {
+        return None;
+    }
+    let one_site = range.min == range.max && is_exact_text(&range.min);
+    Some(if one_site { Reach::Wholly } else { Reach::Partly })
+}
+
+fn any_between(sites: &BTreeSet<String>, min: &str, max: &str) -> bool {
+    let range = (Bound::Included(min), Bound::Included(max));
+    sites.range::<str, _>(range).next().is_some()
+}
+
+/// A row's date is its file's: the condition holds for all rows of a file or for none.
+fn by_date(files: &[Arc<DataFile>], condition: &Arc<dyn PhysicalExpr>) -> Result<Vec<bool>> {
+    let dates = Date32Array::from_iter_values(files.iter().map(|file| file.event_date));
+    let batch = RecordBatch::try_new(partition_schema(), vec![Arc::new(dates)])?;
+    let holds = condition.evaluate(&batch)?.into_array(files.len())?;
+    Ok(holds.as_boolean().iter().map(|holds| holds == Some(true)).collect())
+}
+
+/// Whether each file may hold a row for which `condition` holds; `None` if it can't be told from statistics.
+fn by_statistics(files: &[Arc<DataFile>], condition: &Arc<dyn PhysicalExpr>) -> Result<Option<Vec<bool>>> {
+    let predicate = PruningPredicateBuilder::new()
+        .with_file_schema(schema::events())
+        .try_build(Arc::clone(condition));
+    match predicate {
+        Ok(predicate) if !predicate.always_true() => predicate.prune(&FileStatistics(files)).map(Some),
+        Ok(_) | Err(_) => Ok(None),
+    }
+}
+
+/// The Delta log's statistics, a row a file.
+struct FileStatistics<'a>(&'a [Arc<DataFile>]);
+
+impl FileStatistics<'_> {
+    fn bounds(&self, column: &str, end: End) -> Option<ArrayRef> {
         let files = self.0.iter();
-        Some(match column.name.as_str() {
-            "tracking_id" => Arc::new(StringArray::from_iter(
-                files.map(|file| file.tracking_id.as_ref().map(|range| bound.of(range).as_str())),
-            )),
-            "client_hash" => Arc::new(Int64Array::from_iter(
-                files.map(|file| file.client_hash.as_ref().map(|range| *bound.of(range))),
-            )),
-            "event_timestamp" => {
-                let times = files.map(|file| file.event_timestamp.as_ref().map(|range| *bound.of(range)));
-                Arc::new(TimestampMicrosecondArray::from_iter(times).with_timezone("UTC"))
-            }
-            PARTITION_COLUMN => Arc::new(Date32Array::from_iter(files.map(|file| Some(file.event_date)))),
+        Some(match column {
+            "tracking_id" => Arc::new(
+                files
+                    .map(|f| f.tracking_id.as_ref().map(|r| end.of(&r.min, &r.max)))
+                    .collect::<StringArray>(),
+            ),
+            "client_hash" => Arc::new(
+                files
+                    .map(|f| f.client_hash.as_ref().map(|r| *end.of(&r.min, &r.max)))
+                    .collect::<Int64Array>(),
+            ),
+            "event_timestamp" => Arc::new(
+                files
+                    .map(|f| f.event_timestamp.as_ref().map(|r| *end.of(&r.min, &r.max)))
+                    .collect::<TimestampMicrosecondArray>()
+                    .with_timezone("UTC"),
+            ),
+            schema::PARTITION_COLUMN => Arc::new(files.map(|f| Some(f.event_date)).collect::<Date32Array>()),
             _ => return None,
         })
     }
 }
 
 #[derive(Clone, Copy)]
-enum Bound {
+enum End {
     Min,
     Max,
 }
 
-impl Bound {
-    fn of<T>(self, range: &Range<T>) -> &T {
+impl End {
+    fn of<'a, T: ?Sized>(self, min: &'a T, max: &'a T) -> &'a T {
         match self {
-            Self::Min => &range.min,
-            Self::Max => &range.max,
+            Self::Min => min,
+            Self::Max => max,
         }
     }
 }
 
-impl PruningStatistics for Statistics<'_> {
+impl PruningStatistics for FileStatistics<'_> {
     fn min_values(&self, column: &Column) -> Option<ArrayRef> {
-        self.bounds(column, Bound::Min)
+        self.bounds(column.name(), End::Min)
     }
 
     fn max_values(&self, column: &Column) -> Option<ArrayRef> {
-        self.bounds(column, Bound::Max)
+        self.bounds(column.name(), End::Max)
     }
 
     fn num_containers(&self) -> usize {
@@ -85,17 +179,17 @@ impl PruningStatistics for Statistics<'_> {
     }
 
     fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
-        let never_null = SORT_COLUMNS.contains(&column.name.as_str()) || column.name == PARTITION_COLUMN;
-        never_null.then(|| Arc::new(UInt64Array::from(vec![0; self.0.len()])) as ArrayRef)
+        let schema = schema::events();
+        let field = schema.field_with_name(column.name()).ok()?;
+        let none = || Arc::new(UInt64Array::from_value(0, self.0.len())) as ArrayRef;
+        (!field.is_nullable()).then(none)
     }
 
     fn row_counts(&self) -> Option<ArrayRef> {
-        Some(Arc::new(UInt64Array::from_iter_values(
-            self.0.iter().map(|file| file.rows),
-        )))
+        Some(Arc::new(UInt64Array::from_iter_values(self.0.iter().map(|f| f.rows))))
     }
 
-    fn contained(&self, _: &Column, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
+    fn contained(&self, _column: &Column, _values: &HashSet<ScalarValue>) -> Option<BooleanArray> {
         None
     }
 }

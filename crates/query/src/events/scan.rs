@@ -1,174 +1,223 @@
-//! From a request to a plan: prune the files, read them, keep the caller's rows.
+//! The plan that reads the files that are left.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::datatypes::Schema;
-use chrono::DateTime;
 use datafusion::catalog::Session;
-use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::common::{DFSchema, Result, ScalarValue, Statistics};
+use datafusion::config::TableParquetOptions;
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
-use datafusion::logical_expr::Expr;
-use datafusion::logical_expr::utils::conjunction;
-use datafusion::physical_expr::expressions::col;
-use datafusion::physical_expr::utils::collect_columns;
-use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::logical_expr::{col, lit};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr, conjunction};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::filter::FilterExecBuilder;
-use footfall_lake::{DataFile, Snapshot};
-use footfall_model::access::SiteScope;
-use footfall_model::schema::{self, PARTITION_COLUMN, SORT_COLUMNS};
-use metrics::counter;
-use object_store::ObjectMeta;
+use footfall_lake::DataFile;
+use footfall_model::schema;
+use object_store::{ObjectMeta, ObjectStore};
 
-use super::{Source, implied, prune, statistics};
+use super::guard::OfSites;
+use super::statistics;
+use crate::store;
 
-/// What the planner asks for.
-pub(super) struct Request<'a> {
-    /// Places in the schema of `events`.
-    pub(super) columns: &'a [usize],
-    pub(super) filters: &'a [Expr],
+/// What all scans of the table share.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    root: ObjectStoreUrl,
+    schema: TableSchema,
+    parquet: TableParquetOptions,
+    files: Arc<CachedParquetFileReaderFactory>,
+    order: Option<LexOrdering>,
+}
+
+impl Reader {
+    pub(crate) fn new(store: &Arc<dyn ObjectStore>, runtime: &RuntimeEnv) -> Result<Self> {
+        let table = schema::events();
+        let partition = table.field_with_name(schema::PARTITION_COLUMN)?.clone();
+        let mut parquet = TableParquetOptions::default();
+        parquet.global.pushdown_filters = true;
+        parquet.global.reorder_filters = true;
+        let sorted = schema::SORT_COLUMNS.iter().map(|name| {
+            let column = Column::new_with_schema(name, &table)?;
+            Ok(PhysicalSortExpr::new_default(Arc::new(column)).asc())
+        });
+        Ok(Self {
+            root: store::root()?,
+            schema: TableSchema::builder(schema::event_file())
+                .with_table_partition_cols(vec![Arc::new(partition)])
+                .build(),
+            parquet,
+            files: Arc::new(CachedParquetFileReaderFactory::new(
+                Arc::clone(store),
+                runtime.cache_manager.get_file_metadata_cache(),
+            )),
+            order: LexOrdering::new(sorted.collect::<Result<Vec<_>>>()?),
+        })
+    }
+
+    /// Reads `scan.files`.
+    pub(super) fn plan(&self, scan: Scan<'_>, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
+        let table = self.schema.table_schema();
+        let all = || (0..table.fields().len()).collect();
+        let projection: Vec<usize> = scan.projection.map_or_else(all, <[usize]>::to_vec);
+        if scan.files.is_empty() {
+            return Ok(Arc::new(EmptyExec::new(Arc::new(table.project(&projection)?))));
+        }
+        let Some(sites) = scan.only else {
+            return self.data_source(&scan.files, projection, scan.conditions, scan.limit, session);
+        };
+        let conditions = scan.conditions.into_iter().chain([of_sites(&sites, session)?]);
+        self.guarded(&scan.files, &projection, conditions.collect(), sites, session)
+    }
+
+    /// A scan whose rows are checked again, one by one, before anybody sees them.
+    fn guarded(
+        &self,
+        files: &[Arc<DataFile>],
+        projection: &[usize],
+        conditions: Vec<Arc<dyn PhysicalExpr>>,
+        sites: Arc<BTreeSet<String>>,
+        session: &dyn Session,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let site = self.schema.table_schema().index_of("tracking_id")?;
+        let mut read = projection.to_vec();
+        let place = read.iter().position(|column| *column == site).unwrap_or_else(|| {
+            read.push(site);
+            read.len() - 1
+        });
+        let source = self.data_source(files, read, conditions, None, session)?;
+        let guard = OfSites::new(Arc::new(Column::new("tracking_id", place)), sites);
+        let filter = FilterExecBuilder::new(Arc::new(guard), source)
+            .apply_projection(Some((0..projection.len()).collect()))?
+            .with_batch_size(session.config().batch_size());
+        Ok(Arc::new(filter.build()?))
+    }
+
+    fn data_source(
+        &self,
+        files: &[Arc<DataFile>],
+        projection: Vec<usize>,
+        conditions: Vec<Arc<dyn PhysicalExpr>>,
+        limit: Option<usize>,
+        session: &dyn Session,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut source = ParquetSource::new(self.schema.clone())
+            .with_table_parquet_options(self.parquet.clone())
+            .with_parquet_file_reader_factory(Arc::clone(&self.files) as _);
+        if !conditions.is_empty() {
+            source = source.with_predicate(conjunction(conditions));
+        }
+        let files: Vec<_> = files.iter().map(|file| partitioned(file)).collect();
+        let statistics = self.merged(&files)?;
+        let (groups, ordered) = self.groups(files, session.config().target_partitions());
+        let order = self.order.clone().filter(|_| ordered);
+        let config = FileScanConfigBuilder::new(self.root.clone(), Arc::new(source))
+            .with_file_groups(groups)
+            .with_statistics(statistics)
+            .with_output_ordering(order.into_iter().collect())
+            .with_projection_indices(Some(projection))?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+
+    fn merged(&self, files: &[PartitionedFile]) -> Result<Statistics> {
+        let statistics = files.iter().filter_map(|file| file.statistics.as_deref());
+        Statistics::try_merge_iter(statistics, self.schema.table_schema())
+    }
+
+    /// Files in groups that are read side by side, and whether each group as a whole is in the table's order.
+    fn groups(&self, files: Vec<PartitionedFile>, partitions: usize) -> (Vec<FileGroup>, bool) {
+        if let Some(order) = &self.order {
+            let all = [FileGroup::new(files.clone())];
+            let groups = FileScanConfig::split_groups_by_statistics_with_target_partitions(
+                self.schema.table_schema(),
+                &all,
+                order,
+                partitions,
+            );
+            // Without statistics there is no order to be kept; with many overlaps, keeping it would cost parallelism.
+            if let Ok(groups) = groups
+                && groups.len() <= partitions
+            {
+                return (
+                    groups.into_iter().map(|group| self.with_statistics(group)).collect(),
+                    true,
+                );
+            }
+        }
+        let groups = balanced(files, partitions).into_iter();
+        (groups.map(|group| self.with_statistics(group)).collect(), false)
+    }
+
+    fn with_statistics(&self, group: FileGroup) -> FileGroup {
+        match self.merged(group.files()) {
+            Ok(statistics) => group.with_statistics(Arc::new(statistics)),
+            Err(_) => group,
+        }
+    }
+}
+
+/// What to read.
+pub(super) struct Scan<'a> {
+    pub(super) files: Vec<Arc<DataFile>>,
+    pub(super) projection: Option<&'a [usize]>,
+    /// Over the table's schema; the Parquet reader skips row groups, pages and rows by them.
+    pub(super) conditions: Vec<Arc<dyn PhysicalExpr>>,
     pub(super) limit: Option<usize>,
+    /// The sites to keep; `None` if the files hold no others.
+    pub(super) only: Option<Arc<BTreeSet<String>>>,
 }
 
-pub(super) fn plan(
-    state: &dyn Session,
-    snapshot: &Snapshot,
-    scope: &SiteScope,
-    source: &Source,
-    request: &Request<'_>,
-) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-    let table = DFSchema::try_from(schema::events())?;
-    let physical = |expr: Expr| state.create_physical_expr(expr, &table);
-    let visitor = implied::visitor(request.filters);
-    let of_scope = implied::of_scope(scope);
-    let known = request
-        .filters
-        .iter()
-        .cloned()
-        .chain(visitor.clone())
-        .chain(of_scope.clone());
-    let files = match conjunction(known) {
-        Some(known) => prune::prune(&snapshot.files, &physical(known)?),
-        None => snapshot.files.to_vec(),
-    };
-    counter!("footfall_query_files_scanned_total").increment(files.len() as u64);
-    counter!("footfall_query_files_pruned_total").increment((snapshot.files.len() - files.len()) as u64);
-    let output = Arc::new(schema::events().project(request.columns)?);
-    if files.is_empty() {
-        return Ok(Arc::new(EmptyExec::new(output)));
-    }
-    // Counts come from statistics where nothing has to be filtered, so files that are wholly the caller's are not.
-    let of_scope = of_scope.filter(|_| match scope {
-        SiteScope::All => false,
-        SiteScope::Only(sites) => !files.iter().all(|file| implied::wholly_of(file, sites)),
-    });
-    match conjunction(of_scope.into_iter().chain(visitor)) {
-        None => read(state, &files, source, request.columns, request.limit),
-        Some(kept) => filtered(state, &files, source, request.columns, &physical(kept)?),
-    }
-}
-
-/// The columns asked for and those that the filter needs, filtered, and then the former alone. The filter is moved
-/// into the Parquet scan by the optimizer.
-fn filtered(
-    state: &dyn Session,
-    files: &[Arc<DataFile>],
-    source: &Source,
-    columns: &[usize],
-    kept: &Arc<dyn PhysicalExpr>,
-) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-    let mut needed = columns.to_vec();
-    for column in collect_columns(kept) {
-        if !needed.contains(&column.index()) {
-            needed.push(column.index());
-        }
-    }
-    let input = read(state, files, source, &needed, None)?;
-    let kept = datafusion::physical_expr::utils::reassign_expr_columns(Arc::clone(kept), input.schema().as_ref())?;
-    let filter = FilterExecBuilder::new(kept, input).apply_projection(Some((0..columns.len()).collect()))?;
-    Ok(Arc::new(filter.build()?))
-}
-
-fn read(
-    state: &dyn Session,
-    files: &[Arc<DataFile>],
-    source: &Source,
-    columns: &[usize],
-    limit: Option<usize>,
-) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-    let partition = schema::events().field_with_name(PARTITION_COLUMN)?.clone();
-    let table = TableSchema::builder(schema::event_file())
-        .with_table_partition_cols(vec![Arc::new(partition)])
-        .build();
-    let parquet = ParquetSource::new(table)
-        .with_table_parquet_options(state.table_options().parquet.clone())
-        .with_pushdown_filters(true)
-        .with_reorder_filters(true)
-        .with_parquet_file_reader_factory(Arc::clone(&source.reader));
-    let (groups, sorted) = groups(files, state.config().target_partitions())?;
-    let ordering = if sorted {
-        vec![order(&schema::events())?]
-    } else {
-        Vec::new()
-    };
-    let config = FileScanConfigBuilder::new(source.url.clone(), Arc::new(parquet))
-        .with_file_groups(groups)
-        .with_statistics(statistics::of_files(files))
-        .with_output_ordering(ordering)
-        .with_projection_indices(Some(columns.to_vec()))?
-        .with_limit(limit)
-        .build();
-    Ok(DataSourceExec::from_data_source(config))
-}
-
-/// Files side by side. In order if that can be had with so few groups; else of about the same size.
-fn groups(files: &[Arc<DataFile>], partitions: usize) -> Result<(Vec<FileGroup>, bool), DataFusionError> {
-    let listed = files.iter().map(|file| partitioned(file)).collect::<Vec<_>>();
-    if listed.len() <= partitions {
-        return Ok((
-            listed.into_iter().map(|file| FileGroup::new(vec![file])).collect(),
-            true,
-        ));
-    }
-    let all = FileGroup::new(listed.clone());
-    let in_order = order(&schema::events())?;
-    if let Ok(sorted) = FileScanConfig::split_groups_by_statistics(&schema::events(), &[all], &in_order)
-        && sorted.len() <= partitions
-    {
-        return Ok((sorted, true));
-    }
-    let mut groups = vec![(0_u64, FileGroup::default()); partitions.max(1)];
-    for file in listed {
-        if let Some((bytes, group)) = groups.iter_mut().min_by_key(|(bytes, _)| *bytes) {
-            *bytes += file.object_meta.size;
-            group.push(file);
-        }
-    }
-    Ok((groups.into_iter().map(|(_, group)| group).collect(), false))
-}
-
-fn order(schema: &Schema) -> Result<LexOrdering, DataFusionError> {
-    let columns = SORT_COLUMNS
-        .iter()
-        .map(|name| Ok(PhysicalSortExpr::new_default(col(name, schema)?).asc()));
-    let columns = columns.collect::<Result<Vec<_>, DataFusionError>>()?;
-    LexOrdering::new(columns).ok_or_else(|| DataFusionError::Internal("events have no sort columns".into()))
+fn of_sites(sites: &BTreeSet<String>, session: &dyn Session) -> Result<Arc<dyn PhysicalExpr>> {
+    let list = sites.iter().map(|site| lit(site.as_str())).collect();
+    let schema = DFSchema::try_from(schema::events())?;
+    session.create_physical_expr(col("tracking_id").in_list(list, false), &schema)
 }
 
 fn partitioned(file: &DataFile) -> PartitionedFile {
     let meta = ObjectMeta {
         location: file.path.clone(),
-        // The cache of footers compares it; files never change.
-        last_modified: DateTime::from_timestamp_micros(file.written_at).unwrap_or_default(),
+        last_modified: chrono::DateTime::from_timestamp_micros(file.written_at).unwrap_or_default(),
         size: file.size,
         e_tag: None,
         version: None,
     };
     PartitionedFile::new_from_meta(meta)
-        .with_partition_values(vec![statistics::date(file)])
+        .with_partition_values(vec![ScalarValue::Date32(Some(file.event_date))])
         .with_statistics(Arc::new(statistics::of_file(file)))
+}
+
+/// Largest files first, each to the group with the fewest bytes.
+fn balanced(mut files: Vec<PartitionedFile>, partitions: usize) -> Vec<FileGroup> {
+    files.sort_by_key(|file| std::cmp::Reverse(file.object_meta.size));
+    let mut groups: Vec<(u64, Vec<PartitionedFile>)> = vec![(0, Vec::new()); partitions.clamp(1, files.len().max(1))];
+    for file in files {
+        if let Some(smallest) = groups.iter_mut().min_by_key(|(bytes, _)| *bytes) {
+            smallest.0 += file.object_meta.size;
+            smallest.1.push(file);
+        }
+    }
+    groups.into_iter().map(|(_, files)| FileGroup::new(files)).collect()
+}
+
+/// Enough files for `limit` rows, if all rows of them will do.
+pub(super) fn enough(files: Vec<Arc<DataFile>>, limit: usize) -> Vec<Arc<DataFile>> {
+    let mut rows = 0_u64;
+    let limit = limit as u64;
+    files
+        .into_iter()
+        .take_while(|file| {
+            let more = rows < limit;
+            rows = rows.saturating_add(file.rows);
+            more
+        })
+        .collect()
 }

@@ -1,0 +1,129 @@
+//! Which statements may run: those that only read, and read nothing but the lake's tables.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::parser::{ExplainStatement, Statement as DfStatement};
+use datafusion::sql::sqlparser::ast::{ObjectName, Query, Select, Statement, Visit, Visitor};
+use footfall_model::access::SiteScope;
+
+use crate::QueryError;
+
+/// The server's settings, its folders included.
+const SETTINGS: &str = "df_settings";
+
+pub(super) fn judge(statement: &DfStatement, sites: &SiteScope) -> Result<(), QueryError> {
+    match statement {
+        DfStatement::Statement(statement) => judge_sql(statement, sites),
+        DfStatement::Explain(ExplainStatement { options, statement }) => {
+            let shows_figures = options.analyze || options.verbose || options.show_statistics == Some(true);
+            if shows_figures && limited(sites) {
+                return Err(QueryError::Denied(
+                    "EXPLAIN ANALYZE, VERBOSE and COSTS show figures of files that hold other sites' rows too; they \
+                     need a token that reaches all sites. EXPLAIN alone is open to all"
+                        .into(),
+                ));
+            }
+            match statement.as_ref() {
+                DfStatement::Statement(statement) if matches!(statement.as_ref(), Statement::Query(_)) => {
+                    judge_sql(statement, sites)
+                }
+                other => Err(read_only(&other.to_string())),
+            }
+        }
+        other => Err(read_only(&other.to_string())),
+    }
+}
+
+fn judge_sql(statement: &Statement, sites: &SiteScope) -> Result<(), QueryError> {
+    match statement {
+        Statement::ShowVariable { .. } if limited(sites) => {
+            return Err(QueryError::Denied(
+                "SHOW of settings needs a token that reaches all sites".into(),
+            ));
+        }
+        Statement::Query(_)
+        | Statement::ExplainTable { .. }
+        | Statement::Explain { .. }
+        | Statement::ShowTables { .. }
+        | Statement::ShowColumns { .. }
+        | Statement::ShowFunctions { .. }
+        | Statement::ShowVariable { .. }
+        | Statement::ShowCreate { .. } => {}
+        other => return Err(read_only(&other.to_string())),
+    }
+    let mut reads = ReadsOnly {
+        limited: limited(sites),
+    };
+    match statement.visit(&mut reads) {
+        ControlFlow::Break(refusal) => Err(refusal),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+fn limited(sites: &SiteScope) -> bool {
+    !matches!(sites, SiteScope::All)
+}
+
+fn read_only(statement: &str) -> QueryError {
+    let verb: Vec<_> = statement.split_whitespace().take(2).collect();
+    QueryError::Denied(format!(
+        "Footfall's SQL is read-only; {} is refused. SELECT, WITH, VALUES, EXPLAIN, SHOW and DESCRIBE are allowed",
+        verb.join(" ")
+    ))
+}
+
+/// Looks at everything inside a statement.
+struct ReadsOnly {
+    limited: bool,
+}
+
+impl Visitor for ReadsOnly {
+    type Break = QueryError;
+
+    /// A query can hold INSERT, UPDATE, DELETE and MERGE.
+    fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<QueryError> {
+        match statement {
+            Statement::Insert(_) | Statement::Update { .. } | Statement::Delete(_) | Statement::Merge { .. } => {
+                ControlFlow::Break(read_only(&statement.to_string()))
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<QueryError> {
+        if query.locks.is_empty() {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(read_only("FOR UPDATE"))
+        }
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<QueryError> {
+        match &select.into {
+            None => ControlFlow::Continue(()),
+            Some(_) => ControlFlow::Break(read_only("SELECT INTO")),
+        }
+    }
+
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<QueryError> {
+        let name = relation.to_string();
+        if looks_like_a_file(&name) {
+            return ControlFlow::Break(QueryError::Denied(format!(
+                "Footfall's SQL reads no files; {name} is no table. Tables are listed by SHOW TABLES"
+            )));
+        }
+        if self.limited && name.to_lowercase().contains(SETTINGS) {
+            return ControlFlow::Break(QueryError::Denied(
+                "the server's settings need a token that reaches all sites".into(),
+            ));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn looks_like_a_file(name: &str) -> bool {
+    const ENDINGS: [&str; 8] = ["parquet", "csv", "tsv", "json", "ndjson", "jsonl", "arrow", "avro"];
+    let name = name.to_lowercase();
+    let bare = name.trim_end_matches(['\'', '"', '`']);
+    name.contains('\'') || name.contains('/') || ENDINGS.iter().any(|ending| bare.ends_with(&format!(".{ending}")))
+}
