@@ -1,1 +1,70 @@
-//! The Flight SQL protocol over `query`. Not built yet.
+//! The Flight SQL protocol over `query`.
+//!
+//! ```text
+//! call -> auth (token -> principal) -> handle (bytes -> command) -> statements | metadata | actions | put
+//!                                                                        |
+//!                                             rows -> stream (slices, Flight messages, signs of life) -> client
+//! ```
+//!
+//! Invariants: the principal comes from the call, never from a ticket or a handle; nothing is remembered of a
+//! statement but the streams that are open; a `FlightInfo`'s schema is the stream's schema; a dropped stream stops
+//! its statement; no bytes from outside make it panic.
+
+mod actions;
+mod auth;
+mod binding;
+mod call;
+mod handle;
+mod metadata;
+mod put;
+mod running;
+mod service;
+mod session;
+mod slices;
+mod statements;
+mod status;
+mod stream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
+use footfall_catalog::Directory;
+use footfall_query::Engine;
+
+/// Sizes and times of the protocol.
+#[derive(Debug, Clone)]
+pub struct FlightOptions {
+    /// Rows are sent in messages of about this many bytes. Many clients take 4 MiB at the most.
+    pub max_message_bytes: usize,
+    /// The largest message that is taken, in bytes.
+    pub max_request_bytes: usize,
+    /// While a statement has no rows yet, an empty batch is sent this often, because proxies close silent streams.
+    pub keep_alive: Duration,
+}
+
+impl Default for FlightOptions {
+    fn default() -> Self {
+        Self {
+            max_message_bytes: 1 << 20,
+            max_request_bytes: 16 << 20,
+            keep_alive: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The gRPC service, to be added to a tonic server.
+///
+/// Every call needs a token that `directory` knows, and what it may see is the token's.
+pub fn service(
+    engine: Arc<Engine>,
+    directory: Arc<Directory>,
+    options: FlightOptions,
+) -> FlightServiceServer<impl FlightService> {
+    let max_request_bytes = options.max_request_bytes;
+    FlightServiceServer::new(service::FlightSql::new(engine, directory, options))
+        .max_decoding_message_size(max_request_bytes)
+}
+
+#[cfg(test)]
+mod tests;

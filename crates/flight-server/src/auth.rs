@@ -1,0 +1,171 @@
+//! Who calls: `authorization` to a principal. Every call brings its token; nothing is remembered between two.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use footfall_catalog::Directory;
+use footfall_model::access::{Principal, Role};
+use tonic::Status;
+use tonic::metadata::MetadataMap;
+
+use crate::status;
+
+/// Go and Grafana send Basic without padding, Java and C++ with.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Turns tokens into principals.
+#[derive(Debug)]
+pub(crate) struct Auth {
+    directory: Arc<Directory>,
+}
+
+impl Auth {
+    pub(crate) fn new(directory: Arc<Directory>) -> Self {
+        Self { directory }
+    }
+
+    /// Whose call this is, and the token that proves it.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED without a token that is in force; UNAVAILABLE if the catalog does not answer.
+    pub(crate) async fn principal(&self, metadata: &MetadataMap) -> Result<(Principal, Token), Status> {
+        let token = token(metadata).map_err(|refusal| Status::unauthenticated(refusal.to_string()))?;
+        let known = self.directory.principal(&token.0).await;
+        let principal = known.map_err(|error| status::of_catalog(&error))?.ok_or_else(|| {
+            Status::unauthenticated(
+                "the token is not known, has expired or was revoked: `footfall token list` shows all",
+            )
+        })?;
+        tracing::Span::current().record("token_id", principal.token_id.as_str());
+        Ok((principal, token))
+    }
+
+    /// As [`Self::principal`], for calls that read.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED for a token that may only send events.
+    pub(crate) async fn reader(&self, metadata: &MetadataMap) -> Result<Principal, Status> {
+        let (principal, _) = self.principal(metadata).await?;
+        match principal.role {
+            Role::Admin | Role::Reader => Ok(principal),
+            Role::Writer => Err(Status::permission_denied(format!(
+                "token {} is a writer's: it sends events and may not query; use a reader's token",
+                principal.token_id
+            ))),
+        }
+    }
+}
+
+/// A token's secret. Never printed by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Token(String);
+
+impl Token {
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+/// Why there is no token in a call. The texts never repeat what was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum Refusal {
+    #[error(
+        "a token is needed: send `authorization: Bearer TOKEN`, or Basic with any user name and the token as the \
+         password; `footfall token create` makes one"
+    )]
+    Missing,
+    #[error("the `authorization` header is not text")]
+    NotText,
+    #[error("the `authorization` header is neither `Bearer TOKEN` nor `Basic BASE64`")]
+    UnknownScheme,
+    #[error("the Basic credentials are not base64 of `user:token`")]
+    NotBasic,
+    #[error("the token is empty; with Basic, the token is the password")]
+    Empty,
+}
+
+fn token(metadata: &MetadataMap) -> Result<Token, Refusal> {
+    let header = metadata.get("authorization").ok_or(Refusal::Missing)?;
+    parse(header.to_str().map_err(|_| Refusal::NotText)?)
+}
+
+fn parse(header: &str) -> Result<Token, Refusal> {
+    let (scheme, credentials) = header.trim().split_once(' ').ok_or(Refusal::UnknownScheme)?;
+    let credentials = credentials.trim();
+    let token = if scheme.eq_ignore_ascii_case("bearer") {
+        credentials.to_owned()
+    } else if scheme.eq_ignore_ascii_case("basic") {
+        let decoded = BASE64.decode(credentials).map_err(|_| Refusal::NotBasic)?;
+        let pair = String::from_utf8(decoded).map_err(|_| Refusal::NotBasic)?;
+        let (_user, password) = pair.split_once(':').ok_or(Refusal::NotBasic)?;
+        password.to_owned()
+    } else {
+        return Err(Refusal::UnknownScheme);
+    };
+    if token.is_empty() {
+        return Err(Refusal::Empty);
+    }
+    Ok(Token(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn basic(pair: &str) -> String {
+        format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(pair))
+    }
+
+    #[test]
+    fn a_token_comes_as_bearer_or_as_the_password_of_basic() {
+        let padded = basic("token:abcd");
+        assert!(padded.ends_with('='));
+        let unpadded = padded.trim_end_matches('=');
+        for header in [
+            "Bearer abcd",
+            "bearer  abcd ",
+            "BEARER abcd",
+            &padded,
+            unpadded,
+            &basic(":abcd"),
+        ] {
+            assert_eq!(parse(header).as_ref().map(Token::expose), Ok("abcd"), "{header}");
+        }
+        assert_eq!(parse(&basic("any:ab:cd")).as_ref().map(Token::expose), Ok("ab:cd"));
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_its_reason() {
+        let cases = [
+            ("Bearer", Refusal::UnknownScheme),
+            ("", Refusal::UnknownScheme),
+            ("Digest abcd", Refusal::UnknownScheme),
+            ("Basic ****", Refusal::NotBasic),
+            (&basic("no colon"), Refusal::NotBasic),
+            ("Basic /////w==", Refusal::NotBasic),
+            (&basic("user:"), Refusal::Empty),
+            ("Basic ", Refusal::UnknownScheme),
+        ];
+        for (header, refusal) in cases {
+            assert_eq!(parse(header), Err(refusal), "{header}");
+        }
+        assert_eq!(token(&MetadataMap::new()), Err(Refusal::Missing));
+    }
+
+    #[test]
+    fn a_token_does_not_show_in_debug_output() {
+        assert_eq!(format!("{:?}", Token("secret".into())), "Token(..)");
+    }
+}

@@ -1,0 +1,346 @@
+//! What clients hand back to us: commands, tickets and handles of prepared statements. They hold all that a statement
+//! is, so the server remembers nothing between two calls. They never hold who asks: that is in the call alone.
+//!
+//! Pure, and total: any bytes decode to a value or to [`Malformed`], within memory a few times their size.
+
+use std::str::FromStr;
+
+use arrow::array::timezone::Tz;
+use arrow::datatypes::{Decimal128Type, DecimalType, validate_decimal_precision_and_scale};
+use arrow_flight::sql::{Any, Command, ProstMessageExt, TicketStatementQuery};
+use arrow_flight::{FlightInfo, Ticket};
+use bytes::Bytes;
+use footfall_query::ScalarValue;
+use prost::Message;
+
+/// A statement with its bound values, in bytes. A reply repeats a handle up to three times and has to stay below the
+/// 4 MiB that clients take by default.
+pub(crate) const MAX_HANDLE_BYTES: usize = 1 << 20;
+
+/// How many rows of values one statement may be run for.
+pub(crate) const MAX_ROWS: usize = 1000;
+
+/// Bytes that are not what they should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Malformed(pub(crate) String);
+
+impl Malformed {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+/// The Flight SQL command in the bytes of a descriptor, a ticket or an action.
+pub(crate) fn command(bytes: &[u8]) -> Result<Command, Malformed> {
+    if bytes.is_empty() {
+        return Err(Malformed::new(
+            "a Flight SQL command was expected, but the descriptor or ticket is empty; paths are not served",
+        ));
+    }
+    let any = Any::decode(bytes).map_err(|error| Malformed(format!("not a Flight SQL command: {error}")))?;
+    Command::try_from(any).map_err(|error| Malformed(format!("a damaged Flight SQL command: {error}")))
+}
+
+/// The statement that a `FlightInfo` of ours promised, for a client that wants it cancelled.
+pub(crate) fn promised(info: &FlightInfo) -> Result<Statement, Malformed> {
+    let ticket = info
+        .endpoint
+        .first()
+        .and_then(|endpoint| endpoint.ticket.as_ref())
+        .ok_or_else(|| Malformed::new("the FlightInfo holds no ticket"))?;
+    match command(&ticket.ticket)? {
+        Command::TicketStatementQuery(query) => Statement::decode(&query.statement_handle),
+        _ => Err(Malformed::new("the FlightInfo is not one of a statement")),
+    }
+}
+
+/// SQL and the values that were bound to it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Statement {
+    pub(crate) sql: String,
+    /// One entry a run of the statement; empty if nothing was bound.
+    pub(crate) rows: Vec<Vec<ScalarValue>>,
+    /// The number of the `FlightInfo` that promised it, by which it can be cancelled; 0 before there is one.
+    pub(crate) run: u64,
+}
+
+impl Statement {
+    pub(crate) fn new(sql: impl Into<String>) -> Self {
+        Self {
+            sql: sql.into(),
+            rows: Vec::new(),
+            run: 0,
+        }
+    }
+
+    /// As a handle of a prepared statement.
+    pub(crate) fn encode(&self) -> Result<Bytes, Malformed> {
+        let rows = self.rows.iter().map(|row| RowMessage::encode_row(row));
+        let message = StatementMessage {
+            sql: self.sql.clone(),
+            rows: rows.collect::<Result<_, _>>()?,
+            run: self.run,
+        };
+        let length = message.encoded_len();
+        if length > MAX_HANDLE_BYTES {
+            return Err(Malformed(format!(
+                "the statement and its parameters take {length} bytes; {MAX_HANDLE_BYTES} are allowed"
+            )));
+        }
+        Ok(message.encode_to_vec().into())
+    }
+
+    /// As the ticket that returns its rows.
+    pub(crate) fn ticket(&self) -> Result<Ticket, Malformed> {
+        let query = TicketStatementQuery {
+            statement_handle: self.encode()?,
+        };
+        Ok(Ticket::new(query.as_any().encode_to_vec()))
+    }
+
+    pub(crate) fn decode(handle: &[u8]) -> Result<Self, Malformed> {
+        if handle.len() > MAX_HANDLE_BYTES {
+            return Err(Malformed(format!(
+                "the statement's handle has {} bytes; this server's have {MAX_HANDLE_BYTES} at most",
+                handle.len()
+            )));
+        }
+        let message = StatementMessage::decode(handle).map_err(|error| {
+            Malformed(format!(
+                "the statement's handle is damaged, or not this server's: {error}"
+            ))
+        })?;
+        if message.rows.len() > MAX_ROWS {
+            return Err(Malformed(format!(
+                "the statement's handle binds {} rows; {MAX_ROWS} are allowed",
+                message.rows.len()
+            )));
+        }
+        let rows = message.rows.into_iter().map(RowMessage::decode_row);
+        Ok(Self {
+            sql: message.sql,
+            rows: rows.collect::<Result<_, _>>()?,
+            run: message.run,
+        })
+    }
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StatementMessage {
+    #[prost(string, tag = "1")]
+    sql: String,
+    #[prost(message, repeated, tag = "2")]
+    rows: Vec<RowMessage>,
+    #[prost(uint64, tag = "3")]
+    run: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct RowMessage {
+    #[prost(message, repeated, tag = "1")]
+    values: Vec<ValueMessage>,
+}
+
+/// A value and its type. Numbers are little-endian, exactly as wide as their type.
+#[derive(Clone, PartialEq, Message)]
+struct ValueMessage {
+    #[prost(enumeration = "Kind", tag = "1")]
+    kind: i32,
+    /// Absent: null.
+    #[prost(bytes = "vec", optional, tag = "2")]
+    value: Option<Vec<u8>>,
+    #[prost(string, optional, tag = "3")]
+    timezone: Option<String>,
+    #[prost(uint32, tag = "4")]
+    precision: u32,
+    #[prost(sint32, tag = "5")]
+    scale: i32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+enum Kind {
+    Null = 0,
+    Boolean = 1,
+    Int8 = 2,
+    Int16 = 3,
+    Int32 = 4,
+    Int64 = 5,
+    UInt8 = 6,
+    UInt16 = 7,
+    UInt32 = 8,
+    UInt64 = 9,
+    Float32 = 10,
+    Float64 = 11,
+    Decimal128 = 12,
+    Text = 13,
+    Binary = 14,
+    Date32 = 15,
+    Date64 = 16,
+    Time32Second = 17,
+    Time32Millisecond = 18,
+    Time64Microsecond = 19,
+    Time64Nanosecond = 20,
+    TimestampSecond = 21,
+    TimestampMillisecond = 22,
+    TimestampMicrosecond = 23,
+    TimestampNanosecond = 24,
+}
+
+impl RowMessage {
+    fn encode_row(row: &[ScalarValue]) -> Result<Self, Malformed> {
+        let values = row.iter().enumerate().map(|(place, value)| {
+            ValueMessage::encode_value(value).ok_or_else(|| {
+                Malformed(format!(
+                    "parameter {} is a {}; parameters are booleans, numbers, text, binaries, dates and times",
+                    place + 1,
+                    value.data_type()
+                ))
+            })
+        });
+        Ok(Self {
+            values: values.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn decode_row(self) -> Result<Vec<ScalarValue>, Malformed> {
+        let values = self.values.into_iter().enumerate();
+        values
+            .map(|(place, value)| {
+                value
+                    .decode_value()
+                    .map_err(|Malformed(reason)| Malformed(format!("parameter {}: {reason}", place + 1)))
+            })
+            .collect()
+    }
+}
+
+impl ValueMessage {
+    fn of(kind: Kind, value: Option<impl AsRef<[u8]>>) -> Self {
+        Self {
+            kind: kind.into(),
+            value: value.map(|bytes| bytes.as_ref().to_vec()),
+            ..Self::default()
+        }
+    }
+
+    /// `None`: not a type that parameters may have.
+    fn encode_value(value: &ScalarValue) -> Option<Self> {
+        use ScalarValue as S;
+        let in_zone = |kind, value: &Option<i64>, zone: &Option<std::sync::Arc<str>>| Self {
+            timezone: zone.as_deref().map(str::to_owned),
+            ..Self::of(kind, value.map(i64::to_le_bytes))
+        };
+        Some(match value {
+            S::Null => Self::of(Kind::Null, None::<[u8; 0]>),
+            S::Boolean(v) => Self::of(Kind::Boolean, v.map(|v| [u8::from(v)])),
+            S::Int8(v) => Self::of(Kind::Int8, v.map(i8::to_le_bytes)),
+            S::Int16(v) => Self::of(Kind::Int16, v.map(i16::to_le_bytes)),
+            S::Int32(v) => Self::of(Kind::Int32, v.map(i32::to_le_bytes)),
+            S::Int64(v) => Self::of(Kind::Int64, v.map(i64::to_le_bytes)),
+            S::UInt8(v) => Self::of(Kind::UInt8, v.map(u8::to_le_bytes)),
+            S::UInt16(v) => Self::of(Kind::UInt16, v.map(u16::to_le_bytes)),
+            S::UInt32(v) => Self::of(Kind::UInt32, v.map(u32::to_le_bytes)),
+            S::UInt64(v) => Self::of(Kind::UInt64, v.map(u64::to_le_bytes)),
+            S::Float32(v) => Self::of(Kind::Float32, v.map(f32::to_le_bytes)),
+            S::Float64(v) => Self::of(Kind::Float64, v.map(f64::to_le_bytes)),
+            S::Decimal128(v, precision, scale) => Self {
+                precision: u32::from(*precision),
+                scale: i32::from(*scale),
+                ..Self::of(Kind::Decimal128, v.map(i128::to_le_bytes))
+            },
+            S::Utf8(v) | S::LargeUtf8(v) | S::Utf8View(v) => Self::of(Kind::Text, v.as_ref()),
+            S::Binary(v) | S::LargeBinary(v) | S::BinaryView(v) => Self::of(Kind::Binary, v.as_ref()),
+            S::Date32(v) => Self::of(Kind::Date32, v.map(i32::to_le_bytes)),
+            S::Date64(v) => Self::of(Kind::Date64, v.map(i64::to_le_bytes)),
+            S::Time32Second(v) => Self::of(Kind::Time32Second, v.map(i32::to_le_bytes)),
+            S::Time32Millisecond(v) => Self::of(Kind::Time32Millisecond, v.map(i32::to_le_bytes)),
+            S::Time64Microsecond(v) => Self::of(Kind::Time64Microsecond, v.map(i64::to_le_bytes)),
+            S::Time64Nanosecond(v) => Self::of(Kind::Time64Nanosecond, v.map(i64::to_le_bytes)),
+            S::TimestampSecond(v, zone) => in_zone(Kind::TimestampSecond, v, zone),
+            S::TimestampMillisecond(v, zone) => in_zone(Kind::TimestampMillisecond, v, zone),
+            S::TimestampMicrosecond(v, zone) => in_zone(Kind::TimestampMicrosecond, v, zone),
+            S::TimestampNanosecond(v, zone) => in_zone(Kind::TimestampNanosecond, v, zone),
+            _ => return None,
+        })
+    }
+
+    fn decode_value(self) -> Result<ScalarValue, Malformed> {
+        use ScalarValue as S;
+        let kind = Kind::try_from(self.kind).map_err(|_| Malformed(format!("there is no type {}", self.kind)))?;
+        let value = self.value;
+        Ok(match kind {
+            Kind::Null => S::Null,
+            Kind::Boolean => S::Boolean(fixed(value)?.map(|[byte]: [u8; 1]| byte != 0)),
+            Kind::Int8 => S::Int8(fixed(value)?.map(i8::from_le_bytes)),
+            Kind::Int16 => S::Int16(fixed(value)?.map(i16::from_le_bytes)),
+            Kind::Int32 => S::Int32(fixed(value)?.map(i32::from_le_bytes)),
+            Kind::Int64 => S::Int64(fixed(value)?.map(i64::from_le_bytes)),
+            Kind::UInt8 => S::UInt8(fixed(value)?.map(u8::from_le_bytes)),
+            Kind::UInt16 => S::UInt16(fixed(value)?.map(u16::from_le_bytes)),
+            Kind::UInt32 => S::UInt32(fixed(value)?.map(u32::from_le_bytes)),
+            Kind::UInt64 => S::UInt64(fixed(value)?.map(u64::from_le_bytes)),
+            Kind::Float32 => S::Float32(fixed(value)?.map(f32::from_le_bytes)),
+            Kind::Float64 => S::Float64(fixed(value)?.map(f64::from_le_bytes)),
+            Kind::Decimal128 => decimal(fixed(value)?.map(i128::from_le_bytes), self.precision, self.scale)?,
+            Kind::Text => S::Utf8(
+                value
+                    .map(String::from_utf8)
+                    .transpose()
+                    .map_err(|error| Malformed(format!("not UTF-8: {error}")))?,
+            ),
+            Kind::Binary => S::Binary(value),
+            Kind::Date32 => S::Date32(fixed(value)?.map(i32::from_le_bytes)),
+            Kind::Date64 => S::Date64(fixed(value)?.map(i64::from_le_bytes)),
+            Kind::Time32Second => S::Time32Second(fixed(value)?.map(i32::from_le_bytes)),
+            Kind::Time32Millisecond => S::Time32Millisecond(fixed(value)?.map(i32::from_le_bytes)),
+            Kind::Time64Microsecond => S::Time64Microsecond(fixed(value)?.map(i64::from_le_bytes)),
+            Kind::Time64Nanosecond => S::Time64Nanosecond(fixed(value)?.map(i64::from_le_bytes)),
+            Kind::TimestampSecond => S::TimestampSecond(instant(value)?, zone(self.timezone)?),
+            Kind::TimestampMillisecond => S::TimestampMillisecond(instant(value)?, zone(self.timezone)?),
+            Kind::TimestampMicrosecond => S::TimestampMicrosecond(instant(value)?, zone(self.timezone)?),
+            Kind::TimestampNanosecond => S::TimestampNanosecond(instant(value)?, zone(self.timezone)?),
+        })
+    }
+}
+
+fn fixed<const N: usize>(value: Option<Vec<u8>>) -> Result<Option<[u8; N]>, Malformed> {
+    value
+        .map(|bytes| {
+            let length = bytes.len();
+            <[u8; N]>::try_from(bytes).map_err(|_| Malformed(format!("{length} bytes where the type has {N}")))
+        })
+        .transpose()
+}
+
+fn instant(value: Option<Vec<u8>>) -> Result<Option<i64>, Malformed> {
+    Ok(fixed(value)?.map(i64::from_le_bytes))
+}
+
+fn zone(name: Option<String>) -> Result<Option<std::sync::Arc<str>>, Malformed> {
+    let Some(name) = name else { return Ok(None) };
+    Tz::from_str(&name).map_err(|error| Malformed(format!("not a time zone: {error}")))?;
+    Ok(Some(name.into()))
+}
+
+fn decimal(value: Option<i128>, precision: u32, scale: i32) -> Result<ScalarValue, Malformed> {
+    let wrong = || {
+        Malformed(format!(
+            "there is no decimal type of {precision} digits and scale {scale}"
+        ))
+    };
+    let (precision, scale) = (
+        u8::try_from(precision).map_err(|_| wrong())?,
+        i8::try_from(scale).map_err(|_| wrong())?,
+    );
+    validate_decimal_precision_and_scale::<Decimal128Type>(precision, scale).map_err(|_| wrong())?;
+    if let Some(value) = value {
+        Decimal128Type::validate_decimal_precision(value, precision, scale)
+            .map_err(|error| Malformed(error.to_string()))?;
+    }
+    Ok(ScalarValue::Decimal128(value, precision, scale))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,253 @@
+//! The RPCs: each checks who calls, and hands over.
+//!
+//! `FlightService` by hand, because arrow-flight's `FlightSqlService` leaves no room for GetSchema, PollFlightInfo and
+//! a truthful ListActions, and answers damaged commands with INTERNAL.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::datatypes::SchemaRef;
+use arrow_flight::flight_service_server::FlightService;
+use arrow_flight::{
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest,
+    HandshakeResponse, PollInfo, PutResult, SchemaResult, Ticket,
+};
+use footfall_catalog::Directory;
+use footfall_model::access::Principal;
+use footfall_query::Engine;
+use futures::future;
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt};
+use tonic::metadata::MetadataValue;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::auth::Auth;
+use crate::call::{self, Call, Messages, Reply};
+use crate::running::{Entry, Running};
+use crate::stream::Rows;
+use crate::{FlightOptions, actions, handle, metadata, put, statements, status, stream as rows};
+
+/// After our reply, a client may still send so many messages, and take so long to end.
+const HANDSHAKE_MESSAGES: usize = 16;
+const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(2);
+
+#[derive(Debug)]
+pub(crate) struct FlightSql {
+    engine: Arc<Engine>,
+    auth: Auth,
+    running: Arc<Running>,
+    options: FlightOptions,
+}
+
+type Answers<T> = BoxStream<'static, Result<T, Status>>;
+
+impl FlightSql {
+    pub(crate) fn new(engine: Arc<Engine>, directory: Arc<Directory>, options: FlightOptions) -> Self {
+        Self {
+            engine,
+            auth: Auth::new(directory),
+            running: Arc::default(),
+            options,
+        }
+    }
+
+    /// The streams that are open, for tests to see.
+    #[cfg(test)]
+    pub(crate) fn running(&self) -> Arc<Running> {
+        Arc::clone(&self.running)
+    }
+
+    /// The schema and the ticket of what a descriptor asks for.
+    async fn promise(
+        &self,
+        principal: &Principal,
+        descriptor: &FlightDescriptor,
+    ) -> Result<(SchemaRef, Ticket), Status> {
+        let command = handle::command(&descriptor.cmd).map_err(status::of_malformed)?;
+        call::record_command(command.type_url());
+        if let Some(statement) = statements::asked(&command)? {
+            return statements::promise(&self.engine, &self.running, principal, statement).await;
+        }
+        match metadata::answer(&command, &self.engine.tables())? {
+            Some(batch) => Ok((batch.schema(), Ticket::new(descriptor.cmd.clone()))),
+            None => Err(not_offered(command.type_url())),
+        }
+    }
+
+    async fn info(&self, principal: &Principal, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
+        let (schema, ticket) = self.promise(principal, &descriptor).await?;
+        let info = FlightInfo::new().try_with_schema(&schema).map_err(status::internal)?;
+        Ok(info
+            .with_endpoint(FlightEndpoint::new().with_ticket(ticket))
+            .with_descriptor(descriptor))
+    }
+
+    async fn get(
+        &self,
+        started: Instant,
+        principal: &Principal,
+        ticket: &Ticket,
+    ) -> Result<(Messages, Option<Entry>), Status> {
+        let command = handle::command(&ticket.ticket).map_err(status::of_malformed)?;
+        call::record_command(command.type_url());
+        let Some(statement) = statements::asked(&command)? else {
+            return match metadata::answer(&command, &self.engine.tables())? {
+                Some(batch) => Ok((rows::encode(Rows::once(batch), &self.options)?, None)),
+                None => Err(not_offered(command.type_url())),
+            };
+        };
+        let (entry, registration) = self.running.enter(statement.run, principal);
+        let found = statements::rows(&self.engine, principal, statement).await?;
+        let messages = rows::encode(rows::timed(found, started), &self.options)?;
+        Ok((rows::abortable(messages, registration).boxed(), Some(entry)))
+    }
+}
+
+#[tonic::async_trait]
+impl FlightService for FlightSql {
+    type HandshakeStream = Answers<HandshakeResponse>;
+    type ListFlightsStream = Answers<FlightInfo>;
+    type DoGetStream = Reply;
+    type DoPutStream = Answers<PutResult>;
+    type DoActionStream = Answers<arrow_flight::Result>;
+    type ListActionsStream = Answers<ActionType>;
+    type DoExchangeStream = Answers<FlightData>;
+
+    /// The token comes back, from Basic or Bearer alike; what the client sends in messages does not matter.
+    async fn handshake(
+        &self,
+        request: Request<Streaming<HandshakeRequest>>,
+    ) -> Result<Response<Self::HandshakeStream>, Status> {
+        Call::begin("Handshake")
+            .answer(async {
+                let (_, token) = self.auth.principal(request.metadata()).await?;
+                let header = MetadataValue::try_from(format!("Bearer {}", token.expose()));
+                let header = header.map_err(|_| Status::unauthenticated("the token is not printable ASCII"))?;
+                let reply = HandshakeResponse {
+                    protocol_version: 0,
+                    payload: token.expose().to_owned().into(),
+                };
+                let answers = stream::once(future::ready(Ok(reply))).chain(listen(request.into_inner()));
+                let mut response = Response::new(answers.boxed());
+                response.metadata_mut().insert("authorization", header);
+                Ok(response)
+            })
+            .await
+    }
+
+    async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        Call::begin("GetFlightInfo")
+            .answer(async {
+                let principal = self.auth.reader(request.metadata()).await?;
+                let info = self.info(&principal, request.into_inner()).await?;
+                Ok(Response::new(info))
+            })
+            .await
+    }
+
+    /// Complete at once: a statement starts to run when its rows are asked for.
+    async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+        Call::begin("PollFlightInfo")
+            .answer(async {
+                let principal = self.auth.reader(request.metadata()).await?;
+                let info = self.info(&principal, request.into_inner()).await?;
+                let poll = PollInfo::new().with_info(info).try_with_progress(1.0);
+                Ok(Response::new(poll.map_err(status::internal)?))
+            })
+            .await
+    }
+
+    async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
+        Call::begin("GetSchema")
+            .answer(async {
+                let principal = self.auth.reader(request.metadata()).await?;
+                let (schema, _) = self.promise(&principal, request.get_ref()).await?;
+                let schema = statements::ipc(&schema)?;
+                Ok(Response::new(SchemaResult { schema }))
+            })
+            .await
+    }
+
+    async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
+        let call = Call::begin("DoGet");
+        let started = call.started();
+        let reply = call
+            .stream(async {
+                let principal = self.auth.reader(request.metadata()).await?;
+                self.get(started, &principal, request.get_ref()).await
+            })
+            .await?;
+        Ok(Response::new(reply))
+    }
+
+    async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
+        Call::begin("DoPut")
+            .answer(async {
+                let principal = self.auth.reader(request.metadata()).await?;
+                let result = put::put(&self.engine, &principal, request.into_inner()).await?;
+                Ok(Response::new(stream::once(future::ready(Ok(result))).boxed()))
+            })
+            .await
+    }
+
+    async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
+        Call::begin("DoAction")
+            .answer(async {
+                let principal = self.auth.reader(request.metadata()).await?;
+                let body = actions::act(&self.engine, &self.running, &principal, request.into_inner()).await?;
+                let results = body.map(|body| Ok(arrow_flight::Result { body }));
+                Ok(Response::new(stream::iter(results).boxed()))
+            })
+            .await
+    }
+
+    async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+        Call::begin("ListActions")
+            .answer(async {
+                self.auth.principal(request.metadata()).await?;
+                Ok(Response::new(
+                    stream::iter(actions::offered().into_iter().map(Ok)).boxed(),
+                ))
+            })
+            .await
+    }
+
+    async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+        Call::begin("ListFlights")
+            .answer(async {
+                self.auth.reader(request.metadata()).await?;
+                Err(Status::unimplemented(
+                    "flights are not listed; ask for tables by CommandGetTables",
+                ))
+            })
+            .await
+    }
+
+    async fn do_exchange(
+        &self,
+        request: Request<Streaming<FlightData>>,
+    ) -> Result<Response<Self::DoExchangeStream>, Status> {
+        Call::begin("DoExchange")
+            .answer(async {
+                self.auth.reader(request.metadata()).await?;
+                Err(Status::unimplemented(
+                    "DoExchange is not offered; Flight SQL does not use it",
+                ))
+            })
+            .await
+    }
+}
+
+/// Reads what the client still sends, so that it can end its side: an early end of ours looks like a failure to some.
+fn listen(messages: Streaming<HandshakeRequest>) -> impl Stream<Item = Result<HandshakeResponse, Status>> + Send {
+    let rest = messages.take(HANDSHAKE_MESSAGES).for_each(|_| future::ready(()));
+    let patient = async move {
+        let _ = tokio::time::timeout(HANDSHAKE_PATIENCE, rest).await;
+        None
+    };
+    stream::once(patient).filter_map(future::ready)
+}
+
+fn not_offered(type_url: &str) -> Status {
+    Status::unimplemented(format!("{type_url} is not a query or a question about tables"))
+}

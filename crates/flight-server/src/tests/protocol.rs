@@ -1,0 +1,71 @@
+use std::collections::BTreeSet;
+
+use arrow_flight::sql::{ActionCancelQueryRequest, ActionCancelQueryResult, Any, ProstMessageExt};
+use arrow_flight::{Action, Empty};
+use bytes::Bytes;
+use futures::TryStreamExt;
+use prost::Message;
+
+use super::*;
+use crate::session::{CloseStatus, Closed, Options, Reason, Refusals};
+
+async fn act(server: &Server, name: &str, body: Vec<u8>) -> Result<Vec<Bytes>, Status> {
+    let action = with_token(Action::new(name, body), &server.acme);
+    let results = server.raw().do_action(action).await?.into_inner();
+    results.map_ok(|result| result.body).try_collect().await
+}
+
+#[tokio::test]
+async fn a_session_has_the_catalog_and_the_schema_that_there_are_and_closes() {
+    let server = Server::start().await;
+    let got = act(&server, "GetSessionOptions", vec![]).await.unwrap();
+    let mut options = Options::decode(got[0].clone()).unwrap();
+    assert_eq!(options.options.keys().collect::<BTreeSet<_>>().len(), 2);
+    let set = act(&server, "SetSessionOptions", options.encode_to_vec())
+        .await
+        .unwrap();
+    assert_eq!(Refusals::decode(set[0].clone()).unwrap(), Refusals::default());
+
+    let value = options.options.remove("catalog").unwrap();
+    options.options.insert("no such option".into(), value);
+    let set = act(&server, "SetSessionOptions", options.encode_to_vec())
+        .await
+        .unwrap();
+    let refusals = Refusals::decode(set[0].clone()).unwrap();
+    assert_eq!(refusals.errors["no such option"].value(), Reason::InvalidName);
+
+    let closed = act(&server, "CloseSession", vec![]).await.unwrap();
+    assert_eq!(Closed::decode(closed[0].clone()).unwrap().status(), CloseStatus::Closed);
+}
+
+#[tokio::test]
+async fn every_action_that_is_listed_is_known() {
+    let server = Server::start().await;
+    let listed = server
+        .raw()
+        .list_actions(with_token(Empty {}, &server.acme))
+        .await
+        .unwrap();
+    let listed: Vec<_> = listed.into_inner().try_collect().await.unwrap();
+    assert_eq!(listed.len(), 7);
+    for action in listed {
+        if let Err(refused) = act(&server, &action.r#type, vec![]).await {
+            assert_ne!(refused.code(), Code::Unimplemented, "{}", action.r#type);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_older_way_to_cancel_works_too() {
+    let server = Server::start().await;
+    let mut client = server.client(&server.acme);
+    let info = client.execute("SELECT 1".into(), None).await.unwrap();
+    let request = ActionCancelQueryRequest {
+        info: info.encode_to_vec().into(),
+    };
+    let results = act(&server, "CancelQuery", request.as_any().encode_to_vec())
+        .await
+        .unwrap();
+    let result: ActionCancelQueryResult = Any::decode(results[0].clone()).unwrap().unpack().unwrap().unwrap();
+    assert_eq!(result.result, 3, "nothing flows, so there is nothing to cancel");
+}
