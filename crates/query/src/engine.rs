@@ -19,6 +19,7 @@ use crate::events::{EventsTable, Reader};
 use crate::running::{Outcome, Running, Work, too_long};
 use crate::session::{self, Sessions};
 use crate::slots::Slots;
+use crate::stack::with_room;
 use crate::{EngineOptions, QueryError, output, parameters, statement};
 
 /// DataFusion's own check, behind [`statement::parse`]'s.
@@ -135,7 +136,7 @@ impl Engine {
             .inspect_err(|error| Outcome::begin().failed(error))?;
         let mut outcome = Outcome::begin();
         let deadline = outcome.began() + self.statement_timeout;
-        let begun = timeout_at(deadline, Box::pin(self.begin(sites, sql, parameters))).await;
+        let begun = timeout_at(deadline, Box::pin(with_room(self.begin(sites, sql, parameters)))).await;
         let (rows, schema) = begun
             .unwrap_or_else(|_| Err(too_long(self.statement_timeout)))
             .inspect_err(|error| outcome.failed(error))?;
@@ -194,7 +195,9 @@ impl Engine {
 
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, QueryError>>) -> Result<T, QueryError> {
         let limit = self.statement_timeout;
-        timeout(limit, work).await.unwrap_or_else(|_| Err(too_long(limit)))
+        timeout(limit, with_room(work))
+            .await
+            .unwrap_or_else(|_| Err(too_long(limit)))
     }
 }
 

@@ -21,6 +21,7 @@ mod parameters;
 mod running;
 mod session;
 mod slots;
+mod stack;
 mod statement;
 mod store;
 #[cfg(test)]

@@ -1,69 +1,162 @@
-//! Memory, time and company are bounded.
+//! Invariant 8: overload is answered, not absorbed.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use footfall_model::access::SiteScope;
+use futures::{StreamExt, TryStreamExt};
 
-use super::lake::{Lake, event};
-use crate::QueryError;
+use crate::testing::{TestLake, events, lake, rows};
+use crate::{Engine, EngineOptions, QueryError};
 
-/// Runs for hours if it is let.
-const ENDLESS: &str = "SELECT count(*) FROM generate_series(1, 3000000) a, generate_series(1, 3000000) b \
-                       WHERE a.value + b.value = 7";
+const ALL: SiteScope = SiteScope::All;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_statement_that_runs_too_long_is_stopped_and_told_the_limit() {
-    let lake = Lake::with_options(|options| options.statement_timeout = Duration::from_millis(300)).await;
-    let started = Instant::now();
-    let error = lake.run(&SiteScope::All, ENDLESS).await.unwrap_err();
-    assert!(
-        matches!(&error, QueryError::Limit(text) if text.contains("300ms")),
-        "{error:?}"
-    );
-    assert!(started.elapsed() < Duration::from_secs(20));
+/// Rows without end, for all that a test can wait.
+const ENDLESS: &str =
+    "SELECT a.value + b.value AS x FROM generate_series(1, 100000000) a, generate_series(1, 100000) b";
+
+fn engine(lake: &TestLake, change: impl FnOnce(&mut EngineOptions)) -> Engine {
+    let mut options = lake.options();
+    change(&mut options);
+    Engine::new(lake.table.clone(), &options).unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_statement_that_needs_too_much_memory_is_refused_and_the_next_is_answered() {
-    let lake = Lake::with_options(|options| {
-        options.memory_bytes = 2 * 1_024 * 1_024;
-        options.spill_bytes = 1_024;
-    })
-    .await;
-    let sql = "SELECT count(*) FROM (SELECT value, value || 'x' AS y FROM generate_series(1, 2000000) ORDER BY y)";
-    let error = lake.run(&SiteScope::All, &format!("{sql} t")).await.err();
-    let big = "SELECT array_agg(value || 'xxxxxxxxxxxxxxxx') FROM generate_series(1, 3000000)";
-    let error = match error {
-        Some(error) => error,
-        None => lake.run(&SiteScope::All, big).await.unwrap_err(),
-    };
-    assert!(matches!(error, QueryError::Limit(_)), "{error:?}");
-    assert_eq!(lake.value(&SiteScope::All, "SELECT 1").await, "1");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn only_so_many_run_at_once_and_a_dropped_one_makes_room() {
-    let lake = Lake::new().await;
-    lake.commit(&[event("a")]).await;
-    let sql = "SELECT client_id FROM events";
-    let first = lake.engine.execute(&SiteScope::All, sql, &[]).await.unwrap();
-    let _second = lake.engine.execute(&SiteScope::All, sql, &[]).await.unwrap();
-    let error = lake.run(&SiteScope::All, sql).await.unwrap_err();
-    assert!(
-        matches!(&error, QueryError::Limit(text) if text.contains("too many")),
-        "{error:?}"
-    );
-    drop(first);
-    lake.run(&SiteScope::All, sql).await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_fails_in_planning_gives_its_slot_back() {
-    let lake = Lake::new().await;
-    for _ in 0..5 {
-        lake.run(&SiteScope::All, "SELECT nothing FROM events")
-            .await
-            .unwrap_err();
+fn limit_says(answer: Result<impl std::fmt::Debug, QueryError>, says: &str) {
+    match answer {
+        Err(QueryError::Limit(text)) => assert!(text.contains(says), "{text}"),
+        other => panic!("{other:?}"),
     }
-    assert_eq!(lake.value(&SiteScope::All, "SELECT 1").await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_takes_too_long_is_ended_and_told_so() {
+    let lake = lake().await;
+    let engine = engine(&lake, |o| o.statement_timeout = Duration::from_millis(300));
+    limit_says(
+        rows(&engine, &ALL, &format!("SELECT sum(x) FROM ({ENDLESS})"), &[]).await,
+        "longer than 300ms",
+    );
+    limit_says(
+        rows(&engine, &ALL, &format!("SELECT x FROM ({ENDLESS}) WHERE x < 0"), &[]).await,
+        "longer than 300ms",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_stalls_keeps_its_slot_no_longer_than_the_limit() {
+    let lake = lake().await;
+    let engine = engine(&lake, |o| {
+        o.statement_timeout = Duration::from_millis(300);
+        o.concurrent_queries = 1;
+    });
+    let mut stalled = engine.execute(&ALL, ENDLESS, &[]).await.unwrap();
+    assert!(stalled.next().await.unwrap().is_ok());
+    rows(&engine, &ALL, "SELECT 1", &[])
+        .await
+        .expect("the slot was given back");
+    let told = stalled.next().await.expect("the stalled client is told");
+    limit_says(told.map_err(QueryError::from), "longer than 300ms");
+    assert!(stalled.next().await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_finds_no_slot_waits_and_is_then_told() {
+    let lake = lake().await;
+    let engine = engine(&lake, |o| {
+        o.concurrent_queries = 2;
+        o.queue_timeout = Duration::from_millis(100);
+    });
+    let one = engine.execute(&ALL, ENDLESS, &[]).await.unwrap();
+    let two = engine.execute(&ALL, ENDLESS, &[]).await.unwrap();
+    limit_says(
+        engine.execute(&ALL, "SELECT 1", &[]).await.map(|_| ()),
+        "2 queries were running",
+    );
+    drop(one);
+    rows(&engine, &ALL, "SELECT 1", &[])
+        .await
+        .expect("dropping a stream frees its slot");
+    drop(two);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_that_fail_or_end_leave_no_slot_behind() {
+    let lake = lake().await;
+    let engine = engine(&lake, |o| {
+        o.concurrent_queries = 1;
+        o.queue_timeout = Duration::from_millis(100);
+    });
+    for sql in [
+        "SELEC",
+        "SELECT nope FROM events",
+        "SELECT 1",
+        "SELECT CAST('x' AS INT)",
+        "INSERT INTO events VALUES (1)",
+    ] {
+        let answer = rows(&engine, &ALL, sql, &[]).await;
+        assert!(!matches!(answer, Err(QueryError::Limit(_))), "{sql}: {answer:?}");
+    }
+    let ended = engine.execute(&ALL, "SELECT 1", &[]).await.unwrap();
+    let ended: Vec<_> = ended.try_collect().await.unwrap();
+    assert_eq!(ended.len(), 1);
+    rows(&engine, &ALL, "SELECT 1", &[]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_is_bounded_and_what_can_be_spilled_is_spilled() {
+    let lake = lake().await;
+    let engine = engine(&lake, |o| o.memory_bytes = 16 * 1024 * 1024);
+    let rows_of = |n: usize| format!("SELECT value AS x, repeat('y', 100) AS y FROM generate_series(1, {n})");
+    let sorted = format!(
+        "SELECT count(*) FROM (SELECT x, y, row_number() OVER (ORDER BY y, x DESC) AS n FROM ({}))",
+        rows_of(300_000)
+    );
+    let answer = rows(&engine, &ALL, &sorted, &[]).await.expect("spilled");
+    assert_eq!(
+        answer[0].column(0).as_ref(),
+        &arrow::array::Int64Array::from(vec![300_000])
+    );
+    let held = format!("SELECT array_agg(y) FROM ({})", rows_of(1_000_000));
+    limit_says(rows(&engine, &ALL, &held, &[]).await, "more memory");
+    rows(&engine, &ALL, "SELECT 1", &[])
+        .await
+        .expect("and the memory is free again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_disk_for_spilling_is_bounded_too() {
+    let lake = lake().await;
+    let engine = engine(&lake, |o| {
+        o.memory_bytes = 16 * 1024 * 1024;
+        o.spill_bytes = 1024 * 1024;
+    });
+    let sql = "SELECT count(*) FROM (SELECT row_number() OVER (ORDER BY y, x DESC) AS n FROM \
+               (SELECT value AS x, sha256(value::text) AS y FROM generate_series(1, 300000)))";
+    limit_says(rows(&engine, &ALL, sql, &[]).await, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_call_of_a_function_makes_no_more_than_it_may() {
+    let lake = lake().await;
+    lake.add("x", events().crowd(10)).await;
+    let engine = lake.engine();
+    for sql in [
+        "SELECT repeat('x', 2000000000)",
+        "SELECT length(repeat(repeat('x', 10000000), 1000))",
+        "SELECT lpad('x', 2000000000, 'y')",
+        "SELECT count(rpad(page_url, 100000000)) FROM events",
+        "SELECT array_length(array_repeat(1, 1000000000))",
+        "SELECT array_length(list_repeat(page_url, 1000000000)) FROM events",
+        "SELECT array_resize([1], 1000000000, 0)",
+    ] {
+        limit_says(rows(&engine, &ALL, sql, &[]).await, "bytes; ");
+    }
+    for sql in [
+        "SELECT repeat('ab', 1000)",
+        "SELECT lpad(page_url, 20, '.') FROM events",
+        "SELECT array_repeat('x', 3)",
+    ] {
+        rows(&engine, &ALL, sql, &[])
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
 }

@@ -1,1 +1,8 @@
+//! The engine as its users meet it: real Delta tables, real Parquet files, SQL in and Arrow out.
 
+mod answers;
+mod limits;
+mod order;
+mod parameters;
+mod pruning;
+mod security;

@@ -1,0 +1,16 @@
+//! Room for planning.
+//!
+//! Much of DataFusion's planner recurses over expressions with frames of several kilobytes and no check of its own.
+//! [`crate::statement`] bounds how deep a statement is; here is the room that such a depth takes.
+
+use std::future::poll_fn;
+use std::pin::pin;
+
+/// Enough for the deepest statement that is allowed, in unoptimized code. Reserved, not touched, by shallow ones.
+const STACK_BYTES: usize = 32 * 1024 * 1024;
+
+/// `work`, each step of it on a stack of its own.
+pub(crate) async fn with_room<T>(work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    poll_fn(|cx| stacker::grow(STACK_BYTES, || work.as_mut().poll(cx))).await
+}

@@ -1,0 +1,196 @@
+//! Which files a condition leaves to be read.
+
+use footfall_model::access::SiteScope;
+
+use crate::testing::{TestLake, events, lake, only, rows, table, value};
+
+/// Three days: "one" holds site a alone, "two" sites b and c; day three has both in one file.
+async fn three_days() -> TestLake {
+    let lake = lake().await;
+    for day in 1..=3 {
+        let at = |hour| format!("2026-11-0{day} {hour}:00");
+        let a = events()
+            .site("a")
+            .client("x")
+            .at(&at("08"))
+            .pageview("/")
+            .at(&at("09"))
+            .purchase(5);
+        let b = |from: crate::testing::Events| {
+            let b = from.site("b").client("y").at(&at("10")).pageview("/b").pageview("/bb");
+            b.site("c").client("z").at(&at("23")).pageview("/c")
+        };
+        if day == 3 {
+            lake.add("three", b(a)).await;
+        } else {
+            lake.add("one", a).await;
+            lake.add("two", b(events())).await;
+        }
+    }
+    lake
+}
+
+/// `01/one 02/two`: the files in the plan.
+async fn files(lake: &TestLake, sites: &SiteScope, condition: &str) -> String {
+    let plan = table(
+        &lake.engine(),
+        sites,
+        &format!("EXPLAIN FORMAT INDENT SELECT event_id FROM events WHERE {condition}"),
+    )
+    .await;
+    let mut files: Vec<_> = plan
+        .split("event_date=2026-11-")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(".parquet").map(|(name, _)| name.to_owned()))
+        .collect();
+    assert!(!files.is_empty() || plan.contains("EmptyExec"), "{plan}");
+    files.sort();
+    files.join(" ")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_can_hold_no_row_are_not_read() {
+    let lake = three_days().await;
+    let mut left = Vec::new();
+    for condition in [
+        "true",
+        "event_date = '2026-11-02'",
+        "event_date IN ('2026-11-01', '2026-11-03')",
+        "extract(day FROM event_date) = 2",
+        "event_date > '2026-11-03'",
+        "tracking_id = 'a'",
+        "tracking_id = 'b' AND event_date < '2026-11-03'",
+        "tracking_id IN ('c', 'nobody')",
+        "tracking_id LIKE 'c%'",
+        "tracking_id = 'nobody'",
+        "event_timestamp >= '2026-11-02 12:00'",
+        "event_timestamp >= '2026-11-02'",
+        "event_timestamp < timestamp '2026-11-02T00:00:00Z'",
+        "event_timestamp BETWEEN '2026-11-01T09:30:00Z' AND '2026-11-01T11:00:00Z'",
+        "event_timestamp > now() - interval '22 days'",
+        "date_trunc('day', event_timestamp) = '2026-11-02'",
+        "event_timestamp::date = '2026-11-02'",
+        "client_id = 'x' AND tracking_id = 'a'",
+        "client_id = 'nobody' AND tracking_id = 'a'",
+        "client_id = 'y' AND tracking_id IN ('b', 'c') AND event_date = '2026-11-01'",
+        "client_hash = 0",
+        "city = 'Ghent'",
+        "event_date = '2026-11-01' OR tracking_id = 'a'",
+        "event_date = '2026-11-01' AND random() < 0.5",
+    ] {
+        left.push(format!(
+            "{condition:<80} {}",
+            files(&lake, &SiteScope::All, condition).await
+        ));
+    }
+    insta::assert_snapshot!(left.join("\n"), @"");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_reads_only_files_that_can_hold_its_sites() {
+    let lake = three_days().await;
+    assert_eq!(files(&lake, &only(&["a"]), "true").await, "01/one 02/one 03/three");
+    assert_eq!(files(&lake, &only(&["c"]), "true").await, "01/two 02/two 03/three");
+    assert_eq!(files(&lake, &only(&["c"]), "tracking_id = 'a'").await, "03/three");
+    assert_eq!(files(&lake, &only(&["nobody"]), "true").await, "");
+    assert_eq!(files(&lake, &only(&[]), "true").await, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pruned_or_not_the_answer_is_the_same() {
+    let lake = three_days().await;
+    let engine = lake.engine();
+    // A condition that no statistics decide, beside the one that prunes.
+    for condition in [
+        "event_date = '2026-11-02'",
+        "event_date IN ('2026-11-01', '2026-11-03')",
+        "extract(day FROM event_date) = 2",
+        "event_timestamp >= '2026-11-02 09:00'",
+        "event_timestamp < '2026-11-02 09:00:00.000001'",
+        "tracking_id = 'b'",
+        "client_id = 'x' AND tracking_id = 'a'",
+        "client_id IN ('x', 'y') AND tracking_id IN ('a', 'b')",
+        "tracking_id <> 'a'",
+        "NOT (tracking_id = 'a' AND event_date = '2026-11-01')",
+    ] {
+        let fast = value(
+            &engine,
+            &SiteScope::All,
+            &format!("SELECT count(event_id) FROM events WHERE {condition}"),
+        )
+        .await;
+        let slow = value(
+            &engine,
+            &SiteScope::All,
+            &format!("SELECT count(*) FROM (SELECT *, random() AS r FROM events) WHERE r >= 0 AND ({condition})"),
+        )
+        .await;
+        assert_eq!(fast, slow, "{condition}");
+        assert_ne!(fast, "0", "{condition}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_and_extremes_come_from_statistics_without_reading_a_file() {
+    let lake = three_days().await;
+    let engine = lake.engine();
+    lake.reads.take();
+    for (sql, answer) in [
+        ("SELECT count(*) FROM events", "15"),
+        ("SELECT count(tracking_id) FROM events", "15"),
+        ("SELECT count(*) FROM events WHERE event_date = '2026-11-01'", "5"),
+        ("SELECT count(*) FROM events WHERE event_date > '2026-12-01'", "0"),
+        ("SELECT max(event_timestamp) FROM events", "2026-11-03T23:00:00Z"),
+        (
+            "SELECT min(event_timestamp) FROM events WHERE event_date >= '2026-11-02'",
+            "2026-11-02T08:00:00Z",
+        ),
+        ("SELECT min(tracking_id) FROM events", "a"),
+        ("SELECT max(event_date) FROM events", "2026-11-03"),
+    ] {
+        assert_eq!(value(&engine, &SiteScope::All, sql).await, answer, "{sql}");
+        assert_eq!(lake.reads.take(), 0, "{sql}");
+    }
+    // A reader's too, of files that hold its site alone.
+    let sql = "SELECT count(*) FROM events WHERE event_date < '2026-11-03'";
+    assert_eq!(value(&engine, &only(&["a"]), sql).await, "4");
+    assert_eq!(lake.reads.take(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn extremes_that_the_log_may_have_rounded_are_read_from_the_files() {
+    let lake = lake().await;
+    lake.add("x", events().at("2026-11-01 10:00:00.000999").pageview("/"))
+        .await;
+    lake.reads.take();
+    let latest = value(
+        &lake.engine(),
+        &SiteScope::All,
+        "SELECT max(event_timestamp) FROM events",
+    )
+    .await;
+    assert_eq!(latest, "2026-11-01T10:00:00.000999Z");
+    assert!(lake.reads.take() > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_few_rows_take_one_file_and_footers_are_read_once() {
+    let lake = three_days().await;
+    let engine = lake.engine();
+    lake.reads.take();
+    let all = SiteScope::All;
+    rows(&engine, &all, "SELECT event_id FROM events LIMIT 1", &[])
+        .await
+        .unwrap();
+    let first = lake.reads.take();
+    rows(&engine, &all, "SELECT event_id FROM events LIMIT 1", &[])
+        .await
+        .unwrap();
+    let second = lake.reads.take();
+    assert!(second < first, "footer again: {second} of {first} requests");
+    rows(&engine, &all, "SELECT city FROM events", &[]).await.unwrap();
+    assert!(
+        first < lake.reads.take(),
+        "a LIMIT of 1 read as much as the whole table"
+    );
+}

@@ -1,0 +1,178 @@
+//! Invariant 6: no SQL shows a reader another site's rows.
+
+use footfall_model::access::SiteScope;
+
+use crate::testing::{TestLake, events, lake, only, table, value};
+
+/// Site `mine` and site `other` share a file and have one each; all that is `other`'s says "secret".
+async fn shared_lake() -> TestLake {
+    let lake = lake().await;
+    let mine = events()
+        .site("mine")
+        .client("me")
+        .at("2026-11-01 10:00")
+        .pageview("/home");
+    let other = |from: crate::testing::Events, at: &str| {
+        from.site("other")
+            .client("secret")
+            .at(at)
+            .pageview("/secret")
+            .purchase(990_000)
+    };
+    lake.add("shared", other(mine.clone(), "2026-11-01 23:00")).await;
+    lake.add("mine", mine.at("2026-11-02 10:00").pageview("/home")).await;
+    lake.add("other", other(events(), "2026-11-03 11:00")).await;
+    lake
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_query_shows_a_reader_what_is_anothers() {
+    let lake = shared_lake().await;
+    let engine = lake.engine();
+    let (me, all) = (only(&["mine"]), SiteScope::All);
+    for (sql, mine) in [
+        ("SELECT count(*) FROM events", "3"),
+        ("SELECT count(*) FROM events WHERE tracking_id = 'other'", "0"),
+        ("SELECT count(*) FROM events WHERE tracking_id = 'other' OR true", "3"),
+        ("SELECT count(*) FROM events WHERE event_date = '2026-11-01'", "1"),
+        ("SELECT count(*) FROM events WHERE event_date >= '2026-11-03'", "0"),
+        ("SELECT count(client_id) FROM events", "3"),
+        ("SELECT count(DISTINCT tracking_id) FROM events", "1"),
+        (
+            "SELECT max(event_timestamp) FROM events WHERE event_date = '2026-11-01'",
+            "2026-11-01T10:00:00Z",
+        ),
+        ("SELECT max(event_timestamp) FROM events", "2026-11-02T10:00:00Z"),
+        ("SELECT max(tracking_id) FROM events", "mine"),
+        ("SELECT max(event_date) FROM events", "2026-11-02"),
+        ("SELECT coalesce(sum(revenue), 0) FROM events", "0.0000"),
+        ("SELECT count(*) FROM footfall.public.events", "3"),
+        (
+            "SELECT count(*) FROM events a JOIN events b ON a.event_date = b.event_date",
+            "5",
+        ),
+        (
+            "SELECT count(*) FROM events a CROSS JOIN (SELECT DISTINCT tracking_id FROM events) b",
+            "3",
+        ),
+        (
+            "SELECT count(*) FROM events WHERE client_id IN (SELECT client_id FROM events)",
+            "3",
+        ),
+        (
+            "SELECT (SELECT count(*) FROM events e WHERE e.tracking_id <> 'mine')",
+            "0",
+        ),
+        (
+            "SELECT count(*) FROM events WHERE EXISTS (SELECT 1 FROM events o WHERE o.tracking_id = 'other')",
+            "0",
+        ),
+        ("WITH t AS (SELECT * FROM events) SELECT count(*) FROM t", "3"),
+        (
+            "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t, events WHERE n < 2) SELECT count(*) FROM t",
+            "4",
+        ),
+        (
+            "SELECT count(*) FROM (SELECT * FROM events UNION ALL SELECT * FROM events)",
+            "6",
+        ),
+        ("SELECT count(*) FROM (SELECT * FROM events LIMIT 100)", "3"),
+        (
+            "SELECT count(*) FROM (SELECT 1 FROM events ORDER BY event_timestamp DESC LIMIT 100)",
+            "3",
+        ),
+        ("SELECT count(*) OVER () FROM events", "3"),
+        ("SELECT approx_distinct(tracking_id) FROM events", "1"),
+        (
+            "SELECT count(*) FROM events WHERE tracking_id LIKE '%' AND page_url IS NOT NULL",
+            "3",
+        ),
+        ("SELECT count(*) FROM events TABLESAMPLE SYSTEM (100)", "3"),
+    ] {
+        if sql.contains("TABLESAMPLE") {
+            assert_ne!(value(&engine, &me, sql).await, "7", "{sql}");
+            continue;
+        }
+        assert_eq!(value(&engine, &me, sql).await, mine, "{sql}");
+        assert_eq!(
+            value(&engine, &only(&[]), sql).await == mine,
+            mine == "0" || mine == "0.0000",
+            "{sql}"
+        );
+    }
+    assert_eq!(value(&engine, &all, "SELECT count(*) FROM events").await, "7");
+    assert_eq!(
+        value(&engine, &only(&["mine", "other"]), "SELECT count(*) FROM events").await,
+        "7"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_a_reader_can_print_holds_anothers_secret() {
+    let lake = shared_lake().await;
+    let engine = lake.engine();
+    for sql in [
+        "SELECT * FROM events",
+        "SELECT * FROM events ORDER BY event_timestamp DESC",
+        "SELECT client_id, page_url FROM events WHERE page_url > '/'",
+        "SELECT array_agg(client_id), array_agg(page_url) FROM events",
+        "SELECT first_value(client_id ORDER BY event_timestamp DESC) FROM events",
+        "EXPLAIN SELECT * FROM events",
+        "EXPLAIN SELECT max(client_id), count(*) FROM events",
+        "EXPLAIN FORMAT TREE SELECT * FROM events WHERE revenue > 0",
+        "EXPLAIN FORMAT PGJSON SELECT * FROM events",
+        "EXPLAIN ANALYZE SELECT * FROM events",
+        "EXPLAIN VERBOSE SELECT * FROM events",
+        "SELECT * FROM information_schema.tables",
+        "SELECT * FROM information_schema.columns",
+        "SELECT * FROM information_schema.views",
+        "SELECT * FROM information_schema.df_settings",
+        "SHOW ALL",
+        "SHOW TABLES",
+        "DESCRIBE events",
+        "SELECT CAST(page_url AS INT) FROM events",
+        "SELECT 1 / (CASE WHEN page_url = '/secret' THEN 0 ELSE 1 END) FROM events",
+        "SELECT event_id FROM events WHERE 1 / (CASE WHEN page_url = '/secret' THEN 0 ELSE 1 END) = 1",
+    ] {
+        let printed = table(&engine, &only(&["mine"]), sql).await;
+        assert!(
+            !printed.contains("secret") && !printed.contains("other"),
+            "{sql}\n{printed}"
+        );
+    }
+    let admin = table(&engine, &SiteScope::All, "SELECT * FROM events").await;
+    assert!(admin.contains("/secret"), "the test could not fail");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guard_stays_above_the_scan_in_every_plan_over_shared_files() {
+    let lake = shared_lake().await;
+    let engine = lake.engine();
+    for sql in [
+        "SELECT count(*) FROM events",
+        "SELECT client_id FROM events WHERE tracking_id = 'mine'",
+        "SELECT client_id FROM events ORDER BY tracking_id, client_hash, event_timestamp LIMIT 1",
+        "SELECT 1 FROM events a JOIN events b USING (client_id)",
+    ] {
+        let plan = table(&engine, &only(&["mine"]), &format!("EXPLAIN FORMAT INDENT {sql}")).await;
+        let (scans, guards) = (plan.matches("DataSourceExec").count(), plan.matches("of_sites").count());
+        assert!(scans > 0 && scans == guards, "{sql}\n{plan}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_whose_name_is_cut_in_the_statistics_is_still_kept_apart() {
+    let lake = lake().await;
+    let long = |end: &str| format!("{}{end}", "long-name-".repeat(4));
+    let both = events().site(&long("1")).pageview("/1").site(&long("2")).pageview("/2");
+    lake.add("x", both).await;
+    let engine = lake.engine();
+    assert_eq!(
+        value(&engine, &only(&[&long("1")]), "SELECT count(*) FROM events").await,
+        "1"
+    );
+    assert_eq!(
+        value(&engine, &only(&[&long("3")]), "SELECT count(*) FROM events").await,
+        "0"
+    );
+}
