@@ -106,3 +106,6 @@ impl Stream for Reply {
         Poll::Ready(item)
     }
 }
+
+#[cfg(test)]
+mod tests;
