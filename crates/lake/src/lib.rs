@@ -8,6 +8,7 @@
 //!
 //! Invariants: a snapshot is a whole Delta version and never changes; nobody else writes `_delta_log`.
 
+mod blocking;
 mod commit;
 mod error;
 mod read;
@@ -17,6 +18,7 @@ mod store;
 mod table;
 mod write;
 
+pub use blocking::blocking;
 pub use commit::{Commit, Txn, partition_folder};
 pub use error::LakeError;
 pub use read::read_columns;

@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
@@ -24,7 +25,7 @@ use parking_lot::Mutex;
 
 const NAME: &str = "local folder";
 
-/// A folder. Reads, lists and deletes are `object_store`'s own.
+/// A folder. Reads and deletes are `object_store`'s own; so are lists, but in the order of names.
 #[derive(Debug, Clone)]
 pub(super) struct DurableLocal {
     files: Arc<LocalFileSystem>,
@@ -94,11 +95,11 @@ impl ObjectStore for DurableLocal {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.files.list(prefix)
+        in_order(self.files.list(prefix))
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.files.list_with_offset(prefix, offset)
+        in_order(self.files.list_with_offset(prefix, offset))
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
@@ -108,6 +109,16 @@ impl ObjectStore for DurableLocal {
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         self.files.copy_opts(from, to, options).await
     }
+}
+
+/// As S3 lists, and as Delta's reader takes for granted: it finds the newest version by it. A folder's own order is any.
+fn in_order(found: BoxStream<'static, Result<ObjectMeta>>) -> BoxStream<'static, Result<ObjectMeta>> {
+    let sorted = async move {
+        let mut all: Vec<ObjectMeta> = found.try_collect().await?;
+        all.sort_unstable_by(|a, b| a.location.cmp(&b.location));
+        Ok::<_, object_store::Error>(stream::iter(all.into_iter().map(Ok)))
+    };
+    stream::once(sorted).try_flatten().boxed()
 }
 
 /// Parts are kept in memory until the end: only Delta checkpoints are written so.
@@ -237,6 +248,29 @@ mod tests {
             .map(|entry| entry.unwrap().file_name())
             .collect();
         assert_eq!(names, ["c.json"], "nothing unfinished is left");
+    }
+
+    #[tokio::test]
+    async fn names_are_listed_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DurableLocal::open(folder.path()).unwrap();
+        let mut names: Vec<_> = (0..200_u64)
+            .map(|n| format!("log/{:020}.json", n * 7_919 % 1_000))
+            .collect();
+        for name in &names {
+            store.put(&Path::from(name.as_str()), "x".into()).await.unwrap();
+        }
+        names.sort_unstable();
+        let listed = |found: Vec<ObjectMeta>| found.iter().map(|meta| meta.location.to_string()).collect::<Vec<_>>();
+        let all = store.list(None).try_collect().await.unwrap();
+        assert_eq!(listed(all), names);
+        let offset = Path::from(names[50].as_str());
+        let rest = store
+            .list_with_offset(Some(&Path::from("log")), &offset)
+            .try_collect()
+            .await
+            .unwrap();
+        assert_eq!(listed(rest), names[51..]);
     }
 
     #[tokio::test]

@@ -18,7 +18,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::commit::partition_folder;
-use crate::{DataFile, LakeError, Range};
+use crate::{DataFile, LakeError, Range, blocking};
 
 pub use sort::{Partition, partitions};
 
@@ -36,7 +36,7 @@ pub async fn write_file(
     now: Micros,
 ) -> Result<DataFile, LakeError> {
     let path = Path::from(format!("{}/{name}.parquet", partition_folder(partition.event_date)));
-    let (mut file, bytes) = tokio::task::spawn_blocking({
+    let (mut file, bytes) = blocking({
         let path = path.clone();
         move || {
             let bytes = encode::to_parquet(&partition.rows)?;

@@ -1,0 +1,37 @@
+//! Work that keeps a thread busy: sorting, encoding.
+
+use tokio::runtime::Handle;
+use tokio::task::JoinError;
+
+/// Does `work` on a thread where it keeps nobody waiting. Outside of a tokio runtime there is no such thread and
+/// nobody to keep waiting, so it is done at once: a simulation, which is its own runtime, stays deterministic.
+///
+/// # Errors
+/// The work panicked, or the runtime is shutting down.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
+    match Handle::try_current() {
+        Ok(runtime) => runtime.spawn_blocking(work).await,
+        Err(_) => Ok(work()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_runtime_does_it_on_another_thread() {
+        let there = blocking(|| thread::current().id()).await.unwrap();
+        assert_ne!(there, thread::current().id());
+    }
+
+    #[test]
+    fn without_a_runtime_it_is_done_at_once() {
+        let there = blocking(|| thread::current().id()).now_or_never().unwrap().unwrap();
+        assert_eq!(there, thread::current().id());
+    }
+}
