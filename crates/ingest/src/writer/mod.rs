@@ -12,11 +12,12 @@ mod columns;
 mod dedupe;
 mod flush;
 mod recent;
+mod timer;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use footfall_lake::{Commit, LakeError, Partition, Table, Txn, partitions, write_file};
+use footfall_lake::{Commit, LakeError, Partition, Table, Txn, blocking, partitions, write_file};
 use footfall_model::clock::{Clock, IdGen};
 use footfall_model::proto::{Event, EventBatch};
 use futures::{StreamExt, TryStreamExt};
@@ -28,8 +29,10 @@ use tokio_util::sync::CancellationToken;
 use crate::log::{EventLog, LogError, Position, Record};
 use columns::Columns;
 use flush::{Decision, Pending, Reason, decide};
+use timer::TokioTimer;
 
 pub(crate) use dedupe::{EventKey, Window};
+pub(crate) use timer::Timer;
 
 pub use dedupe::DedupeOptions;
 pub use flush::FlushPolicy;
@@ -97,13 +100,23 @@ pub struct ShardWriter {
     next: Position,
     columns: Columns,
     window: Window,
+    timer: Arc<dyn Timer>,
     /// When the oldest record since the last commit was read.
-    since: Option<Instant>,
+    since: Option<Duration>,
 }
 
 impl ShardWriter {
     /// Finds out how far the lake has come.
     pub async fn open(parts: WriterParts, options: WriterOptions) -> Result<Self, WriterError> {
+        Self::open_with(parts, options, Arc::new(TokioTimer::new())).await
+    }
+
+    /// The same with any timer.
+    pub(crate) async fn open_with(
+        parts: WriterParts,
+        options: WriterOptions,
+        timer: Arc<dyn Timer>,
+    ) -> Result<Self, WriterError> {
         let app_id = format!("footfall-log-{:032x}", parts.log.id());
         let committed = parts.table.transaction(&app_id).await?.unwrap_or_default();
         let committed = Position::try_from(committed).unwrap_or_default();
@@ -121,6 +134,7 @@ impl ShardWriter {
             next: committed + 1,
             columns: Columns::default(),
             window: Window::new(&options.dedupe, parts.clock.now()),
+            timer,
             since: None,
             parts,
             options,
@@ -154,9 +168,10 @@ impl ShardWriter {
                 Decision::Gather(patience) => patience,
                 Decision::Idle | Decision::Flush(_) => Duration::MAX,
             };
-            tokio::select! {
+            // In a fixed order, so that a simulation can be repeated.
+            tokio::select! { biased;
                 there = self.parts.log.wait_for(self.next) => there?,
-                () = tokio::time::sleep(patience) => {}
+                () = self.timer.sleep(patience) => {}
                 () = stop.cancelled() => {}
             }
         }
@@ -167,7 +182,10 @@ impl ShardWriter {
             records: self.next - 1 - self.committed,
             rows: self.columns.rows(),
             bytes: self.columns.bytes(),
-            age: self.since.map(|since| since.elapsed()).unwrap_or_default(),
+            age: self
+                .since
+                .map(|since| self.timer.now().saturating_sub(since))
+                .unwrap_or_default(),
         }
     }
 
@@ -180,7 +198,11 @@ impl ShardWriter {
             self.parts.clock.now(),
         );
         for file in &files {
-            let Some(keys) = persist(stop, || recent::keys(self.parts.table.store(), file)).await? else {
+            let Some(keys) = persist(self.timer.as_ref(), stop, || {
+                recent::keys(self.parts.table.store(), file)
+            })
+            .await?
+            else {
                 return Ok(false);
             };
             for key in keys {
@@ -206,7 +228,7 @@ impl ShardWriter {
                 counter!("footfall_writer_lost_records_total").increment(lost);
                 tracing::error!(%damage, lost, "records of the log are lost");
                 self.next = damage.resume_at;
-                self.since.get_or_insert_with(Instant::now);
+                self.since.get_or_insert(self.timer.now());
                 return Ok(true);
             }
             Err(error) => return Err(error.into()),
@@ -232,7 +254,7 @@ impl ShardWriter {
             }
         }
         counter!("footfall_writer_duplicates_total").increment(duplicates);
-        self.since.get_or_insert_with(Instant::now);
+        self.since.get_or_insert(self.timer.now());
         self.next = position + 1;
         Ok(())
     }
@@ -244,8 +266,8 @@ impl ShardWriter {
         let rows = self.columns.finish()?;
         let count = rows.num_rows();
         let id = self.parts.ids.next_id();
-        let days = tokio::task::spawn_blocking(move || partitions(&rows)).await??;
-        let Some(add) = persist(stop, || self.write_files(&days, id)).await? else {
+        let days = blocking(move || partitions(&rows)).await??;
+        let Some(add) = persist(self.timer.as_ref(), stop, || self.write_files(&days, id)).await? else {
             return Ok(false);
         };
         let commit = Commit {
@@ -258,7 +280,7 @@ impl ShardWriter {
             }),
         };
         let committing = Instant::now();
-        let Some(version) = persist(stop, || self.parts.table.commit(&commit)).await? else {
+        let Some(version) = persist(self.timer.as_ref(), stop, || self.parts.table.commit(&commit)).await? else {
             return Ok(false);
         };
         self.committed = upto;
@@ -292,7 +314,11 @@ fn key(event: &Event) -> EventKey {
 }
 
 /// Asks again and again while the lake does not answer, ever more slowly; `None` if we are to stop meanwhile.
-async fn persist<T, F>(stop: &CancellationToken, mut attempt: impl FnMut() -> F) -> Result<Option<T>, LakeError>
+async fn persist<T, F>(
+    timer: &dyn Timer,
+    stop: &CancellationToken,
+    mut attempt: impl FnMut() -> F,
+) -> Result<Option<T>, LakeError>
 where
     F: Future<Output = Result<T, LakeError>>,
 {
@@ -311,8 +337,8 @@ where
             tracing::warn!("stopping without the lake; the next start goes on from the log");
             return Ok(None);
         }
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+        tokio::select! { biased;
+            () = timer.sleep(pause) => {}
             () = stop.cancelled(), if !stop.is_cancelled() => {}
         }
         pause = (pause * 2).min(longest);
