@@ -1,0 +1,173 @@
+//! Money: decimal text to units of 1/10,000, never by way of a float.
+
+/// Amounts lie below this many units: 18 digits, as `Decimal128(18, 4)` has them.
+pub(super) const LIMIT: i64 = 1_000_000_000_000_000_000;
+
+/// Digits of [`LIMIT`]'s largest amount, and those of them behind the point.
+const DIGITS: i64 = 18;
+const SCALE: i64 = 4;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DecimalError {
+    NotANumber,
+    OutOfRange,
+}
+
+/// Reads `-12.5`, `1e3` and the like as units of 1/10,000.
+///
+/// More than four digits after the point are rounded, half away from zero: `0.30000000000000004` is what a shop's
+/// floats make of 0.3, and an order isn't dropped for it. What is too large for 18 digits is refused.
+pub(super) fn parse(text: &str) -> Result<i64, DecimalError> {
+    let (negative, rest) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (mantissa, exponent) = match rest.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, parse_exponent(exponent)?),
+        None => (rest, 0),
+    };
+    let (whole, fraction) = match mantissa.split_once('.') {
+        Some((_, "")) => return Err(DecimalError::NotANumber),
+        Some(parts) => parts,
+        None => (mantissa, ""),
+    };
+    let all_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) {
+        return Err(DecimalError::NotANumber);
+    }
+    let units = scaled(whole, fraction, exponent)?;
+    Ok(if negative { -units } else { units })
+}
+
+/// The exponent, or the nearest that makes the same difference: texts are shorter than a million digits.
+fn parse_exponent(text: &str) -> Result<i64, DecimalError> {
+    const FAR: i64 = 10_000_000;
+    let (negative, digits) = match text.as_bytes().first() {
+        Some(b'-') => (true, &text[1..]),
+        Some(b'+') => (false, &text[1..]),
+        _ => (false, text),
+    };
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(DecimalError::NotANumber);
+    }
+    let size = digits
+        .bytes()
+        .fold(0, |sum: i64, b| (sum * 10 + i64::from(b - b'0')).min(FAR));
+    Ok(if negative { -size } else { size })
+}
+
+/// `whole.fraction * 10^exponent` in units, rounded.
+fn scaled(whole: &str, fraction: &str, exponent: i64) -> Result<i64, DecimalError> {
+    let length = |digits: &str| i64::try_from(digits.len()).unwrap_or(i64::MAX / 4);
+    let leading_zeros = {
+        let in_whole = whole.bytes().take_while(|&b| b == b'0').count();
+        if in_whole < whole.len() {
+            in_whole
+        } else {
+            in_whole + fraction.bytes().take_while(|&b| b == b'0').count()
+        }
+    };
+    let mut digits = whole
+        .bytes()
+        .chain(fraction.bytes())
+        .skip(leading_zeros)
+        .map(|b| i64::from(b - b'0'))
+        .peekable();
+    if digits.peek().is_none() {
+        return Ok(0);
+    }
+    let significant = length(whole) + length(fraction) - i64::try_from(leading_zeros).unwrap_or(0);
+    let kept = significant + exponent - length(fraction) + SCALE;
+    if kept > DIGITS {
+        return Err(DecimalError::OutOfRange);
+    }
+    if kept < 0 {
+        return Ok(0);
+    }
+    let units = (0..kept).fold(0, |sum, _| sum * 10 + digits.next().unwrap_or(0));
+    let rounded = units + i64::from(digits.next().unwrap_or(0) >= 5);
+    if rounded < LIMIT {
+        Ok(rounded)
+    } else {
+        Err(DecimalError::OutOfRange)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DecimalError::{NotANumber, OutOfRange};
+    use super::*;
+
+    #[test]
+    fn amounts_are_exact_to_four_digits() {
+        for (text, units) in [
+            ("0", 0),
+            ("-0", 0),
+            ("-0.0", 0),
+            ("1", 10_000),
+            ("99.99", 999_900),
+            ("-12.5", -125_000),
+            ("0.0001", 1),
+            ("007.50", 75_000),
+            ("1e3", 10_000_000),
+            ("1.5E-2", 150),
+            ("12345e-4", 12_345),
+            ("99999999999999.9999", 999_999_999_999_999_999),
+            ("-99999999999999.9999", -999_999_999_999_999_999),
+        ] {
+            assert_eq!(parse(text), Ok(units), "{text}");
+        }
+    }
+
+    #[test]
+    fn further_digits_are_rounded_half_away_from_zero() {
+        for (text, units) in [
+            ("0.30000000000000004", 3_000),
+            ("0.00005", 1),
+            ("-0.00005", -1),
+            ("0.00004999", 0),
+            ("1.99995", 20_000),
+            ("1e-400", 0),
+            ("0.000000000000000000000000001", 0),
+        ] {
+            assert_eq!(parse(text), Ok(units), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        for text in [
+            "100000000000000",
+            "99999999999999.99995",
+            "1e400",
+            "1e99999999999999999999",
+            "-1e14",
+        ] {
+            assert_eq!(parse(text), Err(OutOfRange), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_decimal_number_is_refused() {
+        for text in [
+            "", "-", "+1", ".5", "5.", "1,50", "1_000", "NaN", "inf", "0x10", " 1", "1 ", "1e", "1e+", "1.2.3", "٣",
+        ] {
+            assert_eq!(parse(text), Err(NotANumber), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_is_read(units in -(LIMIT - 1)..LIMIT) {
+            let sign = if units < 0 { "-" } else { "" };
+            let size = units.unsigned_abs();
+            let text = format!("{sign}{}.{:04}", size / 10_000, size % 10_000);
+            proptest::prop_assert_eq!(parse(&text), Ok(units));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "[-+0-9.eE]{0,40}") {
+            let _ = parse(&text);
+        }
+    }
+}

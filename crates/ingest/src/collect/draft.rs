@@ -1,0 +1,241 @@
+//! An event while it is read: what was understood of it, and the first thing that was wrong.
+
+use std::borrow::Cow;
+
+use footfall_model::clock::Micros;
+use footfall_model::proto::Event;
+use serde::de::IgnoredAny;
+
+use super::decimal::{self, DecimalError};
+use super::field::{Field, Place};
+use super::options::PropertyLimits;
+use super::properties::{self, PropertyError};
+use super::reject::Reject;
+use super::time;
+
+/// An event that is not yet validated.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) event: Event,
+    /// As the client says; `None`: the time of receipt.
+    pub(super) timestamp: Option<Micros>,
+    /// The client's time of sending.
+    pub(super) sent_at: Option<Micros>,
+    /// `custom_properties.revenue`, which counts if there is no `revenue`.
+    properties_revenue: Option<i64>,
+    problem: Option<Reject>,
+    /// One bit for each field.
+    seen: u64,
+}
+
+/// A JSON value that should be one text or number.
+enum Scalar<'a> {
+    Null,
+    String(Cow<'a, str>),
+    Number(&'a str),
+    Other(&'static str),
+}
+
+impl Draft {
+    /// An event of the wire schema.
+    pub(super) fn of_proto(event: Event, limits: &PropertyLimits) -> Self {
+        let mut draft = Self {
+            timestamp: (event.event_timestamp != 0).then_some(event.event_timestamp),
+            event,
+            ..Self::default()
+        };
+        if let Some(json) = draft.event.custom_properties.take() {
+            draft.properties_text(&json, limits);
+        }
+        if draft
+            .event
+            .revenue
+            .is_some_and(|units| units.unsigned_abs() >= decimal::LIMIT.unsigned_abs())
+        {
+            draft.blame(out_of_range(Field::Revenue));
+        }
+        draft
+    }
+
+    /// A query parameter. Empty counts as absent.
+    pub(super) fn parameter(&mut self, name: &str, value: &str, limits: &PropertyLimits) {
+        let place = Place::of_parameter(name);
+        let Some(field) = place.field().filter(|_| !value.is_empty()) else {
+            return;
+        };
+        if !self.is_first(field) {
+            return;
+        }
+        match field {
+            Field::Timestamp | Field::SentAt => self.time_text(field, value),
+            Field::Revenue => self.event.revenue = self.amount_text(field, value),
+            Field::CustomProperties => self.properties_text(value, limits),
+            _ => self.text(field, value),
+        }
+    }
+
+    /// Whether the field was not there before; if it was, that is the problem.
+    pub(super) fn is_first(&mut self, field: Field) -> bool {
+        let bit = 1 << field as u32;
+        let first = self.seen & bit == 0;
+        self.seen |= bit;
+        if !first {
+            self.blame(Reject::invalid(field, "is there more than once"));
+        }
+        first
+    }
+
+    /// Remembers the first problem.
+    pub(super) fn blame(&mut self, problem: Reject) {
+        self.problem.get_or_insert(problem);
+    }
+
+    pub(super) fn text(&mut self, field: Field, value: &str) {
+        if let Some(slot) = field.slot(&mut self.event) {
+            slot.put(value.to_owned());
+        }
+    }
+
+    /// A value of a field whose type varies, as it stands in the JSON text.
+    pub(super) fn raw(&mut self, field: Field, json: &str, limits: &PropertyLimits) {
+        match field {
+            Field::Timestamp | Field::SentAt => match scalar(json) {
+                Scalar::Null => {}
+                Scalar::String(text) => self.time_text(field, &text),
+                Scalar::Number(text) => self.time_text(field, text),
+                Scalar::Other(found) => self.blame(wrong_type(field, time::EXPECTED, found)),
+            },
+            Field::Revenue => self.event.revenue = self.amount(field, json),
+            Field::CustomProperties if json.starts_with('{') => self.properties(json, limits),
+            Field::CustomProperties if json == "null" => {}
+            _ => self.blame(wrong_type(field, "an object", kind(json))),
+        }
+    }
+
+    /// The event, or what is wrong with it.
+    pub(super) fn finish(mut self) -> Result<(Event, Option<Micros>, Option<Micros>), Reject> {
+        if let Some(problem) = self.problem {
+            return Err(problem);
+        }
+        self.event.revenue = self.event.revenue.or(self.properties_revenue);
+        Ok((self.event, self.timestamp, self.sent_at))
+    }
+
+    fn time_text(&mut self, field: Field, text: &str) {
+        let time = time::parse(text);
+        if time.is_none() {
+            self.blame(Reject::invalid(field, format!("{} is not a timestamp", quoted(text))).expected(time::EXPECTED));
+        }
+        match field {
+            Field::SentAt => self.sent_at = time,
+            _ => self.timestamp = time,
+        }
+    }
+
+    fn amount(&mut self, field: Field, json: &str) -> Option<i64> {
+        match scalar(json) {
+            Scalar::Null => None,
+            Scalar::String(text) => self.amount_text(field, &text),
+            Scalar::Number(text) => self.amount_text(field, text),
+            Scalar::Other(found) => {
+                self.blame(wrong_type(field, AMOUNT, found));
+                None
+            }
+        }
+    }
+
+    fn amount_text(&mut self, field: Field, text: &str) -> Option<i64> {
+        match decimal::parse(text) {
+            Ok(units) => return Some(units),
+            Err(DecimalError::OutOfRange) => self.blame(out_of_range(field)),
+            Err(DecimalError::NotANumber) => {
+                self.blame(Reject::invalid(field, format!("{} is not a number", quoted(text))).expected(AMOUNT));
+            }
+        }
+        None
+    }
+
+    /// Properties whose syntax nobody has looked at yet.
+    fn properties_text(&mut self, json: &str, limits: &PropertyLimits) {
+        let json = json.trim_ascii();
+        if let Err(error) = serde_json::from_str::<IgnoredAny>(json) {
+            self.blame(
+                Reject::invalid(Field::CustomProperties, format!("malformed JSON: {error}")).expected("a JSON object"),
+            );
+        } else {
+            self.raw(Field::CustomProperties, json, limits);
+        }
+    }
+
+    fn properties(&mut self, json: &str, limits: &PropertyLimits) {
+        let field = Field::CustomProperties;
+        match properties::scan(json, limits) {
+            Ok(revenue) => {
+                if let Some(revenue) = revenue {
+                    self.properties_revenue = self.amount(Field::PropertiesRevenue, revenue);
+                }
+                self.event.custom_properties = Some(json.to_owned());
+            }
+            Err(PropertyError::TooDeep) => {
+                let expected = format!("at most {} levels", limits.depth);
+                self.blame(Reject::invalid(field, "is nested too deep").expected(expected));
+            }
+            Err(PropertyError::TooManyKeys) => {
+                let expected = format!("at most {} keys on all levels together", limits.keys);
+                self.blame(Reject::invalid(field, "has too many keys").expected(expected));
+            }
+            Err(PropertyError::Nul) => self.blame(Reject::invalid(field, "contains a NUL character (\\u0000)")),
+            Err(PropertyError::LoneSurrogate) => {
+                self.blame(Reject::invalid(
+                    field,
+                    "contains half of a surrogate pair (\\ud800 to \\udfff)",
+                ));
+            }
+        }
+    }
+}
+
+const AMOUNT: &str = "a number, or a decimal number in a string, as 99.99";
+
+/// What is wrong with a value of the wrong type.
+pub(super) fn wrong_type(field: Field, expected: &'static str, found: &str) -> Reject {
+    Reject::invalid(field, format!("is {found}")).expected(expected)
+}
+
+fn out_of_range(field: Field) -> Reject {
+    Reject::invalid(field, "is too large").expected("less than 100000000000000, either side of zero")
+}
+
+/// The beginning of what a client sent: replies stay short.
+fn quoted(text: &str) -> String {
+    const SHOWN: usize = 40;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{:?}...", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
+fn scalar(json: &str) -> Scalar<'_> {
+    match json.as_bytes().first() {
+        Some(b'"') if json.contains('\\') => match serde_json::from_str(json) {
+            Ok(text) => Scalar::String(Cow::Owned(text)),
+            Err(_) => Scalar::Other("a string with a broken escape"),
+        },
+        Some(b'"') => Scalar::String(Cow::Borrowed(json.trim_matches('"'))),
+        Some(b'-' | b'0'..=b'9') => Scalar::Number(json),
+        Some(b'n') => Scalar::Null,
+        _ => Scalar::Other(kind(json)),
+    }
+}
+
+/// The kind of a JSON value, in words.
+pub(super) fn kind(json: &str) -> &'static str {
+    match json.as_bytes().first() {
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b'"') => "a string",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
+    }
+}

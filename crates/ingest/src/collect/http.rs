@@ -1,0 +1,105 @@
+//! The HTTP endpoints.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use http::request::Parts;
+use http::{Method, StatusCode};
+use tower_http::cors::{Any, CorsLayer};
+
+use super::publish::Caller;
+use super::reply::{self, Failure};
+use super::{Collector, beacon, body, json, sender};
+use crate::enrich::Sender;
+
+/// How long browsers may remember that they may send events.
+const CORS_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// `POST /api/v1/events`, `POST` and `GET /api/v1/beacon`, with CORS for every origin.
+///
+/// Serve it with [`Router::into_make_service_with_connect_info`] of [`SocketAddr`], so that senders have an address.
+pub fn router(collector: Arc<Collector>) -> Router {
+    // `get` would answer HEAD too, and link checkers would leave events.
+    let beacon = post(post_beacon)
+        .get(get_beacon)
+        .head(not_allowed)
+        .fallback(not_allowed);
+    Router::new()
+        .route("/api/v1/events", post(post_events).fallback(not_allowed))
+        .route("/api/v1/beacon", beacon)
+        .route_layer(cors())
+        .with_state(collector)
+}
+
+/// Any page may send events; none gets to see a cookie, because there is none.
+fn cors() -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::POST, Method::GET, Method::OPTIONS])
+        .allow_headers([CONTENT_TYPE, CONTENT_ENCODING, AUTHORIZATION])
+        .expose_headers([RETRY_AFTER])
+        .max_age(CORS_MAX_AGE)
+}
+
+async fn post_events(State(collector): State<Arc<Collector>>, request: Request) -> Response {
+    timed("events", receive(&collector, request)).await
+}
+
+async fn post_beacon(State(collector): State<Arc<Collector>>, request: Request) -> Response {
+    timed("beacon", receive(&collector, request)).await
+}
+
+async fn get_beacon(State(collector): State<Arc<Collector>>, request: Request) -> Response {
+    timed("beacon", beacon::receive(&collector, request)).await
+}
+
+async fn not_allowed(method: Method) -> Response {
+    let message = format!("{method} is not allowed here; the Allow header says what is");
+    Failure::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message).into_response()
+}
+
+async fn receive(collector: &Collector, request: Request) -> Result<Response, Failure> {
+    let (head, body) = request.into_parts();
+    let mut account = collector.memory.account();
+    let bytes = body::read(&head.headers, body, &collector.options, &mut account).await?;
+    let drafts = json::parse(&bytes, &collector.options)?;
+    drop(bytes);
+    let outcome = collector
+        .publish(drafts, caller(&head, collector.options.trusted_proxies))
+        .await?;
+    Ok(reply::of_outcome(&outcome))
+}
+
+/// Who sends, as far as the head of a request says.
+pub(super) fn caller(head: &Parts, trusted_proxies: usize) -> Caller<'_> {
+    let peer = head
+        .extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|ConnectInfo(address)| address.ip());
+    Caller {
+        sender: Sender {
+            ip: sender::address(&head.headers, peer, trusted_proxies),
+            user_agent: sender::user_agent(&head.headers),
+        },
+        token: sender::bearer(&head.headers),
+    }
+}
+
+async fn timed(endpoint: &'static str, work: impl Future<Output = Result<Response, Failure>>) -> Response {
+    let start = Instant::now();
+    let response = work.await.unwrap_or_else(IntoResponse::into_response);
+    let class = match response.status().as_u16() / 100 {
+        2 => "2xx",
+        4 => "4xx",
+        _ => "5xx",
+    };
+    metrics::histogram!("footfall_ingest_request_seconds", "endpoint" => endpoint, "status" => class)
+        .record(start.elapsed());
+    response
+}

@@ -1,0 +1,212 @@
+//! From drafts to the log, for every protocol alike.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use footfall_catalog::CatalogError;
+use footfall_model::proto::{Event, EventBatch};
+use prost::Message;
+
+use super::Collector;
+use super::access::{self, Credentials};
+use super::draft::Draft;
+use super::field::Field;
+use super::reject::{Cause, Reject};
+use super::validate;
+use crate::enrich::Sender;
+use crate::log::LogError;
+
+/// Who sends.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Caller<'a> {
+    pub(super) sender: Sender<'a>,
+    /// The secret of a bearer token, if one was shown.
+    pub(super) token: Option<&'a str>,
+}
+
+/// What became of a request's events.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// Durable.
+    pub(super) accepted: usize,
+    /// The others, by index.
+    pub(super) rejected: Vec<(usize, Reject)>,
+}
+
+/// Why the server could not take any event now, good or bad. Nothing is promised; the sender should try again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("the server cannot keep up; try again in {retry_after} s")]
+    Overloaded { retry_after: u32 },
+    #[error("the server cannot store events now; try again in {retry_after} s")]
+    Log { retry_after: u32 },
+    #[error("the server cannot look up sites now; try again in {retry_after} s")]
+    Catalog { retry_after: u32 },
+}
+
+impl Refusal {
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Overloaded { .. } => "overloaded",
+            Self::Log { .. } => "log_unavailable",
+            Self::Catalog { .. } => "catalog_unavailable",
+        }
+    }
+
+    /// Seconds.
+    pub(super) fn retry_after(&self) -> u32 {
+        match self {
+            Self::Overloaded { retry_after } | Self::Log { retry_after } | Self::Catalog { retry_after } => {
+                *retry_after
+            }
+        }
+    }
+}
+
+/// Disks and databases don't recover at once.
+const RETRY_AFTER_FAULT: u32 = 5;
+
+impl From<LogError> for Refusal {
+    fn from(error: LogError) -> Self {
+        if let LogError::Overloaded { retry_after_seconds } = error {
+            return Self::Overloaded {
+                retry_after: retry_after_seconds.max(1),
+            };
+        }
+        // The sender learns that it failed; the paths are for the operator.
+        tracing::error!(%error, "events were not stored");
+        Self::Log {
+            retry_after: RETRY_AFTER_FAULT,
+        }
+    }
+}
+
+impl From<CatalogError> for Refusal {
+    fn from(error: CatalogError) -> Self {
+        tracing::error!(%error, "a site or a token could not be looked up");
+        Self::Catalog {
+            retry_after: RETRY_AFTER_FAULT,
+        }
+    }
+}
+
+impl Collector {
+    /// Stores the good ones of a request's events as one record of the log. When it returns they are durable.
+    pub(super) async fn publish(
+        &self,
+        drafts: Vec<Result<Draft, Reject>>,
+        caller: Caller<'_>,
+    ) -> Result<Outcome, Refusal> {
+        let sent = drafts.len();
+        let result = self.try_publish(drafts, caller).await;
+        match &result {
+            Ok(outcome) => outcome.count(),
+            Err(refusal) => {
+                metrics::counter!("footfall_ingest_events_rejected_total", "reason" => refusal.code())
+                    .increment(sent as u64);
+            }
+        }
+        result
+    }
+
+    async fn try_publish(&self, drafts: Vec<Result<Draft, Reject>>, caller: Caller<'_>) -> Result<Outcome, Refusal> {
+        let received = self.parts.clock.now();
+        let mut outcome = Outcome::default();
+        let mut valid = Vec::with_capacity(drafts.len());
+        for (index, draft) in drafts.into_iter().enumerate() {
+            match draft.and_then(|draft| validate::check(draft, &self.options, received)) {
+                Ok(event) => valid.push((index, event)),
+                Err(reject) => outcome.rejected.push((index, reject)),
+            }
+        }
+        let sites = BySite::of(&valid);
+        let verdicts = self.admit(&sites, caller.token).await?;
+        let mut events = Vec::with_capacity(valid.len());
+        for ((index, mut event), site) in valid.into_iter().zip(sites.of_event) {
+            if let Some(Err(reject)) = verdicts.get(site) {
+                outcome.rejected.push((index, reject.clone()));
+                continue;
+            }
+            self.sessions.assign(&mut event);
+            self.parts.enricher.enrich(&mut event, caller.sender);
+            events.push(event);
+        }
+        outcome.rejected.sort_unstable_by_key(|(index, _)| *index);
+        if !events.is_empty() {
+            outcome.accepted = events.len();
+            let record = Bytes::from(EventBatch { events }.encode_to_vec());
+            self.parts.log.append(record).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// One verdict for each site: all of its events in the request, or none.
+    async fn admit(&self, sites: &BySite, token: Option<&str>) -> Result<Vec<Result<(), Reject>>, Refusal> {
+        let mut credentials = None;
+        let mut verdicts = Vec::with_capacity(sites.names.len());
+        for (tracking_id, events) in &sites.names {
+            let site = self.parts.directory.site(tracking_id).await?;
+            if credentials.is_none() && site.as_ref().is_some_and(|site| site.writer_token_required) {
+                credentials = Some(self.credentials(token).await?);
+            }
+            let shown = credentials.as_ref().unwrap_or(&Credentials::None);
+            let verdict = access::check(tracking_id, site.as_deref(), shown).and_then(|()| {
+                let rate = self.options.events_per_second;
+                self.rates.take(tracking_id, *events).map_err(|seconds| {
+                    let reason = format!("rate: more than {rate} events/s for this site; try again in {seconds} s");
+                    Reject::new(Cause::Rate, Field::TrackingId, reason).retry_after(seconds)
+                })
+            });
+            verdicts.push(verdict);
+        }
+        Ok(verdicts)
+    }
+
+    async fn credentials(&self, token: Option<&str>) -> Result<Credentials, Refusal> {
+        let Some(secret) = token else {
+            return Ok(Credentials::None);
+        };
+        let principal = self.parts.directory.principal(secret).await?;
+        Ok(principal.map_or(Credentials::Unknown, Credentials::Known))
+    }
+}
+
+impl Outcome {
+    fn count(&self) {
+        metrics::counter!("footfall_ingest_events_accepted_total").increment(self.accepted as u64);
+        for (_, reject) in &self.rejected {
+            metrics::counter!("footfall_ingest_events_rejected_total", "reason" => reject.cause.code()).increment(1);
+        }
+    }
+}
+
+/// A request's events by site. Nearly always there is one.
+struct BySite {
+    /// Tracking ids, with the number of their events.
+    names: Vec<(String, usize)>,
+    /// For each event, the place of its site in `names`.
+    of_event: Vec<usize>,
+}
+
+impl BySite {
+    fn of(events: &[(usize, Event)]) -> Self {
+        let mut names: Vec<(String, usize)> = Vec::new();
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        let mut of_event = Vec::with_capacity(events.len());
+        let mut last = usize::MAX;
+        for (_, event) in events {
+            let name = event.tracking_id.as_str();
+            if names.get(last).is_none_or(|(last, _)| last != name) {
+                last = *places.entry(name).or_insert_with(|| {
+                    names.push((name.to_owned(), 0));
+                    names.len() - 1
+                });
+            }
+            if let Some((_, count)) = names.get_mut(last) {
+                *count += 1;
+            }
+            of_event.push(last);
+        }
+        Self { names, of_event }
+    }
+}

@@ -1,0 +1,73 @@
+//! Why an event was not taken.
+
+use std::borrow::Cow;
+
+use super::field::Field;
+
+/// The kind of a rejection: the `code` of the reply and the `reason` of the metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    Invalid,
+    TooBig,
+    UnknownSite,
+    Unauthenticated,
+    Forbidden,
+    Rate,
+}
+
+impl Cause {
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::TooBig => "too_big",
+            Self::UnknownSite => "unknown_site",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::Rate => "rate",
+        }
+    }
+}
+
+/// One event's rejection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reject {
+    pub(super) cause: Cause,
+    pub(super) field: Field,
+    /// What is wrong.
+    pub(super) reason: Cow<'static, str>,
+    /// What would be right, where there is one answer.
+    pub(super) expected: Option<Cow<'static, str>>,
+    /// Seconds after which the same event may be sent again, if that can help.
+    pub(super) retry_after: Option<u32>,
+}
+
+impl Reject {
+    pub(super) fn new(cause: Cause, field: Field, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            cause,
+            field,
+            reason: reason.into(),
+            expected: None,
+            retry_after: None,
+        }
+    }
+
+    pub(super) fn invalid(field: Field, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Cause::Invalid, field, reason)
+    }
+
+    /// The event alone is larger than events may be.
+    pub(super) fn too_big(bytes: usize, limit: usize) -> Self {
+        Self::new(Cause::TooBig, Field::Event, format!("has {bytes} bytes")).expected(format!("at most {limit} bytes"))
+    }
+
+    pub(super) fn expected(mut self, expected: impl Into<Cow<'static, str>>) -> Self {
+        self.expected = Some(expected.into());
+        self
+    }
+
+    pub(super) fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+}

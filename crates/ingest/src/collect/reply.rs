@@ -1,0 +1,218 @@
+//! What the sender is told. The one place where errors become HTTP statuses.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+
+use super::body::BodyError;
+use super::json::JsonError;
+use super::publish::{Outcome, Refusal};
+use super::reject::{Cause, Reject};
+
+/// The JSON of every reply that has any.
+#[derive(Debug, Serialize)]
+struct Reply<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rejected: Option<Vec<RejectedEvent<'a>>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorBody<'a> {
+    code: &'a str,
+    message: String,
+}
+
+#[derive(Debug, Serialize)]
+struct RejectedEvent<'a> {
+    index: usize,
+    code: &'static str,
+    field: &'static str,
+    reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<&'a str>,
+}
+
+/// A request of which nothing was stored.
+#[derive(Debug)]
+pub(super) struct Failure {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    retry_after: Option<u32>,
+}
+
+impl Failure {
+    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            retry_after: None,
+        }
+    }
+}
+
+impl From<BodyError> for Failure {
+    fn from(error: BodyError) -> Self {
+        let (status, code) = match &error {
+            BodyError::MediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+            BodyError::Encoding(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding"),
+            BodyError::TooBig { .. } | BodyError::InflatesTooBig { .. } => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "body_too_big")
+            }
+            BodyError::Gzip(_) => (StatusCode::BAD_REQUEST, "bad_gzip"),
+            BodyError::Timeout(_) => (StatusCode::REQUEST_TIMEOUT, "timeout"),
+            BodyError::Aborted(_) => (StatusCode::BAD_REQUEST, "body_aborted"),
+            BodyError::Exhausted => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+        };
+        Self {
+            retry_after: (error == BodyError::Exhausted).then_some(1),
+            ..Self::new(status, code, error.to_string())
+        }
+    }
+}
+
+impl From<JsonError> for Failure {
+    fn from(error: JsonError) -> Self {
+        let (status, code) = match error {
+            JsonError::TooMany { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_many_events"),
+            JsonError::Empty | JsonError::NoEvents => (StatusCode::BAD_REQUEST, "no_events"),
+            JsonError::NotUtf8(_) => (StatusCode::BAD_REQUEST, "not_utf8"),
+            JsonError::ByteOrderMark | JsonError::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed_json"),
+            JsonError::NotAnEvent(_) => (StatusCode::BAD_REQUEST, "not_an_event"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            retry_after: Some(refusal.retry_after()),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, refusal.code(), refusal.to_string())
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        metrics::counter!("footfall_ingest_requests_refused_total", "reason" => self.code).increment(1);
+        let error = ErrorBody {
+            code: self.code,
+            message: self.message,
+        };
+        let reply = Reply {
+            error: Some(error),
+            accepted: None,
+            rejected: None,
+        };
+        let mut response = json(self.status, &reply, self.retry_after);
+        if self.status == StatusCode::REQUEST_TIMEOUT {
+            // The rest of the body may still come; nobody waits for it.
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// All good: 204. Some good: 200 and the others. None good: the status of their cause, and why.
+pub(super) fn of_outcome(outcome: &Outcome) -> Response {
+    if outcome.rejected.is_empty() {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let (status, error) = if outcome.accepted > 0 {
+        (StatusCode::OK, None)
+    } else {
+        let cause = common_cause(&outcome.rejected);
+        (status_of(cause), Some(summary(cause, &outcome.rejected)))
+    };
+    let rejected = outcome.rejected.iter().map(|(index, reject)| RejectedEvent {
+        index: *index,
+        code: reject.cause.code(),
+        field: reject.field.path(),
+        reason: &reject.reason,
+        expected: reject.expected.as_deref(),
+    });
+    let reply = Reply {
+        error,
+        accepted: Some(outcome.accepted),
+        rejected: Some(rejected.collect()),
+    };
+    json(status, &reply, longest_wait(&outcome.rejected))
+}
+
+/// What a request failed of: what all its events failed of; the rate, if waiting would help any of them; else that they
+/// are not valid.
+pub(super) fn common_cause(rejected: &[(usize, Reject)]) -> Cause {
+    let mut causes = rejected.iter().map(|(_, reject)| reject.cause);
+    let first = causes.next().unwrap_or(Cause::Invalid);
+    if rejected.iter().any(|(_, reject)| reject.cause == Cause::Rate) {
+        Cause::Rate
+    } else if causes.all(|cause| cause == first) {
+        first
+    } else {
+        Cause::Invalid
+    }
+}
+
+/// Seconds until the last of the rejected events may be sent again.
+pub(super) fn longest_wait(rejected: &[(usize, Reject)]) -> Option<u32> {
+    rejected.iter().filter_map(|(_, reject)| reject.retry_after).max()
+}
+
+fn status_of(cause: Cause) -> StatusCode {
+    match cause {
+        Cause::Invalid => StatusCode::BAD_REQUEST,
+        Cause::TooBig => StatusCode::PAYLOAD_TOO_LARGE,
+        Cause::UnknownSite => StatusCode::NOT_FOUND,
+        Cause::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Cause::Forbidden => StatusCode::FORBIDDEN,
+        Cause::Rate => StatusCode::TOO_MANY_REQUESTS,
+    }
+}
+
+fn summary(cause: Cause, rejected: &[(usize, Reject)]) -> ErrorBody<'static> {
+    let message = match rejected {
+        [(_, reject)] => sentence(reject, reject.field.path()),
+        all => format!("none of the {} events was stored; `rejected` says why", all.len()),
+    };
+    ErrorBody {
+        code: cause.code(),
+        message,
+    }
+}
+
+/// A rejection in one line, with the field under the name that the sender knows it by.
+pub(super) fn sentence(reject: &Reject, field: &str) -> String {
+    let subject = if field.is_empty() { "the event" } else { field };
+    let mut text = format!("{subject}: {}", reject.reason);
+    if let Some(expected) = &reject.expected {
+        text.push_str("; expected ");
+        text.push_str(expected);
+    }
+    text
+}
+
+fn json(status: StatusCode, reply: &Reply<'_>, retry_after: Option<u32>) -> Response {
+    // Text and numbers alone: it can't fail.
+    let body = serde_json::to_vec(reply).unwrap_or_default();
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(seconds) = retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}

@@ -1,0 +1,223 @@
+//! The stream of batches, over a real connection.
+
+use footfall_model::proto::PublishSummary;
+use footfall_model::proto::ingest_service_client::IngestServiceClient;
+use tonic::transport::Channel;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Code, Request, Status};
+
+use super::*;
+
+struct Grpc {
+    server: Server,
+    client: IngestServiceClient<Channel>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Grpc {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Grpc {
+    async fn start(options: CollectOptions) -> Self {
+        let server = Server::with(options).await;
+        let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = incoming.local_addr().unwrap();
+        let service = grpc(Arc::clone(&server.collector));
+        let task = tokio::spawn(async move {
+            tonic::transport::Server::builder()
+                .add_service(service)
+                .serve_with_incoming(incoming)
+                .await
+                .unwrap();
+        });
+        let client = IngestServiceClient::connect(format!("http://{address}")).await.unwrap();
+        Self { server, client, task }
+    }
+
+    async fn publish(&mut self, batches: Vec<Vec<Event>>) -> Result<PublishSummary, Status> {
+        self.publish_as(None, batches).await
+    }
+
+    async fn publish_as(&mut self, token: Option<&str>, batches: Vec<Vec<Event>>) -> Result<PublishSummary, Status> {
+        let batches: Vec<EventBatch> = batches.into_iter().map(|events| EventBatch { events }).collect();
+        let mut request = Request::new(futures::stream::iter(batches));
+        if let Some(token) = token {
+            request
+                .metadata_mut()
+                .insert("authorization", format!("Bearer {token}").parse().unwrap());
+        }
+        self.client.publish(request).await.map(tonic::Response::into_inner)
+    }
+}
+
+fn event(site: &str, client: &str) -> Event {
+    Event {
+        tracking_id: site.into(),
+        client_id: client.into(),
+        event_type: "e".into(),
+        ..Event::default()
+    }
+}
+
+#[tokio::test]
+async fn each_batch_is_a_record_and_the_summary_names_what_was_rejected() {
+    let mut grpc = Grpc::start(CollectOptions::default()).await;
+    let url = Event {
+        page_url: Some("u".repeat(3_000)),
+        ..event("shop", "b")
+    };
+    let summary = grpc
+        .publish(vec![
+            vec![event("shop", "a"), url],
+            vec![event("nobody", "c"), event("blog", "d")],
+        ])
+        .await
+        .unwrap();
+    assert_eq!(summary.accepted, 2);
+    let rejected: Vec<_> = summary
+        .rejected
+        .iter()
+        .map(|r| (r.index, r.field.as_str(), r.reason.as_str()))
+        .collect();
+    assert_eq!(
+        rejected,
+        [
+            (1, "page_url", "has 3000 characters; expected at most 2048 characters"),
+            (2, "tracking_id", "there is no site \"nobody\""),
+        ]
+    );
+    let stored = grpc.server.log.batches();
+    assert_eq!(stored.len(), 2);
+    assert_eq!(stored[0][0].event_timestamp, NOW);
+    assert_eq!(stored[0][0].session_id, format!("a_{NOW}"));
+    assert_eq!(stored[0][0].event_id.len(), 32);
+}
+
+#[tokio::test]
+async fn what_servers_say_of_the_visitor_is_kept_and_checked() {
+    let mut grpc = Grpc::start(CollectOptions::default()).await;
+    let good = Event {
+        event_timestamp: NOW - 5,
+        revenue: Some(-12_345),
+        custom_properties: Some(r#"{"revenue":7}"#.into()),
+        country: Some("de".into()),
+        created_at: 7,
+        ..event("shop", "a")
+    };
+    assert_eq!(grpc.publish(vec![vec![good.clone()]]).await.unwrap().accepted, 1);
+    let stored = grpc.server.log.events().remove(0);
+    assert_eq!(
+        (stored.event_timestamp, stored.created_at, stored.revenue),
+        (NOW - 5, NOW, Some(-12_345))
+    );
+    assert_eq!(stored.country.as_deref(), Some("DE"));
+
+    for bad in [
+        Event {
+            revenue: Some(i64::MIN),
+            ..good.clone()
+        },
+        Event {
+            custom_properties: Some("{".into()),
+            ..good.clone()
+        },
+        Event {
+            custom_properties: Some("[]".into()),
+            ..good.clone()
+        },
+        Event {
+            event_timestamp: 1,
+            ..good.clone()
+        },
+        Event {
+            client_id: String::new(),
+            ..good.clone()
+        },
+        Event {
+            user_id: Some("\0".into()),
+            ..good.clone()
+        },
+        Event {
+            page_title: Some("x".repeat(40_000)),
+            ..good.clone()
+        },
+    ] {
+        let status = grpc.publish(vec![vec![bad]]).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+    }
+    assert_eq!(grpc.server.log.events().len(), 1);
+}
+
+#[tokio::test]
+async fn failures_have_the_codes_that_clients_know() {
+    let mut grpc = Grpc::start(CollectOptions {
+        batch_events: 20,
+        events_per_second: 10,
+        ..CollectOptions::default()
+    })
+    .await;
+    let code = |result: Result<PublishSummary, Status>| result.unwrap_err().code();
+    let writer = grpc.server.token(Role::Writer, &["vault"]).await;
+    let reader = grpc.server.token(Role::Reader, &["vault"]).await;
+    assert_eq!(
+        code(grpc.publish(vec![vec![event("nobody", "a")]]).await),
+        Code::NotFound
+    );
+    assert_eq!(
+        code(grpc.publish(vec![vec![event("vault", "a")]]).await),
+        Code::Unauthenticated
+    );
+    assert_eq!(
+        code(grpc.publish_as(Some(&reader), vec![vec![event("vault", "a")]]).await),
+        Code::PermissionDenied
+    );
+    assert_eq!(
+        grpc.publish_as(Some(&writer), vec![vec![event("vault", "a")]])
+            .await
+            .unwrap()
+            .accepted,
+        1
+    );
+    assert_eq!(
+        code(grpc.publish(vec![vec![event("shop", "a"); 21]]).await),
+        Code::InvalidArgument
+    );
+    assert_eq!(grpc.publish(vec![]).await.unwrap(), PublishSummary::default());
+
+    let status = grpc
+        .publish(vec![vec![event("shop", "a"); 20], vec![event("shop", "b"); 20]])
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(status.message().contains("again from event 20 on"), "{status}");
+    assert_eq!(status.metadata().get("retry-after").unwrap(), "2");
+
+    grpc.server
+        .log
+        .refuse(Some(|| LogError::Overloaded { retry_after_seconds: 4 }));
+    let status = grpc.publish(vec![vec![event("blog", "a")]]).await.unwrap_err();
+    assert_eq!(
+        (
+            status.code(),
+            status.metadata().get("retry-after").unwrap().to_str().unwrap()
+        ),
+        (Code::Unavailable, "4")
+    );
+}
+
+#[tokio::test]
+async fn the_list_of_rejections_is_bounded() {
+    let mut grpc = Grpc::start(CollectOptions {
+        listed_rejections: 3,
+        ..CollectOptions::default()
+    })
+    .await;
+    let summary = grpc
+        .publish(vec![vec![event("nobody", "x"); 5], vec![event("shop", "a")]])
+        .await
+        .unwrap();
+    assert_eq!((summary.accepted, summary.rejected.len()), (1, 3));
+}
