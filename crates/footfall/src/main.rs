@@ -1,5 +1,24 @@
-//! The binary: it will wire the roles. Nothing is wired yet.
+//! The binary: command line, configuration, and the roles of a server wired together.
+//!
+//! ```text
+//! cli -> config -> serve           roles in one process, ordered start and stop
+//!               -> import          files into the lake
+//!               -> admin::client   sites and tokens, in the state folder or on a server
+//!               -> sql             a Flight SQL client
+//!               -> demo            serve, generated traffic over HTTP, queries over Flight SQL
+//! ```
 
 mod admin;
+mod cli;
+mod config;
+mod demo;
+mod import;
+mod serve;
+mod sql;
+mod state;
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -23,7 +23,12 @@ const TICK: Duration = Duration::from_millis(200);
 pub(crate) async fn run(config: Config, args: ImportArgs) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let catalog = crate::state::open_catalog(&config.state_dir()).await?;
-    let sites: BTreeSet<String> = catalog.sites().await?.into_iter().map(|site| site.tracking_id).collect();
+    let sites: BTreeSet<String> = catalog
+        .sites()
+        .await?
+        .into_iter()
+        .map(|site| site.tracking_id)
+        .collect();
     if sites.is_empty() {
         bail!("there is no site yet whose events could be imported; make one with `footfall site create TRACKING_ID`");
     }
@@ -49,7 +54,9 @@ pub(crate) async fn run(config: Config, args: ImportArgs) -> anyhow::Result<()> 
 }
 
 async fn with_progress(parts: &ImportParts, options: &ImportOptions, path: &Path) -> anyhow::Result<Report> {
-    let size = std::fs::metadata(path).with_context(|| format!("{} can't be read", path.display()))?.len();
+    let size = std::fs::metadata(path)
+        .with_context(|| format!("{} can't be read", path.display()))?
+        .len();
     let progress = Arc::new(Progress::default());
     let bar = bar(path, size)?;
     let importing = import_file(parts, options, PathBuf::from(path), Arc::clone(&progress));
@@ -74,8 +81,14 @@ fn bar(path: &Path, size: u64) -> anyhow::Result<ProgressBar> {
         return Ok(ProgressBar::hidden());
     }
     let style = ProgressStyle::with_template("{prefix} [{bar:30}] {bytes}/{total_bytes} {msg} {eta}")?;
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    Ok(ProgressBar::new(size).with_style(style.progress_chars("=> ")).with_prefix(name))
+    let name = path
+        .file_name()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy()
+        .into_owned();
+    Ok(ProgressBar::new(size)
+        .with_style(style.progress_chars("=> "))
+        .with_prefix(name))
 }
 
 #[expect(clippy::print_stdout, reason = "the report is the command's output")]

@@ -27,7 +27,8 @@ pub(super) async fn ensure(catalog: &dyn Catalog, state: &Path) -> anyhow::Resul
             expires_at: None,
         })
         .await?;
-    write_secret(&path, secret.expose()).with_context(|| format!("the admin token can't be written to {}", path.display()))?;
+    write_secret(&path, secret.expose())
+        .with_context(|| format!("the admin token can't be written to {}", path.display()))?;
     tracing::info!(path = %path.display(), "first start: an admin token was made");
     Ok(Some(secret.expose().to_owned()))
 }

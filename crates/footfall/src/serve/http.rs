@@ -8,11 +8,11 @@ use axum::extract::ConnectInfo;
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Connections at the same time; more wait in the kernel's queue.
 const CONNECTIONS: usize = 8_192;
@@ -29,7 +29,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Serves until `stop`, then lets requests under way finish.
 pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> anyhow::Result<()> {
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
-    let draining = GracefulShutdown::new();
+    let connections = TaskTracker::new();
     loop {
         let slot = Arc::clone(&slots).acquire_owned();
         let (slot, accepted) = tokio::select! {
@@ -44,26 +44,36 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
                 continue;
             }
         };
-        let connection = draining.watch(connection(stream, peer, &router));
-        tokio::spawn(async move {
+        let connection = connection(stream, peer, &router);
+        let stop = stop.clone();
+        connections.spawn(async move {
             let _slot = slot;
-            if let Err(error) = connection.await {
+            if let Err(error) = finish(connection, stop).await {
                 tracing::debug!(%peer, %error, "the connection ended badly");
             }
         });
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN_PATIENCE, draining.shutdown()).await.is_err() {
+    connections.close();
+    if tokio::time::timeout(DRAIN_PATIENCE, connections.wait()).await.is_err() {
         tracing::warn!("some HTTP requests were still under way and were cut off");
     }
     Ok(())
 }
 
-fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    router: &Router,
-) -> http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>> {
+type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
+
+/// Serves the connection to its end; once we are to stop, to the end of the request that is under way.
+async fn finish(connection: Connection, stop: CancellationToken) -> hyper::Result<()> {
+    tokio::pin!(connection);
+    tokio::select! {
+        done = connection.as_mut() => return done,
+        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    connection.await
+}
+
+fn connection(stream: TcpStream, peer: SocketAddr, router: &Router) -> Connection {
     // Replies are small: waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
     let service = router.clone().layer(Extension(ConnectInfo(peer)));

@@ -96,7 +96,9 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
         routes.add_service(roles::query(&config, &shared)?);
     }
     front.spawn("HTTP listener", |stop| http::serve(http, router, stop));
-    front.spawn("Flight SQL listener", |stop| flight::serve(flight, routes.routes(), stop));
+    front.spawn("Flight SQL listener", |stop| {
+        flight::serve(flight, routes.routes(), stop)
+    });
     Ok(Running {
         http_addr,
         flight_addr,
@@ -139,7 +141,10 @@ impl Running {
     /// The line that scripts wait for.
     #[expect(clippy::print_stdout, reason = "the announcement is the command's output")]
     fn announce(&self) {
-        println!("ready http=http://{} flight=grpc://{}", self.http_addr, self.flight_addr);
+        println!(
+            "ready http=http://{} flight=grpc://{}",
+            self.http_addr, self.flight_addr
+        );
     }
 
     /// Returns when somebody asks us to stop; fails if a task did.

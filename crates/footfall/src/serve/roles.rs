@@ -31,7 +31,7 @@ pub(super) async fn ingest(config: &Config, shared: &Shared, tasks: &Tasks) -> a
     let enricher = Arc::new(Enricher::new(config.ingest.enrich())?);
     let writer = ShardWriter::open(
         WriterParts {
-            log: log.clone(),
+            log: Arc::<LocalLog>::clone(&log),
             table: Arc::clone(&shared.table),
             clock: Arc::clone(&shared.clock),
             ids: Arc::clone(&shared.ids),
@@ -40,9 +40,11 @@ pub(super) async fn ingest(config: &Config, shared: &Shared, tasks: &Tasks) -> a
     )
     .await?;
     tasks.spawn("writer", |stop| async move { Ok(writer.run(stop).await?) });
-    tasks.spawn("checkpointer", |stop| follow::checkpoint(Arc::clone(&shared.table), stop));
+    tasks.spawn("checkpointer", |stop| {
+        follow::checkpoint(Arc::clone(&shared.table), stop)
+    });
     let parts = CollectorParts {
-        log: log.clone(),
+        log: Arc::<LocalLog>::clone(&log),
         directory: Arc::clone(&shared.directory),
         enricher,
         clock: Arc::clone(&shared.clock),

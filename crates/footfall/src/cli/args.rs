@@ -1,0 +1,423 @@
+//! What the command line understands.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use footfall_ingest::import::Format;
+
+use crate::config::{Roles, Setting};
+
+/// Web and product analytics that you own: events in over HTTP, open Delta/Parquet tables, Arrow out over Flight SQL.
+#[derive(Debug, Parser)]
+#[command(
+    name = "footfall",
+    version,
+    after_help = "Examples:
+  footfall demo                                  see it run on generated traffic
+  footfall serve --data ./footfall-data          serve on 127.0.0.1:8080 (HTTP) and 127.0.0.1:31337 (Flight SQL)
+  footfall site create shop --name \"My shop\"
+  footfall sql \"SELECT event_type, count(*) FROM events GROUP BY event_type\"
+
+Configuration: footfall.toml, then FOOTFALL_* variables, then flags. `footfall config` prints what is in effect."
+)]
+pub(super) struct Cli {
+    /// Configuration file [default: ./footfall.toml if it is there]
+    #[arg(long, global = true, env = "FOOTFALL_CONFIG", value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Collect events and answer queries
+    Serve(ServeArgs),
+    /// Make and list sites
+    Site(SiteArgs),
+    /// Make, list and revoke tokens
+    Token(TokenArgs),
+    /// Ask a server in SQL; without a statement, a prompt
+    Sql(SqlArgs),
+    /// Load files of events into the lake
+    Import(ImportArgs),
+    /// Serve, send generated traffic, and show what comes out
+    Demo(DemoArgs),
+    /// Print the configuration in effect
+    Config(ConfigArgs),
+}
+
+/// What the flags of a command say about the configuration.
+#[derive(Debug, Default)]
+pub(super) struct Place {
+    pub(super) defaults: Vec<Setting>,
+    pub(super) flags: Vec<Setting>,
+}
+
+impl Place {
+    fn flag(mut self, flag: &str, key: &str, value: Option<impl ToString>) -> Self {
+        self.flags
+            .extend(value.map(|value| Setting::flag(flag, key, value.to_string())));
+        self
+    }
+
+    fn preset(mut self, key: &str, value: &str) -> Self {
+        self.defaults.push(Setting::preset(key, value));
+        self
+    }
+
+    /// For commands that a person watches: the log says only what is wrong.
+    pub(super) fn quiet(self) -> Self {
+        self.preset("log.level", "warn")
+    }
+}
+
+/// Where a server keeps things.
+#[derive(Debug, Args)]
+pub(super) struct Folders {
+    /// The lake: a folder, or s3://bucket/prefix [default: ./footfall-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// Catalog and log [default: DATA/state, for a lake on S3 ./footfall-state]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+impl Folders {
+    fn place(&self) -> Place {
+        let state = self.state.as_ref().map(|path| path.display());
+        Place::default()
+            .flag("--data", "data", self.data.as_ref())
+            .flag("--state", "state", state)
+    }
+}
+
+/// Where a server listens.
+#[derive(Debug, Args)]
+struct Listen {
+    /// HTTP: events, administration, health [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    http: Option<SocketAddr>,
+    /// gRPC: Flight SQL and events [default: 127.0.0.1:31337]
+    #[arg(long, value_name = "ADDR")]
+    flight: Option<SocketAddr>,
+}
+
+impl Listen {
+    fn place(&self, place: Place) -> Place {
+        place
+            .flag("--http", "http.addr", self.http)
+            .flag("--flight", "flight.addr", self.flight)
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  footfall serve                                             everything, in ./footfall-data
+  footfall serve --data /srv/footfall --http 0.0.0.0:8080
+  footfall serve --data s3://bucket/prefix --state /srv/footfall
+  footfall serve --roles query --data s3://bucket/prefix     queries alone
+
+At its first start it writes an admin token to STATE/admin.token. It prints a line `ready` with the addresses when it
+serves. SIGTERM and Ctrl-C finish what is under way.")]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    folders: Folders,
+    /// all, or a list of ingest, query [default: all]
+    #[arg(long, value_name = "ROLES", value_parser = check_roles)]
+    roles: Option<String>,
+    #[command(flatten)]
+    listen: Listen,
+    /// error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+impl ServeArgs {
+    pub(super) fn place(&self) -> Place {
+        let place = self.folders.place().flag("--roles", "roles", self.roles.as_ref());
+        self.listen
+            .place(place)
+            .flag("--log-level", "log.level", self.log_level.as_ref())
+    }
+}
+
+fn check_roles(text: &str) -> Result<String, String> {
+    Roles::parse(text).map(|_| text.to_owned())
+}
+
+/// Where administration happens: a running server, else the state folder itself.
+#[derive(Debug, Args)]
+pub(super) struct AdminArgs {
+    #[command(flatten)]
+    folders: Folders,
+    /// A running server's HTTP address, such as http://127.0.0.1:8080, instead of the state folder
+    #[arg(long, value_name = "URL")]
+    pub(super) server: Option<String>,
+    /// An admin token, for --server [default: that of the state folder]
+    #[arg(long, env = "FOOTFALL_TOKEN", hide_env_values = true)]
+    pub(super) token: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl AdminArgs {
+    pub(super) fn place(&self) -> Place {
+        self.folders.place()
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  footfall site create shop --name \"My shop\" --url https://shop.example --timezone Europe/Berlin --currency EUR
+  footfall site list
+  footfall site list --server http://127.0.0.1:8080 --token ffp_...")]
+pub(super) struct SiteArgs {
+    #[command(subcommand)]
+    pub(super) command: SiteCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SiteCommand {
+    /// Make a site
+    Create(SiteCreate),
+    /// List the sites
+    List(AdminArgs),
+}
+
+impl SiteArgs {
+    pub(super) fn admin(&self) -> &AdminArgs {
+        match &self.command {
+            SiteCommand::Create(create) => &create.admin,
+            SiteCommand::List(admin) => admin,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SiteCreate {
+    /// What its events name it by
+    pub(super) tracking_id: String,
+    /// For people [default: the tracking id]
+    #[arg(long)]
+    pub(super) name: Option<String>,
+    #[arg(long)]
+    pub(super) url: Option<String>,
+    /// IANA name; reports are by its days
+    #[arg(long, default_value = "UTC")]
+    pub(super) timezone: String,
+    /// ISO 4217; that of `revenue`
+    #[arg(long, default_value = "USD")]
+    pub(super) currency: String,
+    /// Take its events only with a writer token
+    #[arg(long)]
+    pub(super) require_writer_token: bool,
+    #[command(flatten)]
+    pub(super) admin: AdminArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  footfall token create --role reader --site shop --expires 90d
+  footfall token create --role admin
+  footfall token list
+  footfall token revoke 0123456789abcdef
+
+The secret is printed once, when the token is made, and kept nowhere.")]
+pub(super) struct TokenArgs {
+    #[command(subcommand)]
+    pub(super) command: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenCommand {
+    /// Make a token
+    Create(TokenCreate),
+    /// List the tokens, without their secrets
+    List(AdminArgs),
+    /// Revoke a token
+    Revoke(TokenRevoke),
+}
+
+impl TokenArgs {
+    pub(super) fn admin(&self) -> &AdminArgs {
+        match &self.command {
+            TokenCommand::Create(create) => &create.admin,
+            TokenCommand::List(admin) => admin,
+            TokenCommand::Revoke(revoke) => &revoke.admin,
+        }
+    }
+}
+
+/// What a token allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum RoleArg {
+    /// Everything, sites and tokens included
+    Admin,
+    /// Queries over its sites
+    Reader,
+    /// Sending events to its sites
+    Writer,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TokenCreate {
+    #[arg(long)]
+    pub(super) role: RoleArg,
+    /// A site of a reader or writer; may be given several times
+    #[arg(long = "site", value_name = "TRACKING_ID", conflicts_with = "all_sites")]
+    pub(super) sites: Vec<String>,
+    /// Every site, those made later included
+    #[arg(long)]
+    pub(super) all_sites: bool,
+    /// How long it is good for, such as 90d [default: for ever]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(super) expires: Option<Duration>,
+    #[command(flatten)]
+    pub(super) admin: AdminArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TokenRevoke {
+    /// As `token list` shows it
+    pub(super) id: String,
+    #[command(flatten)]
+    pub(super) admin: AdminArgs,
+}
+
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SqlFormat {
+    /// For people; the first thousand rows
+    Table,
+    /// With a header line
+    Csv,
+    /// One object a line
+    Json,
+    /// An Arrow IPC stream
+    Arrow,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  footfall sql \"SELECT event_type, count(*) AS events FROM events GROUP BY event_type\"
+  footfall sql --format csv \"SELECT * FROM events WHERE tracking_id = 'shop'\" > events.csv
+  footfall sql --server grpc://10.0.0.5:31337 --token ffp_... \"SELECT 1\"
+  footfall sql < report.sql
+  footfall sql                                    a prompt; \\d lists the tables, \\q leaves")]
+pub(crate) struct SqlArgs {
+    /// One or more statements with semicolons between them [default: from the prompt, or standard input]
+    #[arg(value_name = "SQL")]
+    pub(crate) sql: Option<String>,
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: SqlFormat,
+    /// The server's Flight address, such as grpc://127.0.0.1:31337 [default: that of the configuration]
+    #[arg(long, value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// [default: the admin token of the state folder, if it can be read]
+    #[arg(long, env = "FOOTFALL_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    #[command(flatten)]
+    folders: Folders,
+}
+
+impl SqlArgs {
+    pub(super) fn place(&self) -> Place {
+        self.folders.place()
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  footfall import history/*.parquet
+  footfall import events.ndjson.txt --format ndjson
+
+Columns are named as those of `events`; tracking_id, client_id, event_type and event_timestamp must be there. Each file
+is one transaction: importing it again adds nothing.")]
+pub(crate) struct ImportArgs {
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// parquet, ndjson or csv [default: told from the file's name]
+    #[arg(long)]
+    pub(crate) format: Option<Format>,
+    #[command(flatten)]
+    folders: Folders,
+}
+
+impl ImportArgs {
+    pub(super) fn place(&self) -> Place {
+        self.folders.place()
+    }
+}
+
+/// Longer than 390 days would run into the retention of 13 months.
+const DEMO_DAYS: std::ops::RangeInclusive<i64> = 1..=390;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  footfall demo                                   a month of traffic, then a live trickle
+  footfall demo --events 1000000 --days 90
+  footfall demo --once                            check and exit; one line of JSON on standard output")]
+pub(crate) struct DemoArgs {
+    /// The demo's lake: a folder, or s3://bucket/prefix [default: ./footfall-demo]
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// Distinct events to send
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) events: u64,
+    /// Days that they are spread over, up to now
+    #[arg(long, default_value_t = 31, value_parser = clap::value_parser!(u16).range(DEMO_DAYS))]
+    pub(crate) days: u16,
+    /// Exit after the check
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Of the generator; the same seed at the same time gives the same traffic [default: another one each time]
+    #[arg(long, hide = true)]
+    pub(crate) seed: Option<u64>,
+    #[command(flatten)]
+    listen: Listen,
+}
+
+impl DemoArgs {
+    /// A demo keeps to its own folders: only who names one can send it elsewhere.
+    pub(super) fn place(&self) -> Place {
+        let place = match self.data.as_deref() {
+            None => Place::default().flag("--data", "data", Some("./footfall-demo")).flag(
+                "--data",
+                "state",
+                Some("./footfall-demo/state"),
+            ),
+            Some(s3) if s3.starts_with("s3://") => Place::default()
+                .flag("--data", "data", Some(s3))
+                .preset("state", "./footfall-demo-state"),
+            Some(folder) => Place::default().flag("--data", "data", Some(folder)),
+        };
+        self.listen
+            .place(place.quiet())
+            .flag("--roles", "roles", Some("all"))
+            // A month of traffic in a minute is no abuse.
+            .flag("demo", "ingest.events_per_second", Some(10_000_000))
+    }
+
+    /// Whether the user chose where to listen, so that nothing else will do.
+    pub(crate) fn chose_addresses(&self) -> bool {
+        self.listen.http.is_some() || self.listen.flight.is_some()
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  footfall config                                 what `footfall serve` would run with; secrets are masked
+  footfall config > footfall.toml                 a file to start from")]
+pub(super) struct ConfigArgs {
+    #[command(flatten)]
+    folders: Folders,
+}
+
+impl ConfigArgs {
+    pub(super) fn place(&self) -> Place {
+        self.folders.place()
+    }
+}

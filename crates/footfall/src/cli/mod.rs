@@ -1,0 +1,111 @@
+//! The command line: what there is, and who does it.
+//!
+//! Exit codes: 0 done; 1 failed, with `error: ...` on standard error; 2 wrong usage.
+
+mod args;
+mod failure;
+mod logging;
+mod site;
+mod table;
+mod token;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+
+use crate::config::{Config, Sources};
+use args::{Cli, Command, Place};
+
+pub(crate) use args::{DemoArgs, ImportArgs, SqlArgs, SqlFormat};
+pub(crate) use failure::report as report_failure;
+pub(crate) use table::printable_lines;
+pub(crate) use token::given_or_local;
+
+/// The whole program.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error),
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime can't be started")?;
+    let done = runtime.block_on(dispatch(cli));
+    // A thread that still reads from the terminal must not keep the process alive.
+    runtime.shutdown_background();
+    done
+}
+
+// Boxed, because each command's future is large and only one of them runs.
+async fn dispatch(Cli { config, command }: Cli) -> anyhow::Result<()> {
+    let load = |place: Place| load(config.clone(), place);
+    match command {
+        Command::Serve(args) => {
+            let config = load(args.place())?;
+            logging::init(&config.log);
+            Box::pin(crate::serve::run(config)).await
+        }
+        Command::Site(args) => {
+            let config = load(args.admin().place())?;
+            Box::pin(site::run(&config, args)).await
+        }
+        Command::Token(args) => {
+            let config = load(args.admin().place())?;
+            Box::pin(token::run(&config, args)).await
+        }
+        Command::Sql(args) => {
+            let config = load(args.place())?;
+            Box::pin(crate::sql::run(&config, args)).await
+        }
+        Command::Import(args) => {
+            let config = load(args.place().quiet())?;
+            logging::init(&config.log);
+            Box::pin(crate::import::run(config, args)).await
+        }
+        Command::Demo(args) => {
+            // A demo must not end up in a real lake because a configuration file happens to lie here.
+            let sources = Sources {
+                file: config,
+                ..sources(args.place())
+            };
+            let config = sources.load()?;
+            logging::init(&config.log);
+            Box::pin(crate::demo::run(config, args)).await
+        }
+        Command::Config(args) => print(&load(args.place())?.to_toml()?),
+    }
+}
+
+fn load(file: Option<std::path::PathBuf>, place: Place) -> anyhow::Result<Config> {
+    let sources = Sources {
+        file: Sources::file_or_usual(file),
+        ..sources(place)
+    };
+    Ok(sources.load()?)
+}
+
+fn sources(place: Place) -> Sources {
+    Sources {
+        defaults: place.defaults,
+        file: None,
+        env: Sources::environment(),
+        flags: place.flags,
+    }
+}
+
+/// Writes to standard output. A reader that has gone away is no failure of ours; see [`failure::report`].
+fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,271 @@
+//! The one place where configuration is defined.
+//!
+//! ```text
+//! defaults < file (--config, else ./footfall.toml) < environment FOOTFALL_* < flags
+//! ```
+//!
+//! `load` lays the sources over each other and says which of them a bad value came from; `values` are the kinds of
+//! value (sizes, durations, roles, secrets); `options` hands each part of the server what it wants.
+
+mod load;
+mod options;
+mod values;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use footfall_lake::Location;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use load::{Setting, Sources};
+pub(crate) use values::{Hops, LogFormat, Masked, Roles, Size, Span};
+
+/// Everything that can be configured. Each key has a default that works.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Where the lake lies: a folder, or `s3://bucket/prefix`.
+    #[serde(deserialize_with = "values::location")]
+    pub(crate) data: String,
+    /// Where the catalog, the log and the first token lie. Ask [`Config::state_dir`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) state: Option<PathBuf>,
+    pub(crate) roles: Roles,
+    pub(crate) http: Http,
+    pub(crate) flight: Flight,
+    pub(crate) s3: S3,
+    pub(crate) log: Log,
+    pub(crate) wal: Wal,
+    pub(crate) ingest: Ingest,
+    pub(crate) query: Query,
+}
+
+/// Where HTTP is served.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Http {
+    pub(crate) addr: SocketAddr,
+}
+
+/// Where gRPC is served: Flight SQL and the collection of events.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Flight {
+    pub(crate) addr: SocketAddr,
+}
+
+/// Access to S3. What is not given is taken from the standard `AWS_*` variables.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct S3 {
+    /// URL of a server that is not Amazon's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) endpoint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) region: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) access_key_id: Option<Masked>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) secret_access_key: Option<Masked>,
+    /// Whether plain HTTP is allowed.
+    pub(crate) allow_http: bool,
+}
+
+/// What the server says about itself, on standard error.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Log {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or one a module: `info,footfall_ingest=debug`.
+    #[serde(deserialize_with = "values::log_level")]
+    pub(crate) level: String,
+    pub(crate) format: LogFormat,
+}
+
+/// The write-ahead log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Wal {
+    /// A segment file that has reached this size is followed by a new one.
+    pub(crate) segment_bytes: Size,
+    /// Kept on disk at most; over it events are refused (503) until the lake has caught up.
+    pub(crate) max_bytes: Size,
+    /// May wait for the disk; over it events are refused (503).
+    pub(crate) queue_bytes: Size,
+}
+
+/// Collection of events and their way into the lake.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Ingest {
+    /// How long an event waits at most before it is written to the lake.
+    pub(crate) flush_interval: Span,
+    /// Rows at which they are written at once.
+    pub(crate) flush_rows: usize,
+    /// Bytes in memory at which they are written at once.
+    pub(crate) buffer_bytes: Size,
+    /// How long an event id is remembered, so that a repeated event is stored once.
+    pub(crate) dedupe_window: Span,
+    /// Ids remembered at most; each costs about 20 bytes.
+    pub(crate) dedupe_ids: usize,
+    /// A site's rate limit; over it events are refused (429).
+    pub(crate) events_per_second: u32,
+    /// One request's body, also after decompression.
+    pub(crate) body_bytes: Size,
+    /// For a request's body to arrive.
+    pub(crate) body_timeout: Span,
+    /// Bodies of all requests together; over it requests are refused (503).
+    pub(crate) in_flight_bytes: Size,
+    /// One event.
+    pub(crate) event_bytes: Size,
+    /// Events of one request.
+    pub(crate) batch_events: usize,
+    /// How far in the future an event's time may lie.
+    pub(crate) max_future: Span,
+    /// How old an event may be.
+    pub(crate) retention: Span,
+    /// The pause that ends a session.
+    pub(crate) session_timeout: Span,
+    /// Visitors whose running session is remembered; each costs about 200 bytes.
+    pub(crate) session_visitors: u64,
+    /// How many proxies of our own stand in front; the sender's address is taken from X-Forwarded-For as they wrote it.
+    pub(crate) trust_forwarded_for: Hops,
+    /// A country or city database in MaxMind's format; without it countries come from a built-in table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) geo_database: Option<PathBuf>,
+}
+
+/// Limits of queries.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Query {
+    /// For all queries together; what does not fit is spilled to the state folder.
+    pub(crate) memory_bytes: Size,
+    /// May be spilled.
+    pub(crate) spill_bytes: Size,
+    /// For what is known of files without reading them again.
+    pub(crate) metadata_cache_bytes: Size,
+    /// One statement's time.
+    pub(crate) timeout: Span,
+    /// Queries at the same time.
+    pub(crate) concurrency: usize,
+    /// How long a query may wait for its turn.
+    pub(crate) queue_timeout: Span,
+    /// Threads' worth of work a query is split into.
+    pub(crate) partitions: usize,
+}
+
+impl Config {
+    /// The state folder: as configured, else beside a local lake, else `./footfall-state`.
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        match (&self.state, self.data.parse()) {
+            (Some(state), _) => state.clone(),
+            (None, Ok(Location::Local(root))) => root.join("state"),
+            (None, Ok(Location::S3 { .. }) | Err(_)) => PathBuf::from("./footfall-state"),
+        }
+    }
+
+    /// What is in effect, as a file that can be read again; secrets are masked.
+    pub(crate) fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        let effective = Self {
+            state: Some(self.state_dir()),
+            ..self.clone()
+        };
+        toml::to_string(&effective)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: "./footfall-data".into(),
+            state: None,
+            roles: Roles::ALL,
+            http: Http::default(),
+            flight: Flight::default(),
+            s3: S3::default(),
+            log: Log::default(),
+            wal: Wal::default(),
+            ingest: Ingest::default(),
+            query: Query::default(),
+        }
+    }
+}
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { addr: loopback(8080) }
+    }
+}
+
+impl Default for Flight {
+    fn default() -> Self {
+        Self { addr: loopback(31337) }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: "info".into(),
+            format: LogFormat::Text,
+        }
+    }
+}
+
+impl Default for Wal {
+    fn default() -> Self {
+        Self {
+            segment_bytes: Size::mib(64),
+            max_bytes: Size::mib(8 * 1024),
+            queue_bytes: Size::mib(64),
+        }
+    }
+}
+
+impl Default for Ingest {
+    fn default() -> Self {
+        Self {
+            flush_interval: Span(Duration::from_secs(2)),
+            flush_rows: 250_000,
+            buffer_bytes: Size::mib(64),
+            dedupe_window: Span(Duration::from_hours(6)),
+            dedupe_ids: 2_000_000,
+            events_per_second: 1_000,
+            body_bytes: Size::mib(1),
+            body_timeout: Span(Duration::from_secs(10)),
+            in_flight_bytes: Size::mib(256),
+            event_bytes: Size::kib(32),
+            batch_events: 500,
+            max_future: Span(Duration::from_hours(1)),
+            // 13 months.
+            retention: Span(Duration::from_hours(24 * 396)),
+            session_timeout: Span(Duration::from_mins(30)),
+            session_visitors: 200_000,
+            trust_forwarded_for: Hops(0),
+            geo_database: None,
+        }
+    }
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            memory_bytes: Size::mib(1024),
+            spill_bytes: Size::mib(16 * 1024),
+            metadata_cache_bytes: Size::mib(64),
+            timeout: Span(Duration::from_mins(1)),
+            concurrency: 2 * cores,
+            queue_timeout: Span(Duration::from_secs(10)),
+            partitions: cores,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! What each part of the server is given.
+
+use std::path::PathBuf;
+
+use footfall_ingest::collect::CollectOptions;
+use footfall_ingest::enrich::EnrichOptions;
+use footfall_ingest::log::LogOptions;
+use footfall_ingest::writer::{DedupeOptions, FlushPolicy, WriterOptions};
+use footfall_lake::S3Options;
+use footfall_query::EngineOptions;
+
+use super::{Ingest, Masked, Query, S3, Wal};
+
+impl S3 {
+    pub(crate) fn options(&self) -> S3Options {
+        let secret = |secret: &Option<Masked>| secret.as_ref().map(|secret| secret.expose().to_owned());
+        S3Options {
+            endpoint: self.endpoint.clone(),
+            region: self.region.clone(),
+            access_key_id: secret(&self.access_key_id),
+            secret_access_key: secret(&self.secret_access_key),
+            allow_http: self.allow_http,
+        }
+    }
+}
+
+impl Wal {
+    pub(crate) fn options(&self) -> LogOptions {
+        LogOptions {
+            segment_bytes: self.segment_bytes.0,
+            queue_bytes: self.queue_bytes.bytes(),
+            max_log_bytes: self.max_bytes.0,
+            ..LogOptions::default()
+        }
+    }
+}
+
+impl Ingest {
+    pub(crate) fn enrich(&self) -> EnrichOptions {
+        EnrichOptions {
+            geo_database: self.geo_database.clone(),
+        }
+    }
+
+    pub(crate) fn collect(&self) -> CollectOptions {
+        CollectOptions {
+            body_bytes: self.body_bytes.bytes(),
+            event_bytes: self.event_bytes.bytes(),
+            batch_events: self.batch_events,
+            events_per_second: self.events_per_second,
+            max_future: self.max_future.0,
+            retention: self.retention.0,
+            session_timeout: self.session_timeout.0,
+            session_visitors: self.session_visitors,
+            trusted_proxies: self.trust_forwarded_for.0,
+            body_timeout: self.body_timeout.0,
+            in_flight_bytes: self.in_flight_bytes.bytes(),
+            ..CollectOptions::default()
+        }
+    }
+
+    pub(crate) fn writer(&self) -> WriterOptions {
+        WriterOptions {
+            flush: FlushPolicy {
+                interval: self.flush_interval.0,
+                rows: self.flush_rows,
+                bytes: self.buffer_bytes.bytes(),
+                ..FlushPolicy::default()
+            },
+            dedupe: DedupeOptions {
+                window: self.dedupe_window.0,
+                ids: self.dedupe_ids,
+            },
+        }
+    }
+}
+
+impl Query {
+    /// `spill`: the folder for what does not fit in memory.
+    pub(crate) fn options(&self, spill: PathBuf) -> EngineOptions {
+        EngineOptions {
+            memory_bytes: self.memory_bytes.bytes(),
+            spill_bytes: self.spill_bytes.0,
+            statement_timeout: self.timeout.0,
+            concurrent_queries: self.concurrency,
+            queue_timeout: self.queue_timeout.0,
+            target_partitions: self.partitions,
+            metadata_cache_bytes: self.metadata_cache_bytes.bytes(),
+            ..EngineOptions::new(spill)
+        }
+    }
+}

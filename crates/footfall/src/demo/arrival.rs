@@ -1,0 +1,86 @@
+//! Whether everything that was sent has come out, each event once.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
+use tokio::time::{Instant, sleep};
+
+use super::screen::Screen;
+use super::traffic::SITE;
+use crate::sql::client::Client;
+
+const POLL: Duration = Duration::from_millis(250);
+
+/// How long nothing new may become visible.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a count means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Complete,
+    Waiting,
+    TooMany,
+    Lost,
+}
+
+/// The site's events that queries see.
+pub(super) async fn count(client: &mut Client) -> anyhow::Result<u64> {
+    let sql = format!("SELECT count(*) AS events FROM events WHERE tracking_id = '{SITE}'");
+    let (_, batches) = client.collect(&sql).await?;
+    let column = batches
+        .iter()
+        .find(|batch| batch.num_rows() == 1)
+        .and_then(|batch| batch.columns().first());
+    let number = column.and_then(|column| column.as_primitive_opt::<Int64Type>());
+    let number = number.context("the server answered count(*) with something else than a number")?;
+    u64::try_from(number.value(0)).context("the server counted less than nothing")
+}
+
+/// Returns the events found beyond the `before` that were there when it is exactly `sent`.
+pub(super) async fn wait_for(client: &mut Client, before: u64, sent: u64, screen: &Screen) -> anyhow::Result<u64> {
+    let progress = screen.progress("visible", sent)?;
+    let (mut found, mut since) = (0, Instant::now());
+    loop {
+        let now = count(client).await?.saturating_sub(before);
+        if now != found {
+            (found, since) = (now, Instant::now());
+        }
+        progress.set(found)?;
+        match judge(found, sent, since.elapsed()) {
+            Verdict::Complete => {
+                progress.finish();
+                return Ok(found);
+            }
+            Verdict::Waiting => sleep(POLL).await,
+            Verdict::TooMany => bail!("{sent} distinct events were sent, but {found} are there: some are stored twice"),
+            Verdict::Lost => bail!(
+                "{sent} distinct events were sent, but only {found} are there, and nothing came for {} s",
+                PATIENCE.as_secs()
+            ),
+        }
+    }
+}
+
+fn judge(found: u64, sent: u64, still_for: Duration) -> Verdict {
+    match found.cmp(&sent) {
+        std::cmp::Ordering::Equal => Verdict::Complete,
+        std::cmp::Ordering::Greater => Verdict::TooMany,
+        std::cmp::Ordering::Less if still_for < PATIENCE => Verdict::Waiting,
+        std::cmp::Ordering::Less => Verdict::Lost,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exactly_what_was_sent_is_complete_and_patience_is_for_progress() {
+        assert_eq!(judge(10, 10, Duration::ZERO), Verdict::Complete);
+        assert_eq!(judge(11, 10, Duration::ZERO), Verdict::TooMany);
+        assert_eq!(judge(9, 10, PATIENCE / 2), Verdict::Waiting);
+        assert_eq!(judge(9, 10, PATIENCE), Verdict::Lost);
+    }
+}

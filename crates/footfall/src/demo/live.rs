@@ -1,0 +1,146 @@
+//! A trickle of visits in real time, until the demo is stopped.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use footfall_model::clock::{Clock, Micros, SystemClock};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Summary;
+use super::sender::Sender;
+use super::traffic::{Hit, Parcel, Plan, Source};
+
+const TICK: Duration = Duration::from_millis(500);
+
+/// A new visit begins so often; each makes some ten events over a few minutes.
+const VISIT_EVERY: Micros = 3_000_000;
+
+/// Events that are still to happen at most, so that they fit in one request after a pause; then no more visits begin.
+const MAX_PENDING: usize = 450;
+
+/// Events that are still to happen, the next one first.
+#[derive(Debug)]
+struct Pending {
+    source: Source,
+    due: BinaryHeap<Reverse<Due>>,
+    next_visit: Micros,
+}
+
+#[derive(Debug)]
+struct Due(Hit);
+
+impl Pending {
+    fn new(plan: Plan, now: Micros) -> Self {
+        Self {
+            // Other visits than the backfill's, of the same visitors.
+            source: Source::new(plan.seed.wrapping_add(1), plan.now, plan.events),
+            due: BinaryHeap::new(),
+            next_visit: now,
+        }
+    }
+
+    /// What has happened by `now`, a parcel for each kind of sender.
+    fn happened(&mut self, now: Micros) -> Vec<Parcel> {
+        while self.next_visit <= now {
+            if self.due.len() < MAX_PENDING {
+                let visit = self.source.session_from(self.next_visit);
+                self.due.extend(visit.into_iter().map(|hit| Reverse(Due(hit))));
+            }
+            self.next_visit += VISIT_EVERY;
+        }
+        let mut parcels: Vec<Parcel> = Vec::new();
+        while self.due.peek().is_some_and(|Reverse(due)| due.0.at <= now) {
+            let Some(Reverse(Due(hit))) = self.due.pop() else { break };
+            match parcels.iter_mut().find(|parcel| parcel.agent == hit.agent) {
+                Some(parcel) => parcel.hits.push(hit),
+                None => parcels.push(Parcel {
+                    agent: hit.agent,
+                    hits: vec![hit],
+                }),
+            }
+        }
+        parcels
+    }
+}
+
+/// Never returns but with an error.
+pub(super) async fn trickle(plan: Plan, sender: &Sender) -> anyhow::Result<Summary> {
+    match send(plan, sender).await? {}
+}
+
+async fn send(plan: Plan, sender: &Sender) -> anyhow::Result<Infallible> {
+    let mut pending = Pending::new(plan, SystemClock.now());
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        for parcel in pending.happened(SystemClock.now()) {
+            sender.send(&parcel).await?;
+        }
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.0.at, &self.0.event_id).cmp(&(other.0.at, &other.0.event_id))
+    }
+}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Due {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn visits_happen_in_real_time_and_in_order() {
+        let start = 1_770_028_200_000_000;
+        let plan = Plan {
+            seed: 1,
+            now: start,
+            days: 1,
+            events: 1_000,
+        };
+        let mut pending = Pending::new(plan, start);
+        let (mut last, mut events) = (0, 0);
+        for second in 0..1_800 {
+            let now = start + second * 1_000_000;
+            for parcel in pending.happened(now) {
+                for hit in parcel.hits {
+                    assert!(hit.at <= now && hit.at > now - 1_000_000, "late or early: {hit:?}");
+                    last = last.max(hit.at);
+                    events += 1;
+                }
+            }
+        }
+        assert!((1_800..18_000).contains(&events), "one to ten a second: {events}");
+        assert!(last > start + 1_700_000_000);
+    }
+
+    #[test]
+    fn a_machine_that_slept_does_not_wake_to_a_flood() {
+        let plan = Plan {
+            seed: 1,
+            now: 0,
+            days: 1,
+            events: 1_000,
+        };
+        let mut pending = Pending::new(plan, 0);
+        pending.happened(86_400_000_000);
+        assert!(pending.due.len() < 500);
+    }
+}

@@ -1,0 +1,167 @@
+//! Who comes: where they live, what they browse with. A visitor is told by its number alone, so none is kept.
+
+use rand::rngs::StdRng;
+use rand::{Rng, RngExt, SeedableRng};
+
+/// A country, one of its cities, and its winter time. Daylight saving is left to real visitors.
+#[derive(Debug, PartialEq)]
+pub(super) struct Place {
+    pub(super) country: &'static str,
+    pub(super) city: &'static str,
+    pub(super) offset_minutes: i16,
+    weight: u32,
+}
+
+const fn place(country: &'static str, city: &'static str, offset_minutes: i16, weight: u32) -> Place {
+    Place {
+        country,
+        city,
+        offset_minutes,
+        weight,
+    }
+}
+
+static PLACES: [Place; 16] = [
+    place("US", "New York", -300, 16),
+    place("US", "San Francisco", -480, 10),
+    place("DE", "Berlin", 60, 14),
+    place("DE", "Munich", 60, 6),
+    place("GB", "London", 0, 10),
+    place("FR", "Paris", 60, 8),
+    place("IN", "Mumbai", 330, 7),
+    place("NL", "Amsterdam", 60, 4),
+    place("ES", "Madrid", 60, 4),
+    place("CA", "Toronto", -300, 4),
+    place("BR", "São Paulo", -180, 4),
+    place("JP", "Tokyo", 540, 4),
+    place("AU", "Sydney", 600, 3),
+    place("PL", "Warsaw", 60, 3),
+    place("MX", "Mexico City", -360, 2),
+    place("NP", "Kathmandu", 345, 1),
+];
+
+/// What people browse with, and how many of them.
+static BROWSERS: [(u32, &str); 10] = [
+    (
+        24,
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+    ),
+    (
+        20,
+        "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36",
+    ),
+    (
+        19,
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 \
+         Mobile/15E148 Safari/604.1",
+    ),
+    (
+        9,
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 \
+         Safari/537.36",
+    ),
+    (
+        8,
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 \
+         Safari/605.1.15",
+    ),
+    (
+        7,
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 \
+         Safari/537.36 Edg/142.0.0.0",
+    ),
+    (
+        5,
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0",
+    ),
+    (
+        3,
+        "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
+    ),
+    (
+        3,
+        "Mozilla/5.0 (Linux; Android 14; SAMSUNG SM-S921B) AppleWebKit/537.36 (KHTML, like Gecko) SamsungBrowser/28.0 \
+         Chrome/130.0.0.0 Mobile Safari/537.36",
+    ),
+    (
+        2,
+        "Mozilla/5.0 (iPad; CPU OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 \
+         Mobile/15E148 Safari/604.1",
+    ),
+];
+
+/// What crawlers call themselves.
+static BOTS: [(u32, &str); 4] = [
+    (
+        5,
+        "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+    ),
+    (
+        3,
+        "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)",
+    ),
+    (
+        2,
+        "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; GPTBot/1.2; +https://openai.com/gptbot)",
+    ),
+    (1, "python-requests/2.32.3"),
+];
+
+/// The part of the visitors that have an account.
+const WITH_ACCOUNT: f64 = 0.25;
+
+/// Somebody who visits.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Visitor {
+    pub(super) client_id: String,
+    pub(super) user_id: Option<String>,
+    pub(super) place: &'static Place,
+    pub(super) agent: &'static str,
+    pub(super) is_bot: bool,
+}
+
+impl Visitor {
+    /// The same for the same numbers.
+    pub(super) fn person(seed: u64, number: u64) -> Self {
+        // Any odd number that spreads neighbours far apart; the generator does the rest.
+        let mut rng = StdRng::seed_from_u64(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        Self {
+            client_id: client_id(&mut rng),
+            user_id: rng
+                .random_bool(WITH_ACCOUNT)
+                .then(|| format!("user_{}", 1_000 + number)),
+            place: &PLACES[pick(&mut rng, &PLACES, |place| place.weight)],
+            agent: BROWSERS[pick(&mut rng, &BROWSERS, |(weight, _)| *weight)].1,
+            is_bot: false,
+        }
+    }
+
+    /// A crawler, which is a new client each time.
+    pub(super) fn bot(rng: &mut impl Rng) -> Self {
+        Self {
+            client_id: client_id(rng),
+            user_id: None,
+            place: &PLACES[1],
+            agent: BOTS[pick(rng, &BOTS, |(weight, _)| *weight)].1,
+            is_bot: true,
+        }
+    }
+}
+
+/// As tracking scripts make them.
+fn client_id(rng: &mut impl Rng) -> String {
+    format!("{:08x}.{:08x}", rng.random::<u32>(), rng.random::<u32>())
+}
+
+/// The place of one of `choices`, by weight.
+pub(super) fn pick<T>(rng: &mut impl Rng, choices: &[T], weight: impl Fn(&T) -> u32) -> usize {
+    let total: u32 = choices.iter().map(&weight).sum();
+    let mut left = rng.random_range(0..total.max(1));
+    for (place, choice) in choices.iter().enumerate() {
+        match left.checked_sub(weight(choice)) {
+            Some(rest) => left = rest,
+            None => return place,
+        }
+    }
+    0
+}
