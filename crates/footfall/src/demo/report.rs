@@ -45,8 +45,8 @@ pub(super) const QUESTIONS: [(&str, &str); 5] = [
            UNION ALL SELECT 3, 'checkout', count(*) FILTER (WHERE checked_out > added AND added > viewed) FROM sessions
            UNION ALL SELECT 4, 'purchase',
              count(*) FILTER (WHERE purchased > checked_out AND checked_out > added AND added > viewed) FROM sessions)
-         SELECT name AS step, sessions, round(100.0 * sessions / max(sessions) OVER (), 1) AS percent
-         FROM steps ORDER BY steps.step",
+         SELECT name AS reached, sessions, round(100.0 * sessions / max(sessions) OVER (), 1) AS percent
+         FROM steps ORDER BY step",
     ),
     (
         "Browsers",

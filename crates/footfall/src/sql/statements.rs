@@ -80,9 +80,9 @@ fn scan(text: &str) -> impl Iterator<Item = (usize, char, Inside)> {
     let mut before = '\0';
     text.char_indices().map(move |(at, c)| {
         let (now, after) = step(inside, before, c);
-        inside = after;
         // A character that closed or opened a comment is no half of the next.
-        before = if now == after { c } else { '\0' };
+        before = if inside == after { c } else { '\0' };
+        inside = after;
         (at, c, now)
     })
 }
