@@ -1,0 +1,114 @@
+//! Runs against a server that does nothing.
+
+use std::net::SocketAddr;
+
+use clap::Parser;
+use tokio::net::TcpListener;
+
+use crate::args::{Cli, Command, SendArgs};
+use crate::report::Report;
+use crate::{run, sink};
+
+/// A server on a thread of its own, which ends with the test's process.
+fn server(answer: fn(u64) -> &'static [u8]) -> SocketAddr {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            tell.send(listener.local_addr().unwrap()).unwrap();
+            sink::serve(listener, answer).await;
+        });
+    });
+    told.recv().unwrap()
+}
+
+fn send(address: SocketAddr, flags: &str) -> Report {
+    let line = format!("footfall-load send --url http://{address} {flags}");
+    let Command::Send(args) = Cli::parse_from(line.split_whitespace()).command else {
+        panic!("not a run: {line}");
+    };
+    run::run(&args).unwrap()
+}
+
+fn good(_: u64) -> &'static [u8] {
+    b"HTTP/1.1 204 No Content\r\n\r\n"
+}
+
+#[test]
+fn a_closed_loop_counts_what_is_acknowledged() {
+    let report = send(server(good), "--batch 10 --connections 4 --seconds 0.2");
+    assert!(report.events_acknowledged > 100, "{report:?}");
+    assert_eq!(report.events_acknowledged, report.replies["204"] * 10);
+    assert_eq!((report.events_unanswered, report.requests_not_sent), (0, 0));
+    assert!(report.errors.is_empty() && report.due_ms.is_none(), "{report:?}");
+}
+
+#[test]
+fn an_open_loop_keeps_its_rate() {
+    let report = send(
+        server(good),
+        "--batch 10 --connections 4 --seconds 0.5 --rate 1000 --threads 2",
+    );
+    assert_eq!(report.events_acknowledged, 500);
+    assert!(report.due_ms.is_some());
+}
+
+#[test]
+fn refusals_and_lost_connections_are_no_acknowledgements() {
+    let report = send(
+        server(|number| match number % 3 {
+            0 => b"HTTP/1.1 204 No Content\r\n\r\n",
+            1 => b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{\"accepted\":7}",
+            _ => b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbusy",
+        }),
+        "--batch 10 --connections 1 --seconds 0.2",
+    );
+    let count = |status: &str| report.replies[status];
+    assert_eq!(report.events_acknowledged, count("204") * 10 + count("200") * 7);
+    assert!(count("503") > 0 && report.refusal_ms.is_some(), "{report:?}");
+    assert_eq!(report.samples["503"], "busy");
+}
+
+#[test]
+fn what_is_not_replied_to_is_counted_apart() {
+    let report = send(
+        server(|_| b"HTTP/1.1 2"),
+        "--batch 10 --connections 1 --seconds 0.2 --timeout 0.05",
+    );
+    assert_eq!(report.events_acknowledged, 0);
+    assert_eq!(report.events_unanswered, report.errors["no reply in time"] * 10);
+    assert!(report.events_unanswered > 0);
+}
+
+#[test]
+fn slow_and_half_open_clients_are_counted() {
+    let report = send(
+        server(good),
+        "--connections 1 --seconds 0.2 --rate 100 --slow 3 --half-open 2",
+    );
+    let text = serde_json::to_value(&report).unwrap();
+    assert_eq!(
+        (&text["slow"]["open"], &text["half_open"]["open"]),
+        (&3.into(), &2.into())
+    );
+}
+
+#[test]
+fn a_server_that_stalls_cannot_hide_what_it_kept_from_being_sent() {
+    // One connection and a stall at every tenth request: the requests behind it were due long before they were sent.
+    let report = send(
+        server(|number| {
+            if number % 10 == 9 {
+                std::thread::sleep(std::time::Duration::from_millis(100));
+            }
+            good(number)
+        }),
+        "--batch 1 --connections 1 --seconds 0.5 --rate 200",
+    );
+    let (reply, due) = (report.reply_ms.unwrap(), report.due_ms.unwrap());
+    assert!(reply.p50 < 10.0 && due.p50 > 20.0, "{reply:?} {due:?}");
+}
