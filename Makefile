@@ -4,6 +4,7 @@ export CARGO_TARGET_DIR ?= $(cache)/footfall/target
 
 demo_binary := $(CARGO_TARGET_DIR)/demo/footfall
 release_binary := $(CARGO_TARGET_DIR)/release/footfall
+load_binary := $(CARGO_TARGET_DIR)/release/footfall-load
 venv := .test/venv
 python := $(venv)/bin/python
 
@@ -13,10 +14,12 @@ DEMO_ARGS ?=
 PYTEST_ARGS ?=
 # Rows of the benchmarks' lake.
 ROWS ?= 10000000
+# Arguments of a benchmark under load, such as BENCH_ARGS='--seconds 5 --only HTTP'.
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo build release lint unit e2e test bench-freshness bench-import bench-start cargo-there python-there
+.PHONY: help demo build release lint unit e2e test bench-freshness bench-import bench-start bench-ingest bench-overload release-load cargo-there python-there
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +53,23 @@ bench-import: release $(venv)/requirements.txt ## a file of ROWS events, importe
 
 bench-start: release $(venv)/requirements.txt ## start and idle memory over a lake of ROWS events
 	$(python) tools/bench_start.py --binary $(release_binary) --rows $(ROWS)
+
+bench-ingest: release-load $(venv)/tools-requirements.txt ## events/s and what they cost, beside ClickHouse and DuckDB
+	$(python) tools/bench_ingest.py --binary $(release_binary) --load $(load_binary) $(BENCH_ARGS)
+
+bench-overload: release-load $(venv)/tools-requirements.txt ## twice the rate it can take, among slow and silent clients
+	$(python) tools/bench_overload.py --binary $(release_binary) --load $(load_binary) $(BENCH_ARGS)
+
+# In one command, so that both share one build of what they depend on.
+release-load: cargo-there
+	cargo build --locked --release -p footfall -p footfall-load
+
+$(venv)/tools-requirements.txt: tools/requirements.txt $(venv)/requirements.txt
+	@if cmp -s $< $@; then touch $@; else \
+	  set -ex; \
+	  $(python) -m pip install --quiet --disable-pip-version-check --requirement $<; \
+	  cp $< $@; \
+	fi
 
 # Made anew only when the pins change, whatever the files' times say.
 $(venv)/requirements.txt: tests/requirements.txt | python-there

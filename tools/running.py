@@ -31,6 +31,8 @@ def environment(folder: Path) -> dict[str, str]:
 @dataclass
 class Finished:
     seconds: float
+    # User's and system's together.
+    cpu_seconds: float
     # Bytes.
     peak_memory: int
     output: str
@@ -48,19 +50,20 @@ def run(command: list[str | Path], folder: Path) -> Finished:
         raise SystemExit(f"error: {' '.join(map(str, command))} ended with {child.returncode}:\n{output}")
     # Linux counts in KiB, macOS in bytes.
     unit = 1 if os.uname().sysname == "Darwin" else 1024
-    return Finished(seconds, usage.ru_maxrss * unit, output)
+    return Finished(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit, output)
 
 
 class Serving:
-    """`footfall serve`, from exec to SIGTERM; its output goes to `folder/server.log`."""
+    """`footfall serve`, from exec to SIGTERM; its output goes to `folder/server.log`. Settings: FOOTFALL_* variables."""
 
-    def __init__(self, binary: Path, folder: Path):
+    def __init__(self, binary: Path, folder: Path, **settings: str):
         self.folder = folder
         log = folder / "server.log"
         self._output = log.open("wb")
         command = [binary, "serve", "--http", "127.0.0.1:0", "--flight", "127.0.0.1:0"]
         started = time.monotonic()
-        self._child = subprocess.Popen(command, env=environment(folder), stdout=self._output, stderr=subprocess.STDOUT)
+        settings = environment(folder) | settings
+        self._child = subprocess.Popen(command, env=settings, stdout=self._output, stderr=subprocess.STDOUT)
         while not (ready := READY.search(log.read_text(errors="replace"))):
             if self._child.poll() is not None or time.monotonic() - started > 120:
                 self._child.kill()
@@ -83,6 +86,10 @@ class Serving:
             self._output.close()
         if code != 0:
             raise SystemExit(f"error: footfall serve ended with {code}; see {self._output.name}")
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
 
     @property
     def admin_token(self) -> str:

@@ -3,9 +3,14 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
+use footfall_model::proto::ingest_service_server::{IngestService, IngestServiceServer};
+use footfall_model::proto::{EventBatch, PublishSummary};
 use tokio::net::TcpListener;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status, Streaming};
 
-use crate::args::{Cli, Command, SendArgs};
+use crate::args::{Cli, Command};
 use crate::report::Report;
 use crate::{run, sink};
 
@@ -111,4 +116,45 @@ fn a_server_that_stalls_cannot_hide_what_it_kept_from_being_sent() {
     );
     let (reply, due) = (report.reply_ms.unwrap(), report.due_ms.unwrap());
     assert!(reply.p50 < 10.0 && due.p50 > 20.0, "{reply:?} {due:?}");
+}
+
+/// Takes every event that bears a time.
+struct Taker;
+
+#[tonic::async_trait]
+impl IngestService for Taker {
+    async fn publish(&self, request: Request<Streaming<EventBatch>>) -> Result<Response<PublishSummary>, Status> {
+        let (mut batches, mut summary) = (request.into_inner(), PublishSummary::default());
+        while let Some(batch) = batches.message().await? {
+            summary.accepted += batch.events.iter().filter(|event| event.event_timestamp > 0).count() as u64;
+        }
+        Ok(Response::new(summary))
+    }
+}
+
+#[test]
+fn grpc_streams_are_counted_by_their_summaries() {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            tell.send(incoming.local_addr().unwrap()).unwrap();
+            let service = IngestServiceServer::new(Taker);
+            Server::builder()
+                .add_service(service)
+                .serve_with_incoming(incoming)
+                .await
+                .unwrap();
+        });
+    });
+    let report = send(
+        told.recv().unwrap(),
+        "--grpc --batch 20 --stream 3 --connections 2 --seconds 0.2",
+    );
+    assert!(report.events_acknowledged > 0, "{report:?}");
+    assert_eq!(report.events_acknowledged, report.replies["ok"] * 60);
 }
