@@ -16,6 +16,7 @@ import urllib3
 from adbc_driver_flightsql import DatabaseOptions
 from adbc_driver_flightsql import dbapi as flightsql
 
+from events import CHROME
 from lakes import Lake
 from processes import Process
 
@@ -27,6 +28,9 @@ START_SECONDS = 60
 # From the reply to an event until queries see it. The goal is 3 s on an idle machine and an optimized build; this only
 # tells "late" from "never".
 VISIBLE_SECONDS = 30
+
+# Longer than the server's own limit of a minute, which must come first.
+ANSWER_SECONDS = 90.0
 
 
 def binary() -> Path:
@@ -108,7 +112,7 @@ class Server:
         return Reply(reply.status, reply.headers, reply.data)
 
     def post(self, events: dict | list[dict], path: str = "/api/v1/events", compress: bool = False) -> Reply:
-        body, headers = json.dumps(events).encode(), {"content_type": "application/json"}
+        body, headers = json.dumps(events).encode(), {"content_type": "application/json", "user_agent": CHROME}
         if compress:
             body, headers["content_encoding"] = gzip.compress(body), "gzip"
         return self.request("POST", path, body, **headers)
@@ -139,9 +143,14 @@ class Server:
     def connect(self, token: str | None = None) -> flightsql.Connection:
         """ADBC with a bearer token; the admin's if none is given."""
         authorization = f"Bearer {token or self.admin_token}"
-        return flightsql.connect(
-            self.flight, db_kwargs={DatabaseOptions.AUTHORIZATION_HEADER.value: authorization}, autocommit=True
-        )
+        options = {
+            DatabaseOptions.AUTHORIZATION_HEADER.value: authorization,
+            # A query that hangs is a failure with the server's log beside it.
+            DatabaseOptions.TIMEOUT_QUERY.value: str(ANSWER_SECONDS),
+            DatabaseOptions.TIMEOUT_FETCH.value: str(ANSWER_SECONDS),
+            DatabaseOptions.TIMEOUT_UPDATE.value: str(ANSWER_SECONDS),
+        }
+        return flightsql.connect(self.flight, db_kwargs=options, autocommit=True)
 
     @contextmanager
     def cursor(self, token: str | None = None):

@@ -154,7 +154,7 @@ def test_pyarrow_authenticates_by_basic_token(server: Server):
         ("SELECT * FROM evnts", "evnts"),
         ("SELECT page_ur FROM events", "page_ur"),
         ("SELECT no_such_function(1)", "no_such_function"),
-        ("SELECT 1; SELECT 2", "one statement"),
+        ("SELECT 1; SELECT 2", "one at a time"),
         ("", ""),
     ],
 )
@@ -170,4 +170,4 @@ def test_an_error_in_the_middle_of_a_result_reaches_the_client(server: Server):
     with server.cursor() as cursor, pytest.raises(flightsql.Error) as caught:
         cursor.execute(sql)
         cursor.fetch_arrow_table()
-    assert "divide by zero" in str(caught.value).lower()
+    assert "by zero" in str(caught.value).lower()

@@ -115,7 +115,7 @@ def test_kill_9_under_load_loses_nothing_and_repeats_nothing(lake: Lake, make_se
 
 
 def test_sigterm_under_load_drains_into_the_lake_and_exits_0(lake: Lake, make_server: Callable[..., Server]):
-    server = make_server(lake, FOOTFALL_INGEST__FLUSH_INTERVAL="10s")
+    server = make_server(lake, FOOTFALL_INGEST__FLUSH_INTERVAL="3s")
     site = server.create_site(new_site())
     with Load(server, site) as load:
         load.wait_for(more=500)
