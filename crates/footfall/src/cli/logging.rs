@@ -6,10 +6,13 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
 
+/// Libraries that tell at `info` what only their authors want to know.
+const TALKATIVE: &str = "buoyant_kernel=warn,deltalake_core=warn";
+
 /// Starts logging; a second call changes nothing.
 pub(super) fn init(log: &Log) {
-    // The level was checked when the configuration was read.
-    let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    // The level was checked when the configuration was read. What it says of a module wins over ours.
+    let filter = EnvFilter::try_new(format!("{TALKATIVE},{}", log.level)).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -1,12 +1,15 @@
 //! One statement: asked, written, timed; Ctrl-C cancels it.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::bail;
 
-use super::client::Client;
-use super::output::{More, Output, Style};
+use super::client::{Answer, Client};
+use super::output::{More, Note, Output, Style};
+use crate::cli::SqlFormat;
 
 /// Asks and writes the answer to standard output. Dropping the answer on the way tells the server to stop.
 pub(super) async fn run(client: &mut Client, sql: &str, style: Style) -> anyhow::Result<()> {
@@ -22,14 +25,14 @@ pub(super) async fn run(client: &mut Client, sql: &str, style: Style) -> anyhow:
 async fn ask(client: &mut Client, sql: &str, style: Style) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut answer = client.query(sql).await?;
-    let mut output = Output::new(style.format, &answer.schema, std::io::stdout())?;
-    while let Some(batch) = answer.next().await? {
-        if let More::Enough = output.write(&batch)? {
-            break;
-        }
+    let (out, gone) = Watched::new(std::io::stdout());
+    let written = write(&mut answer, style.format, out).await;
+    // The writers of the formats hide the kind of an error in its text.
+    if gone.load(Ordering::Relaxed) {
+        return Err(std::io::Error::from(ErrorKind::BrokenPipe).into());
     }
+    let note = written?;
     drop(answer);
-    let note = output.finish()?;
     if style.timing || note.cut {
         let rows = if note.rows == 1 { "row" } else { "rows" };
         let cut = if note.cut {
@@ -41,4 +44,76 @@ async fn ask(client: &mut Client, sql: &str, style: Style) -> anyhow::Result<()>
         writeln!(std::io::stderr(), "{} {rows} in {seconds:.3} s{cut}", note.rows)?;
     }
     Ok(())
+}
+
+async fn write(answer: &mut Answer, format: SqlFormat, to: impl Write) -> anyhow::Result<Note> {
+    let mut output = Output::new(format, &answer.schema, to)?;
+    while let Some(batch) = answer.next().await? {
+        if let More::Enough = output.write(&batch)? {
+            break;
+        }
+    }
+    output.finish()
+}
+
+/// Remembers whether its reader has gone away.
+struct Watched<W> {
+    to: W,
+    gone: Arc<AtomicBool>,
+}
+
+impl<W> Watched<W> {
+    fn new(to: W) -> (Self, Arc<AtomicBool>) {
+        let gone = Arc::<AtomicBool>::default();
+        let told = Arc::clone(&gone);
+        (Self { to, gone }, told)
+    }
+
+    fn watch<T>(&self, outcome: std::io::Result<T>) -> std::io::Result<T> {
+        if outcome
+            .as_ref()
+            .is_err_and(|error| error.kind() == ErrorKind::BrokenPipe)
+        {
+            self.gone.store(true, Ordering::Relaxed);
+        }
+        outcome
+    }
+}
+
+impl<W: Write> Write for Watched<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let outcome = self.to.write(bytes);
+        self.watch(outcome)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let outcome = self.to.flush();
+        self.watch(outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Broken(ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_told_from_a_disk_that_is_full() {
+        for (kind, expected) in [(ErrorKind::BrokenPipe, true), (ErrorKind::StorageFull, false)] {
+            let (mut out, gone) = Watched::new(Broken(kind));
+            assert!(out.write_all(b"x").is_err());
+            assert_eq!(gone.load(Ordering::Relaxed), expected);
+        }
+    }
 }

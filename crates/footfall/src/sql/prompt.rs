@@ -70,6 +70,10 @@ pub(super) async fn run(client: &mut Client, state: &Path, server: &str, format:
         let fresh = statements.is_empty();
         if !line.trim().is_empty() {
             let _ = editor.add_history_entry(line.as_str());
+            if let Some(path) = &history {
+                // At once, because a closed window ends us without a word. That it can't be kept is no reason to fail.
+                let _ = editor.append_history(path);
+            }
         }
         match if fresh { understand(&line) } else { Line::Sql } {
             Line::Leave => break,
@@ -84,10 +88,6 @@ pub(super) async fn run(client: &mut Client, state: &Path, server: &str, format:
                 }
             }
         }
-    }
-    if let Some(path) = &history {
-        // A history that can't be kept is no reason to end with an error.
-        let _ = editor.save_history(path);
     }
     Ok(())
 }
