@@ -93,7 +93,7 @@ fn what_is_not_replied_to_is_counted_apart() {
 fn slow_and_half_open_clients_are_counted() {
     let report = send(
         server(good),
-        "--connections 1 --seconds 0.2 --rate 100 --slow 3 --half-open 2",
+        "--connections 1 --seconds 0.5 --rate 100 --slow 3 --half-open 2",
     );
     let text = serde_json::to_value(&report).unwrap();
     assert_eq!(
