@@ -86,3 +86,12 @@ cargo-there:
 python-there:
 	@python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo 'error: python3 is missing, older than 3.11, or without its venv module' >&2; exit 1; }
+
+# How many random histories of the write path, from which seed on.
+SEEDS ?= 10000
+SEED ?= 0
+
+.PHONY: simulate
+# Built with the binary, so that both use the same features of their dependencies.
+simulate: cargo-there ## SEEDS random histories of the write path: crashes, faults, two writers (SEED=n: from seed n on)
+	SEED=$(SEED) SEEDS=$(SEEDS) cargo test --locked --profile demo -p footfall-ingest -p footfall --lib -- --nocapture simulation::tests::random

@@ -14,3 +14,6 @@ pub mod enrich;
 pub mod import;
 pub mod log;
 pub mod writer;
+
+#[cfg(test)]
+mod simulation;

@@ -13,7 +13,7 @@ use footfall_model::schema;
 
 /// Columns that grow by an event at a time.
 #[derive(Debug)]
-pub(super) struct Columns {
+pub(crate) struct Columns {
     text: [StringBuilder; TEXTS],
     client_hash: Int64Builder,
     event_timestamp: TimestampMicrosecondBuilder,
@@ -75,7 +75,7 @@ impl Default for Columns {
 
 impl Columns {
     /// Adds one row. `client_hash` is computed here, the rest is as the event says.
-    pub(super) fn push(&mut self, event: &Event) {
+    pub(crate) fn push(&mut self, event: &Event) {
         for (column, value) in self.text.iter_mut().zip(texts(event)) {
             column.append_option(value);
             self.bytes += value.map_or(0, str::len);
@@ -100,7 +100,7 @@ impl Columns {
     }
 
     /// The rows so far; the columns are empty afterwards.
-    pub(super) fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
+    pub(crate) fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
         let mut text = self.text.iter_mut();
         let columns = schema::event_file()
             .fields()

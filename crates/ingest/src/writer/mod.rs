@@ -27,10 +27,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::log::{EventLog, LogError, Position, Record};
-use columns::Columns;
 use flush::{Decision, Pending, Reason, decide};
 use timer::TokioTimer;
 
+pub(crate) use columns::Columns;
 pub(crate) use dedupe::{EventKey, Window};
 pub(crate) use timer::Timer;
 

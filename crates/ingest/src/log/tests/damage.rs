@@ -1,10 +1,10 @@
 //! Torn or damaged, and what a reader and an operator are told.
 
-use super::sim::SimDisk;
 use super::*;
 use crate::log::record::{LogId, encode_record, encode_seal};
 use crate::log::segment::{HEADER_BYTES, Header, file_name};
 use crate::log::{Damage, VerifyReport, verify_on};
+use crate::simulation::disk::SimDisk;
 
 const ID: LogId = LogId([3; 16]);
 

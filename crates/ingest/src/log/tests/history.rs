@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::sim::{Faults, Random, SimDisk};
 use super::*;
 use crate::log::verify_on;
+use crate::simulation::disk::{Faults, SimDisk};
+use crate::simulation::random::Random;
 
 #[derive(Debug, Clone)]
 enum Op {

@@ -5,7 +5,6 @@ mod disk_failures;
 mod history;
 mod limits;
 mod local;
-mod sim;
 
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use footfall_model::clock::IdGen;
 use futures::FutureExt;
 
 use super::{Committer, EventLog, LocalLog, LogError, LogOptions, Position, Record, Recovery, Turn};
-use sim::SimDisk;
+use crate::simulation::disk::SimDisk;
 
 /// Ids of the logs in these tests.
 #[derive(Debug, Clone, Copy)]

@@ -7,27 +7,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::random::Random;
 use crate::log::{Disk, LogFile};
 
 const SECTOR: u64 = 512;
-
-/// A small generator, so that a seed tells the whole story (splitmix64).
-#[derive(Debug, Clone)]
-pub(super) struct Random(u64);
-
-impl Random {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub(super) fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % limit.max(1)
-    }
-}
 
 /// A file: what the page cache shows, what the platter has, and the writes between them.
 #[derive(Debug, Default)]
@@ -60,26 +43,26 @@ struct World {
 
 /// What goes wrong.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Faults {
+pub(crate) struct Faults {
     /// Bytes that all files may have together.
-    pub(super) space: Option<u64>,
+    pub(crate) space: Option<u64>,
     /// So many syncs of files fail.
-    pub(super) fail_syncs: u32,
+    pub(crate) fail_syncs: u32,
     /// So many syncs of the folder fail.
-    pub(super) fail_dir_syncs: u32,
+    pub(crate) fail_dir_syncs: u32,
     /// So many truncations fail.
-    pub(super) fail_truncates: u32,
+    pub(crate) fail_truncates: u32,
     /// After so many changes the process is dead in the middle of one.
-    pub(super) fuse: Option<u64>,
+    pub(crate) fuse: Option<u64>,
     /// How long a sync takes.
-    pub(super) sync_time: Duration,
+    pub(crate) sync_time: Duration,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct SimDisk(Arc<Mutex<World>>);
+pub(crate) struct SimDisk(Arc<Mutex<World>>);
 
 impl SimDisk {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let random = Some(Random::new(seed));
         Self(Arc::new(Mutex::new(World {
             random,
@@ -87,27 +70,27 @@ impl SimDisk {
         })))
     }
 
-    pub(super) fn set(&self, change: impl FnOnce(&mut Faults)) {
+    pub(crate) fn set(&self, change: impl FnOnce(&mut Faults)) {
         change(&mut self.0.lock().faults);
     }
 
-    pub(super) fn syncs(&self) -> u64 {
+    pub(crate) fn syncs(&self) -> u64 {
         self.0.lock().syncs
     }
 
-    pub(super) fn is_dead(&self) -> bool {
+    pub(crate) fn is_dead(&self) -> bool {
         self.0.lock().dead
     }
 
     /// The process ends; what it wrote is in the page cache.
-    pub(super) fn kill(&self) {
+    pub(crate) fn kill(&self) {
         let world = &mut *self.0.lock();
         world.dead = false;
         world.faults.fuse = None;
     }
 
     /// The machine stops: of what was not synced any sectors may be there, and any first part of the folder changes.
-    pub(super) fn power_failure(&self) {
+    pub(crate) fn power_failure(&self) {
         let world = &mut *self.0.lock();
         world.dead = false;
         world.faults = Faults::default();
@@ -132,7 +115,7 @@ impl SimDisk {
         world.random = Some(random);
     }
 
-    pub(super) fn segments(&self) -> Vec<String> {
+    pub(crate) fn segments(&self) -> Vec<String> {
         self.0
             .lock()
             .names
@@ -142,13 +125,18 @@ impl SimDisk {
             .collect()
     }
 
-    pub(super) fn contents(&self, name: &str) -> Vec<u8> {
+    /// Bytes of all files.
+    pub(crate) fn used(&self) -> u64 {
+        self.0.lock().used()
+    }
+
+    pub(crate) fn contents(&self, name: &str) -> Vec<u8> {
         let world = self.0.lock();
         world.inodes[world.names[name]].cache.clone()
     }
 
     /// Changes a file behind the log's back.
-    pub(super) fn tamper(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn tamper(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let world = &mut *self.0.lock();
         let inode = &mut world.inodes[world.names[name]];
         change(&mut inode.cache);
@@ -156,12 +144,12 @@ impl SimDisk {
         inode.pending.clear();
     }
 
-    pub(super) fn flip(&self, name: &str, bit: usize) {
+    pub(crate) fn flip(&self, name: &str, bit: usize) {
         self.tamper(name, |bytes| bytes[bit / 8] ^= 1 << (bit % 8));
     }
 
     /// Makes a file as another program would.
-    pub(super) fn put(&self, name: &str, bytes: Vec<u8>) {
+    pub(crate) fn put(&self, name: &str, bytes: Vec<u8>) {
         let world = &mut *self.0.lock();
         world.inodes.push(Inode {
             cache: bytes.clone(),
@@ -199,6 +187,13 @@ impl SimDisk {
             world.dir_changes.push(change);
         }
         if alive { Ok(()) } else { Err(io::Error::other("died")) }
+    }
+}
+
+impl World {
+    fn used(&self) -> u64 {
+        let inodes = self.names.values();
+        inodes.map(|inode| self.inodes[*inode].cache.len() as u64).sum()
     }
 }
 
@@ -339,11 +334,7 @@ impl LogFile for SimFile {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let world = &mut *self.disk.0.lock();
         let alive = SimDisk::step(world)?;
-        let used: u64 = world
-            .names
-            .values()
-            .map(|inode| world.inodes[*inode].cache.len() as u64)
-            .sum();
+        let used = world.used();
         let size = world.inodes[self.inode].cache.len() as u64;
         let grows = (offset + bytes.len() as u64).saturating_sub(size);
         let lacking = world

@@ -1,0 +1,47 @@
+//! What is sent: an event is its number, everything else follows from it.
+
+use bytes::Bytes;
+use footfall_model::clock::Micros;
+use footfall_model::proto::{Event, EventBatch};
+use prost::Message;
+
+use super::executor::BEGIN;
+use super::random::Random;
+
+/// Numbers from here on belong to events that strangers bring past the log.
+pub(super) const STRANGERS: u32 = 1_000_000;
+
+/// Sites that share event ids: the same id of another site is another event.
+const SITES: u32 = 3;
+
+const DAY: Micros = 86_400_000_000;
+
+/// Most are of today in any order, some are one or three days late.
+pub(super) fn event(number: u32) -> Event {
+    let mut random = Random::new(number.into());
+    let days_late = random.pick(&[0, 0, 0, 0, 1, 3]);
+    let event_timestamp = BEGIN - days_late * DAY - random.below(3_600_000_000).cast_signed();
+    Event {
+        tracking_id: format!("site-{}", number % SITES),
+        event_id: (number / SITES).to_string(),
+        client_id: format!("c{}", random.below(5)),
+        session_id: "s".into(),
+        event_type: "pageview".into(),
+        event_timestamp,
+        created_at: BEGIN,
+        ..Event::default()
+    }
+}
+
+/// The number of the event of this site and id, if they are one's.
+pub(super) fn number(tracking_id: &str, event_id: &str) -> Option<u32> {
+    let site: u32 = tracking_id.strip_prefix("site-")?.parse().ok()?;
+    let id: u32 = event_id.parse().ok()?;
+    (site < SITES).then(|| id * SITES + site)
+}
+
+/// A log record.
+pub(super) fn payload(numbers: &[u32]) -> Bytes {
+    let events = numbers.iter().map(|number| event(*number)).collect();
+    EventBatch { events }.encode_to_vec().into()
+}

@@ -1,0 +1,160 @@
+//! What there is after a history: every Delta version, every row, the newest snapshot, the log.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::AsArray;
+use arrow::datatypes::TimestampMicrosecondType;
+use footfall_lake::{DataFile, Table, read_columns};
+use footfall_model::clock::{Clock, Micros};
+use futures::TryStreamExt;
+use futures::executor::block_on;
+use object_store::ObjectStore;
+use object_store::path::Path;
+use serde_json::Value;
+
+use super::disk::SimDisk;
+use super::model::Known;
+use super::process::{World, log_options, runtime};
+use crate::log::{EventLog, LocalLog, Position};
+
+/// A row of the lake, as far as it tells which event it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) tracking_id: String,
+    pub(super) event_id: String,
+    pub(super) event_timestamp: Micros,
+}
+
+/// A file that a version added.
+#[derive(Debug, Clone)]
+pub(super) struct Added {
+    pub(super) path: String,
+    /// As the commit says.
+    pub(super) rows: u64,
+    /// What is in it, or why it can't be read.
+    pub(super) found: Result<Vec<Row>, String>,
+}
+
+/// One Delta version.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Version {
+    pub(super) number: u64,
+    pub(super) positions: Vec<(String, i64)>,
+    pub(super) added: Vec<Added>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Evidence {
+    pub(super) known: Known,
+    pub(super) versions: Vec<Version>,
+    /// The newest snapshot as a fresh reader sees it: its version, and the files with their rows.
+    pub(super) snapshot: (u64, BTreeMap<String, u64>),
+    /// The writer's name in the Delta log, how far it has come, and where the log ends.
+    pub(super) app_id: String,
+    pub(super) committed: Option<i64>,
+    pub(super) last: Position,
+    /// What the store saw.
+    pub(super) wrong: Vec<String>,
+}
+
+impl Evidence {
+    pub(super) fn gather(world: &World) -> Self {
+        let store = world.store.truth();
+        let clock: Arc<dyn Clock> = Arc::new(world.time.clone());
+        let opened = runtime().block_on(async {
+            let table = Table::open(Arc::clone(&store), clock).await?;
+            let app_id = app_id(&world.disk, world);
+            let committed = table.transaction(&app_id.0).await?;
+            Ok::<_, footfall_lake::LakeError>((table.snapshot(), app_id, committed))
+        });
+        let (snapshot, (app_id, last), committed) = opened.expect("the table can be opened in calm weather");
+        let files: BTreeMap<_, _> = snapshot
+            .files
+            .iter()
+            .map(|file| (file.path.to_string(), file.rows))
+            .collect();
+        let mut wrong = world.store.wrong();
+        if files.len() != snapshot.files.len() {
+            wrong.push("the snapshot holds a file twice".to_owned());
+        }
+        let versions = world.store.versions();
+        Self {
+            known: std::mem::take(&mut *world.model.lock()),
+            versions: versions
+                .iter()
+                .map(|(number, text)| version(&store, *number, text))
+                .collect(),
+            snapshot: (snapshot.version, files),
+            app_id,
+            committed,
+            last,
+            wrong,
+        }
+    }
+
+    /// How often each row is in the lake.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
+        let files = self.versions.iter().flat_map(|version| &version.added);
+        files.filter_map(|added| added.found.as_ref().ok()).flatten()
+    }
+}
+
+/// The writer's name, and the log's last position.
+fn app_id(disk: &SimDisk, world: &World) -> (String, Position) {
+    let opened = LocalLog::open_manual(Arc::new(disk.clone()), log_options(), world.ids.as_ref());
+    let (log, _committer, _) = opened.expect("the log can be opened");
+    (format!("footfall-log-{:032x}", log.id()), log.last())
+}
+
+fn version(store: &Arc<dyn ObjectStore>, number: u64, text: &[u8]) -> Version {
+    let mut version = Version {
+        number,
+        ..Version::default()
+    };
+    for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let action: Value = serde_json::from_slice(line).expect("a commit is lines of JSON");
+        if let Some(txn) = action.get("txn") {
+            let app_id = txn["appId"].as_str().unwrap().to_owned();
+            version.positions.push((app_id, txn["version"].as_i64().unwrap()));
+        }
+        if let Some(add) = action.get("add") {
+            let path = add["path"].as_str().unwrap().to_owned();
+            let stats: Value = serde_json::from_str(add["stats"].as_str().unwrap()).unwrap();
+            let rows = stats["numRecords"].as_u64().unwrap();
+            let found = block_on(rows_of(store, &path, add["size"].as_u64().unwrap()));
+            version.added.push(Added { path, rows, found });
+        }
+    }
+    version
+}
+
+async fn rows_of(store: &Arc<dyn ObjectStore>, path: &str, size: u64) -> Result<Vec<Row>, String> {
+    let file = DataFile {
+        path: Path::parse(path).map_err(|e| e.to_string())?,
+        size,
+        rows: 0,
+        written_at: 0,
+        event_date: 0,
+        tracking_id: None,
+        client_hash: None,
+        event_timestamp: None,
+    };
+    let columns = ["tracking_id", "event_id", "event_timestamp"];
+    let batches = read_columns(store, &file, &columns).await.map_err(|e| e.to_string())?;
+    let batches: Vec<_> = batches.try_collect().await.map_err(|e| e.to_string())?;
+    let mut rows = Vec::new();
+    for batch in batches {
+        let text = |name| batch.column_by_name(name).unwrap().as_string::<i32>();
+        let times = batch.column_by_name("event_timestamp").unwrap();
+        let times = times.as_primitive::<TimestampMicrosecondType>();
+        for at in 0..batch.num_rows() {
+            rows.push(Row {
+                tracking_id: text("tracking_id").value(at).to_owned(),
+                event_id: text("event_id").value(at).to_owned(),
+                event_timestamp: times.value(at),
+            });
+        }
+    }
+    Ok(rows)
+}

@@ -1,0 +1,228 @@
+//! Time and tasks of a simulation: one thread, chance decides who goes next, and the clock jumps to the next moment at
+//! which something is due.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use footfall_model::clock::{Clock, Micros};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+
+use super::random::Random;
+use super::trace::Trace;
+use crate::writer::Timer;
+
+/// 2026-11-01: when every simulation begins.
+pub(super) const BEGIN: Micros = 1_793_491_200_000_000;
+
+/// Simulated time, in microseconds since the beginning.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Time(Arc<Mutex<Agenda>>);
+
+#[derive(Debug, Default)]
+struct Agenda {
+    now: u64,
+    asked: u64,
+    due: BTreeMap<(u64, u64), Waker>,
+}
+
+impl Time {
+    pub(super) fn micros(&self) -> u64 {
+        self.0.lock().now
+    }
+
+    pub(super) fn sleep_until(&self, at: u64) -> Sleep {
+        Sleep {
+            time: self.clone(),
+            at,
+            asked: None,
+        }
+    }
+
+    pub(super) fn sleep_millis(&self, millis: u64) -> Sleep {
+        self.sleep_until(self.micros() + millis * 1_000)
+    }
+
+    /// Goes to the next moment at which something is due; false if that is `limit` or later: then it goes there.
+    fn advance(&self, limit: u64) -> bool {
+        let agenda = &mut *self.0.lock();
+        let next = agenda.due.keys().next().map_or(u64::MAX, |(at, _)| *at);
+        if next >= limit {
+            agenda.now = agenda.now.max(limit);
+            return false;
+        }
+        agenda.now = agenda.now.max(next);
+        let later = agenda.due.split_off(&(agenda.now, u64::MAX));
+        let now = std::mem::replace(&mut agenda.due, later);
+        now.into_values().for_each(Waker::wake);
+        true
+    }
+}
+
+impl Clock for Time {
+    fn now(&self) -> Micros {
+        BEGIN + self.micros().cast_signed()
+    }
+}
+
+impl Timer for Time {
+    fn now(&self) -> Duration {
+        Duration::from_micros(self.micros())
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        self.sleep_until(self.micros().saturating_add(micros)).boxed()
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Sleep {
+    time: Time,
+    at: u64,
+    asked: Option<(u64, u64)>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let time = self.time.clone();
+        let agenda = &mut *time.0.lock();
+        if agenda.now >= self.at {
+            return Poll::Ready(());
+        }
+        let at = self.at;
+        let key = *self.asked.get_or_insert_with(|| {
+            agenda.asked += 1;
+            (at, agenda.asked)
+        });
+        agenda.due.insert(key, context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(key) = self.asked {
+            self.time.0.lock().due.remove(&key);
+        }
+    }
+}
+
+pub(super) type TaskId = u64;
+
+type Ready = Arc<Mutex<BTreeSet<TaskId>>>;
+
+struct Task {
+    name: String,
+    future: Pin<Box<dyn Future<Output = ()>>>,
+    waker: Waker,
+}
+
+struct WakeTask {
+    id: TaskId,
+    ready: Ready,
+}
+
+impl Wake for WakeTask {
+    fn wake(self: Arc<Self>) {
+        self.ready.lock().insert(self.id);
+    }
+}
+
+/// What one turn of the executor did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    Polled(TaskId),
+    /// The clock went on.
+    Advanced,
+    /// Nothing more happens before the limit, at which the clock stands now.
+    Rest,
+}
+
+/// Runs tasks one poll at a time.
+pub(super) struct Executor {
+    time: Time,
+    random: Random,
+    trace: Trace,
+    ready: Ready,
+    frozen: BTreeSet<TaskId>,
+    tasks: BTreeMap<TaskId, Task>,
+    spawned: TaskId,
+}
+
+impl Executor {
+    pub(super) fn new(time: Time, random: Random, trace: Trace) -> Self {
+        Self {
+            time,
+            random,
+            trace,
+            ready: Ready::default(),
+            frozen: BTreeSet::new(),
+            tasks: BTreeMap::new(),
+            spawned: 0,
+        }
+    }
+
+    pub(super) fn spawn(&mut self, name: String, future: impl Future<Output = ()> + 'static) -> TaskId {
+        self.spawned += 1;
+        let id = self.spawned;
+        let ready = Arc::clone(&self.ready);
+        let waker = Waker::from(Arc::new(WakeTask { id, ready }));
+        let future = Box::pin(future);
+        self.tasks.insert(id, Task { name, future, waker });
+        self.ready.lock().insert(id);
+        id
+    }
+
+    /// Drops the task where it stands.
+    pub(super) fn kill(&mut self, id: TaskId) {
+        self.frozen.remove(&id);
+        self.ready.lock().remove(&id);
+        drop(self.tasks.remove(&id));
+    }
+
+    /// The task is not polled until it thaws.
+    pub(super) fn freeze(&mut self, id: TaskId) {
+        self.frozen.insert(id);
+    }
+
+    pub(super) fn thaw(&mut self, id: TaskId) {
+        self.frozen.remove(&id);
+    }
+
+    pub(super) fn is_done(&self, id: TaskId) -> bool {
+        !self.tasks.contains_key(&id)
+    }
+
+    /// Polls one task that can go on, or lets time pass, up to `limit`.
+    pub(super) fn turn(&mut self, limit: u64) -> Turn {
+        loop {
+            let candidates: Vec<TaskId> = {
+                let ready = self.ready.lock();
+                ready.iter().filter(|id| !self.frozen.contains(id)).copied().collect()
+            };
+            if candidates.is_empty() {
+                return match self.time.advance(limit) {
+                    true => Turn::Advanced,
+                    false => Turn::Rest,
+                };
+            }
+            let id = self.random.pick(&candidates);
+            self.ready.lock().remove(&id);
+            // A task that ended may still be woken.
+            if let Some(task) = self.tasks.get_mut(&id) {
+                self.trace.note(format_args!("{} {}", self.time.micros(), task.name));
+                if task.future.poll_unpin(&mut Context::from_waker(&task.waker)).is_ready() {
+                    self.tasks.remove(&id);
+                }
+                return Turn::Polled(id);
+            }
+        }
+    }
+}

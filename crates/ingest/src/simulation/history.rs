@@ -1,0 +1,238 @@
+//! The steps of a history, drawn from a seed. They are plain data that prints as it is written in Rust, so that a
+//! history can be shortened, and one that failed becomes a test.
+
+use std::collections::VecDeque;
+
+use super::random::Random;
+use super::store::Weather;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Power {
+    /// Only the process ends; what it wrote is in the page cache.
+    Stays,
+    Fails,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    /// A request with these events; its sender asks so often if the answer is not good.
+    Send {
+        events: Vec<u32>,
+        tries: u32,
+    },
+    /// Milliseconds that pass.
+    Pause(u64),
+    /// After so many polls of the process it is gone; a new one starts.
+    Crash(u32, Power),
+    /// After so many changes to the disk the process dies in the middle of one; a new one starts.
+    DieInDisk(u64, Power),
+    /// The process stops in order; a new one starts.
+    Restart,
+    FailSyncs(u32),
+    FailDirSync,
+    FailTruncate,
+    /// So many bytes more can be stored.
+    Full(u64),
+    RoomAgain,
+    /// Milliseconds that a turn of the committer takes.
+    SlowDisk(u64),
+    Lake(Weather),
+    /// The process stands still while a new one starts, and goes on after so many milliseconds: two writers.
+    Zombie(u64),
+    /// A second writer in the same process.
+    Rival,
+    /// Another program commits a file with so many rows.
+    Stranger(u32),
+    Checkpoint,
+    /// The table follows what others have committed.
+    Refresh,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct History {
+    /// Decides what the steps leave open: who goes next, which request fails.
+    pub(super) seed: u64,
+    pub(super) steps: Vec<Step>,
+}
+
+/// Distinct events of one history at most: fewer than the writers' window holds, so that none may come twice.
+const EVENTS: u32 = 180;
+
+/// A duplicate is sent within this time after the first, far less than the window.
+const DUPLICATES_WITHIN: u64 = 20 * 60 * 1_000;
+
+const HOUR: u64 = 3_600_000;
+
+/// What a history may contain: each kind of trouble only in some of the histories, so that each is also met alone.
+#[derive(Debug)]
+struct Mood {
+    crashes: bool,
+    dying_disk: bool,
+    power: bool,
+    disk: bool,
+    full: bool,
+    weather: bool,
+    rivals: bool,
+    strangers: bool,
+    duplicates: bool,
+    hours: bool,
+    checkpoints: bool,
+}
+
+impl Mood {
+    fn draw(random: &mut Random) -> Self {
+        Self {
+            crashes: random.chance(70),
+            dying_disk: random.chance(40),
+            power: random.chance(60),
+            disk: random.chance(40),
+            full: random.chance(25),
+            weather: random.chance(60),
+            rivals: random.chance(35),
+            strangers: random.chance(35),
+            duplicates: random.chance(80),
+            hours: random.chance(15),
+            checkpoints: random.chance(15),
+        }
+    }
+
+    fn power(&self, random: &mut Random) -> Power {
+        match self.power && random.chance(50) {
+            true => Power::Fails,
+            false => Power::Stays,
+        }
+    }
+}
+
+struct Draft {
+    random: Random,
+    mood: Mood,
+    steps: Vec<Step>,
+    now: u64,
+    events: u32,
+    /// Events that may be sent again, and when they were sent first.
+    recent: VecDeque<(u32, u64)>,
+}
+
+impl History {
+    pub(super) fn draw(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let mood = Mood::draw(&mut random);
+        let wanted = random.between(6..=36) as usize;
+        let mut draft = Draft {
+            random,
+            mood,
+            steps: Vec::new(),
+            now: 0,
+            events: 0,
+            recent: VecDeque::new(),
+        };
+        while draft.steps.len() < wanted {
+            draft.add();
+        }
+        let steps = draft.steps;
+        Self { seed, steps }
+    }
+
+    /// For flips of bits: only sends and clean or hard ends, so that whatever is missing is missing by the flip.
+    pub(super) fn calm(seed: u64) -> Self {
+        let mut drawn = Self::draw(seed);
+        drawn.steps.retain(|step| {
+            matches!(
+                step,
+                Step::Send { .. } | Step::Pause(_) | Step::Restart | Step::Crash(_, Power::Stays) | Step::Refresh
+            )
+        });
+        drawn
+    }
+}
+
+impl Draft {
+    fn add(&mut self) {
+        match self.random.below(100) {
+            0..50 => self.send(),
+            50..64 => {}
+            64..84 => self.trouble(),
+            84..92 => self.lake(),
+            _ => self.others(),
+        }
+        self.pause();
+    }
+
+    fn send(&mut self) {
+        let count = self.random.pick(&[1, 1, 2, 3, 5, 8, 12]);
+        let mut events = Vec::new();
+        for _ in 0..count {
+            let again = self.mood.duplicates && self.random.chance(25);
+            if again && !self.recent.is_empty() {
+                // Near or far.
+                let reach = self.recent.len() as u64;
+                let back = if self.random.chance(50) { reach.min(6) } else { reach };
+                let place = reach - 1 - self.random.below(back);
+                events.push(self.recent[place as usize].0);
+            } else if self.events < EVENTS {
+                events.push(self.events);
+                self.recent.push_back((self.events, self.now));
+                self.events += 1;
+            }
+        }
+        let tries = self.random.pick(&[1, 1, 3]);
+        self.steps.push(Step::Send { events, tries });
+    }
+
+    fn pause(&mut self) {
+        let millis = match self.random.below(20) {
+            0..6 => return,
+            6..12 => self.random.between(1..=60),
+            12..16 => self.random.between(60..=900),
+            16..19 => self.random.between(900..=5_000),
+            _ if self.mood.hours && self.random.chance(50) => {
+                // The lake answers meanwhile, else the log's end would lie hours back.
+                self.steps.push(Step::Lake(Weather::Calm));
+                self.random.between(2 * HOUR..=8 * HOUR)
+            }
+            _ => self.random.between(5_000..=90_000),
+        };
+        self.now += millis;
+        let oldest = self.now.saturating_sub(DUPLICATES_WITHIN);
+        self.recent.retain(|(_, first)| *first >= oldest);
+        self.steps.push(Step::Pause(millis));
+    }
+
+    fn trouble(&mut self) {
+        let Self { random, mood, .. } = self;
+        let step = match random.below(12) {
+            0..3 if mood.crashes => Step::Crash(random.below(40) as u32, mood.power(random)),
+            3..5 if mood.dying_disk => Step::DieInDisk(random.below(12), mood.power(random)),
+            5 => Step::Restart,
+            6 if mood.disk => Step::FailSyncs(1 + random.below(3) as u32),
+            7 if mood.disk => Step::FailDirSync,
+            8 if mood.disk => Step::FailTruncate,
+            9 if mood.full => Step::Full(random.below(2_000)),
+            10 if mood.full => Step::RoomAgain,
+            11 if mood.disk => Step::SlowDisk(random.pick(&[0, 5, 200, 3_000])),
+            _ => return,
+        };
+        self.steps.push(step);
+    }
+
+    fn lake(&mut self) {
+        use Weather::{Away, Calm, Flaky, Lossy, Slow, Stale, Storm};
+        if self.mood.weather {
+            let weather = self.random.pick(&[Calm, Calm, Slow, Flaky, Lossy, Stale, Storm, Away]);
+            self.steps.push(Step::Lake(weather));
+        }
+    }
+
+    fn others(&mut self) {
+        let Self { random, mood, .. } = self;
+        let step = match random.below(8) {
+            0..2 if mood.rivals => Step::Zombie(random.pick(&[0, 20, 500, 2_500, 10_000, 60_000])),
+            2 if mood.rivals => Step::Rival,
+            3..6 if mood.strangers => Step::Stranger(1 + random.below(4) as u32),
+            6 if mood.checkpoints => Step::Checkpoint,
+            _ => Step::Refresh,
+        };
+        self.steps.push(step);
+    }
+}

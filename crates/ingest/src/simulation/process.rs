@@ -1,0 +1,244 @@
+//! One Footfall process: the log, the committer that a thread would turn, and the writer.
+
+use std::sync::Arc;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use footfall_lake::{LakeError, Table};
+use footfall_model::clock::{Clock, IdGen};
+use object_store::ObjectStore;
+use parking_lot::Mutex;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::disk::SimDisk;
+use super::executor::{TaskId, Time};
+use super::model::Model;
+use super::store::SimStore;
+use super::trace::Trace;
+use crate::log::{Committer, EventLog, LocalLog, LogError, LogOptions, Position, Record, Turn};
+use crate::writer::{DedupeOptions, FlushPolicy, ShardWriter, Timer, WriterError, WriterOptions, WriterParts};
+
+/// What all parts of a simulation share.
+#[derive(Debug, Clone)]
+pub(super) struct World {
+    pub(super) time: Time,
+    pub(super) disk: SimDisk,
+    pub(super) store: SimStore,
+    pub(super) ids: Arc<Ids>,
+    pub(super) model: Model,
+    pub(super) trace: Trace,
+    /// Milliseconds that a turn of the committer takes.
+    pub(super) slow_disk: Arc<AtomicU64>,
+}
+
+/// Ids that count up.
+#[derive(Debug, Default)]
+pub(super) struct Ids(AtomicU64);
+
+impl IdGen for Ids {
+    fn next_id(&self) -> u128 {
+        0x0F00_0000 + u128::from(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Small limits, so that short histories reach each of them.
+pub(super) fn log_options() -> LogOptions {
+    LogOptions {
+        segment_bytes: 2_500,
+        queue_bytes: 6_000,
+        max_record_bytes: 1_000,
+        max_log_bytes: 24_000,
+        tail_bytes: 1_500,
+    }
+}
+
+fn writer_options() -> WriterOptions {
+    WriterOptions {
+        flush: FlushPolicy {
+            interval: Duration::from_millis(500),
+            rows: 40,
+            ..FlushPolicy::default()
+        },
+        dedupe: DedupeOptions {
+            window: Duration::from_secs(6 * 3_600),
+            ids: 400,
+        },
+    }
+}
+
+/// The real log; says to the committer that there is work, and to the model what a reader was told.
+#[derive(Debug)]
+pub(super) struct SimLog {
+    log: LocalLog,
+    work: Notify,
+    gone: CancellationToken,
+    model: Model,
+}
+
+impl SimLog {
+    pub(super) fn new(log: LocalLog, model: Model) -> Self {
+        Self {
+            log,
+            work: Notify::new(),
+            gone: CancellationToken::new(),
+            model,
+        }
+    }
+
+    /// The process is no more, or does not answer.
+    pub(super) fn go(&self) {
+        self.gone.cancel();
+    }
+
+    pub(super) async fn gone(&self) {
+        self.gone.cancelled().await;
+    }
+
+    pub(super) async fn close(&self) {
+        self.log.close().await;
+        self.work.notify_one();
+    }
+}
+
+#[async_trait]
+impl EventLog for SimLog {
+    fn id(&self) -> u128 {
+        self.log.id()
+    }
+
+    async fn append(&self, payload: Bytes) -> Result<Position, LogError> {
+        self.work.notify_one();
+        self.log.append(payload).await
+    }
+
+    async fn read_from(&self, from: Position, max_bytes: usize) -> Result<Vec<Record>, LogError> {
+        let read = self.log.read_from(from, max_bytes).await;
+        if let Err(LogError::Damaged(damage)) = &read {
+            self.model.lock().lost.push((damage.lost_from, damage.resume_at));
+        }
+        read
+    }
+
+    async fn wait_for(&self, position: Position) -> Result<(), LogError> {
+        self.log.wait_for(position).await
+    }
+
+    fn last(&self) -> Position {
+        self.log.last()
+    }
+
+    async fn trim(&self, position: Position) -> Result<(), LogError> {
+        self.work.notify_one();
+        self.log.trim(position).await
+    }
+}
+
+/// What the log's thread does.
+pub(super) async fn commit(mut committer: Committer, log: Arc<SimLog>, world: World) {
+    loop {
+        world.time.sleep_millis(world.slow_disk.load(Ordering::Relaxed)).await;
+        match committer.turn() {
+            Turn::Worked => {}
+            Turn::Idle => log.work.notified().await,
+            Turn::Closed => return,
+        }
+    }
+}
+
+/// How a writer ended; `None` while it runs.
+pub(super) type Ending = Arc<Mutex<Option<Result<(), WriterError>>>>;
+
+/// The table that a process has open.
+pub(super) type Opened = Arc<Mutex<Option<Arc<Table>>>>;
+
+pub(super) struct Process {
+    pub(super) log: Arc<SimLog>,
+    pub(super) stop: CancellationToken,
+    pub(super) writer: TaskId,
+    pub(super) committer: TaskId,
+    /// Rivals and refreshes.
+    pub(super) others: Vec<TaskId>,
+    pub(super) ending: Ending,
+    pub(super) table: Opened,
+}
+
+impl Process {
+    pub(super) fn tasks(&self) -> impl Iterator<Item = TaskId> {
+        [self.writer, self.committer]
+            .into_iter()
+            .chain(self.others.iter().copied())
+    }
+}
+
+/// Opens the table and writes until told to stop.
+pub(super) async fn write(world: World, log: Arc<SimLog>, stop: CancellationToken, table: Opened, ending: Ending) {
+    let ended = loop {
+        let Some(opened) = open_table(&world, Some(&stop)).await else {
+            break Ok(());
+        };
+        *table.lock() = Some(Arc::clone(&opened));
+        // Others may commit between the two.
+        world.time.sleep_millis(3).await;
+        let parts = WriterParts {
+            log: log.clone(),
+            table: opened,
+            clock: Arc::new(world.time.clone()),
+            ids: world.ids.clone(),
+        };
+        let timer: Arc<dyn Timer> = Arc::new(world.time.clone());
+        let opened = ShardWriter::open_with(parts, writer_options(), timer);
+        match world.store.standstill(|| runtime().block_on(opened)) {
+            Ok(writer) => break Box::pin(writer.run(stop)).await,
+            Err(WriterError::Lake(LakeError::Delta { .. } | LakeError::Store { .. })) if !stop.is_cancelled() => {
+                world.trace.note(format_args!("{} no position", world.time.micros()));
+                world.time.sleep_millis(700).await;
+            }
+            Err(error) => break Err(error),
+        }
+    };
+    let told = match &ended {
+        Ok(()) => "stopped".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    world
+        .trace
+        .note(format_args!("{} the writer ended: {told}", world.time.micros()));
+    *ending.lock() = Some(ended);
+}
+
+/// Opens the table, however often that takes; `None` if told to stop.
+pub(super) async fn open_table(world: &World, stop: Option<&CancellationToken>) -> Option<Arc<Table>> {
+    let mut pause = 200;
+    loop {
+        let store: Arc<dyn ObjectStore> = Arc::new(world.store.clone());
+        let clock: Arc<dyn Clock> = Arc::new(world.time.clone());
+        let opened = world.store.standstill(|| runtime().block_on(Table::open(store, clock)));
+        match opened {
+            Ok(table) => {
+                let version = table.snapshot().version;
+                world
+                    .trace
+                    .note(format_args!("{} table open at {version}", world.time.micros()));
+                return Some(Arc::new(table));
+            }
+            Err(_) if stop.is_some_and(CancellationToken::is_cancelled) => return None,
+            Err(_) => world.trace.note(format_args!("{} no table", world.time.micros())),
+        }
+        world.time.sleep_millis(pause).await;
+        pause = (pause * 2).min(5_000);
+    }
+}
+
+/// Delta's reader wants a runtime with threads; it is used only while the simulated world stands still.
+pub(super) fn runtime() -> &'static Runtime {
+    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(2).enable_all().build().unwrap()
+    });
+    &RUNTIME
+}

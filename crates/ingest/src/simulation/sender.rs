@@ -1,0 +1,64 @@
+//! A client: sends its events to whatever process is there, and again if it gets no good answer.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::events;
+use super::executor::Time;
+use super::model::Model;
+use super::process::SimLog;
+use super::trace::Trace;
+use crate::log::{EventLog, LogError};
+
+/// The log of the process that answers now; `None` while there is none.
+pub(super) type Door = Arc<Mutex<Option<Arc<SimLog>>>>;
+
+/// How long a client waits before it sends again, in milliseconds.
+const AGAIN_AFTER: u64 = 500;
+
+pub(super) async fn send(events: Vec<u32>, tries: u32, door: Door, time: Time, model: Model, trace: Trace) {
+    for _ in 0..tries {
+        let log = door.lock().clone();
+        if let Some(log) = log
+            && attempt(&events, &log, &model, &trace).await
+        {
+            return;
+        }
+        time.sleep_millis(AGAIN_AFTER).await;
+    }
+}
+
+/// True if there is nothing more to do.
+async fn attempt(events: &[u32], log: &SimLog, model: &Model, trace: &Trace) -> bool {
+    let answer = tokio::select! { biased;
+        // The connection is gone before an answer is read.
+        () = log.gone() => None,
+        answer = log.append(events::payload(events)) => Some(answer),
+    };
+    let mut known = model.lock();
+    trace.note(format_args!("{events:?}: {}", told(answer.as_ref())));
+    match answer {
+        Some(Ok(position)) => {
+            known.possible.extend(events);
+            known.acknowledge(position, events);
+            true
+        }
+        // Refused at the door: not a byte of it was stored.
+        Some(Err(LogError::TooLarge { .. })) => true,
+        Some(Err(LogError::Overloaded { .. })) => false,
+        // Whatever was under way may be there after a restart.
+        Some(Err(_)) | None => {
+            known.possible.extend(events);
+            false
+        }
+    }
+}
+
+fn told(answer: Option<&Result<u64, LogError>>) -> String {
+    match answer {
+        Some(Ok(position)) => format!("at {position}"),
+        Some(Err(error)) => error.to_string(),
+        None => "no answer".to_owned(),
+    }
+}

@@ -1,0 +1,91 @@
+//! The shortest history that still fails, as far as leaving out steps and events finds it.
+
+use super::history::{History, Step};
+
+/// Histories that are tried at most.
+const TRIES: usize = 800;
+
+/// Leaves out whatever can be left out such that `fails` still says so.
+pub(super) fn shrink(history: &History, fails: impl Fn(&History) -> bool) -> History {
+    let mut shrinking = Shrinking {
+        best: history.clone(),
+        tries: 0,
+        fails,
+    };
+    while shrinking.steps() | shrinking.events() {}
+    shrinking.best
+}
+
+struct Shrinking<F> {
+    best: History,
+    tries: usize,
+    fails: F,
+}
+
+impl<F: Fn(&History) -> bool> Shrinking<F> {
+    /// Takes the shorter one if it fails too.
+    fn takes(&mut self, steps: Vec<Step>) -> bool {
+        let seed = self.best.seed;
+        let shorter = History { seed, steps };
+        self.tries += 1;
+        let taken = self.tries <= TRIES && (self.fails)(&shorter);
+        if taken {
+            self.best = shorter;
+        }
+        taken
+    }
+
+    /// Without stretches of steps, long ones first; true if something could go.
+    fn steps(&mut self) -> bool {
+        let mut shorter = false;
+        let mut length = self.best.steps.len().div_ceil(2);
+        while length > 0 {
+            let mut from = 0;
+            while from < self.best.steps.len() {
+                let mut steps = self.best.steps.clone();
+                steps.drain(from..(from + length).min(steps.len()));
+                match self.takes(steps) {
+                    true => shorter = true,
+                    false => from += length,
+                }
+            }
+            length /= 2;
+        }
+        shorter
+    }
+
+    /// Without single events, and with one try each.
+    fn events(&mut self) -> bool {
+        let mut shorter = false;
+        for at in 0..self.best.steps.len() {
+            let Step::Send { events, tries } = self.best.steps[at].clone() else {
+                continue;
+            };
+            if tries > 1 {
+                shorter |= self.replaces(
+                    at,
+                    Step::Send {
+                        events: events.clone(),
+                        tries: 1,
+                    },
+                );
+            }
+            for event in events.clone() {
+                let Step::Send { events, tries } = self.best.steps[at].clone() else {
+                    break;
+                };
+                let fewer: Vec<u32> = events.iter().copied().filter(|other| *other != event).collect();
+                if !fewer.is_empty() {
+                    shorter |= self.replaces(at, Step::Send { events: fewer, tries });
+                }
+            }
+        }
+        shorter
+    }
+
+    fn replaces(&mut self, at: usize, step: Step) -> bool {
+        let mut steps = self.best.steps.clone();
+        steps[at] = step;
+        self.takes(steps)
+    }
+}

@@ -1,0 +1,435 @@
+//! Carries a history out, step by step, and brings it to rest.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio_util::sync::CancellationToken;
+
+use super::disk::{Faults, SimDisk};
+use super::evidence::Evidence;
+use super::executor::{Executor, TaskId, Time, Turn};
+use super::history::{History, Power, Step};
+use super::invariants::{self, Failure};
+use super::model::Model;
+use super::process::{self, Ending, Ids, Opened, Process, SimLog, World};
+use super::random::Random;
+use super::sender::{self, Door};
+use super::store::{LATE, SimStore, Weather};
+use super::stranger;
+use super::trace::Trace;
+use crate::log::{LocalLog, LogError};
+use crate::writer::WriterError;
+use footfall_lake::LakeError;
+
+/// Milliseconds after which a thawed zombie is given up.
+const ZOMBIE_LIVES: u64 = 30_000;
+
+/// Milliseconds within which an orderly stop must end, and all senders must have their answers.
+const PATIENCE: u64 = 30 * 60 * 1_000;
+
+/// Polls without the clock going on after which we say that it never comes to rest.
+const RESTLESS: u64 = 100_000;
+
+/// A process that stands still while another has taken its place.
+struct Zombie {
+    process: Process,
+    thaws: u64,
+    ends: u64,
+}
+
+/// How an orderly stop went.
+#[derive(Debug, PartialEq, Eq)]
+enum Stop {
+    Clean,
+    /// The writer gave up, or a crash came first.
+    Otherwise,
+}
+
+pub(super) struct Simulation {
+    pub(super) world: World,
+    executor: Executor,
+    door: Door,
+    process: Option<Process>,
+    zombies: Vec<Zombie>,
+    clients: Vec<TaskId>,
+    strangers: u32,
+    /// After so many more polls of the process it crashes.
+    crash: Option<(u32, Power)>,
+    /// What becomes of the machine when the process dies at the disk.
+    dying: Power,
+    start_at: u64,
+    started: u64,
+    /// A second writer was there, or what an earlier one had sent may still arrive.
+    rivals: bool,
+    /// Bits of the log were flipped: damage is no surprise.
+    pub(super) tampered: bool,
+}
+
+impl Simulation {
+    pub(super) fn new(seed: u64, trace: Trace) -> Self {
+        let mut random = Random::new(seed ^ 0x5EED);
+        let time = Time::default();
+        let store = SimStore::new(Random::new(random.next()), time.clone(), trace.clone());
+        let world = World {
+            time: time.clone(),
+            disk: SimDisk::new(random.next()),
+            store,
+            ids: Arc::new(Ids::default()),
+            model: Model::default(),
+            trace: trace.clone(),
+            slow_disk: Arc::new(AtomicU64::new(0)),
+        };
+        Self {
+            world,
+            executor: Executor::new(time, random, trace),
+            door: Door::default(),
+            process: None,
+            zombies: Vec::new(),
+            clients: Vec::new(),
+            strangers: 0,
+            crash: None,
+            dying: Power::Stays,
+            start_at: 0,
+            started: 0,
+            rivals: false,
+            tampered: false,
+        }
+    }
+
+    /// The whole history, the rest after it, and the judgement.
+    pub(super) fn run(history: &History, trace: &Trace) -> Result<(), Failure> {
+        let mut simulation = Self::new(history.seed, trace.clone());
+        for step in &history.steps {
+            simulation.carry_out(step)?;
+        }
+        simulation.drain()?;
+        invariants::check_all(&simulation.evidence())
+    }
+
+    pub(super) fn carry_out(&mut self, step: &Step) -> Result<(), Failure> {
+        let World { disk, store, trace, .. } = self.world.clone();
+        trace.note(format_args!("{} {step:?}", self.world.time.micros()));
+        self.attend()?;
+        match step {
+            Step::Send { events, tries } => self.send(events, *tries),
+            Step::Pause(millis) => self.pass(*millis)?,
+            Step::Crash(polls, power) => self.crash = self.crash.or(Some((*polls, *power))),
+            Step::DieInDisk(changes, power) => {
+                self.dying = *power;
+                disk.set(|faults| faults.fuse = Some(*changes));
+            }
+            Step::Restart => {
+                self.stop()?;
+            }
+            Step::FailSyncs(times) => disk.set(|faults| faults.fail_syncs = *times),
+            Step::FailDirSync => disk.set(|faults| faults.fail_dir_syncs = 1),
+            Step::FailTruncate => disk.set(|faults| faults.fail_truncates = 1),
+            Step::Full(more) => {
+                let used = disk.used();
+                disk.set(|faults| faults.space = Some(used + more));
+            }
+            Step::RoomAgain => disk.set(|faults| faults.space = None),
+            Step::SlowDisk(millis) => self.world.slow_disk.store(*millis, Ordering::Relaxed),
+            Step::Lake(weather) => store.set(*weather),
+            Step::Zombie(millis) => self.zombie(*millis),
+            Step::Rival => self.rival(),
+            Step::Stranger(rows) => {
+                self.strangers += 1;
+                let task = stranger::commit(self.world.clone(), self.strangers, *rows);
+                let id = self.executor.spawn(format!("stranger {}", self.strangers), task);
+                self.clients.push(id);
+            }
+            Step::Checkpoint => self.checkpoint(),
+            Step::Refresh => self.refresh(),
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, events: &[u32], tries: u32) {
+        let World { time, model, trace, .. } = self.world.clone();
+        let sender = sender::send(events.to_vec(), tries, self.door.clone(), time, model, trace);
+        let id = self.executor.spawn("sender".to_owned(), sender);
+        self.clients.push(id);
+    }
+
+    /// Lets so much time pass, whatever happens meanwhile.
+    pub(super) fn pass(&mut self, millis: u64) -> Result<(), Failure> {
+        self.pass_until(millis, |_| false).map(|_| ())
+    }
+
+    /// The same until `done`; false if it was not until then.
+    fn pass_until(&mut self, millis: u64, done: impl Fn(&Self) -> bool) -> Result<bool, Failure> {
+        let end = self.world.time.micros() + millis * 1_000;
+        let mut polls = 0;
+        while !done(self) {
+            self.attend()?;
+            let now = self.world.time.micros();
+            match self.executor.turn(end.min(self.next_event(now))) {
+                Turn::Polled(id) => {
+                    polls += 1;
+                    self.polled(id)?;
+                }
+                Turn::Advanced => polls = 0,
+                Turn::Rest if self.world.time.micros() >= end => return Ok(done(self)),
+                Turn::Rest => {}
+            }
+            if polls > RESTLESS {
+                return Err(Failure::new("it_comes_to_rest", "work goes on without end".to_owned()));
+            }
+        }
+        Ok(true)
+    }
+
+    /// When we have to attend to something ourselves.
+    fn next_event(&self, now: u64) -> u64 {
+        let zombies = self.zombies.iter().flat_map(|zombie| [zombie.thaws, zombie.ends]);
+        let start = self.process.is_none().then_some(self.start_at);
+        zombies.chain(start).filter(|at| *at > now).min().unwrap_or(u64::MAX)
+    }
+
+    /// Starts what is to be started, thaws and buries zombies, looks after a writer that gave up.
+    fn attend(&mut self) -> Result<(), Failure> {
+        let now = self.world.time.micros();
+        for zombie in &self.zombies {
+            if zombie.thaws <= now {
+                self.executor.thaw(zombie.process.writer);
+            }
+        }
+        let (over, alive) = std::mem::take(&mut self.zombies)
+            .into_iter()
+            .partition::<Vec<_>, _>(|zombie| zombie.ends <= now);
+        self.zombies = alive;
+        over.into_iter().for_each(|zombie| self.bury(zombie.process));
+        if self.process.is_none() && self.start_at <= now {
+            self.start()?;
+        }
+        let ending = self.process.as_ref().map(|process| Arc::clone(&process.ending));
+        let ended = ending.and_then(|ending| ending.lock().take_if(|ended| ended.is_err()));
+        if let Some(Err(error)) = ended {
+            self.accept(&error)?;
+            self.end(Power::Stays);
+            self.start_at = now + 1_000_000;
+        }
+        Ok(())
+    }
+
+    /// A writer may give up for another writer of the same log, and for nothing else.
+    fn accept(&self, error: &WriterError) -> Result<(), Failure> {
+        match error {
+            WriterError::Lake(LakeError::Fenced { .. }) if self.rivals => Ok(()),
+            WriterError::Log(LogError::NotHeld(_)) if self.rivals => Ok(()),
+            other => Err(Failure::new("a_writer_gives_up_only_for_a_rival", other.to_string())),
+        }
+    }
+
+    fn polled(&mut self, id: TaskId) -> Result<(), Failure> {
+        if self.world.disk.is_dead() {
+            self.end(self.dying);
+        } else if self
+            .process
+            .as_ref()
+            .is_some_and(|process| process.tasks().any(|task| task == id))
+        {
+            match &mut self.crash {
+                Some((0, power)) => {
+                    let power = *power;
+                    self.crash = None;
+                    self.end(power);
+                }
+                Some((left, _)) => *left -= 1,
+                None => {}
+            }
+        }
+        self.attend()
+    }
+
+    /// The process is no more.
+    pub(super) fn end(&mut self, power: Power) {
+        self.world
+            .trace
+            .note(format_args!("{} end, power {power:?}", self.world.time.micros()));
+        *self.door.lock() = None;
+        if let Some(process) = self.process.take() {
+            self.bury(process);
+        }
+        self.start_at = self.world.time.micros();
+        match power {
+            Power::Stays => self.world.disk.kill(),
+            Power::Fails => {
+                self.world.disk.power_failure();
+                for zombie in std::mem::take(&mut self.zombies) {
+                    self.bury(zombie.process);
+                }
+            }
+        }
+    }
+
+    fn bury(&mut self, process: Process) {
+        process.log.go();
+        process.tasks().for_each(|task| self.executor.kill(task));
+    }
+
+    fn start(&mut self) -> Result<(), Failure> {
+        let World {
+            disk,
+            ids,
+            model,
+            trace,
+            time,
+            ..
+        } = self.world.clone();
+        let opened = LocalLog::open_manual(Arc::new(disk.clone()), process::log_options(), ids.as_ref());
+        let (log, committer, recovery) = match opened {
+            Ok(opened) => opened,
+            Err(LogError::Disk { path, source }) => {
+                trace.note(format_args!("{} no log: {path}: {source}", time.micros()));
+                if disk.is_dead() {
+                    self.end(self.dying);
+                }
+                self.start_at = time.micros() + 1_000_000;
+                return Ok(());
+            }
+            Err(error) => return Err(Failure::new("a_log_can_be_opened_after_any_crash", error.to_string())),
+        };
+        trace.note(format_args!("{} log open: {recovery:?}", time.micros()));
+        invariants::what_was_acknowledged_is_found_again(&model.lock(), &recovery, self.tampered)?;
+        model.lock().torn_bytes += recovery.torn_bytes;
+        // What the one before had sent to the lake may still arrive.
+        self.rivals |= self.started > 0;
+        self.started += 1;
+        let log = Arc::new(SimLog::new(log, model));
+        let committer = process::commit(committer, Arc::clone(&log), self.world.clone());
+        let (stop, table, ending) = (CancellationToken::new(), Opened::default(), Ending::default());
+        let writer = process::write(
+            self.world.clone(),
+            Arc::clone(&log),
+            stop.clone(),
+            Arc::clone(&table),
+            Arc::clone(&ending),
+        );
+        self.process = Some(Process {
+            log: Arc::clone(&log),
+            stop,
+            writer: self.executor.spawn(format!("writer {}", self.started), writer),
+            committer: self.executor.spawn(format!("committer {}", self.started), committer),
+            others: Vec::new(),
+            ending,
+            table,
+        });
+        *self.door.lock() = Some(log);
+        Ok(())
+    }
+
+    /// Stops the process in order, as on SIGTERM, if one is there.
+    fn stop(&mut self) -> Result<Stop, Failure> {
+        let Some(process) = &self.process else {
+            return Ok(Stop::Otherwise);
+        };
+        let (started, writer, committer) = (self.started, process.writer, process.committer);
+        let (log, ending) = (Arc::clone(&process.log), Arc::clone(&process.ending));
+        process.stop.cancel();
+        let same = move |this: &Self| this.process.is_some() && this.started == started;
+        let late = |what: &str| Err(Failure::new("a_stop_ends", format!("the {what} does not stop")));
+        if !self.pass_until(PATIENCE, |this| !same(this) || this.executor.is_done(writer))? {
+            return late("writer");
+        }
+        let clean = matches!(*ending.lock(), Some(Ok(())));
+        if !same(self) || !clean {
+            return Ok(Stop::Otherwise);
+        }
+        *self.door.lock() = None;
+        self.executor
+            .spawn("close".to_owned(), async move { log.close().await });
+        if !self.pass_until(PATIENCE, |this| !same(this) || this.executor.is_done(committer))? {
+            return late("log");
+        }
+        if !same(self) {
+            return Ok(Stop::Otherwise);
+        }
+        self.end(Power::Stays);
+        Ok(Stop::Clean)
+    }
+
+    /// The process stands still and another takes its place; later it goes on where it was.
+    fn zombie(&mut self, millis: u64) {
+        let Some(process) = self.process.take() else { return };
+        self.rivals = true;
+        *self.door.lock() = None;
+        process.log.go();
+        process.tasks().for_each(|task| self.executor.freeze(task));
+        let thaws = self.world.time.micros() + millis * 1_000;
+        let ends = thaws + ZOMBIE_LIVES * 1_000;
+        self.zombies.push(Zombie { process, thaws, ends });
+        self.start_at = self.world.time.micros();
+    }
+
+    /// A second writer over the same log.
+    fn rival(&mut self) {
+        let Some(process) = &mut self.process else { return };
+        self.rivals = true;
+        let rival = process::write(
+            self.world.clone(),
+            Arc::clone(&process.log),
+            process.stop.clone(),
+            Opened::default(),
+            Ending::default(),
+        );
+        process.others.push(self.executor.spawn("rival".to_owned(), rival));
+    }
+
+    fn checkpoint(&self) {
+        let table = self.process.as_ref().and_then(|process| process.table.lock().clone());
+        if let Some(table) = table {
+            let store = &self.world.store;
+            let made = store.standstill(|| process::runtime().block_on(table.checkpoint()));
+            self.world.trace.note(format_args!("checkpoint: {}", made.is_ok()));
+        }
+    }
+
+    fn refresh(&mut self) {
+        let Some(process) = &mut self.process else { return };
+        let table = process.table.lock().clone();
+        if let Some(table) = table {
+            let refresh = async move { drop(table.refresh().await) };
+            process.others.push(self.executor.spawn("refresh".to_owned(), refresh));
+        }
+    }
+
+    /// All faults end, everybody gets an answer, the log is brought into the lake.
+    pub(super) fn drain(&mut self) -> Result<(), Failure> {
+        self.world
+            .trace
+            .note(format_args!("{} drain", self.world.time.micros()));
+        self.world.disk.set(|faults| *faults = Faults::default());
+        self.world.slow_disk.store(0, Ordering::Relaxed);
+        self.world.store.set(Weather::Calm);
+        // Zombies live it up, and what timed out takes effect.
+        self.pass(LATE / 1_000 + ZOMBIE_LIVES + 1_000)?;
+        self.crash = None;
+        for zombie in std::mem::take(&mut self.zombies) {
+            self.bury(zombie.process);
+        }
+        if let Some(process) = &mut self.process {
+            process.others.drain(..).for_each(|task| self.executor.kill(task));
+        }
+        if !self.pass_until(PATIENCE, |this| {
+            this.clients.iter().all(|id| this.executor.is_done(*id))
+        })? {
+            return Err(Failure::new(
+                "everybody_gets_an_answer",
+                "a sender waits in vain".to_owned(),
+            ));
+        }
+        for _ in 0..4 {
+            self.pass_until(PATIENCE, |this| this.process.is_some())?;
+            if self.stop()? == Stop::Clean {
+                return Ok(());
+            }
+        }
+        Err(Failure::new("it_comes_to_rest", "no writer could finish".to_owned()))
+    }
+
+    pub(super) fn evidence(&self) -> Evidence {
+        Evidence::gather(&self.world)
+    }
+}

@@ -1,0 +1,461 @@
+//! An object store that answers late, wrongly or not at all, but never tears an object.
+//!
+//! A put takes effect at one moment and is answered at another; what lies between is where things go wrong:
+//!
+//! ```text
+//! sent ──> effect ──> answer        fine
+//! sent ──────────────> error        refused (503)
+//! sent ──> effect ──> error         the answer was lost
+//! sent ──> effect ──> "is there"    the answer was lost, and the client's library asked again
+//! sent ──> error ... effect         timed out, took effect later
+//! ```
+//!
+//! Who sent it may die at any moment; what is on the way may still take effect. While a table is being opened, in
+//! threads whose order nobody knows, the faults follow from the seed and the object's name instead of a sequence.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::DateTime;
+use footfall_model::clock::{Clock, SystemClock};
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
+    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+use parking_lot::Mutex;
+
+use super::executor::Time;
+use super::random::Random;
+use super::trace::Trace;
+
+/// How the store behaves for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weather {
+    Calm,
+    Slow,
+    /// Refuses before anything happens.
+    Flaky,
+    /// Answers are lost, after the effect or before it.
+    Lossy,
+    /// Lists do not show the newest objects.
+    Stale,
+    /// All of it.
+    Storm,
+    /// Nothing gets through.
+    Away,
+}
+
+/// Percentages of requests, and microseconds until a request arrives and until its answer does.
+#[derive(Debug, Clone)]
+struct Odds {
+    refused: u64,
+    unanswered: u64,
+    asked_again: u64,
+    late: u64,
+    stale: u64,
+    latency: RangeInclusive<u64>,
+}
+
+/// A request that timed out takes effect within this time, in microseconds.
+pub(super) const LATE: u64 = 20_000_000;
+
+impl Weather {
+    fn odds(self) -> Odds {
+        let odds = |refused, unanswered, asked_again, late, stale, latency| Odds {
+            refused,
+            unanswered,
+            asked_again,
+            late,
+            stale,
+            latency,
+        };
+        match self {
+            Self::Calm => odds(0, 0, 0, 0, 0, 200..=3_000),
+            Self::Slow => odds(0, 0, 0, 0, 0, 50_000..=1_500_000),
+            Self::Flaky => odds(35, 0, 0, 0, 0, 200..=20_000),
+            Self::Lossy => odds(5, 20, 15, 15, 0, 200..=50_000),
+            Self::Stale => odds(0, 0, 0, 0, 60, 200..=3_000),
+            Self::Storm => odds(15, 12, 8, 12, 25, 200..=500_000),
+            Self::Away => odds(100, 0, 0, 0, 0, 200..=100_000),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Fine,
+    Refused,
+    Unanswered,
+    AskedAgain,
+    Late,
+}
+
+impl Odds {
+    fn fate(&self, dice: u64) -> Fate {
+        let mut edge = 0;
+        for (percent, fate) in [
+            (self.refused, Fate::Refused),
+            (self.unanswered, Fate::Unanswered),
+            (self.asked_again, Fate::AskedAgain),
+            (self.late, Fate::Late),
+        ] {
+            edge += percent;
+            if dice < edge {
+                return fate;
+            }
+        }
+        Fate::Fine
+    }
+}
+
+#[derive(Debug)]
+struct Put {
+    id: u64,
+    at: Path,
+    payload: PutPayload,
+    opts: PutOptions,
+}
+
+#[derive(Debug)]
+struct State {
+    inner: Arc<InMemory>,
+    weather: Weather,
+    random: Random,
+    /// Puts on their way, by the moment of their effect.
+    under_way: BTreeMap<(u64, u64), Put>,
+    effects: BTreeMap<u64, Result<PutResult>>,
+    sent: u64,
+    /// Every object, in the order in which they came into being.
+    made: Vec<Path>,
+    /// Microseconds of simulated time at which an object was written last.
+    written: BTreeMap<Path, u64>,
+    /// Every Delta version, also when its file was cleaned away.
+    versions: BTreeMap<u64, Bytes>,
+    wrong: Vec<String>,
+    /// While the world stands still: what decides instead of `random`.
+    standstill: Option<u64>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct SimStore {
+    state: Arc<Mutex<State>>,
+    time: Time,
+    trace: Trace,
+}
+
+impl fmt::Display for SimStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a simulated store")
+    }
+}
+
+fn failure(what: &'static str) -> Error {
+    Error::Generic {
+        store: "simulated",
+        source: what.into(),
+    }
+}
+
+fn now<T>(answer: impl Future<Output = T>) -> T {
+    answer.now_or_never().expect("memory answers at once")
+}
+
+/// The version that an object of the Delta log makes, if it is one.
+fn version(at: &Path) -> Option<u64> {
+    let name = at.as_ref().strip_prefix("_delta_log/")?.strip_suffix(".json")?;
+    (name.len() == 20).then(|| name.parse().ok())?
+}
+
+impl SimStore {
+    pub(super) fn new(random: Random, time: Time, trace: Trace) -> Self {
+        let state = State {
+            inner: Arc::default(),
+            weather: Weather::Calm,
+            random,
+            under_way: BTreeMap::new(),
+            effects: BTreeMap::new(),
+            sent: 0,
+            made: Vec::new(),
+            written: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            wrong: Vec::new(),
+            standstill: None,
+        };
+        let state = Arc::new(Mutex::new(state));
+        Self { state, time, trace }
+    }
+
+    pub(super) fn set(&self, weather: Weather) {
+        self.state.lock().weather = weather;
+    }
+
+    /// The objects as they are, without any fault.
+    pub(super) fn truth(&self) -> Arc<dyn ObjectStore> {
+        self.settle();
+        self.state.lock().inner.clone()
+    }
+
+    pub(super) fn versions(&self) -> BTreeMap<u64, Bytes> {
+        self.settle();
+        self.state.lock().versions.clone()
+    }
+
+    /// What the store was asked to do and should never have been asked to do.
+    pub(super) fn wrong(&self) -> Vec<String> {
+        self.state.lock().wrong.clone()
+    }
+
+    /// Does `work`, which uses this store from threads of its own, while the simulated world stands still.
+    pub(super) fn standstill<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.settle();
+        let mut state = self.state.lock();
+        state.standstill = Some(state.random.next());
+        drop(state);
+        let done = work();
+        self.state.lock().standstill = None;
+        done
+    }
+
+    /// Lets everything take effect whose moment has come.
+    fn settle(&self) {
+        let moment = self.time.micros();
+        let mut state = self.state.lock();
+        while let Some(first) = state.under_way.first_entry()
+            && first.key().0 <= moment
+        {
+            let put = first.remove();
+            let effect = state.apply(&put.at, put.payload, put.opts, moment);
+            let told = if effect.is_ok() { "written" } else { "is there" };
+            self.trace.note(format_args!("{moment} {} {told}", put.at));
+            state.effects.insert(put.id, effect);
+        }
+    }
+
+    fn draw(&self) -> (Fate, u64, u64) {
+        let mut state = self.state.lock();
+        let odds = state.weather.odds();
+        let dice = state.random.below(100);
+        let there = state.random.between(odds.latency.clone());
+        let back = state.random.between(odds.latency.clone());
+        (odds.fate(dice), there, back)
+    }
+
+    /// The fate of a request in a standstill, whichever thread asks first.
+    fn fated(&self, what: &str, at: &str) -> Option<Fate> {
+        let state = self.state.lock();
+        let salt = state.standstill?;
+        Some(state.weather.odds().fate(dice(salt, what, at)))
+    }
+
+    /// True, the meta data but for the time: an object is as old as it is in simulated time, so that what is cleaned
+    /// up by age is cleaned up as it would be.
+    fn aged(&self, mut meta: ObjectMeta) -> ObjectMeta {
+        let written = self.state.lock().written.get(&meta.location).copied();
+        let age = self.time.micros().saturating_sub(written.unwrap_or_default());
+        let modified = SystemClock.now() - age.cast_signed();
+        meta.last_modified = DateTime::from_timestamp_micros(modified).unwrap_or_default();
+        meta
+    }
+
+    /// Objects that this list does not show.
+    fn hidden(&self) -> BTreeSet<Path> {
+        let mut state = self.state.lock();
+        let odds = state.weather.odds();
+        let (dice, depth) = match state.standstill {
+            Some(salt) => (dice(salt, "list", ""), salt),
+            None => (state.random.below(100), state.random.next()),
+        };
+        if dice >= odds.stale {
+            return BTreeSet::new();
+        }
+        state
+            .made
+            .iter()
+            .rev()
+            .take(1 + (depth % 6) as usize)
+            .cloned()
+            .collect()
+    }
+}
+
+fn dice(salt: u64, what: &str, at: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (salt, what, at).hash(&mut hasher);
+    hasher.finish() % 100
+}
+
+impl State {
+    fn apply(&mut self, at: &Path, payload: PutPayload, opts: PutOptions, moment: u64) -> Result<PutResult> {
+        let bytes: Bytes = payload.clone().into();
+        let before = now(self.inner.get(at)).ok();
+        let before = before.map(|found| now(found.bytes()).unwrap());
+        if opts.mode == PutMode::Overwrite
+            && before.as_ref().is_some_and(|before| *before != bytes)
+            && at.filename() != Some("_last_checkpoint")
+        {
+            self.wrong.push(format!("{at} was overwritten by something else"));
+        }
+        let result = now(self.inner.put_opts(at, payload, opts))?;
+        self.written.insert(at.clone(), moment);
+        if before.is_none() {
+            self.made.push(at.clone());
+            if let Some(version) = version(at)
+                && self.versions.insert(version, bytes).is_some()
+            {
+                self.wrong.push(format!(
+                    "version {version} was made a second time, after it was cleaned away"
+                ));
+            }
+        }
+        Ok(result)
+    }
+}
+
+/// A put on its way. If the one who waits is gone, it may be gone too.
+struct Waiting<'a> {
+    store: &'a SimStore,
+    id: u64,
+    effect_at: Option<u64>,
+    may_vanish: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.store.state.lock();
+        if let Some(effect_at) = self.effect_at
+            && self.may_vanish
+            && state.under_way.contains_key(&(effect_at, self.id))
+            && state.random.chance(50)
+        {
+            state.under_way.remove(&(effect_at, self.id));
+        }
+        state.effects.remove(&self.id);
+    }
+}
+
+#[async_trait]
+impl ObjectStore for SimStore {
+    async fn put_opts(&self, at: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        let moment = self.time.micros();
+        let creates = opts.mode == PutMode::Create;
+        if let Some(fate) = self.fated("put", at.as_ref()) {
+            if fate == Fate::Refused {
+                return Err(failure("503 Slow Down"));
+            }
+            let effect = self.state.lock().apply(at, payload, opts, moment);
+            return match fate {
+                Fate::Unanswered | Fate::Late => Err(failure("timed out")),
+                Fate::AskedAgain if creates => Err(exists(at)),
+                _ => effect,
+            };
+        }
+        let (fate, there, back) = self.draw();
+        self.trace.note(format_args!("{moment} put {at}: {fate:?}"));
+        let (effect_at, answer_at) = match fate {
+            Fate::Refused => (None, moment + there),
+            Fate::Late => {
+                let delay = self.state.lock().random.below(LATE);
+                (Some(moment + there + delay), moment + there)
+            }
+            _ => (Some(moment + there), moment + there + back),
+        };
+        let mut waiting = self.send(effect_at, at, payload, opts);
+        self.time.sleep_until(answer_at).await;
+        self.settle();
+        waiting.may_vanish = false;
+        let effect = self.state.lock().effects.remove(&waiting.id);
+        match (fate, effect) {
+            (Fate::Refused, _) => Err(failure("503 Slow Down")),
+            (Fate::Unanswered | Fate::Late, _) | (_, None) => Err(failure("timed out")),
+            (Fate::AskedAgain, Some(_)) if creates => Err(exists(at)),
+            (_, Some(effect)) => effect,
+        }
+    }
+
+    async fn put_multipart_opts(&self, at: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        let inner = Arc::clone(&self.state.lock().inner);
+        inner.put_multipart_opts(at, opts).await
+    }
+
+    async fn get_opts(&self, at: &Path, options: GetOptions) -> Result<GetResult> {
+        match self.fated("get", at.as_ref()) {
+            Some(Fate::Fine) => {}
+            Some(_) => return Err(failure("503 Slow Down")),
+            None => {
+                let (fate, there, back) = self.draw();
+                self.time.sleep_until(self.time.micros() + there + back).await;
+                self.settle();
+                if fate != Fate::Fine {
+                    return Err(failure("503 Slow Down"));
+                }
+            }
+        }
+        let inner = Arc::clone(&self.state.lock().inner);
+        let mut found = inner.get_opts(at, options).await?;
+        found.meta = self.aged(found.meta);
+        Ok(found)
+    }
+
+    fn delete_stream(&self, at: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.state.lock().inner.delete_stream(at)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        if self.fated("list", "").is_some_and(|fate| fate != Fate::Fine) {
+            return futures::stream::iter([Err(failure("503 Slow Down"))]).boxed();
+        }
+        let hidden = self.hidden();
+        let listed: Vec<_> = now(self.state.lock().inner.list(prefix).collect());
+        let shown = listed.into_iter().filter_map(|meta| meta.ok());
+        let shown: Vec<_> = shown
+            .filter(|meta| !hidden.contains(&meta.location))
+            .map(|meta| Ok(self.aged(meta)))
+            .collect();
+        futures::stream::iter(shown).boxed()
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        let inner = Arc::clone(&self.state.lock().inner);
+        inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        let inner = Arc::clone(&self.state.lock().inner);
+        inner.copy_opts(from, to, options).await
+    }
+}
+
+impl SimStore {
+    fn send(&self, effect_at: Option<u64>, at: &Path, payload: PutPayload, opts: PutOptions) -> Waiting<'_> {
+        let mut state = self.state.lock();
+        state.sent += 1;
+        let id = state.sent;
+        if let Some(effect_at) = effect_at {
+            let at = at.clone();
+            state.under_way.insert((effect_at, id), Put { id, at, payload, opts });
+        }
+        drop(state);
+        Waiting {
+            store: self,
+            id,
+            effect_at,
+            may_vanish: true,
+        }
+    }
+}
+
+fn exists(at: &Path) -> Error {
+    Error::AlreadyExists {
+        path: at.to_string(),
+        source: "it is there".into(),
+    }
+}

@@ -1,0 +1,57 @@
+//! Another program that commits to the same table: its versions come between the writer's.
+
+use footfall_lake::{Commit, IMPORTED, Txn, partitions, write_file};
+use footfall_model::clock::{Clock, IdGen};
+
+use super::events::{self, STRANGERS};
+use super::process::{World, open_table};
+use crate::writer::Columns;
+
+/// How often it asks a lake that does not answer.
+const TRIES: u32 = 12;
+
+/// Commits events with the numbers of the `nth` stranger in one transaction.
+pub(super) async fn commit(world: World, nth: u32, rows: u32) {
+    let numbers: Vec<u32> = (0..rows).map(|row| STRANGERS + nth * 100 + row).collect();
+    let Some(table) = open_table(&world, None).await else {
+        return;
+    };
+    let mut columns = Columns::default();
+    numbers.iter().for_each(|number| columns.push(&events::event(*number)));
+    let days = partitions(&columns.finish().unwrap()).unwrap();
+    let id = world.ids.next_id();
+    let name = format!("{IMPORTED}{id:032x}");
+    let mut add = Vec::new();
+    for day in days {
+        let mut tries = 0;
+        add.push(loop {
+            match write_file(table.store(), day.clone(), &name, Clock::now(&world.time)).await {
+                Ok(file) => break file,
+                Err(_) if tries < TRIES => tries += 1,
+                Err(_) => return,
+            }
+            world.time.sleep_millis(300).await;
+        });
+    }
+    world.model.lock().strangers_possible.extend(&numbers);
+    let txn = Some(Txn {
+        app_id: format!("stranger-{nth}"),
+        after: 0,
+        upto: 1,
+    });
+    let commit = Commit { id, add, txn };
+    for _ in 0..TRIES {
+        match table.commit(&commit).await {
+            Ok(version) => {
+                world.trace.note(format_args!("stranger {nth}: version {version}"));
+                world.model.lock().strangers.extend(&numbers);
+                return;
+            }
+            Err(error) if error.is_transient() => world.time.sleep_millis(400).await,
+            Err(error) => {
+                let wrong = format!("stranger {nth} was refused: {error}");
+                return world.model.lock().wrong.push(wrong);
+            }
+        }
+    }
+}
