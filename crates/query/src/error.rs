@@ -104,9 +104,9 @@ fn of_arrow(error: &ArrowError) -> QueryError {
         ArrowError::ExternalError(inner) => of_other(inner.as_ref()),
         ArrowError::DivideByZero => QueryError::Invalid("division by zero".into()),
         ArrowError::NotYetImplemented(text) => QueryError::Unsupported(clean(text)),
+        ArrowError::ComputeError(text) => condition(text).unwrap_or_else(|| QueryError::Invalid(clean(text))),
         ArrowError::CastError(text)
         | ArrowError::ParseError(text)
-        | ArrowError::ComputeError(text)
         | ArrowError::ArithmeticOverflow(text)
         | ArrowError::InvalidArgumentError(text) => QueryError::Invalid(clean(text)),
         ArrowError::MemoryError(text) => QueryError::Limit(exhausted(text)),
@@ -118,12 +118,19 @@ fn of_arrow(error: &ArrowError) -> QueryError {
 fn of_parquet(error: &ParquetError) -> QueryError {
     match error {
         ParquetError::External(inner) => of_other(inner.as_ref()),
-        ParquetError::ArrowError(text) => match text.split_once("Error evaluating filter predicate: ") {
-            Some((_, reason)) => QueryError::Invalid(format!("a condition can't be evaluated: {}", clean(reason))),
-            None => QueryError::Internal(clean(text)),
-        },
+        ParquetError::ArrowError(text) => condition(text).unwrap_or_else(|| QueryError::Internal(clean(text))),
         other => QueryError::Internal(clean(&other.to_string())),
     }
+}
+
+/// A condition that the Parquet reader could not evaluate: it keeps the reason as debugging output only.
+fn condition(text: &str) -> Option<QueryError> {
+    let (_, reason) = text.split_once("Error evaluating filter predicate: ")?;
+    if reason.contains("DivideByZero") {
+        return Some(QueryError::Invalid("division by zero".into()));
+    }
+    let quoted = reason.split('"').nth(1).filter(|text| !text.is_empty());
+    Some(QueryError::Invalid(clean(quoted.unwrap_or(reason))))
 }
 
 /// DataFusion has no error type for an unknown table or function.
@@ -154,17 +161,22 @@ fn exhausted(text: &str) -> String {
 
 /// Without the prefixes that nested errors pile up, and in one paragraph.
 fn clean(text: &str) -> String {
-    const NOISE: [&str; 8] = [
+    const NOISE: [&str; 9] = [
         "DataFusion error: ",
         "Error during planning: ",
         "Execution error: ",
+        "Internal error: ",
         "Arrow error: ",
         "External error: ",
         "External: ",
         "Compute error: ",
         "Schema error: ",
     ];
-    let mut text = text.split("\n\nbacktrace: ").next().unwrap_or(text).trim();
+    let ends = ["\n\nbacktrace: ", ".\nThis issue was likely caused by a bug"];
+    let mut text = ends
+        .iter()
+        .fold(text, |text, end| text.split(end).next().unwrap_or(text))
+        .trim();
     while let Some(rest) = NOISE.iter().find_map(|noise| text.strip_prefix(noise)) {
         text = rest;
     }

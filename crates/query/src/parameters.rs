@@ -1,8 +1,9 @@
 //! `?` and `$1`: what a statement wants bound, and binding it.
 
 use arrow::datatypes::{DataType, Field};
-use datafusion::common::{ParamValues, ScalarValue};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DataFusionError, ParamValues, ScalarValue};
+use datafusion::logical_expr::{Expr, Limit, LogicalPlan};
 
 use crate::QueryError;
 
@@ -21,7 +22,30 @@ pub(crate) fn fields(plan: &LogicalPlan) -> Result<Vec<Field>, QueryError> {
             fields[number - 1] = Field::new(number.to_string(), known.data_type().clone(), true);
         }
     }
+    for number in limits(plan)? {
+        if let Some(field) = fields.get_mut(number - 1)
+            && field.data_type() == &DataType::Null
+        {
+            *field = Field::new(field.name(), DataType::Int64, true);
+        }
+    }
     Ok(fields)
+}
+
+/// The parameters of LIMIT and OFFSET: DataFusion leaves their type open.
+fn limits(plan: &LogicalPlan) -> Result<Vec<usize>, QueryError> {
+    let mut limits = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::Limit(Limit { skip, fetch, .. }) = node {
+            for expr in [skip, fetch].into_iter().flatten() {
+                if let Expr::Placeholder(placeholder) = expr.as_ref() {
+                    limits.push(number(&placeholder.id).map_err(|e| DataFusionError::External(Box::new(e)))?);
+                }
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(limits)
 }
 
 /// `plan` with `values` in the places of its parameters.

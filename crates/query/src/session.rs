@@ -95,6 +95,9 @@ fn config(options: &EngineOptions) -> SessionConfig {
     settings.execution.parquet.schema_force_view_types = false;
     settings.execution.parquet.pushdown_filters = true;
     settings.execution.parquet.reorder_filters = true;
+    // What each part of a sort keeps back for merging what it spilled: it must leave room for the sorting itself.
+    let part = options.memory_bytes / (8 * options.target_partitions.max(1));
+    settings.execution.sort_spill_reservation_bytes = settings.execution.sort_spill_reservation_bytes.min(part);
     config
 }
 

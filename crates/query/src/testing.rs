@@ -236,11 +236,13 @@ pub(crate) async fn table(engine: &Engine, sites: &SiteScope, sql: &str) -> Stri
     }
 }
 
-/// The text of the only value.
+/// The text of the first value.
 pub(crate) async fn value(engine: &Engine, sites: &SiteScope, sql: &str) -> String {
     match rows(engine, sites, sql, &[]).await {
         Ok(rows) => {
-            let batch = rows.iter().find(|batch| batch.num_rows() > 0).expect("a row");
+            let Some(batch) = rows.iter().find(|batch| batch.num_rows() > 0) else {
+                return "no rows".into();
+            };
             let formatter = arrow::util::display::ArrayFormatter::try_new(batch.column(0), &Default::default());
             formatter.unwrap().value(0).to_string()
         }

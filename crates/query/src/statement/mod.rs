@@ -7,6 +7,7 @@
 mod depth;
 mod placeholders;
 mod policy;
+mod size;
 
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;

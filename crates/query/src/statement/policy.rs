@@ -3,9 +3,10 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::parser::{ExplainStatement, Statement as DfStatement};
-use datafusion::sql::sqlparser::ast::{ObjectName, Query, Select, Statement, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{ObjectName, Query, Select, Statement, TableFactor, Visit, Visitor};
 use footfall_model::access::SiteScope;
 
+use super::size::Size;
 use crate::QueryError;
 
 /// The server's settings, its folders included.
@@ -53,6 +54,7 @@ fn judge_sql(statement: &Statement, sites: &SiteScope) -> Result<(), QueryError>
     }
     let mut reads = ReadsOnly {
         limited: limited(sites),
+        size: Size::default(),
     };
     match statement.visit(&mut reads) {
         ControlFlow::Break(refusal) => Err(refusal),
@@ -75,6 +77,7 @@ fn read_only(statement: &str) -> QueryError {
 /// Looks at everything inside a statement.
 struct ReadsOnly {
     limited: bool,
+    size: Size,
 }
 
 impl Visitor for ReadsOnly {
@@ -91,6 +94,7 @@ impl Visitor for ReadsOnly {
     }
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<QueryError> {
+        self.size.enter(query);
         if query.locks.is_empty() {
             ControlFlow::Continue(())
         } else {
@@ -105,8 +109,17 @@ impl Visitor for ReadsOnly {
         }
     }
 
+    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<QueryError> {
+        self.size.leave(query)
+    }
+
+    fn pre_visit_table_factor(&mut self, _table: &TableFactor) -> ControlFlow<QueryError> {
+        self.size.table()
+    }
+
     fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<QueryError> {
         let name = relation.to_string();
+        self.size.relation(&name);
         if looks_like_a_file(&name) {
             return ControlFlow::Break(QueryError::Denied(format!(
                 "Footfall's SQL reads no files; {name} is no table. Tables are listed by SHOW TABLES"

@@ -17,7 +17,6 @@ fn what_only_reads_is_allowed_to_everybody() {
         "select * from events;",
         "WITH t AS (SELECT 1 AS x) SELECT * FROM t UNION ALL SELECT 2",
         "VALUES (1, 'a')",
-        "TABLE events",
         "EXPLAIN SELECT 1",
         "EXPLAIN FORMAT TREE SELECT count(*) FROM events",
         "SHOW TABLES",
@@ -152,6 +151,12 @@ fn hostile_shapes_are_refused_before_they_cost_anything() {
         format!("SELECT x{}", "[1]".repeat(100_000)),
         format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(10_000)),
         format!("SELECT * FROM events{}", " CROSS JOIN events".repeat(10_000)),
+        format!(
+            "SELECT * FROM events a{}",
+            (0..10_000).map(|n| format!(", events a{n}")).collect::<String>()
+        ),
+        format!("SELECT CAST(x AS {}int{})", "ARRAY<".repeat(10_000), ">".repeat(10_000)),
+        format!("SELECT a{}", ".a".repeat(100_000)),
         format!("SELECT '{}'", "x".repeat(1024 * 1024)),
     ] {
         match all(&sql) {

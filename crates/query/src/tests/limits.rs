@@ -11,8 +11,10 @@ use crate::{Engine, EngineOptions, QueryError};
 const ALL: SiteScope = SiteScope::All;
 
 /// Rows without end, for all that a test can wait.
-const ENDLESS: &str =
-    "SELECT a.value + b.value AS x FROM generate_series(1, 100000000) a, generate_series(1, 100000) b";
+const ENDLESS: &str = "SELECT value AS x FROM generate_series(1, 1000000000000)";
+
+/// Some 40 MB.
+const WIDE: &str = "(SELECT value AS x, repeat(md5(value::text), 4) AS y FROM generate_series(1, 300000))";
 
 fn engine(lake: &TestLake, change: impl FnOnce(&mut EngineOptions)) -> Engine {
     let mut options = lake.options();
@@ -104,34 +106,24 @@ async fn statements_that_fail_or_end_leave_no_slot_behind() {
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_is_bounded_and_what_can_be_spilled_is_spilled() {
     let lake = lake().await;
-    let engine = engine(&lake, |o| o.memory_bytes = 16 * 1024 * 1024);
-    let rows_of = |n: usize| format!("SELECT value AS x, repeat('y', 100) AS y FROM generate_series(1, {n})");
-    let sorted = format!(
-        "SELECT count(*) FROM (SELECT x, y, row_number() OVER (ORDER BY y, x DESC) AS n FROM ({}))",
-        rows_of(300_000)
-    );
-    let answer = rows(&engine, &ALL, &sorted, &[]).await.expect("spilled");
-    assert_eq!(
-        answer[0].column(0).as_ref(),
-        &arrow::array::Int64Array::from(vec![300_000])
-    );
-    let held = format!("SELECT array_agg(y) FROM ({})", rows_of(1_000_000));
-    limit_says(rows(&engine, &ALL, &held, &[]).await, "more memory");
-    rows(&engine, &ALL, "SELECT 1", &[])
+    let memory = 16 * 1024 * 1024;
+    let roomy = engine(&lake, |o| o.memory_bytes = memory);
+    let sorted =
+        format!("SELECT sum(n), max(y) FROM (SELECT y, row_number() OVER (ORDER BY y, x DESC) AS n FROM {WIDE})");
+    let answer = rows(&roomy, &ALL, &sorted, &[]).await.expect("spilled");
+    let sum: i64 = (1..=300_000).sum();
+    assert_eq!(answer[0].column(0).as_ref(), &arrow::array::Int64Array::from(vec![sum]));
+    let held = format!("SELECT array_agg(y) FROM {WIDE}");
+    limit_says(rows(&roomy, &ALL, &held, &[]).await, "more memory");
+    rows(&roomy, &ALL, "SELECT 1", &[])
         .await
         .expect("and the memory is free again");
-}
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_disk_for_spilling_is_bounded_too() {
-    let lake = lake().await;
-    let engine = engine(&lake, |o| {
-        o.memory_bytes = 16 * 1024 * 1024;
+    let no_disk = engine(&lake, |o| {
+        o.memory_bytes = memory;
         o.spill_bytes = 1024 * 1024;
     });
-    let sql = "SELECT count(*) FROM (SELECT row_number() OVER (ORDER BY y, x DESC) AS n FROM \
-               (SELECT value AS x, sha256(value::text) AS y FROM generate_series(1, 300000)))";
-    limit_says(rows(&engine, &ALL, sql, &[]).await, "");
+    limit_says(rows(&no_disk, &ALL, &sorted, &[]).await, "more disk");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,4 +151,14 @@ async fn one_call_of_a_function_makes_no_more_than_it_may() {
             .await
             .unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_statement_with_an_enormous_plan_is_refused() {
+    let engine = lake().await.engine();
+    let doubling: String = (1..60)
+        .map(|n| format!(", t{n} AS (SELECT a.x FROM t{} a CROSS JOIN t{} b)", n - 1, n - 1))
+        .collect();
+    let sql = format!("WITH t0 AS (SELECT 1 AS x){doubling} SELECT * FROM t59");
+    limit_says(rows(&engine, &ALL, &sql, &[]).await, "names of WITH");
 }

@@ -4,7 +4,7 @@ use footfall_model::access::SiteScope;
 
 use crate::testing::{TestLake, events, lake, only, table, value};
 
-/// Site `mine` and site `other` share a file and have one each; all that is `other`'s says "secret".
+/// Site `mine` and site `rival` share a file and have one each; all that is `rival`'s says "secret".
 async fn shared_lake() -> TestLake {
     let lake = lake().await;
     let mine = events()
@@ -12,16 +12,16 @@ async fn shared_lake() -> TestLake {
         .client("me")
         .at("2026-11-01 10:00")
         .pageview("/home");
-    let other = |from: crate::testing::Events, at: &str| {
-        from.site("other")
+    let rival = |from: crate::testing::Events, at: &str| {
+        from.site("rival")
             .client("secret")
             .at(at)
             .pageview("/secret")
             .purchase(990_000)
     };
-    lake.add("shared", other(mine.clone(), "2026-11-01 23:00")).await;
+    lake.add("shared", rival(mine.clone(), "2026-11-01 23:00")).await;
     lake.add("mine", mine.at("2026-11-02 10:00").pageview("/home")).await;
-    lake.add("other", other(events(), "2026-11-03 11:00")).await;
+    lake.add("rival", rival(events(), "2026-11-03 11:00")).await;
     lake
 }
 
@@ -32,9 +32,9 @@ async fn no_query_shows_a_reader_what_is_anothers() {
     let (me, all) = (only(&["mine"]), SiteScope::All);
     for (sql, mine) in [
         ("SELECT count(*) FROM events", "3"),
-        ("SELECT count(*) FROM events WHERE tracking_id = 'other'", "0"),
-        ("SELECT count(*) FROM events WHERE tracking_id = 'other' OR true", "3"),
-        ("SELECT count(*) FROM events WHERE event_date = '2026-11-01'", "1"),
+        ("SELECT count(*) FROM events WHERE tracking_id = 'rival'", "0"),
+        ("SELECT count(*) FROM events WHERE tracking_id = 'rival' OR true", "3"),
+        ("SELECT count(*) FROM events WHERE event_date = '2026-11-01'", "2"),
         ("SELECT count(*) FROM events WHERE event_date >= '2026-11-03'", "0"),
         ("SELECT count(client_id) FROM events", "3"),
         ("SELECT count(DISTINCT tracking_id) FROM events", "1"),
@@ -64,7 +64,7 @@ async fn no_query_shows_a_reader_what_is_anothers() {
             "0",
         ),
         (
-            "SELECT count(*) FROM events WHERE EXISTS (SELECT 1 FROM events o WHERE o.tracking_id = 'other')",
+            "SELECT count(*) FROM events WHERE EXISTS (SELECT 1 FROM events o WHERE o.tracking_id = 'rival')",
             "0",
         ),
         ("WITH t AS (SELECT * FROM events) SELECT count(*) FROM t", "3"),
@@ -87,12 +87,7 @@ async fn no_query_shows_a_reader_what_is_anothers() {
             "SELECT count(*) FROM events WHERE tracking_id LIKE '%' AND page_url IS NOT NULL",
             "3",
         ),
-        ("SELECT count(*) FROM events TABLESAMPLE SYSTEM (100)", "3"),
     ] {
-        if sql.contains("TABLESAMPLE") {
-            assert_ne!(value(&engine, &me, sql).await, "7", "{sql}");
-            continue;
-        }
         assert_eq!(value(&engine, &me, sql).await, mine, "{sql}");
         assert_eq!(
             value(&engine, &only(&[]), sql).await == mine,
@@ -102,7 +97,7 @@ async fn no_query_shows_a_reader_what_is_anothers() {
     }
     assert_eq!(value(&engine, &all, "SELECT count(*) FROM events").await, "7");
     assert_eq!(
-        value(&engine, &only(&["mine", "other"]), "SELECT count(*) FROM events").await,
+        value(&engine, &only(&["mine", "rival"]), "SELECT count(*) FROM events").await,
         "7"
     );
 }
@@ -131,12 +126,12 @@ async fn nothing_that_a_reader_can_print_holds_anothers_secret() {
         "SHOW TABLES",
         "DESCRIBE events",
         "SELECT CAST(page_url AS INT) FROM events",
-        "SELECT 1 / (CASE WHEN page_url = '/secret' THEN 0 ELSE 1 END) FROM events",
-        "SELECT event_id FROM events WHERE 1 / (CASE WHEN page_url = '/secret' THEN 0 ELSE 1 END) = 1",
+        "SELECT 1 / (CASE WHEN starts_with(page_url, '/sec') THEN 0 ELSE 1 END) FROM events",
+        "SELECT event_id FROM events WHERE 1 / (CASE WHEN starts_with(page_url, '/sec') THEN 0 ELSE 1 END) = 1",
     ] {
         let printed = table(&engine, &only(&["mine"]), sql).await;
         assert!(
-            !printed.contains("secret") && !printed.contains("other"),
+            !printed.contains("secret") && !printed.contains("rival") && !printed.contains("division"),
             "{sql}\n{printed}"
         );
     }
