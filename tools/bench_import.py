@@ -36,7 +36,8 @@ def measure(binary: Path, folder: Path, rows: int) -> None:
             raise SystemExit(
                 f"error: {found:,} events after the {time} import, {counted:,} of them different; expected {rows:,}"
             )
-        speed, memory = f"{rows / done.seconds:,.0f}", f"{done.peak_memory / 1e6:,.0f} MB"
+        speed = f"{rows / done.seconds:,.0f}" if time == "first" else "-"
+        memory = f"{done.peak_memory / 1e6:,.0f} MB"
         lines.append((time, f"{found:,}", f"{done.seconds:.1f}", speed, memory))
     size = sum(part.stat().st_size for part in (folder / "lake").rglob("*.parquet"))
     print(table(lines, ("import", "events", "seconds", "rows/s", "peak memory")))

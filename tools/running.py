@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,19 +43,44 @@ def run(command: list[str | Path], folder: Path) -> Finished:
     """Runs to the end; raises if it fails."""
     started = time.monotonic()
     child = subprocess.Popen(command, env=environment(folder), stdout=subprocess.PIPE, text=True)
+    peak = Peak(child.pid)
     output = child.stdout.read()
     _, status, usage = os.wait4(child.pid, 0)
     seconds = time.monotonic() - started
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode != 0:
         raise SystemExit(f"error: {' '.join(map(str, command))} ended with {child.returncode}:\n{output}")
-    # Linux counts in KiB, macOS in bytes.
-    unit = 1 if os.uname().sysname == "Darwin" else 1024
-    return Finished(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit, output)
+    return Finished(seconds, usage.ru_utime + usage.ru_stime, peak.stop() or usage.ru_maxrss, output)
+
+
+class Peak(threading.Thread):
+    """The most memory that a process has had.
+
+    `wait4` can't tell it on Linux: there the memory of this program counts, from before the other replaced its copy.
+    """
+
+    def __init__(self, pid: int):
+        super().__init__(daemon=True)
+        self._status, self._bytes, self._over = Path(f"/proc/{pid}/status"), 0, threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        while not self._over.wait(0.01):
+            try:
+                found = re.search(r"^VmHWM:\s*(\d+) kB", self._status.read_text(), re.MULTILINE)
+            except OSError:
+                return
+            self._bytes = int(found[1]) * 1024 if found else self._bytes
+
+    def stop(self) -> int:
+        """Bytes; 0 where there is no /proc."""
+        self._over.set()
+        self.join()
+        return self._bytes
 
 
 class Serving:
-    """`footfall serve`, from exec to SIGTERM; its output goes to `folder/server.log`. Settings: FOOTFALL_* variables."""
+    """`footfall serve`, from exec to SIGTERM; output goes to `folder/server.log`. Settings: FOOTFALL_* variables."""
 
     def __init__(self, binary: Path, folder: Path, **settings: str):
         self.folder = folder
