@@ -80,6 +80,9 @@ fn of(error: &DataFusionError) -> QueryError {
             QueryError::Invalid(clean(text))
         }
         DataFusionError::ResourcesExhausted(text) => QueryError::Limit(exhausted(text)),
+        DataFusionError::IoError(inner) if is_spill_limit(&inner.to_string()) => {
+            QueryError::Limit(exhausted(&inner.to_string()))
+        }
         DataFusionError::ObjectStore(inner) => QueryError::Internal(format!("the lake can't be read: {inner}")),
         other => QueryError::Internal(clean(&other.strip_backtrace())),
     }
@@ -109,6 +112,7 @@ fn of_arrow(error: &ArrowError) -> QueryError {
         | ArrowError::ParseError(text)
         | ArrowError::ArithmeticOverflow(text)
         | ArrowError::InvalidArgumentError(text) => QueryError::Invalid(clean(text)),
+        ArrowError::IoError(text, _) if is_spill_limit(text) => QueryError::Limit(exhausted(text)),
         ArrowError::MemoryError(text) => QueryError::Limit(exhausted(text)),
         other => QueryError::Internal(clean(&other.to_string())),
     }
@@ -138,6 +142,11 @@ fn names_nothing(text: &str) -> bool {
     text.starts_with("Invalid function '")
         || text.starts_with("failed to resolve ")
         || ((text.starts_with("table '") || text.starts_with("table function '")) && text.contains("' not found"))
+}
+
+/// DataFusion hides this limit in an I/O error.
+fn is_spill_limit(text: &str) -> bool {
+    text.contains("used disk space during the spilling")
 }
 
 fn syntax(error: &ParserError) -> String {
