@@ -87,10 +87,13 @@ pub(crate) struct Log {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Wal {
     /// A segment file that has reached this size is followed by a new one.
+    #[serde(deserialize_with = "values::not_zero")]
     pub(crate) segment_bytes: Size,
     /// Kept on disk at most; over it events are refused (503) until the lake has caught up.
+    #[serde(deserialize_with = "values::not_zero")]
     pub(crate) max_bytes: Size,
     /// May wait for the disk; over it events are refused (503).
+    #[serde(deserialize_with = "values::not_zero")]
     pub(crate) queue_bytes: Size,
 }
 
@@ -101,30 +104,40 @@ pub(crate) struct Ingest {
     /// How long an event waits at most before it is written to the lake.
     pub(crate) flush_interval: Span,
     /// Rows at which they are written at once.
+    #[serde(deserialize_with = "values::not_zero")]
     pub(crate) flush_rows: usize,
     /// Bytes in memory at which they are written at once.
+    #[serde(deserialize_with = "values::not_zero")]
     pub(crate) buffer_bytes: Size,
     /// How long an event id is remembered, so that a repeated event is stored once.
     pub(crate) dedupe_window: Span,
     /// Ids remembered at most; each costs about 20 bytes.
     pub(crate) dedupe_ids: usize,
     /// A site's rate limit; over it events are refused (429).
+    #[serde(deserialize_with = "values::not_zero")]
     pub(crate) events_per_second: u32,
     /// One request's body, also after decompression.
+    #[serde(deserialize_with = "values::not_zero")]
     pub(crate) body_bytes: Size,
     /// For a request's body to arrive.
+    #[serde(deserialize_with = "values::not_zero")]
     pub(crate) body_timeout: Span,
     /// Bodies of all requests together; over it requests are refused (503).
+    #[serde(deserialize_with = "values::not_zero")]
     pub(crate) in_flight_bytes: Size,
     /// One event.
+    #[serde(deserialize_with = "values::not_zero")]
     pub(crate) event_bytes: Size,
     /// Events of one request.
+    #[serde(deserialize_with = "values::not_zero")]
     pub(crate) batch_events: usize,
     /// How far in the future an event's time may lie.
     pub(crate) max_future: Span,
     /// How old an event may be.
+    #[serde(deserialize_with = "values::not_zero")]
     pub(crate) retention: Span,
     /// The pause that ends a session.
+    #[serde(deserialize_with = "values::not_zero")]
     pub(crate) session_timeout: Span,
     /// Visitors whose running session is remembered; each costs about 200 bytes.
     pub(crate) session_visitors: u64,
@@ -140,18 +153,22 @@ pub(crate) struct Ingest {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Query {
     /// For all queries together; what does not fit is spilled to the state folder.
+    #[serde(deserialize_with = "values::not_zero")]
     pub(crate) memory_bytes: Size,
     /// May be spilled.
     pub(crate) spill_bytes: Size,
     /// For what is known of files without reading them again.
     pub(crate) metadata_cache_bytes: Size,
     /// One statement's time.
+    #[serde(deserialize_with = "values::not_zero")]
     pub(crate) timeout: Span,
     /// Queries at the same time.
+    #[serde(deserialize_with = "values::not_zero")]
     pub(crate) concurrency: usize,
     /// How long a query may wait for its turn.
     pub(crate) queue_timeout: Span,
     /// Threads' worth of work a query is split into.
+    #[serde(deserialize_with = "values::not_zero")]
     pub(crate) partitions: usize,
 }
 

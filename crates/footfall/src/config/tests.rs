@@ -120,6 +120,25 @@ fn a_bad_value_is_refused_with_its_key_its_source_and_what_is_expected() {
 }
 
 #[test]
+fn a_limit_with_which_nothing_would_work_is_refused() {
+    for setting in [
+        "query.concurrency = 0",
+        "wal.queue_bytes = '0MiB'",
+        "query.timeout = '0s'",
+        "ingest.batch_events = 0",
+    ] {
+        let key = setting.split_once(' ').unwrap().0;
+        let expected = format!("file footfall.toml: {key}: it is zero; expected more, or leave it out for the default");
+        assert_eq!(message(from_file(setting)), expected);
+    }
+    let env = message(from_env(&[("FOOTFALL_QUERY__PARTITIONS", "0")]));
+    assert!(
+        env.starts_with("environment variable FOOTFALL_QUERY__PARTITIONS: query.partitions: it is zero"),
+        "{env}"
+    );
+}
+
+#[test]
 fn a_file_that_is_no_toml_is_refused_with_the_line() {
     let text = message(from_file("data = 'x'\n[http\n"));
     assert!(text.contains("line 2"), "{text}");

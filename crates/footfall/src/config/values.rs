@@ -15,7 +15,7 @@ const BINARY_UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("Ki
 const DECIMAL_UNITS: [(&str, u64); 3] = [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)];
 
 /// A number of bytes, written `64MiB`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Size(pub(crate) u64);
 
 impl Size {
@@ -76,7 +76,7 @@ impl<'de> Deserialize<'de> for Size {
 }
 
 /// A length of time, written `2s`, `250ms`, `90d`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Span(pub(crate) Duration);
 
 impl fmt::Display for Span {
@@ -284,6 +284,21 @@ pub(super) fn log_level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<St
             "{error}; expected error, warn, info, debug or trace, or a list such as info,footfall_ingest=debug"
         ))),
     }
+}
+
+/// Refuses a limit of nothing, with which nothing would work.
+pub(super) fn not_zero<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default + PartialEq,
+{
+    let value = T::deserialize(deserializer)?;
+    if value == T::default() {
+        return Err(de::Error::custom(
+            "it is zero; expected more, or leave it out for the default",
+        ));
+    }
+    Ok(value)
 }
 
 /// Reads a value that may be written as text, as a number or as a flag.
