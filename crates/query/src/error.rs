@@ -158,6 +158,7 @@ fn syntax(error: &ParserError) -> String {
 
 /// Not the pool's own text: it lists other people's operators.
 fn exhausted(text: &str) -> String {
+    tracing::debug!(details = text, "a query reached a limit of memory or disk");
     if text.contains("disk") {
         "the query needs more disk for intermediate results than the server allows for all queries; ask for a shorter \
          time range or fewer columns"

@@ -47,7 +47,7 @@ async fn a_statement_that_takes_too_long_is_ended_and_told_so() {
 async fn a_client_that_stalls_keeps_its_slot_no_longer_than_the_limit() {
     let lake = lake().await;
     let engine = engine(&lake, |o| {
-        o.statement_timeout = Duration::from_millis(300);
+        o.statement_timeout = Duration::from_secs(1);
         o.concurrent_queries = 1;
     });
     let mut stalled = engine.execute(&ALL, ENDLESS, &[]).await.unwrap();
@@ -56,7 +56,7 @@ async fn a_client_that_stalls_keeps_its_slot_no_longer_than_the_limit() {
         .await
         .expect("the slot was given back");
     let told = stalled.next().await.expect("the stalled client is told");
-    limit_says(told.map_err(QueryError::from), "longer than 300ms");
+    limit_says(told.map_err(QueryError::from), "longer than 1s");
     assert!(stalled.next().await.is_none());
 }
 
@@ -135,7 +135,7 @@ async fn one_call_of_a_function_makes_no_more_than_it_may() {
     let engine = lake.engine();
     for sql in [
         "SELECT repeat('x', 2000000000)",
-        "SELECT length(repeat(repeat('x', 10000000), 1000))",
+        "SELECT length(repeat(repeat('x', 1000000), 1000))",
         "SELECT lpad('x', 2000000000, 'y')",
         "SELECT count(rpad(page_url, 100000000)) FROM events",
         "SELECT array_length(array_repeat(1, 1000000000))",

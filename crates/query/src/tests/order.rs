@@ -44,11 +44,10 @@ async fn the_rows_come_in_the_order_that_was_promised() {
     for (name, site) in [("1", "b"), ("2", "a"), ("3", "c"), ("4", "b")] {
         lake.add(name, events().site(site).crowd(200)).await;
     }
-    let sql = format!(
-        "SELECT count(*) FROM (SELECT *, lag(tracking_id) OVER w AS t, lag(client_hash) OVER w AS h FROM events \
-        WINDOW w AS (ORDER BY tracking_id, client_hash, event_timestamp)) WHERE t > tracking_id OR (t = tracking_id AND h > client_hash)"
-    );
-    assert_eq!(crate::testing::value(&lake.engine(), &SiteScope::All, &sql).await, "0");
+    let sql = "SELECT count(*) FROM (SELECT *, lag(tracking_id) OVER w AS t, lag(client_hash) OVER w AS h FROM events \
+               WINDOW w AS (ORDER BY tracking_id, client_hash, event_timestamp)) \
+               WHERE t > tracking_id OR (t = tracking_id AND h > client_hash)";
+    assert_eq!(crate::testing::value(&lake.engine(), &SiteScope::All, sql).await, "0");
     // Straight from the stream, without an operator that could sort again.
     let rows = crate::testing::rows(
         &lake.engine(),

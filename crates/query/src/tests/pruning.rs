@@ -222,3 +222,26 @@ async fn a_few_rows_take_one_file_and_footers_are_read_once() {
         "a LIMIT of 1 read as much as the whole table"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visitors_rows_are_a_page_and_not_the_file() {
+    let lake = lake().await;
+    let crowd = events().site("a").crowd(15_000).site("b").crowd(15_000);
+    lake.add("x", crowd).await;
+    let engine = lake.engine();
+    let sql = "EXPLAIN ANALYZE SELECT page_url FROM events WHERE tracking_id = 'b' AND client_id = 'client-77'";
+    let figures = table(&engine, &SiteScope::All, sql).await;
+    assert!(
+        figures.contains("page_index_pages_pruned=4 total → 2 matched"),
+        "{figures}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conditions_are_applied_inside_the_parquet_reader() {
+    let lake = three_days().await;
+    let sql = "EXPLAIN FORMAT INDENT SELECT client_id FROM events WHERE event_type = 'purchase' AND revenue > 0";
+    let plan = table(&lake.engine(), &SiteScope::All, sql).await;
+    assert!(plan.contains("predicate=event_type"), "{plan}");
+    assert!(!plan.contains("FilterExec"), "{plan}");
+}
