@@ -23,6 +23,7 @@ use footfall_model::clock::Clock;
 use footfall_model::schema;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use parking_lot::Mutex as SyncMutex;
 use tokio::sync::{Mutex, watch};
 use url::Url;
 
@@ -43,6 +44,9 @@ pub struct Table {
     clock: Arc<dyn Clock>,
     /// Held while a version is added, so that they are applied in order.
     following: Mutex<Progress>,
+    /// As it was opened, until it moves on: who opens it to write asks for a position next, and reading the log for
+    /// that takes as long as opening.
+    opened: SyncMutex<Option<DeltaTable>>,
     current: watch::Sender<Snapshot>,
 }
 
@@ -82,6 +86,7 @@ impl Table {
             log,
             clock,
             following: Mutex::default(),
+            opened: SyncMutex::new(Some(table)),
             current,
         })
     }
@@ -108,13 +113,21 @@ impl Table {
         if let Some(reached) = seen.get(app_id) {
             return Ok(Some(reached.upto));
         }
-        let mut table = DeltaTable::new(Arc::clone(&self.log));
-        table.load().await.map_err(LakeError::delta("read"))?;
+        // The very version that we stand at: a list that does not show the newest ones must not take a position back.
+        let version = self.current.borrow().version;
+        let opened = self.opened.lock().take();
+        let mut table = opened.unwrap_or_else(|| DeltaTable::new(Arc::clone(&self.log)));
+        if table.version() != Some(version) {
+            table.load_version(version).await.map_err(LakeError::delta("read"))?;
+        }
         let state = table.snapshot().map_err(LakeError::delta("read"))?;
-        state
-            .transaction_version(self.log.as_ref(), app_id)
-            .await
-            .map_err(LakeError::delta("read"))
+        let upto = state.transaction_version(self.log.as_ref(), app_id).await;
+        let upto = upto.map_err(LakeError::delta("read"))?;
+        if let Some(upto) = upto {
+            let commit = None;
+            seen.insert(app_id.to_owned(), Reached { upto, version, commit });
+        }
+        Ok(upto)
     }
 
     /// Follows what others have committed.
@@ -233,6 +246,7 @@ impl Table {
                 _ => {}
             }
         }
+        self.opened.lock().take();
         self.current.send_modify(|snapshot| {
             let kept = snapshot
                 .files

@@ -162,3 +162,28 @@ async fn a_pinned_snapshot_never_changes() {
     assert!(pinned.files.is_empty());
     assert_eq!(table.snapshot().files.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_does_not_show_the_newest_version_takes_no_position_back() {
+    let store = memory();
+    open(&store).await.commit(&commit(1, "x", 0, 5)).await.unwrap();
+    for follows in [false, true] {
+        let table = open(&store).await;
+        if follows {
+            table
+                .commit(&Commit {
+                    txn: None,
+                    ..commit(2, "y", 0, 0)
+                })
+                .await
+                .unwrap();
+        }
+        let newest = commit::path_of(table.snapshot().version);
+        let hidden = store.get(&newest).await.unwrap().bytes().await.unwrap();
+        store.delete(&newest).await.unwrap();
+        let told = table.transaction("writer").await;
+        assert!(!matches!(told, Ok(None)), "{told:?}");
+        store.put(&newest, hidden.into()).await.unwrap();
+        assert_eq!(table.transaction("writer").await.unwrap(), Some(5));
+    }
+}
