@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 from deltalake import DeltaTable
+from pyarrow import fs
 
 import seaweed
 
@@ -20,6 +21,9 @@ class Lake:
     """A place that `footfall serve --data` takes."""
 
     data: str
+    # The same place as a file system sees it.
+    files: fs.FileSystem
+    root: str
     # What the server needs to reach it.
     env: dict[str, str] = field(default_factory=dict)
     # The same for python deltalake.
@@ -30,6 +34,10 @@ class Lake:
     @property
     def events(self) -> str:
         return f"{self.data}/{EVENTS}"
+
+    def has(self, path: str) -> bool:
+        """Whether the events table has this file."""
+        return self.files.get_file_info(f"{self.root}/{EVENTS}/{path}").is_file
 
     def delta_table(self) -> DeltaTable:
         return DeltaTable(self.events, storage_options=self.storage_options)
@@ -50,13 +58,15 @@ class Lake:
 
 
 def local(folder: Path) -> Lake:
-    return Lake(data=str(folder))
+    return Lake(data=str(folder), files=fs.LocalFileSystem(), root=str(folder))
 
 
 def s3(server: seaweed.SeaweedFS, prefix: str) -> Lake:
     keys = {"AWS_ACCESS_KEY_ID": seaweed.ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": seaweed.SECRET_KEY}
     return Lake(
         data=f"s3://{seaweed.BUCKET}/{prefix}",
+        files=server.filesystem(),
+        root=f"{seaweed.BUCKET}/{prefix}",
         env=keys
         | {
             "FOOTFALL_S3__ENDPOINT": server.endpoint,

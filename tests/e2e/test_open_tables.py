@@ -1,13 +1,16 @@
 """The tables are open: readers that never heard of Footfall see the same events."""
 
+import time
+from collections.abc import Callable
 from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from events import ago, new_site, pageviews, rfc3339
-from server import Server
+from events import ago, new_site, pageview, pageviews, rfc3339
+from lakes import Lake
+from server import Server, wait_until
 
 TOTALS = (
     "SELECT count(*) AS events, count(DISTINCT client_id) AS visitors, sum(revenue) AS revenue, "
@@ -69,3 +72,28 @@ def test_the_table_has_a_folder_for_each_day(server: Server, filled: str):
     days = {str(partition["event_date"]) for partition in table.partitions()}
     dates = server.query(f"SELECT DISTINCT event_date FROM events WHERE tracking_id = '{filled}'")["event_date"]
     assert {str(date) for date in dates.to_pylist()} <= days
+
+
+def test_a_table_with_a_checkpoint_is_read_and_gone_on_with(lake: Lake, make_server: Callable[..., Server]):
+    """After a hundred versions the log begins with a checkpoint: others read it, and we start from it."""
+    server = make_server(lake, FOOTFALL_INGEST__FLUSH_INTERVAL="10ms")
+    site = server.create_site(new_site())
+    first, sent, deadline = pageview(site), 1, time.monotonic() + 90
+    server.accept(first)
+    while not lake.has("_delta_log/_last_checkpoint"):
+        assert time.monotonic() < deadline, f"no checkpoint at version {lake.delta_table().version()}"
+        for event in pageviews(site, 20):
+            server.accept(event)
+            sent += 1
+    server.wait_for_events(site, sent)
+    assert lake.delta_table().version() >= 100
+    assert lake.delta_events(["event_id"]).num_rows == sent
+    with lake.duckdb() as duckdb:
+        assert duckdb.execute("SELECT count(*) FROM events").fetchone() == (sent,)
+
+    server.kill()
+    server.start()
+    # What was seen before the crash is still known, and what comes is added.
+    server.accept([first, pageview(site)])
+    server.wait_for_events(site, sent + 1)
+    wait_until(lambda: lake.delta_events(["event_id"]).num_rows == sent + 1, "deltalake sees the event after the crash")
