@@ -151,7 +151,7 @@ mod tests {
         for (name, value, refused) in cases {
             let options = HashMap::from([(name.to_owned(), OptionValue { value })]);
             let reply = set(&Options { options }.encode_to_vec(), &place()).unwrap();
-            let reason = reply.errors.get(name).map(|refusal| refusal.value());
+            let reason = reply.errors.get(name).map(super::Refusal::value);
             assert_eq!(reason, refused, "{name}");
         }
         assert!(set(b"\xff\xff", &place()).is_err());

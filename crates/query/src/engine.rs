@@ -8,7 +8,7 @@ use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_plan::ExecutionPlan;
 use footfall_lake::Table;
 use footfall_model::access::SiteScope;
 use footfall_model::schema;
@@ -20,6 +20,7 @@ use crate::running::{Outcome, Running, Work, too_long};
 use crate::session::{self, Sessions};
 use crate::slots::Slots;
 use crate::stack::with_room;
+use crate::workers::Workers;
 use crate::{EngineOptions, QueryError, output, parameters, statement};
 
 /// DataFusion's own check, behind [`statement::parse`]'s.
@@ -57,6 +58,7 @@ pub struct Engine {
     reader: Arc<Reader>,
     sessions: Sessions,
     slots: Slots,
+    workers: Workers,
     statement_timeout: Duration,
 }
 
@@ -75,6 +77,7 @@ impl Engine {
             reader: Arc::new(Reader::new(table.store(), &runtime)?),
             sessions: Sessions::new(runtime, options),
             slots: Slots::new(options.concurrent_queries, options.queue_timeout),
+            workers: Workers::new(options.target_partitions)?,
             statement_timeout: options.statement_timeout,
             table,
         })
@@ -174,7 +177,7 @@ impl Engine {
         let analyzed = analyze(&state, bound)?;
         let schema = output::schema_of(analyzed.schema().as_arrow());
         let physical = physical(&state, analyzed).await?;
-        Ok((execute_stream(physical, state.task_ctx())?, schema))
+        Ok((self.workers.run(physical, state.task_ctx()), schema))
     }
 
     async fn plan(&self, sites: &SiteScope, sql: &str) -> Result<Planned, QueryError> {

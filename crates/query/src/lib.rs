@@ -28,6 +28,7 @@ mod store;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 pub use datafusion::common::ScalarValue;
 pub use datafusion::execution::SendableRecordBatchStream;

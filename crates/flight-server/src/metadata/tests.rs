@@ -20,13 +20,13 @@ fn table(schema: &str, name: &str, kind: &'static str) -> TableInfo {
     }
 }
 
-fn ask(command: Command) -> RecordBatch {
+fn ask(command: &Command) -> RecordBatch {
     let tables = [
         table("public", "events", "TABLE"),
         table("public", "sessions", "VIEW"),
         table("system", "queries", "VIEW"),
     ];
-    answer(&command, &tables).unwrap().unwrap()
+    answer(command, &tables).unwrap().unwrap()
 }
 
 fn texts(batch: &RecordBatch, column: usize) -> Vec<&str> {
@@ -34,17 +34,17 @@ fn texts(batch: &RecordBatch, column: usize) -> Vec<&str> {
 }
 
 fn names(query: CommandGetTables) -> Vec<String> {
-    let batch = ask(Command::CommandGetTables(query));
+    let batch = ask(&Command::CommandGetTables(query));
     texts(&batch, 2).into_iter().map(str::to_owned).collect()
 }
 
 #[test]
 fn catalogs_and_schemas_are_those_of_the_tables_once_each() {
-    let catalogs = ask(Command::CommandGetCatalogs(CommandGetCatalogs {}));
+    let catalogs = ask(&Command::CommandGetCatalogs(CommandGetCatalogs {}));
     assert_eq!(texts(&catalogs, 0), ["footfall"]);
-    let schemas = ask(Command::CommandGetDbSchemas(CommandGetDbSchemas::default()));
+    let schemas = ask(&Command::CommandGetDbSchemas(CommandGetDbSchemas::default()));
     assert_eq!(texts(&schemas, 1), ["public", "system"]);
-    let some = ask(Command::CommandGetDbSchemas(CommandGetDbSchemas {
+    let some = ask(&Command::CommandGetDbSchemas(CommandGetDbSchemas {
         catalog: Some("footfall".into()),
         db_schema_filter_pattern: Some("sys%".into()),
     }));
@@ -92,14 +92,14 @@ fn a_table_type_has_the_names_that_clients_give_it() {
     assert_eq!(of(&["VIEW"]), ["sessions", "queries"]);
     assert_eq!(of(&["TABLE", "VIEW"]).len(), 3);
     assert_eq!(of(&["SYNONYM"]), Vec::<String>::new());
-    let types = ask(Command::CommandGetTableTypes(CommandGetTableTypes {}));
+    let types = ask(&Command::CommandGetTableTypes(CommandGetTableTypes {}));
     assert_eq!(texts(&types, 0), ["TABLE", "VIEW"]);
 }
 
 #[test]
 fn columns_come_only_when_they_are_asked_for() {
     let query = |include_schema| {
-        ask(Command::CommandGetTables(CommandGetTables {
+        ask(&Command::CommandGetTables(CommandGetTables {
             table_name_filter_pattern: Some("events".into()),
             include_schema,
             ..CommandGetTables::default()
@@ -127,7 +127,7 @@ fn an_endless_pattern_is_refused() {
 #[test]
 fn sql_info_answers_what_is_asked_or_all() {
     let info = |codes: &[u32]| {
-        let batch = ask(Command::CommandGetSqlInfo(CommandGetSqlInfo { info: codes.to_vec() }));
+        let batch = ask(&Command::CommandGetSqlInfo(CommandGetSqlInfo { info: codes.to_vec() }));
         batch.column(0).as_primitive::<UInt32Type>().values().to_vec()
     };
     let all = info(&[]);
@@ -143,7 +143,7 @@ fn sql_info_answers_what_is_asked_or_all() {
 fn sql_info_says_read_only_and_no_transactions() {
     let value = |code: SqlInfo| {
         let info = vec![code as u32];
-        let batch = ask(Command::CommandGetSqlInfo(CommandGetSqlInfo { info }));
+        let batch = ask(&Command::CommandGetSqlInfo(CommandGetSqlInfo { info }));
         batch.column(1).as_union().value(0)
     };
     assert_eq!(
@@ -159,7 +159,7 @@ fn sql_info_says_read_only_and_no_transactions() {
 #[test]
 fn types_are_told_to_odbc_all_or_one() {
     let types = |data_type| {
-        let batch = ask(Command::CommandGetXdbcTypeInfo(CommandGetXdbcTypeInfo { data_type }));
+        let batch = ask(&Command::CommandGetXdbcTypeInfo(CommandGetXdbcTypeInfo { data_type }));
         texts(&batch, 0).into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(types(None).len(), 14);
@@ -169,14 +169,14 @@ fn types_are_told_to_odbc_all_or_one() {
 
 #[test]
 fn keys_are_none_and_no_error() {
-    let primary = ask(Command::CommandGetPrimaryKeys(CommandGetPrimaryKeys::default()));
+    let primary = ask(&Command::CommandGetPrimaryKeys(CommandGetPrimaryKeys::default()));
     assert_eq!((primary.num_rows(), primary.num_columns()), (0, 6));
     for command in [
         Command::CommandGetExportedKeys(Default::default()),
         Command::CommandGetImportedKeys(Default::default()),
         Command::CommandGetCrossReference(Default::default()),
     ] {
-        let keys = ask(command);
+        let keys = ask(&command);
         assert_eq!((keys.num_rows(), keys.num_columns()), (0, 13));
     }
 }

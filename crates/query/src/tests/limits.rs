@@ -164,3 +164,41 @@ async fn a_short_statement_with_an_enormous_plan_is_refused() {
     let sql = format!("WITH t0 AS (SELECT 1 AS x){doubling} SELECT * FROM t59");
     limit_says(rows(&engine, &ALL, &sql, &[]).await, "names of WITH");
 }
+
+/// Computes without a pause: the join's condition rules out every pair.
+const BUSY: &str = "SELECT count(*) FROM generate_series(1, 200000) a JOIN generate_series(1, 200000) b \
+                    ON a.value % 2 = b.value % 2 AND a.value + b.value < 0";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn queries_that_compute_without_a_pause_keep_nobody_else_waiting() {
+    let lake = lake().await;
+    let engine = std::sync::Arc::new(engine(&lake, |o| {
+        o.statement_timeout = Duration::from_secs(2);
+        o.concurrent_queries = 8;
+    }));
+    let busy: Vec<_> = (0..4)
+        .map(|_| {
+            let engine = std::sync::Arc::clone(&engine);
+            tokio::spawn(async move { rows(&engine, &ALL, BUSY, &[]).await.err() })
+        })
+        .collect();
+    let began = std::time::Instant::now();
+    for _ in 0..20 {
+        let asked = std::time::Instant::now();
+        tokio::spawn(async {}).await.unwrap();
+        assert!(
+            asked.elapsed() < Duration::from_millis(500),
+            "others wait {:?}",
+            asked.elapsed()
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for query in busy {
+        assert!(matches!(query.await.unwrap(), Some(QueryError::Limit(_))));
+    }
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "ended after {:?}",
+        began.elapsed()
+    );
+}

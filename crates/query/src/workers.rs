@@ -1,0 +1,60 @@
+//! The threads that queries run on: their own, so that a query that computes for long without a pause keeps neither
+//! the collection of events nor the deadline of another query waiting.
+
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::stream::RecordBatchReceiverStream;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::StreamExt;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::QueryError;
+
+/// Batches that a query may be ahead of its client.
+const BATCHES_AHEAD: usize = 2;
+
+/// A runtime for queries alone.
+#[derive(Debug)]
+pub(crate) struct Workers(Option<Runtime>);
+
+impl Workers {
+    pub(crate) fn new(threads: usize) -> Result<Self, QueryError> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads.max(1))
+            .thread_name("footfall-query")
+            .enable_all()
+            .build()
+            .map_err(|error| QueryError::Internal(format!("the threads for queries can't be started: {error}")))?;
+        Ok(Self(Some(runtime)))
+    }
+
+    /// Runs `plan` here; its rows can be read anywhere. Dropping the stream stops it at its next pause.
+    pub(crate) fn run(&self, plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let mut stream = RecordBatchReceiverStream::builder(plan.schema(), BATCHES_AHEAD);
+        let rows = stream.tx();
+        let work = async move {
+            let mut batches = execute_stream(plan, context)?;
+            while let Some(batch) = batches.next().await {
+                if rows.send(batch).await.is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        if let Some(runtime) = &self.0 {
+            stream.spawn_on(work, runtime.handle());
+        }
+        stream.build()
+    }
+}
+
+impl Drop for Workers {
+    /// Without waiting for queries that are still computing.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
