@@ -188,7 +188,7 @@ impl TestLake {
     /// Commits the events, a file a day.
     pub(crate) async fn add(&self, name: &str, events: Events) {
         let mut add = Vec::new();
-        for partition in partitions(events.batch()).unwrap() {
+        for partition in partitions(&events.batch()).unwrap() {
             add.push(
                 write_file(self.table.store(), partition, name, micros(NOW))
                     .await

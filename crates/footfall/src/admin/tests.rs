@@ -98,7 +98,7 @@ impl Server {
 impl Reply {
     fn json(&self) -> Value {
         assert_eq!(
-            self.headers.get(CONTENT_TYPE).map(|value| value.as_bytes()),
+            self.headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes),
             Some(&b"application/json"[..])
         );
         serde_json::from_str(&self.text).unwrap()

@@ -264,6 +264,7 @@ impl Simulation {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "what is buried is gone")]
     fn bury(&mut self, process: Process) {
         process.log.go();
         process.tasks().for_each(|task| self.executor.kill(task));

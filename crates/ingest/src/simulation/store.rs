@@ -415,7 +415,7 @@ impl ObjectStore for SimStore {
         }
         let hidden = self.hidden();
         let listed: Vec<_> = now(self.state.lock().inner.list(prefix).collect());
-        let shown = listed.into_iter().filter_map(|meta| meta.ok());
+        let shown = listed.into_iter().filter_map(Result::ok);
         let shown: Vec<_> = shown
             .filter(|meta| !hidden.contains(&meta.location))
             .map(|meta| Ok(self.aged(meta)))

@@ -122,7 +122,8 @@ fn sound() -> Evidence {
 #[test]
 fn each_invariant_is_broken_by_what_it_is_there_for() {
     assert_eq!(invariants::check_all(&sound()), Ok(()));
-    let broken: [(&str, fn(&mut Evidence)); 13] = [
+    type Breaking = fn(&mut Evidence);
+    let broken: [(&str, Breaking); 13] = [
         ("every_version_is_whole", |e| {
             e.versions.remove(1);
         }),

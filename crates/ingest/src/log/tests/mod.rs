@@ -77,7 +77,7 @@ impl Rig {
     fn append(&mut self, payloads: &[Bytes]) -> Vec<Result<Position, LogError>> {
         let log = &self.log;
         let mut waiting: Vec<_> = payloads.iter().map(|payload| log.append(payload.clone())).collect();
-        let early: Vec<_> = waiting.iter_mut().map(|append| append.now_or_never()).collect();
+        let early: Vec<_> = waiting.iter_mut().map(FutureExt::now_or_never).collect();
         while self.committer.turn() == Turn::Worked {}
         let late = waiting.into_iter().zip(early);
         late.map(|(append, early)| early.unwrap_or_else(|| append.now_or_never().expect("answered")))
