@@ -1,7 +1,9 @@
-//! Work that keeps a thread busy: sorting, encoding.
+//! Work that wants a runtime's threads: sorting, encoding, Delta's own reader.
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinError;
+
+use crate::LakeError;
 
 /// Does `work` on a thread where it keeps nobody waiting. Outside of a tokio runtime there is no such thread and
 /// nobody to keep waiting, so it is done at once: a simulation, which is its own runtime, stays deterministic.
@@ -13,6 +15,20 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
         Ok(runtime) => runtime.spawn_blocking(work).await,
         Err(_) => Ok(work()),
     }
+}
+
+/// Does what needs a tokio runtime. Where there is none it gets one for as long as it takes, and the caller's thread
+/// waits: for a simulation the world stands still meanwhile.
+///
+/// # Errors
+/// The work's own, or that no runtime could be made.
+pub(crate) async fn in_runtime<T>(work: impl Future<Output = Result<T, LakeError>>) -> Result<T, LakeError> {
+    if Handle::try_current().is_ok() {
+        return work.await;
+    }
+    let made = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = made.map_err(|error| LakeError::delta("read")(error.into()))?;
+    runtime.block_on(work)
 }
 
 #[cfg(test)]

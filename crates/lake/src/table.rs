@@ -8,6 +8,10 @@
 //!
 //! judge: our own id is in the table (a reply was lost) -> done; another has brought a part of ours -> fenced
 //! ```
+//!
+//! A version that is not there is taken for one that was not made yet. That is true as long as nothing newer than the
+//! version that we know can have been cleaned away; who stood still for longer (a suspended machine) reads the table
+//! anew before it goes on.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -18,8 +22,9 @@ use deltalake_core::kernel::{Action, StructType};
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, get_actions, logstore_with};
 use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::protocol::checkpoints;
+use deltalake_core::table::state::DeltaTableState;
 use deltalake_core::{DeltaTable, DeltaTableError, TableProperty};
-use footfall_model::clock::Clock;
+use footfall_model::clock::{Clock, Micros};
 use footfall_model::schema;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
@@ -27,14 +32,25 @@ use parking_lot::Mutex as SyncMutex;
 use tokio::sync::{Mutex, watch};
 use url::Url;
 
+use crate::blocking::in_runtime;
 use crate::commit::{self, AddView, Commit, Met, Reached};
 use crate::{DataFile, LakeError, Snapshot};
 
 /// How long old versions of the log stay: readers that pinned one are done by then.
 const LOG_RETENTION: &str = "interval 1 days";
 
-/// How far each application has come since we opened the table.
-type Progress = HashMap<String, Reached>;
+/// How long after we last knew the newest version the next ones are surely still in the log: half of its retention,
+/// in microseconds.
+const FOLLOWABLE: Micros = 12 * 3_600 * 1_000_000;
+
+/// What we know while we follow the table.
+#[derive(Debug)]
+struct Following {
+    /// How far each application has come, as far as we met it.
+    seen: HashMap<String, Reached>,
+    /// When we last knew the newest version.
+    at: Micros,
+}
 
 /// The `events` table.
 #[derive(Debug)]
@@ -43,7 +59,7 @@ pub struct Table {
     log: LogStoreRef,
     clock: Arc<dyn Clock>,
     /// Held while a version is added, so that they are applied in order.
-    following: Mutex<Progress>,
+    following: Mutex<Following>,
     /// As it was opened, until it moves on: who opens it to write asks for a position next, and reading the log for
     /// that takes as long as opening.
     opened: SyncMutex<Option<DeltaTable>>,
@@ -53,6 +69,10 @@ pub struct Table {
 impl Table {
     /// Opens the table at the root of `store`, and creates it if there is none.
     pub async fn open(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>) -> Result<Self, LakeError> {
+        in_runtime(Self::open_here(store, clock)).await
+    }
+
+    async fn open_here(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>) -> Result<Self, LakeError> {
         let log = log_store(&store).map_err(LakeError::delta("opened"))?;
         let mut table = DeltaTable::new(Arc::clone(&log));
         if !log
@@ -64,28 +84,20 @@ impl Table {
         }
         table.load().await.map_err(LakeError::delta("read"))?;
         let state = table.snapshot().map_err(LakeError::delta("read"))?;
-        let mut files = Vec::new();
-        for view in state.log_data() {
-            let values = view.partition_values_map();
-            let date = values.get(schema::PARTITION_COLUMN).and_then(Option::as_deref);
-            let file = commit::file_of(&AddView {
-                path: &view.path(),
-                size: view.size(),
-                modified_millis: view.modification_time(),
-                partition: date,
-                stats: view.stats().as_deref(),
-            });
-            files.push(Arc::new(file.map_err(malformed(&commit::path_of(state.version())))?));
-        }
+        let files = files_of(state)?;
         let (current, _) = watch::channel(Snapshot {
             version: state.version(),
-            files: files.into(),
+            files,
         });
+        let following = Following {
+            seen: HashMap::new(),
+            at: clock.now(),
+        };
         Ok(Self {
             store,
             log,
             clock,
-            following: Mutex::default(),
+            following: Mutex::new(following),
             opened: SyncMutex::new(Some(table)),
             current,
         })
@@ -108,13 +120,23 @@ impl Table {
 
     /// How far `app_id` has come; `None` if it never wrote.
     pub async fn transaction(&self, app_id: &str) -> Result<Option<i64>, LakeError> {
-        let mut seen = self.following.lock().await;
-        self.catch_up(&mut seen).await?;
-        if let Some(reached) = seen.get(app_id) {
+        let mut following = self.following.lock().await;
+        self.catch_up(&mut following).await?;
+        if let Some(reached) = following.seen.get(app_id) {
             return Ok(Some(reached.upto));
         }
         // The very version that we stand at: a list that does not show the newest ones must not take a position back.
         let version = self.current.borrow().version;
+        let upto = in_runtime(self.position_at(version, app_id)).await?;
+        if let Some(upto) = upto {
+            let commit = None;
+            let reached = Reached { upto, version, commit };
+            following.seen.insert(app_id.to_owned(), reached);
+        }
+        Ok(upto)
+    }
+
+    async fn position_at(&self, version: u64, app_id: &str) -> Result<Option<i64>, LakeError> {
         let opened = self.opened.lock().take();
         let mut table = opened.unwrap_or_else(|| DeltaTable::new(Arc::clone(&self.log)));
         if table.version() != Some(version) {
@@ -122,32 +144,30 @@ impl Table {
         }
         let state = table.snapshot().map_err(LakeError::delta("read"))?;
         let upto = state.transaction_version(self.log.as_ref(), app_id).await;
-        let upto = upto.map_err(LakeError::delta("read"))?;
-        if let Some(upto) = upto {
-            let commit = None;
-            seen.insert(app_id.to_owned(), Reached { upto, version, commit });
-        }
-        Ok(upto)
+        upto.map_err(LakeError::delta("read"))
     }
 
     /// Follows what others have committed.
     pub async fn refresh(&self) -> Result<(), LakeError> {
-        let mut seen = self.following.lock().await;
-        self.catch_up(&mut seen).await
+        let mut following = self.following.lock().await;
+        self.catch_up(&mut following).await
     }
 
     /// Makes `commit` the next version and returns its number. Its files must already be in the store.
     ///
     /// After a transient error nothing is known; committing again with the same `id` is safe and settles it.
     pub async fn commit(&self, commit: &Commit) -> Result<u64, LakeError> {
-        let mut seen = self.following.lock().await;
+        let mut following = self.following.lock().await;
         let bytes = commit::encode(commit, self.clock.now()).map_err(|e| LakeError::Malformed {
             path: Path::default(),
             reason: e.to_string(),
         })?;
+        if self.is_behind(&following) {
+            self.catch_up(&mut following).await?;
+        }
         loop {
             if let Some(txn) = &commit.txn {
-                match commit::judge(seen.get(&txn.app_id), commit) {
+                match commit::judge(following.seen.get(&txn.app_id), commit) {
                     Met::Ours(version) => return Ok(version),
                     Met::Fences(theirs) => {
                         return Err(LakeError::Fenced {
@@ -167,11 +187,12 @@ impl Table {
                 .await
             {
                 Ok(_) => {
-                    self.apply(version, &parse(version, &bytes)?, &mut seen)?;
+                    self.apply(version, &parse(version, &bytes)?, &mut following.seen)?;
+                    following.at = self.clock.now();
                     return Ok(version);
                 }
                 Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
-                    self.catch_up(&mut seen).await?;
+                    self.catch_up(&mut following).await?;
                 }
                 Err(source) => return Err(LakeError::Store { path, source }),
             }
@@ -180,6 +201,10 @@ impl Table {
 
     /// Writes a Delta checkpoint of the newest version and removes log entries that nobody needs any more.
     pub async fn checkpoint(&self) -> Result<(), LakeError> {
+        in_runtime(self.checkpoint_here()).await
+    }
+
+    async fn checkpoint_here(&self) -> Result<(), LakeError> {
         let mut table = DeltaTable::new(Arc::clone(&self.log));
         table.load().await.map_err(LakeError::delta("read"))?;
         checkpoints::create_checkpoint(&table, None)
@@ -191,14 +216,48 @@ impl Table {
         Ok(())
     }
 
-    async fn catch_up(&self, seen: &mut Progress) -> Result<(), LakeError> {
+    fn is_behind(&self, following: &Following) -> bool {
+        self.clock.now().saturating_sub(following.at) > FOLLOWABLE
+    }
+
+    async fn catch_up(&self, following: &mut Following) -> Result<(), LakeError> {
+        let now = self.clock.now();
+        if self.is_behind(following) {
+            in_runtime(self.read_anew(&mut following.seen)).await?;
+        }
         loop {
             let next = self.current.borrow().version + 1;
             let Some(actions) = self.read(next).await? else {
+                following.at = now;
                 return Ok(());
             };
-            self.apply(next, &actions, seen)?;
+            self.apply(next, &actions, &mut following.seen)?;
         }
+    }
+
+    /// Leaps to the newest version: those between may have been cleaned away.
+    async fn read_anew(&self, seen: &mut HashMap<String, Reached>) -> Result<(), LakeError> {
+        let mut table = DeltaTable::new(Arc::clone(&self.log));
+        table.load().await.map_err(LakeError::delta("read"))?;
+        let state = table.snapshot().map_err(LakeError::delta("read"))?;
+        let version = state.version();
+        if version <= self.current.borrow().version {
+            return Ok(());
+        }
+        for (app_id, reached) in seen.iter_mut() {
+            let upto = state.transaction_version(self.log.as_ref(), app_id).await;
+            if let Some(upto) = upto
+                .map_err(LakeError::delta("read"))?
+                .filter(|upto| *upto != reached.upto)
+            {
+                let commit = None;
+                *reached = Reached { upto, version, commit };
+            }
+        }
+        let files = files_of(state)?;
+        self.opened.lock().take();
+        self.current.send_replace(Snapshot { version, files });
+        Ok(())
     }
 
     async fn read(&self, version: u64) -> Result<Option<Vec<Action>>, LakeError> {
@@ -211,7 +270,7 @@ impl Table {
         parse(version, &bytes).map(Some)
     }
 
-    fn apply(&self, version: u64, actions: &[Action], seen: &mut Progress) -> Result<(), LakeError> {
+    fn apply(&self, version: u64, actions: &[Action], seen: &mut HashMap<String, Reached>) -> Result<(), LakeError> {
         let mut added: Vec<Arc<DataFile>> = Vec::new();
         let mut removed = HashSet::new();
         let id = commit::id_of(actions);
@@ -260,6 +319,22 @@ impl Table {
         });
         Ok(())
     }
+}
+
+fn files_of(state: &DeltaTableState) -> Result<Arc<[Arc<DataFile>]>, LakeError> {
+    let files = state.log_data().into_iter().map(|view| {
+        let values = view.partition_values_map();
+        let date = values.get(schema::PARTITION_COLUMN).and_then(Option::as_deref);
+        let file = commit::file_of(&AddView {
+            path: &view.path(),
+            size: view.size(),
+            modified_millis: view.modification_time(),
+            partition: date,
+            stats: view.stats().as_deref(),
+        });
+        Ok(Arc::new(file.map_err(malformed(&commit::path_of(state.version())))?))
+    });
+    files.collect()
 }
 
 fn parse(version: u64, bytes: &Bytes) -> Result<Vec<Action>, LakeError> {

@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use footfall_model::clock::SystemClock;
 use object_store::memory::InMemory;
 
@@ -186,4 +188,66 @@ async fn a_list_that_does_not_show_the_newest_version_takes_no_position_back() {
         store.put(&newest, hidden.into()).await.unwrap();
         assert_eq!(table.transaction("writer").await.unwrap(), Some(5));
     }
+}
+
+#[derive(Debug, Default)]
+struct HandClock(AtomicI64);
+
+impl Clock for HandClock {
+    fn now(&self) -> Micros {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Version 1 is known to the one who sleeps; 2 to 4 are made and, but for the last, cleaned away.
+async fn asleep_while_the_log_is_cleaned() -> (Arc<dyn ObjectStore>, Arc<HandClock>, Table) {
+    let store = memory();
+    let clock = Arc::new(HandClock::default());
+    let sleeper = Table::open(Arc::clone(&store), clock.clone()).await.unwrap();
+    sleeper.commit(&commit(1, "sleeper", 0, 5)).await.unwrap();
+    let other = open(&store).await;
+    for nth in 2..5_u8 {
+        let name = format!("other-{nth}");
+        other
+            .commit(&Commit {
+                txn: None,
+                ..commit(nth.into(), &name, 0, 0)
+            })
+            .await
+            .unwrap();
+    }
+    other.checkpoint().await.unwrap();
+    for version in 0..4 {
+        store.delete(&commit::path_of(version)).await.unwrap();
+    }
+    clock.0.fetch_add(26 * 3_600 * 1_000_000, Ordering::Relaxed);
+    (store, clock, sleeper)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_slept_while_the_log_was_cleaned_commits_behind_the_others_and_not_into_the_gap() {
+    let (store, _, sleeper) = asleep_while_the_log_is_cleaned().await;
+    assert_eq!(sleeper.commit(&commit(9, "late", 5, 7)).await.unwrap(), 5);
+    let all = ["late", "other-2", "other-3", "other-4", "sleeper"].map(|name| format!("{name}.parquet"));
+    assert_eq!(names(&sleeper), all);
+    assert_eq!(names(&open(&store).await), all);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_slept_while_the_log_was_cleaned_sees_what_others_did_and_is_still_fenced() {
+    let (store, clock, sleeper) = asleep_while_the_log_is_cleaned().await;
+    open(&store).await.commit(&commit(8, "rival", 5, 6)).await.unwrap();
+    sleeper.refresh().await.unwrap();
+    assert_eq!(sleeper.snapshot().version, 5);
+    assert!(matches!(
+        sleeper.commit(&commit(9, "late", 5, 7)).await,
+        Err(LakeError::Fenced { theirs: 6, .. })
+    ));
+    clock.0.fetch_add(26 * 3_600 * 1_000_000, Ordering::Relaxed);
+    sleeper.refresh().await.unwrap();
+    assert_eq!(
+        sleeper.transaction("writer").await.unwrap(),
+        Some(6),
+        "nothing new: nothing changes"
+    );
 }
