@@ -56,7 +56,7 @@ struct Found {
 }
 
 impl Property {
-    fn failure(&self, history: &History) -> Option<Failure> {
+    pub(super) fn failure(&self, history: &History) -> Option<Failure> {
         let trace = Trace::new(false);
         match catch_unwind(AssertUnwindSafe(|| (self.holds)(history, &trace))) {
             Ok(held) => held.err(),

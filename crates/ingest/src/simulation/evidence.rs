@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::disk::SimDisk;
 use super::model::Known;
-use super::process::{World, log_options, runtime};
+use super::process::{World, log_options};
 use crate::log::{EventLog, LocalLog, Position};
 
 /// A row of the lake, as far as it tells which event it is.
@@ -62,7 +62,7 @@ impl Evidence {
     pub(super) fn gather(world: &World) -> Self {
         let store = world.store.truth();
         let clock: Arc<dyn Clock> = Arc::new(world.time.clone());
-        let opened = runtime().block_on(async {
+        let opened = block_on(async {
             let table = Table::open(Arc::clone(&store), clock).await?;
             let app_id = app_id(&world.disk, world);
             let committed = table.transaction(&app_id.0).await?;

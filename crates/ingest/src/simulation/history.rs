@@ -137,6 +137,11 @@ impl History {
     /// For flips of bits: only sends and clean or hard ends, so that whatever is missing is missing by the flip.
     pub(super) fn calm(seed: u64) -> Self {
         let mut drawn = Self::draw(seed);
+        for step in &mut drawn.steps {
+            if let Step::Pause(millis) = step {
+                *millis = (*millis).min(60_000);
+            }
+        }
         drawn.steps.retain(|step| {
             matches!(
                 step,
@@ -193,6 +198,10 @@ impl Draft {
             }
             _ => self.random.between(5_000..=90_000),
         };
+        self.wait(millis);
+    }
+
+    fn wait(&mut self, millis: u64) {
         self.now += millis;
         let oldest = self.now.saturating_sub(DUPLICATES_WITHIN);
         self.recent.retain(|(_, first)| *first >= oldest);
@@ -216,6 +225,20 @@ impl Draft {
         self.steps.push(step);
     }
 
+    /// A machine is suspended for more than a day; meanwhile another goes on and cleans up the table's log.
+    fn long_sleep(&mut self) {
+        self.steps.push(Step::Lake(Weather::Calm));
+        self.send();
+        let moment = self.random.between(1..=600);
+        self.wait(moment);
+        self.steps.push(Step::Zombie(26 * HOUR));
+        for hours in [1, 24, 2] {
+            self.send();
+            self.wait(hours * HOUR);
+            self.steps.push(Step::Checkpoint);
+        }
+    }
+
     fn lake(&mut self) {
         use Weather::{Away, Calm, Flaky, Lossy, Slow, Stale, Storm};
         if self.mood.weather {
@@ -225,6 +248,9 @@ impl Draft {
     }
 
     fn others(&mut self) {
+        if self.mood.hours && self.mood.rivals && self.random.chance(30) {
+            return self.long_sleep();
+        }
         let Self { random, mood, .. } = self;
         let step = match random.below(8) {
             0..2 if mood.rivals => Step::Zombie(random.pick(&[0, 20, 500, 2_500, 10_000, 60_000])),

@@ -35,6 +35,7 @@ pub(crate) mod disk;
 mod events;
 mod evidence;
 mod executor;
+mod found;
 mod history;
 mod invariants;
 mod model;

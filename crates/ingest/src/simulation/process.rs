@@ -1,7 +1,6 @@
 //! One Footfall process: the log, the committer that a thread would turn, and the writer.
 
 use std::sync::Arc;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -11,7 +10,6 @@ use footfall_lake::{LakeError, Table};
 use footfall_model::clock::{Clock, IdGen};
 use object_store::ObjectStore;
 use parking_lot::Mutex;
-use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -192,9 +190,11 @@ pub(super) async fn write(world: World, log: Arc<SimLog>, stop: CancellationToke
         };
         let timer: Arc<dyn Timer> = Arc::new(world.time.clone());
         let opened = ShardWriter::open_with(parts, writer_options(), timer);
-        match world.store.standstill(|| runtime().block_on(opened)) {
+        match opened.await {
             Ok(writer) => break Box::pin(writer.run(stop)).await,
-            Err(WriterError::Lake(LakeError::Delta { .. } | LakeError::Store { .. })) if !stop.is_cancelled() => {
+            Err(WriterError::Lake(LakeError::Delta { .. } | LakeError::Store { .. }))
+                if !stop.is_cancelled() && world.store.has_faults() =>
+            {
                 world.trace.note(format_args!("{} no position", world.time.micros()));
                 world.time.sleep_millis(700).await;
             }
@@ -217,8 +217,7 @@ pub(super) async fn open_table(world: &World, stop: Option<&CancellationToken>) 
     loop {
         let store: Arc<dyn ObjectStore> = Arc::new(world.store.clone());
         let clock: Arc<dyn Clock> = Arc::new(world.time.clone());
-        let opened = world.store.standstill(|| runtime().block_on(Table::open(store, clock)));
-        match opened {
+        match Table::open(store, clock).await {
             Ok(table) => {
                 let version = table.snapshot().version;
                 world
@@ -227,18 +226,14 @@ pub(super) async fn open_table(world: &World, stop: Option<&CancellationToken>) 
                 return Some(Arc::new(table));
             }
             Err(_) if stop.is_some_and(CancellationToken::is_cancelled) => return None,
+            Err(error) if !world.store.has_faults() => {
+                let wrong = format!("the table can't be opened although the store is well: {error}");
+                world.model.lock().wrong.push(wrong);
+                return None;
+            }
             Err(_) => world.trace.note(format_args!("{} no table", world.time.micros())),
         }
         world.time.sleep_millis(pause).await;
         pause = (pause * 2).min(5_000);
     }
-}
-
-/// Delta's reader wants a runtime with threads; it is used only while the simulated world stands still.
-pub(super) fn runtime() -> &'static Runtime {
-    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
-        let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(2).enable_all().build().unwrap()
-    });
-    &RUNTIME
 }

@@ -32,6 +32,7 @@ use object_store::{
     PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 
 use super::executor::Time;
 use super::random::Random;
@@ -141,8 +142,6 @@ struct State {
     /// Every Delta version, also when its file was cleaned away.
     versions: BTreeMap<u64, Bytes>,
     wrong: Vec<String>,
-    /// While the world stands still: what decides instead of `random`.
-    standstill: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -150,6 +149,7 @@ pub(super) struct SimStore {
     state: Arc<Mutex<State>>,
     time: Time,
     trace: Trace,
+    seed: u64,
 }
 
 impl fmt::Display for SimStore {
@@ -176,7 +176,8 @@ fn version(at: &Path) -> Option<u64> {
 }
 
 impl SimStore {
-    pub(super) fn new(random: Random, time: Time, trace: Trace) -> Self {
+    pub(super) fn new(mut random: Random, time: Time, trace: Trace) -> Self {
+        let seed = random.next();
         let state = State {
             inner: Arc::default(),
             weather: Weather::Calm,
@@ -188,14 +189,23 @@ impl SimStore {
             written: BTreeMap::new(),
             versions: BTreeMap::new(),
             wrong: Vec::new(),
-            standstill: None,
         };
         let state = Arc::new(Mutex::new(state));
-        Self { state, time, trace }
+        Self {
+            state,
+            time,
+            trace,
+            seed,
+        }
     }
 
     pub(super) fn set(&self, weather: Weather) {
         self.state.lock().weather = weather;
+    }
+
+    /// Whether a request may fail now.
+    pub(super) fn has_faults(&self) -> bool {
+        !matches!(self.state.lock().weather, Weather::Calm | Weather::Slow)
     }
 
     /// The objects as they are, without any fault.
@@ -212,17 +222,6 @@ impl SimStore {
     /// What the store was asked to do and should never have been asked to do.
     pub(super) fn wrong(&self) -> Vec<String> {
         self.state.lock().wrong.clone()
-    }
-
-    /// Does `work`, which uses this store from threads of its own, while the simulated world stands still.
-    pub(super) fn standstill<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.settle();
-        let mut state = self.state.lock();
-        state.standstill = Some(state.random.next());
-        drop(state);
-        let done = work();
-        self.state.lock().standstill = None;
-        done
     }
 
     /// Lets everything take effect whose moment has come.
@@ -249,11 +248,19 @@ impl SimStore {
         (odds.fate(dice), there, back)
     }
 
+    /// Threads of Delta's reader have a runtime, the simulation has none: then what decides by chance must not depend on
+    /// who comes first, and time stands still.
+    fn standstill(&self) -> Option<u64> {
+        let mut hasher = DefaultHasher::new();
+        (self.seed, self.time.micros()).hash(&mut hasher);
+        Handle::try_current().ok().map(|_| hasher.finish())
+    }
+
     /// The fate of a request in a standstill, whichever thread asks first.
     fn fated(&self, what: &str, at: &str) -> Option<Fate> {
-        let state = self.state.lock();
-        let salt = state.standstill?;
-        Some(state.weather.odds().fate(dice(salt, what, at)))
+        let salt = self.standstill()?;
+        self.settle();
+        Some(self.state.lock().weather.odds().fate(dice(salt, what, at)))
     }
 
     /// True, the meta data but for the time: an object is as old as it is in simulated time, so that what is cleaned
@@ -268,9 +275,10 @@ impl SimStore {
 
     /// Objects that this list does not show.
     fn hidden(&self) -> BTreeSet<Path> {
+        let standstill = self.standstill();
         let mut state = self.state.lock();
         let odds = state.weather.odds();
-        let (dice, depth) = match state.standstill {
+        let (dice, depth) = match standstill {
             Some(salt) => (dice(salt, "list", ""), salt),
             None => (state.random.below(100), state.random.next()),
         };

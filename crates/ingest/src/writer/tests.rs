@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use footfall_lake::read_columns;
 use footfall_model::clock::{Micros, RandomIds};
+use footfall_model::proto::{Event, EventBatch};
 use futures::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -16,6 +17,7 @@ use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
     PutOptions, PutPayload, PutResult,
 };
+use prost::Message;
 use tempfile::TempDir;
 
 use super::*;
