@@ -43,11 +43,13 @@ const LOG_RETENTION: &str = "interval 1 days";
 /// in microseconds.
 const FOLLOWABLE: Micros = 12 * 3_600 * 1_000_000;
 
+/// How far each application has come that we met or asked for; `None` if it never wrote.
+type Seen = HashMap<String, Option<Reached>>;
+
 /// What we know while we follow the table.
 #[derive(Debug)]
 struct Following {
-    /// How far each application has come, as far as we met it.
-    seen: HashMap<String, Reached>,
+    seen: Seen,
     /// When we last knew the newest version.
     at: Micros,
 }
@@ -90,7 +92,7 @@ impl Table {
             files,
         });
         let following = Following {
-            seen: HashMap::new(),
+            seen: Seen::new(),
             at: clock.now(),
         };
         Ok(Self {
@@ -122,18 +124,21 @@ impl Table {
     pub async fn transaction(&self, app_id: &str) -> Result<Option<i64>, LakeError> {
         let mut following = self.following.lock().await;
         self.catch_up(&mut following).await?;
-        if let Some(reached) = following.seen.get(app_id) {
-            return Ok(Some(reached.upto));
-        }
-        // The very version that we stand at: a list that does not show the newest ones must not take a position back.
-        let version = self.current.borrow().version;
-        let upto = in_runtime(self.position_at(version, app_id)).await?;
-        if let Some(upto) = upto {
+        let reached = self.reached(&mut following, app_id).await?;
+        Ok(reached.map(|reached| reached.upto))
+    }
+
+    async fn reached<'a>(&self, following: &'a mut Following, app_id: &str) -> Result<Option<&'a Reached>, LakeError> {
+        if !following.seen.contains_key(app_id) {
+            // The very version that we stand at: a list that does not show the newest ones must not take a position
+            // back.
+            let version = self.current.borrow().version;
+            let upto = in_runtime(self.position_at(version, app_id)).await?;
             let commit = None;
-            let reached = Reached { upto, version, commit };
+            let reached = upto.map(|upto| Reached { upto, version, commit });
             following.seen.insert(app_id.to_owned(), reached);
         }
-        Ok(upto)
+        Ok(following.seen.get(app_id).and_then(Option::as_ref))
     }
 
     async fn position_at(&self, version: u64, app_id: &str) -> Result<Option<i64>, LakeError> {
@@ -167,7 +172,7 @@ impl Table {
         }
         loop {
             if let Some(txn) = &commit.txn {
-                match commit::judge(following.seen.get(&txn.app_id), commit) {
+                match commit::judge(self.reached(&mut following, &txn.app_id).await?, commit) {
                     Met::Ours(version) => return Ok(version),
                     Met::Fences(theirs) => {
                         return Err(LakeError::Fenced {
@@ -236,7 +241,7 @@ impl Table {
     }
 
     /// Leaps to the newest version: those between may have been cleaned away.
-    async fn read_anew(&self, seen: &mut HashMap<String, Reached>) -> Result<(), LakeError> {
+    async fn read_anew(&self, seen: &mut Seen) -> Result<(), LakeError> {
         let mut table = DeltaTable::new(Arc::clone(&self.log));
         table.load().await.map_err(LakeError::delta("read"))?;
         let state = table.snapshot().map_err(LakeError::delta("read"))?;
@@ -246,12 +251,10 @@ impl Table {
         }
         for (app_id, reached) in seen.iter_mut() {
             let upto = state.transaction_version(self.log.as_ref(), app_id).await;
-            if let Some(upto) = upto
-                .map_err(LakeError::delta("read"))?
-                .filter(|upto| *upto != reached.upto)
-            {
+            let upto = upto.map_err(LakeError::delta("read"))?;
+            if upto != reached.as_ref().map(|reached| reached.upto) {
                 let commit = None;
-                *reached = Reached { upto, version, commit };
+                *reached = upto.map(|upto| Reached { upto, version, commit });
             }
         }
         let files = files_of(state)?;
@@ -270,7 +273,7 @@ impl Table {
         parse(version, &bytes).map(Some)
     }
 
-    fn apply(&self, version: u64, actions: &[Action], seen: &mut HashMap<String, Reached>) -> Result<(), LakeError> {
+    fn apply(&self, version: u64, actions: &[Action], seen: &mut Seen) -> Result<(), LakeError> {
         let mut added: Vec<Arc<DataFile>> = Vec::new();
         let mut removed = HashSet::new();
         let id = commit::id_of(actions);
@@ -293,14 +296,12 @@ impl Table {
                     removed.insert(Path::from(remove.path.as_str()));
                 }
                 Action::Txn(txn) => {
-                    seen.insert(
-                        txn.app_id.clone(),
-                        Reached {
-                            upto: txn.version,
-                            version,
-                            commit: id.clone(),
-                        },
-                    );
+                    let reached = Reached {
+                        upto: txn.version,
+                        version,
+                        commit: id.clone(),
+                    };
+                    seen.insert(txn.app_id.clone(), Some(reached));
                 }
                 _ => {}
             }

@@ -251,3 +251,23 @@ async fn who_slept_while_the_log_was_cleaned_sees_what_others_did_and_is_still_f
         "nothing new: nothing changes"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rival_whose_first_commit_fell_into_the_sleep_is_met_all_the_same() {
+    let store = memory();
+    let clock = Arc::new(HandClock::default());
+    let sleeper = Table::open(Arc::clone(&store), clock.clone()).await.unwrap();
+    assert_eq!(sleeper.transaction("writer").await.unwrap(), None);
+    open(&store).await.commit(&commit(1, "rival", 0, 5)).await.unwrap();
+    clock.0.fetch_add(26 * 3_600 * 1_000_000, Ordering::Relaxed);
+    let refused = sleeper.commit(&commit(2, "late", 0, 5)).await.unwrap_err();
+    assert!(matches!(refused, LakeError::Fenced { theirs: 5, .. }), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_commits_without_asking_how_far_it_has_come_is_fenced_too() {
+    let store = memory();
+    open(&store).await.commit(&commit(1, "x", 0, 5)).await.unwrap();
+    let refused = open(&store).await.commit(&commit(2, "y", 0, 5)).await.unwrap_err();
+    assert!(matches!(refused, LakeError::Fenced { theirs: 5, .. }), "{refused}");
+}
