@@ -53,6 +53,18 @@ impl LakeError {
         move |source| Self::Store { path, source }
     }
 
+    /// Delta's reader failed over a table that it could read before: it doesn't say whether the store was the cause, but
+    /// then it mostly was, and asking again costs nothing.
+    pub(crate) fn unread(source: DeltaTableError) -> Self {
+        Self::Store {
+            path: Path::from("_delta_log"),
+            source: object_store::Error::Generic {
+                store: "Delta",
+                source: Box::new(source),
+            },
+        }
+    }
+
     pub(crate) fn delta(doing: &'static str) -> impl FnOnce(DeltaTableError) -> Self {
         move |source| Self::Delta {
             doing,

@@ -145,11 +145,11 @@ impl Table {
         let opened = self.opened.lock().take();
         let mut table = opened.unwrap_or_else(|| DeltaTable::new(Arc::clone(&self.log)));
         if table.version() != Some(version) {
-            table.load_version(version).await.map_err(LakeError::delta("read"))?;
+            table.load_version(version).await.map_err(LakeError::unread)?;
         }
-        let state = table.snapshot().map_err(LakeError::delta("read"))?;
+        let state = table.snapshot().map_err(LakeError::unread)?;
         let upto = state.transaction_version(self.log.as_ref(), app_id).await;
-        upto.map_err(LakeError::delta("read"))
+        upto.map_err(LakeError::unread)
     }
 
     /// Follows what others have committed.
@@ -243,15 +243,15 @@ impl Table {
     /// Leaps to the newest version: those between may have been cleaned away.
     async fn read_anew(&self, seen: &mut Seen) -> Result<(), LakeError> {
         let mut table = DeltaTable::new(Arc::clone(&self.log));
-        table.load().await.map_err(LakeError::delta("read"))?;
-        let state = table.snapshot().map_err(LakeError::delta("read"))?;
+        table.load().await.map_err(LakeError::unread)?;
+        let state = table.snapshot().map_err(LakeError::unread)?;
         let version = state.version();
         if version <= self.current.borrow().version {
             return Ok(());
         }
         for (app_id, reached) in seen.iter_mut() {
             let upto = state.transaction_version(self.log.as_ref(), app_id).await;
-            let upto = upto.map_err(LakeError::delta("read"))?;
+            let upto = upto.map_err(LakeError::unread)?;
             if upto != reached.as_ref().map(|reached| reached.upto) {
                 let commit = None;
                 *reached = upto.map(|upto| Reached { upto, version, commit });
