@@ -206,9 +206,26 @@ fn judge_batch(schema: &Schema, batch: &ipc::RecordBatch<'_>, body: usize) -> Re
             if validity && nulls > 0 && length < rows.div_ceil(8) {
                 return Err(damaged("the validity of a column is too short"));
             }
+            // Arrow's reader panics on a part of a value.
+            if place == 1 && length % element_bytes(field.data_type()) != 0 {
+                return Err(damaged("a buffer ends inside of a value"));
+            }
         }
     }
+    if nodes.next().is_some() || buffers.next().is_some() || variadic.next().is_some() {
+        return Err(damaged("it describes more columns than the schema"));
+    }
     Ok(())
+}
+
+/// Of the values, offsets or views that a column's second buffer holds; 1 where any length will do.
+fn element_bytes(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::Utf8 | DataType::Binary => size_of::<i32>(),
+        DataType::LargeUtf8 | DataType::LargeBinary => size_of::<i64>(),
+        DataType::Utf8View | DataType::BinaryView => size_of::<u128>(),
+        other => other.primitive_width().unwrap_or(1),
+    }
 }
 
 fn length_within(buffer: &ipc::Buffer, body: usize) -> Option<usize> {
