@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::datatypes::TimestampMicrosecondType;
-use footfall_lake::{DataFile, Table, read_columns};
+use footfall_lake::{DataFile, LakeError, Table, read_columns};
 use footfall_model::clock::{Clock, Micros};
 use futures::TryStreamExt;
 use futures::executor::block_on;
@@ -13,10 +13,9 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use serde_json::Value;
 
-use super::disk::SimDisk;
 use super::model::Known;
-use super::process::{World, log_options};
-use crate::log::{EventLog, LocalLog, Position};
+use super::process::World;
+use crate::log::Position;
 
 /// A row of the lake, as far as it tells which event it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,16 +58,17 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    pub(super) fn gather(world: &World) -> Self {
+    /// `log`: the log's id and last position.
+    pub(super) fn gather(world: &World, log: (u128, Position)) -> Self {
         let store = world.store.truth();
         let clock: Arc<dyn Clock> = Arc::new(world.time.clone());
+        let app_id = format!("footfall-log-{:032x}", log.0);
         let opened = block_on(async {
             let table = Table::open(Arc::clone(&store), clock).await?;
-            let app_id = app_id(&world.disk, world);
-            let committed = table.transaction(&app_id.0).await?;
-            Ok::<_, footfall_lake::LakeError>((table.snapshot(), app_id, committed))
+            let committed = table.transaction(&app_id).await?;
+            Ok::<_, LakeError>((table.snapshot(), committed))
         });
-        let (snapshot, (app_id, last), committed) = opened.expect("the table can be opened in calm weather");
+        let (snapshot, committed) = opened.expect("the table can be opened in calm weather");
         let files: BTreeMap<_, _> = snapshot
             .files
             .iter()
@@ -88,7 +88,7 @@ impl Evidence {
             snapshot: (snapshot.version, files),
             app_id,
             committed,
-            last,
+            last: log.1,
             wrong,
         }
     }
@@ -98,13 +98,6 @@ impl Evidence {
         let files = self.versions.iter().flat_map(|version| &version.added);
         files.filter_map(|added| added.found.as_ref().ok()).flatten()
     }
-}
-
-/// The writer's name, and the log's last position.
-fn app_id(disk: &SimDisk, world: &World) -> (String, Position) {
-    let opened = LocalLog::open_manual(Arc::new(disk.clone()), log_options(), world.ids.as_ref());
-    let (log, _committer, _) = opened.expect("the log can be opened");
-    (format!("footfall-log-{:032x}", log.id()), log.last())
 }
 
 fn version(store: &Arc<dyn ObjectStore>, number: u64, text: &[u8]) -> Version {

@@ -190,11 +190,15 @@ pub(super) async fn write(world: World, log: Arc<SimLog>, stop: CancellationToke
         };
         let timer: Arc<dyn Timer> = Arc::new(world.time.clone());
         let opened = ShardWriter::open_with(parts, writer_options(), timer);
+        let faulty = world.store.has_faults();
         match opened.await {
             Ok(writer) => break Box::pin(writer.run(stop)).await,
             Err(WriterError::Lake(LakeError::Delta { .. } | LakeError::Store { .. }))
-                if !stop.is_cancelled() && world.store.has_faults() =>
+                if faulty || world.store.has_faults() =>
             {
+                if stop.is_cancelled() {
+                    break Ok(());
+                }
                 world.trace.note(format_args!("{} no position", world.time.micros()));
                 world.time.sleep_millis(700).await;
             }

@@ -18,7 +18,7 @@ use super::sender::{self, Door};
 use super::store::{LATE, SimStore, Weather};
 use super::stranger;
 use super::trace::Trace;
-use crate::log::{LocalLog, LogError};
+use crate::log::{EventLog, LocalLog, LogError, Position};
 use crate::writer::WriterError;
 use footfall_lake::LakeError;
 
@@ -64,6 +64,8 @@ pub(super) struct Simulation {
     rivals: bool,
     /// Bits of the log were flipped: damage is no surprise.
     pub(super) tampered: bool,
+    /// The log's id and last position when it was last stopped in order.
+    stopped: (u128, Position),
 }
 
 impl Simulation {
@@ -94,6 +96,7 @@ impl Simulation {
             started: 0,
             rivals: false,
             tampered: false,
+            stopped: (0, 0),
         }
     }
 
@@ -339,14 +342,16 @@ impl Simulation {
             return Ok(Stop::Otherwise);
         }
         *self.door.lock() = None;
-        self.executor
-            .spawn("close".to_owned(), async move { log.close().await });
+        let stopped = Arc::clone(&log);
+        let close = async move { log.close().await };
+        self.executor.spawn("close".to_owned(), close);
         if !self.pass_until(PATIENCE, |this| !same(this) || this.executor.is_done(committer))? {
             return late("log");
         }
         if !same(self) {
             return Ok(Stop::Otherwise);
         }
+        self.stopped = (stopped.id(), stopped.last());
         self.end(Power::Stays);
         Ok(Stop::Clean)
     }
@@ -430,6 +435,6 @@ impl Simulation {
     }
 
     pub(super) fn evidence(&self) -> Evidence {
-        Evidence::gather(&self.world)
+        Evidence::gather(&self.world, self.stopped)
     }
 }
