@@ -56,7 +56,7 @@ pub(super) struct History {
 }
 
 /// Distinct events of one history at most: fewer than the writers' window holds, so that none may come twice.
-const EVENTS: u32 = 180;
+const EVENTS: u32 = 90;
 
 /// A duplicate is sent within this time after the first, far less than the window.
 const DUPLICATES_WITHIN: u64 = 20 * 60 * 1_000;
@@ -223,6 +223,21 @@ impl Draft {
             _ => return,
         };
         self.steps.push(step);
+        if self.mood.power && self.random.chance(30) {
+            self.misfortune();
+        }
+    }
+
+    /// Right behind one trouble, before much else happens, something is acknowledged and the power fails: what the
+    /// first has left half done is not to be built upon.
+    fn misfortune(&mut self) {
+        for _ in 0..self.random.between(1..=3) {
+            self.send();
+            let moment = self.random.between(1..=120);
+            self.wait(moment);
+        }
+        self.steps.push(Step::Crash(self.random.below(6) as u32, Power::Fails));
+        self.wait(1);
     }
 
     /// A machine is suspended for more than a day; meanwhile another goes on and cleans up the table's log.

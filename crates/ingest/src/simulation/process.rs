@@ -64,7 +64,7 @@ fn writer_options() -> WriterOptions {
         },
         dedupe: DedupeOptions {
             window: Duration::from_secs(6 * 3_600),
-            ids: 400,
+            ids: 100,
         },
     }
 }
