@@ -112,6 +112,7 @@ struct Draft {
     events: u32,
     /// Events that may be sent again, and when they were sent first.
     recent: VecDeque<(u32, u64)>,
+    slept: bool,
 }
 
 impl History {
@@ -126,9 +127,17 @@ impl History {
             now: 0,
             events: 0,
             recent: VecDeque::new(),
+            slept: false,
         };
+        let sleeps = draft
+            .random
+            .chance(4)
+            .then(|| draft.random.below(wanted as u64) as usize);
         while draft.steps.len() < wanted {
             draft.add();
+            if sleeps.is_some_and(|at| draft.steps.len() > at) && !draft.slept {
+                draft.long_sleep();
+            }
         }
         let steps = draft.steps;
         Self { seed, steps }
@@ -231,6 +240,13 @@ impl Draft {
     /// Right behind one trouble, before much else happens, something is acknowledged and the power fails: what the
     /// first has left half done is not to be built upon.
     fn misfortune(&mut self) {
+        if self.mood.disk && self.random.chance(30) {
+            // What the page cache shows now is not on the disk, and no sync will say so.
+            self.steps.extend([Step::FailTruncate, Step::FailSyncs(1)]);
+            self.send();
+            self.wait(2);
+            self.steps.push(Step::Crash(0, Power::Stays));
+        }
         for _ in 0..self.random.between(1..=3) {
             self.send();
             let moment = self.random.between(1..=120);
@@ -242,6 +258,7 @@ impl Draft {
 
     /// A machine is suspended for more than a day; meanwhile another goes on and cleans up the table's log.
     fn long_sleep(&mut self) {
+        self.slept = true;
         self.steps.push(Step::Lake(Weather::Calm));
         self.send();
         let moment = self.random.between(1..=600);
@@ -263,9 +280,6 @@ impl Draft {
     }
 
     fn others(&mut self) {
-        if self.mood.hours && self.mood.rivals && self.random.chance(30) {
-            return self.long_sleep();
-        }
         let Self { random, mood, .. } = self;
         let step = match random.below(8) {
             0..2 if mood.rivals => Step::Zombie(random.pick(&[0, 20, 500, 2_500, 10_000, 60_000])),

@@ -47,7 +47,7 @@ impl IdGen for Ids {
 /// Small limits, so that short histories reach each of them.
 pub(super) fn log_options() -> LogOptions {
     LogOptions {
-        segment_bytes: 2_500,
+        segment_bytes: 1_200,
         queue_bytes: 6_000,
         max_record_bytes: 1_000,
         max_log_bytes: 24_000,
