@@ -263,11 +263,15 @@ impl Draft {
         self.send();
         let moment = self.random.between(1..=600);
         self.wait(moment);
-        self.steps.push(Step::Zombie(26 * HOUR));
-        for hours in [1, 24, 2] {
-            self.send();
-            self.wait(hours * HOUR);
+        self.steps.push(Step::Zombie(28 * HOUR));
+        for hours in [1, 25, 3] {
+            // Several versions before each checkpoint, so that some can be cleaned away.
+            for _ in 0..2 {
+                self.send();
+                self.wait(2_000);
+            }
             self.steps.push(Step::Checkpoint);
+            self.wait(hours * HOUR);
         }
     }
 

@@ -48,9 +48,9 @@ impl IdGen for Ids {
 pub(super) fn log_options() -> LogOptions {
     LogOptions {
         segment_bytes: 1_200,
-        queue_bytes: 6_000,
+        queue_bytes: 2_500,
         max_record_bytes: 1_000,
-        max_log_bytes: 24_000,
+        max_log_bytes: 2_800,
         tail_bytes: 1_500,
     }
 }
