@@ -225,8 +225,10 @@ impl Inode {
         self.pending.push((offset, bytes.to_vec()));
     }
 
-    /// Moves pending writes to the platter: all (0), none (1), or any sectors (else), some of them cut short.
+    /// Moves pending writes to the platter: all (0), none (1), or any sectors (else), some of them cut short or with a
+    /// bit flipped; never one where something had been synced before.
     fn flush_some(&mut self, random: &mut Random, mode: u64) {
+        let synced = self.platter.len() as u64;
         for (offset, bytes) in std::mem::take(&mut self.pending) {
             let mut at = 0;
             while at < bytes.len() {
@@ -237,6 +239,12 @@ impl Inode {
                     (2.., 4) => {
                         let cut = at + random.below((end - at) as u64) as usize;
                         overlay(&mut self.platter, offset + at as u64, &bytes[at..cut]);
+                    }
+                    (2.., 5) if offset + at as u64 >= synced => {
+                        let mut garbled = bytes[at..end].to_vec();
+                        let bit = random.below(garbled.len() as u64 * 8) as usize;
+                        garbled[bit / 8] ^= 1 << (bit % 8);
+                        overlay(&mut self.platter, offset + at as u64, &garbled);
                     }
                     _ => {}
                 }

@@ -19,7 +19,7 @@ const DAY: Micros = 86_400_000_000;
 /// Most are of today in any order, some are one or three days late.
 pub(super) fn event(number: u32) -> Event {
     let mut random = Random::new(number.into());
-    let days_late = random.pick(&[0, 0, 0, 0, 1, 3]);
+    let days_late = random.pick(&[0, 0, 0, 0, 0, 0, 0, 0, 1, 3]);
     let event_timestamp = BEGIN - days_late * DAY - random.below(3_600_000_000).cast_signed();
     Event {
         tracking_id: format!("site-{}", number % SITES),
