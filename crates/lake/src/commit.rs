@@ -126,7 +126,8 @@ pub(crate) fn id_of(actions: &[Action]) -> Option<String> {
     })
 }
 
-fn text_of(id: u128) -> String {
+/// An id as a commit carries it.
+pub(crate) fn text_of(id: u128) -> String {
     format!("{id:032x}")
 }
 

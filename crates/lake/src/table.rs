@@ -13,7 +13,7 @@
 //! version that we know can have been cleaned away; who stood still for longer (a suspended machine) reads the table
 //! anew before it goes on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -46,12 +46,24 @@ const FOLLOWABLE: Micros = 12 * 3_600 * 1_000_000;
 /// How far each application has come that we met or asked for; `None` if it never wrote.
 type Seen = HashMap<String, Option<Reached>>;
 
+/// Commits whose ids are remembered: far more than are made while one is tried again.
+const RECENT: usize = 256;
+
 /// What we know while we follow the table.
 #[derive(Debug)]
 struct Following {
     seen: Seen,
+    /// The ids of the newest commits, with their versions: a commit without a position is known by nothing else.
+    recent: VecDeque<(String, u64)>,
     /// When we last knew the newest version.
     at: Micros,
+}
+
+impl Following {
+    fn version_of(&self, id: &str) -> Option<u64> {
+        let mut newest = self.recent.iter().rev();
+        newest.find(|(known, _)| known == id).map(|(_, version)| *version)
+    }
 }
 
 /// The `events` table.
@@ -93,6 +105,7 @@ impl Table {
         });
         let following = Following {
             seen: Seen::new(),
+            recent: VecDeque::new(),
             at: clock.now(),
         };
         Ok(Self {
@@ -171,6 +184,9 @@ impl Table {
             self.catch_up(&mut following).await?;
         }
         loop {
+            if let Some(version) = following.version_of(&commit::text_of(commit.id)) {
+                return Ok(version);
+            }
             if let Some(txn) = &commit.txn {
                 match commit::judge(self.reached(&mut following, &txn.app_id).await?, commit) {
                     Met::Ours(version) => return Ok(version),
@@ -192,7 +208,7 @@ impl Table {
                 .await
             {
                 Ok(_) => {
-                    self.apply(version, &parse(version, &bytes)?, &mut following.seen)?;
+                    self.apply(version, &parse(version, &bytes)?, &mut following)?;
                     following.at = self.clock.now();
                     return Ok(version);
                 }
@@ -236,7 +252,7 @@ impl Table {
                 following.at = now;
                 return Ok(());
             };
-            self.apply(next, &actions, &mut following.seen)?;
+            self.apply(next, &actions, following)?;
         }
     }
 
@@ -273,7 +289,7 @@ impl Table {
         parse(version, &bytes).map(Some)
     }
 
-    fn apply(&self, version: u64, actions: &[Action], seen: &mut Seen) -> Result<(), LakeError> {
+    fn apply(&self, version: u64, actions: &[Action], following: &mut Following) -> Result<(), LakeError> {
         let mut added: Vec<Arc<DataFile>> = Vec::new();
         let mut removed = HashSet::new();
         let id = commit::id_of(actions);
@@ -301,11 +317,14 @@ impl Table {
                         version,
                         commit: id.clone(),
                     };
-                    seen.insert(txn.app_id.clone(), Some(reached));
+                    following.seen.insert(txn.app_id.clone(), Some(reached));
                 }
                 _ => {}
             }
         }
+        following.recent.extend(id.map(|id| (id, version)));
+        let forgotten = following.recent.len().saturating_sub(RECENT);
+        following.recent.drain(..forgotten);
         self.opened.lock().take();
         self.current.send_modify(|snapshot| {
             let kept = snapshot

@@ -271,3 +271,21 @@ async fn who_commits_without_asking_how_far_it_has_come_is_fenced_too() {
     let refused = open(&store).await.commit(&commit(2, "y", 0, 5)).await.unwrap_err();
     assert!(matches!(refused, LakeError::Fenced { theirs: 5, .. }), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_without_a_position_whose_reply_was_lost_counts_once_too() {
+    let store = memory();
+    for (id, follows) in [(1, false), (2, true)] {
+        let retry = open(&store).await;
+        let plain = Commit {
+            txn: None,
+            ..commit(id, &format!("x{id}"), 0, 0)
+        };
+        let version = open(&store).await.commit(&plain).await.unwrap();
+        if follows {
+            retry.refresh().await.unwrap();
+        }
+        assert_eq!(retry.commit(&plain).await.unwrap(), version);
+        assert_eq!(retry.snapshot().files.len() as u64, version);
+    }
+}
