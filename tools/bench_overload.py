@@ -73,8 +73,8 @@ def overload(args: argparse.Namespace, folder: Path, capacity: float) -> list[st
         finally:
             watched.stop.set()
             watcher.join()
-        visible_after = wait_until_visible(server, report["events_acknowledged"], report["events_unanswered"])
         peak = spent(server).peak_memory
+        visible_after = wait_until_visible(server, report["events_acknowledged"], report["events_unanswered"])
     show(report, watched, peak, visible_after)
     return problems_of(report, watched, peak)
 
@@ -129,6 +129,8 @@ def problems_of(report: dict, watched: Watched, peak: int) -> list[str]:
     problems = []
     if others := {status: report["samples"].get(status) for status in report["replies"] if status not in ALLOWED}:
         problems.append(f"replies other than {sorted(ALLOWED)}: {others}")
+    if report["errors"]:
+        problems.append(f"requests without a reply: {report['errors']}")
     if peak > MEMORY_GOAL:
         problems.append(f"peak memory of {peak / 2**20:,.0f} MiB, the goal is {MEMORY_GOAL / 2**20:,.0f} MiB")
     if watched.health_failures:

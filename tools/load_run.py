@@ -91,7 +91,8 @@ def wait_until_visible(server: Serving, acknowledged: int, unanswered: int) -> f
 
 
 def count(server: Serving) -> int:
-    (found,) = server.ask(f"SELECT count(*) FROM events WHERE tracking_id = '{SITE}'")
+    # Of all sites, because there is only this one: it comes from the table's log, and reads no file meanwhile.
+    (found,) = server.ask("SELECT count(*) FROM events")
     return found
 
 

@@ -23,13 +23,17 @@ use anyhow::Context;
 use footfall_catalog::Directory;
 use footfall_lake::{Location, Table};
 use footfall_model::clock::{Clock, IdGen, RandomIds, SystemClock};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use tasks::{Failure, Tasks};
 
 pub(crate) use admin_token::path as admin_token_path;
+
+/// New connections that may wait to be accepted: after an outage thousands of clients come back at once, and those that
+/// find no room are reset. The system's own limit (`net.core.somaxconn`) may be lower.
+const BACKLOG: u32 = 4_096;
 
 /// A server that runs.
 pub(crate) struct Running {
@@ -68,8 +72,8 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
     let metrics = ops::metrics()?;
     let state = config.state_dir();
     std::fs::create_dir_all(&state).with_context(|| format!("the state folder {} can't be made", state.display()))?;
-    let http = listen(config.http.addr, "HTTP").await?;
-    let flight = listen(config.flight.addr, "Flight SQL").await?;
+    let http = listen(config.http.addr, "HTTP")?;
+    let flight = listen(config.flight.addr, "Flight SQL")?;
     let (http_addr, flight_addr) = (http.local_addr()?, flight.local_addr()?);
 
     let shared = open(&config).await?;
@@ -132,9 +136,21 @@ pub(crate) async fn open_lake(config: &Config, clock: Arc<dyn Clock>) -> anyhow:
     table.with_context(|| format!("the lake at {} can't be opened", config.data))
 }
 
-async fn listen(addr: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
-    let bound = TcpListener::bind(addr).await;
-    bound.with_context(|| format!("{what} can't listen on {addr}; is another footfall running? Choose another address"))
+fn listen(addr: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
+    bind(addr)
+        .with_context(|| format!("{what} can't listen on {addr}; is another footfall running? Choose another address"))
+}
+
+fn bind(addr: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match addr {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // A restart must not wait for the connections of the process before. On Windows it would mean something else.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
 }
 
 impl Running {
