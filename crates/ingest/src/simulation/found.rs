@@ -4,8 +4,8 @@ use super::campaign::Property;
 use super::history::Power::{Fails, Stays};
 use super::history::Step::*;
 use super::history::{History, Step};
-use super::simulation::Simulation;
-use super::store::Weather::{Flaky, Stale, Storm};
+use super::run::Simulation;
+use super::weather::Weather::{Flaky, Stale, Storm};
 
 fn holds(seed: u64, steps: Vec<Step>) {
     let property = Property {

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::random::Random;
-use super::store::Weather;
+use super::weather::Weather;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Power {

@@ -5,7 +5,7 @@
 //!   history (steps, from a seed)                 executor: who goes next, a clock that jumps
 //!        |                                            |
 //!        v                                            v
-//!   simulation ──> senders ──> SimLog(LocalLog) ──> Committer::turn ──> SimDisk
+//!   run ──> senders ──> SimLog(LocalLog) ──> Committer::turn ──> SimDisk
 //!        |                          └──> ShardWriter ──> Table ──> SimStore <── strangers, rivals, zombies
 //!        v
 //!   drain ──> Evidence (what was sent, every Delta version, every row) ──> invariants ──> shrink, if one is broken
@@ -15,14 +15,14 @@
 //! |---|---|
 //! | `random`, `executor`, `trace` | chance, time, tasks; what happened in which order |
 //! | `disk` | a disk that loses, tears and reorders what was not synced (the log's own tests use it too) |
-//! | `store` | an object store that fails before and after the effect, is slow, late, stale |
+//! | `store`, `weather` | an object store that fails before and after the effect, is slow, late, stale |
 //! | `history` | the steps of a history, drawn from a seed |
 //! | `events` | what is sent: an event is its number |
 //! | `process` | one Footfall process: log, committer, writer |
 //! | `sender`, `stranger` | who sends events; who else commits to the table |
-//! | `simulation` | carries a history out, with crashes and restarts, and drains it |
+//! | `run` | carries a history out, with crashes and restarts, and drains it |
 //! | `model`, `evidence`, `invariants` | what must be true afterwards |
-//! | `campaign`, `shrink` | many seeds; the shortest history that still fails |
+//! | `campaign`, `shrink`, `found` | many seeds; the shortest history that still fails; those that once did |
 //!
 //! Run many: `make simulate SEEDS=10000`. Run one again: `SEED=123 make simulate SEEDS=1`.
 //!
@@ -41,14 +41,11 @@ mod invariants;
 mod model;
 mod process;
 pub(crate) mod random;
+mod run;
 mod sender;
 mod shrink;
-#[expect(
-    clippy::module_inception,
-    reason = "it is the thing itself; the other files are its parts"
-)]
-mod simulation;
 mod store;
 mod stranger;
 mod tests;
 mod trace;
+mod weather;

@@ -6,10 +6,10 @@ use super::evidence::{Added, Evidence, Row, Version};
 use super::history::{History, Step};
 use super::invariants::{self, Failure};
 use super::random::Random;
+use super::run::Simulation;
 use super::shrink::shrink;
-use super::simulation::Simulation;
-use super::store::Weather;
 use super::trace::Trace;
+use super::weather::Weather;
 use crate::log::verify_on;
 
 const HISTORIES: Property = Property {

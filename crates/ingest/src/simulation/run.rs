@@ -1,10 +1,11 @@
 //! Carries a history out, step by step, and brings it to rest.
 
+mod life;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::executor::block_on;
-use tokio_util::sync::CancellationToken;
 
 use super::disk::{Faults, SimDisk};
 use super::evidence::Evidence;
@@ -12,15 +13,14 @@ use super::executor::{Executor, TaskId, Time, Turn};
 use super::history::{History, Power, Step};
 use super::invariants::{self, Failure};
 use super::model::Model;
-use super::process::{self, Ending, Ids, Opened, Process, SimLog, World};
+use super::process::{Ids, Process, World};
 use super::random::Random;
 use super::sender::{self, Door};
-use super::store::{LATE, SimStore, Weather};
+use super::store::SimStore;
 use super::stranger;
 use super::trace::Trace;
-use crate::log::{EventLog, LocalLog, LogError, Position};
-use crate::writer::WriterError;
-use footfall_lake::LakeError;
+use super::weather::{LATE, Weather};
+use crate::log::Position;
 
 /// Milliseconds after which a thawed zombie is given up.
 const ZOMBIE_LIVES: u64 = 30_000;
@@ -217,16 +217,6 @@ impl Simulation {
         Ok(())
     }
 
-    /// A writer may give up for another writer of the same log, and for nothing else.
-    fn accept(&self, error: &WriterError) -> Result<(), Failure> {
-        match error {
-            // What an earlier process had sent to the lake may have arrived only now.
-            WriterError::Lake(LakeError::Fenced { .. }) if self.rivals || self.started > 1 => Ok(()),
-            WriterError::Log(LogError::NotHeld(_)) if self.rivals => Ok(()),
-            other => Err(Failure::new("a_writer_gives_up_only_for_a_rival", other.to_string())),
-        }
-    }
-
     fn polled(&mut self, id: TaskId) -> Result<(), Failure> {
         if self.world.disk.is_dead() {
             self.end(self.dying);
@@ -246,141 +236,6 @@ impl Simulation {
             }
         }
         self.attend()
-    }
-
-    /// The process is no more.
-    pub(super) fn end(&mut self, power: Power) {
-        self.world
-            .trace
-            .note(format_args!("{} end, power {power:?}", self.world.time.micros()));
-        *self.door.lock() = None;
-        if let Some(process) = self.process.take() {
-            self.bury(process);
-        }
-        self.start_at = self.world.time.micros();
-        match power {
-            Power::Stays => self.world.disk.kill(),
-            Power::Fails => {
-                self.world.disk.power_failure();
-                for zombie in std::mem::take(&mut self.zombies) {
-                    self.bury(zombie.process);
-                }
-            }
-        }
-    }
-
-    #[expect(clippy::needless_pass_by_value, reason = "what is buried is gone")]
-    fn bury(&mut self, process: Process) {
-        process.log.go();
-        process.tasks().for_each(|task| self.executor.kill(task));
-    }
-
-    fn start(&mut self) -> Result<(), Failure> {
-        let World {
-            disk,
-            ids,
-            model,
-            trace,
-            time,
-            ..
-        } = self.world.clone();
-        let opened = LocalLog::open_manual(Arc::new(disk.clone()), process::log_options(), ids.as_ref());
-        let (log, committer, recovery) = match opened {
-            Ok(opened) => opened,
-            Err(LogError::Disk { path, source }) => {
-                trace.note(format_args!("{} no log: {path}: {source}", time.micros()));
-                if disk.is_dead() {
-                    self.end(self.dying);
-                }
-                self.start_at = time.micros() + 1_000_000;
-                return Ok(());
-            }
-            Err(error) => return Err(Failure::new("a_log_can_be_opened_after_any_crash", error.to_string())),
-        };
-        trace.note(format_args!("{} log open: {recovery:?}", time.micros()));
-        invariants::what_was_acknowledged_is_found_again(&model.lock(), &recovery, self.tampered)?;
-        model.lock().torn_bytes += recovery.torn_bytes;
-        self.started += 1;
-        let log = Arc::new(SimLog::new(log, model));
-        let committer = process::commit(committer, Arc::clone(&log), self.world.clone());
-        let (stop, table, ending) = (CancellationToken::new(), Opened::default(), Ending::default());
-        let writer = process::write(
-            self.world.clone(),
-            Arc::clone(&log),
-            stop.clone(),
-            Arc::clone(&table),
-            Arc::clone(&ending),
-        );
-        self.process = Some(Process {
-            log: Arc::clone(&log),
-            stop,
-            writer: self.executor.spawn(format!("writer {}", self.started), writer),
-            committer: self.executor.spawn(format!("committer {}", self.started), committer),
-            others: Vec::new(),
-            ending,
-            table,
-        });
-        *self.door.lock() = Some(log);
-        Ok(())
-    }
-
-    /// Stops the process in order, as on SIGTERM, if one is there.
-    fn stop(&mut self) -> Result<Stop, Failure> {
-        let Some(process) = &self.process else {
-            return Ok(Stop::Otherwise);
-        };
-        let (started, writer, committer) = (self.started, process.writer, process.committer);
-        let (log, ending) = (Arc::clone(&process.log), Arc::clone(&process.ending));
-        process.stop.cancel();
-        let same = move |this: &Self| this.process.is_some() && this.started == started;
-        let late = |what: &str| Err(Failure::new("a_stop_ends", format!("the {what} does not stop")));
-        if !self.pass_until(PATIENCE, |this| !same(this) || this.executor.is_done(writer))? {
-            return late("writer");
-        }
-        let clean = matches!(*ending.lock(), Some(Ok(())));
-        if !same(self) || !clean {
-            return Ok(Stop::Otherwise);
-        }
-        *self.door.lock() = None;
-        let stopped = Arc::clone(&log);
-        let close = async move { log.close().await };
-        self.executor.spawn("close".to_owned(), close);
-        if !self.pass_until(PATIENCE, |this| !same(this) || this.executor.is_done(committer))? {
-            return late("log");
-        }
-        if !same(self) {
-            return Ok(Stop::Otherwise);
-        }
-        self.stopped = (stopped.id(), stopped.last());
-        self.end(Power::Stays);
-        Ok(Stop::Clean)
-    }
-
-    /// The process stands still and another takes its place; later it goes on where it was.
-    fn zombie(&mut self, millis: u64) {
-        let Some(process) = self.process.take() else { return };
-        self.rivals = true;
-        *self.door.lock() = None;
-        process.log.go();
-        process.tasks().for_each(|task| self.executor.freeze(task));
-        let thaws = self.world.time.micros() + millis * 1_000;
-        let ends = thaws + ZOMBIE_LIVES * 1_000;
-        self.zombies.push(Zombie { process, thaws, ends });
-        self.start_at = self.world.time.micros();
-    }
-
-    /// A second writer over the same log.
-    fn rival(&mut self) {
-        let Some(process) = &mut self.process else { return };
-        self.rivals = true;
-        let rival = process::write(
-            self.world.clone(),
-            Arc::clone(&process.log),
-            process.stop.clone(),
-            Opened::default(),
-            Ending::default(),
-        );
-        process.others.push(self.executor.spawn("rival".to_owned(), rival));
     }
 
     fn checkpoint(&self) {
