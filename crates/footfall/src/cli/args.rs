@@ -1,13 +1,13 @@
 //! What the command line understands.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use footfall_ingest::import::Format;
 
-use crate::config::{Roles, Setting};
+use super::place::{Folders, Listen, Place};
+use crate::config::Roles;
 
 /// Web and product analytics that you own: events in over HTTP, open Delta/Parquet tables, Arrow out over Flight SQL.
 #[derive(Debug, Parser)]
@@ -44,72 +44,10 @@ pub(super) enum Command {
     Import(ImportArgs),
     /// Serve, send generated traffic, and show what comes out
     Demo(DemoArgs),
+    /// Check that the log holds what was acknowledged
+    VerifyLog(VerifyLogArgs),
     /// Print the configuration in effect
     Config(ConfigArgs),
-}
-
-/// What the flags of a command say about the configuration.
-#[derive(Debug, Default)]
-pub(super) struct Place {
-    pub(super) defaults: Vec<Setting>,
-    pub(super) flags: Vec<Setting>,
-}
-
-impl Place {
-    fn flag(mut self, flag: &str, key: &str, value: Option<impl ToString>) -> Self {
-        self.flags
-            .extend(value.map(|value| Setting::flag(flag, key, value.to_string())));
-        self
-    }
-
-    fn preset(mut self, key: &str, value: &str) -> Self {
-        self.defaults.push(Setting::preset(key, value));
-        self
-    }
-
-    /// For commands that a person watches: the log says only what is wrong.
-    pub(super) fn quiet(self) -> Self {
-        self.preset("log.level", "warn")
-    }
-}
-
-/// Where a server keeps things.
-#[derive(Debug, Args)]
-pub(super) struct Folders {
-    /// The lake: a folder, or s3://bucket/prefix [default: ./footfall-data]
-    #[arg(long, value_name = "DIR")]
-    data: Option<String>,
-    /// Catalog and log [default: DATA/state, for a lake on S3 ./footfall-state]
-    #[arg(long, value_name = "DIR")]
-    state: Option<PathBuf>,
-}
-
-impl Folders {
-    fn place(&self) -> Place {
-        let state = self.state.as_ref().map(|path| path.display());
-        Place::default()
-            .flag("--data", "data", self.data.as_ref())
-            .flag("--state", "state", state)
-    }
-}
-
-/// Where a server listens.
-#[derive(Debug, Args)]
-struct Listen {
-    /// HTTP: events, administration, health [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR")]
-    http: Option<SocketAddr>,
-    /// gRPC: Flight SQL and events [default: 127.0.0.1:31337]
-    #[arg(long, value_name = "ADDR")]
-    flight: Option<SocketAddr>,
-}
-
-impl Listen {
-    fn place(&self, place: Place) -> Place {
-        place
-            .flag("--http", "http.addr", self.http)
-            .flag("--flight", "flight.addr", self.flight)
-    }
 }
 
 #[derive(Debug, Args)]
@@ -419,5 +357,23 @@ pub(super) struct ConfigArgs {
 impl ConfigArgs {
     pub(super) fn place(&self) -> Place {
         self.folders.place()
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  footfall verify-log                             the log in ./footfall-data/state
+  footfall verify-log --state /srv/footfall || mail -s 'damaged log' ops@shop.example
+
+Reads every record of the log and changes nothing; no server may use the log meanwhile. Exit code 0: everything that was
+acknowledged and not yet trimmed is there. 1: something is damaged, or could not be read; each place is printed.")]
+pub(super) struct VerifyLogArgs {
+    #[command(flatten)]
+    folders: Folders,
+}
+
+impl VerifyLogArgs {
+    pub(super) fn place(&self) -> Place {
+        self.folders.place().quiet()
     }
 }

@@ -5,9 +5,11 @@
 mod args;
 mod failure;
 mod logging;
+mod place;
 mod site;
 mod table;
 mod token;
+mod verify_log;
 
 use std::process::ExitCode;
 
@@ -15,7 +17,8 @@ use anyhow::Context;
 use clap::Parser;
 
 use crate::config::{Config, Sources};
-use args::{Cli, Command, Place};
+use args::{Cli, Command};
+use place::Place;
 
 pub(crate) use args::{DemoArgs, ImportArgs, SqlArgs, SqlFormat};
 pub(crate) use failure::report as report_failure;
@@ -77,6 +80,11 @@ async fn dispatch(Cli { config, command }: Cli) -> anyhow::Result<()> {
             let config = sources.load()?;
             logging::init(&config.log);
             Box::pin(crate::demo::run(config, args)).await
+        }
+        Command::VerifyLog(args) => {
+            let config = load(args.place())?;
+            logging::init(&config.log);
+            verify_log::run(&config)
         }
         Command::Config(args) => print(&load(args.place())?.to_toml()?),
     }

@@ -182,6 +182,11 @@ impl Config {
         }
     }
 
+    /// The log's folder.
+    pub(crate) fn log_dir(&self) -> PathBuf {
+        self.state_dir().join("log")
+    }
+
     /// What is in effect, as a file that can be read again; secrets are masked.
     pub(crate) fn to_toml(&self) -> Result<String, toml::ser::Error> {
         let effective = Self {

@@ -23,10 +23,9 @@ pub(super) struct Ingest {
 
 /// Opens the log, starts the writer and what keeps the table's own log short.
 pub(super) async fn ingest(config: &Config, shared: &Shared, tasks: &Tasks) -> anyhow::Result<Ingest> {
-    let folder = config.state_dir().join("log");
-    let (log, recovery) = LocalLog::open(&folder, config.wal.options())
+    let folder = config.log_dir();
+    let (log, _) = LocalLog::open(&folder, config.wal.options())
         .with_context(|| format!("the log in {} can't be opened", folder.display()))?;
-    tracing::info!(?recovery, "the log is open");
     let log = Arc::new(log);
     let enricher = Arc::new(Enricher::new(config.ingest.enrich())?);
     let writer = ShardWriter::open(
