@@ -44,14 +44,18 @@ SCHEMA = pa.schema(
 
 
 class Generator:
-    """`days` of traffic of `sites` that ends at `end` (microseconds), a chunk at a time."""
+    """`days` of traffic of `sites` that ends at `end` (microseconds), a chunk at a time.
 
-    def __init__(self, rows: int, sites: list[str], days: int, end: int, seed: int):
-        self.rows, self.days, self.end = rows, days, end
+    `in_order`: by time, as most exports are. Otherwise each chunk has visits of all the days.
+    """
+
+    def __init__(self, rows: int, sites: list[str], days: int, end: int, seed: int, in_order: bool = False):
+        self.rows, self.days, self.end, self.in_order = rows, days, end, in_order
         self.random = np.random.default_rng(seed)
         self.sites = pa.array(sites)
         self.visitors = max(rows // 20, 1)
         self.done = 0
+        self.written = 0
 
     def chunk(self, rows: int) -> pa.Table:
         """Whole sessions of visitors, some of whom come often and most of whom seldom."""
@@ -59,7 +63,7 @@ class Generator:
         sessions = rows // EVENTS_PER_SESSION + 1
         # Most sessions belong to few visitors, as everywhere.
         visitor = (self.visitors * random.random(sessions) ** 3).astype(np.int64)
-        start = self.end - self._ages(sessions)
+        start = self.end - (self._ages_in_order(sessions, rows) if self.in_order else self._ages(sessions))
         place = np.tile(np.arange(EVENTS_PER_SESSION), sessions)[:rows]
         session = np.repeat(np.arange(sessions), EVENTS_PER_SESSION)[:rows]
         who = visitor[session]
@@ -98,16 +102,26 @@ class Generator:
             "custom_properties": _where(kind != 0, _pick(PROPERTIES, page % len(PROPERTIES))),
         }  # fmt: skip
         self.done += sessions
-        return pa.table(
+        self.written += rows
+        chunk = pa.table(
             [column if column.type == field.type else column.cast(field.type) for field, column in _fields(columns)],
             schema=SCHEMA,
         )
+        return chunk.take(pa.array(np.argsort(times, kind="stable"))) if self.in_order else chunk
 
     def _ages(self, sessions: int) -> np.ndarray:
         """Microseconds before the end: spread over the days, thin at night."""
         day = self.random.integers(0, self.days, sessions)
         hour = np.clip(self.random.normal(10, 4.5, sessions), 1, 23.9)
         return ((day * 24 + hour) * 3_600_000_000).astype(np.int64)
+
+    def _ages_in_order(self, sessions: int, rows: int) -> np.ndarray:
+        """As `_ages`, but only the part of the days whose turn it is: chunks overlap by the end of a session."""
+        first, last = (1 - done / self.rows for done in (self.written, self.written + rows))
+        places = self.random.uniform(last, first, sessions) * self.days
+        hours = np.sort(np.clip(self.random.normal(10, 4.5, 10_001), 1, 23.9))
+        hour = np.interp(places % 1, np.linspace(0, 1, len(hours)), hours)
+        return ((np.floor(places) * 24 + hour) * 3_600_000_000).astype(np.int64)
 
 
 def _fields(columns: dict[str, pa.Array]):
@@ -147,10 +161,18 @@ def _money(units: np.ndarray) -> pa.Array:
     return pa.Array.from_buffers(pa.decimal128(18, 4), len(units), [None, pa.py_buffer(halves)])
 
 
-def write(path: Path, rows: int, sites: list[str], days: int = 31, seed: int = 1, end: int | None = None) -> None:
+def write(
+    path: Path,
+    rows: int,
+    sites: list[str],
+    days: int = 31,
+    seed: int = 1,
+    end: int | None = None,
+    in_order: bool = False,
+) -> None:
     """Writes `rows` events. The same arguments, `end` included, give the same file."""
     end = end or int(time.time() // 3600 * 3600) * 1_000_000
-    generator = Generator(rows, sites, days, end, seed)
+    generator = Generator(rows, sites, days, end, seed, in_order)
     partial = path.with_suffix(".partial")
     with pq.ParquetWriter(partial, SCHEMA, compression="zstd") as writer:
         for start in range(0, rows, ROWS_PER_CHUNK):
@@ -166,10 +188,11 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=31, help="spread over so many days back (default: 31)")
     parser.add_argument("--seed", type=int, default=1, help="of the generator (default: 1)")
     parser.add_argument("--end", type=int, help="last moment, seconds since 1970 (default: the last full hour)")
+    parser.add_argument("--in-order", action="store_true", help="by time (default: visits of all the days mixed)")
     args = parser.parse_args()
     started = time.monotonic()
     end = None if args.end is None else args.end * 1_000_000
-    write(args.path, args.rows, args.sites.split(","), args.days, args.seed, end)
+    write(args.path, args.rows, args.sites.split(","), args.days, args.seed, end, args.in_order)
     seconds = time.monotonic() - started
     size = args.path.stat().st_size
     print(table([("rows", f"{args.rows:,}"), ("size", f"{size / 1e6:,.0f} MB"), ("seconds", f"{seconds:.1f}")]))

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Loads a file of events, one JSON object a line, into ClickHouse or DuckDB; prints a line of JSON.
+"""Loads a file of events into ClickHouse or DuckDB; prints a line of JSON.
+
+`clickhouse` and `duckdb` read one JSON object a line, `clickhouse-parquet` a file as `make_events.py` writes it.
 
 The tables have the columns that the events bring, under the names of Footfall's `events`.
 """
@@ -36,7 +38,7 @@ CLICKHOUSE_TABLE = """
 CREATE TABLE bench.events (
     tracking_id String, client_hash UInt64, event_timestamp DateTime64(6, 'UTC'), event_id String, client_id String,
     session_id String, user_id Nullable(String), event_type String, page_url Nullable(String),
-    page_title Nullable(String), referrer Nullable(String), revenue Nullable(Decimal(18, 4)),
+    page_title Nullable(String), referrer Nullable(String), {more} revenue Nullable(Decimal(18, 4)),
     custom_properties Nullable(String)
 ) ENGINE = MergeTree
 PARTITION BY toDate(event_timestamp)
@@ -55,18 +57,38 @@ FROM file('{file}', JSONEachRow, 'tracking_id String, event_id String, client_id
 SETTINGS date_time_input_format = 'best_effort', input_format_json_read_objects_as_strings = 1
 """
 
+# What the Parquet file brings besides.
+MORE = [f"utm_{name}" for name in ("source", "medium", "campaign", "term", "content")]
+MORE += ["country", "city", "device", "browser", "os"]
+
+CLICKHOUSE_INSERT_PARQUET = f"""
+INSERT INTO bench.events
+SELECT tracking_id, cityHash64(tracking_id, client_id), event_timestamp, event_id, client_id, session_id, user_id,
+    event_type, page_url, page_title, referrer, {", ".join(MORE)}, revenue, custom_properties
+FROM file('{{file}}', Parquet)
+"""
+
 
 def clickhouse(file: Path, folder: Path) -> dict:
+    return _clickhouse(CLICKHOUSE_TABLE.format(more=""), CLICKHOUSE_INSERT.format(file=file), folder)
+
+
+def clickhouse_parquet(file: Path, folder: Path) -> dict:
+    more = "".join(f"{name} Nullable(String), " for name in MORE)
+    return _clickhouse(CLICKHOUSE_TABLE.format(more=more), CLICKHOUSE_INSERT_PARQUET.format(file=file), folder)
+
+
+def _clickhouse(create: str, insert: str, folder: Path) -> dict:
     from chdb import session
 
     database = session.Session(str(folder))
     database.query("CREATE DATABASE bench ENGINE = Atomic")
-    database.query(CLICKHOUSE_TABLE)
-    cost = timed(lambda: database.query(CLICKHOUSE_INSERT.format(file=file)))
-    sums = "SELECT sum(rows), sum(bytes_on_disk) FROM system.parts WHERE database = 'bench' AND active"
-    rows, size = map(int, str(database.query(sums, "TabSeparated")).split())
+    database.query(create)
+    cost = timed(lambda: database.query(insert))
+    sums = "SELECT sum(rows), sum(bytes_on_disk), count() FROM system.parts WHERE database = 'bench' AND active"
+    rows, size, files = map(int, str(database.query(sums, "TabSeparated")).split())
     version = str(database.query("SELECT version()", "TabSeparated")).strip()
-    return {"name": f"ClickHouse {version}, MergeTree", "rows": rows, "bytes": size} | cost
+    return {"name": f"ClickHouse {version}, MergeTree", "rows": rows, "bytes": size, "files": files} | cost
 
 
 DUCKDB_LOAD = """
@@ -97,7 +119,7 @@ def duckdb(file: Path, folder: Path) -> dict:
     return {"name": f"DuckDB {version}, table unsorted", "rows": rows, "bytes": path.stat().st_size} | cost
 
 
-PEERS = {"clickhouse": clickhouse, "duckdb": duckdb}
+PEERS = {"clickhouse": clickhouse, "clickhouse-parquet": clickhouse_parquet, "duckdb": duckdb}
 
 if __name__ == "__main__":
     main()
