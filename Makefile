@@ -95,3 +95,11 @@ SEED ?= 0
 # Built with the binary, so that both use the same features of their dependencies.
 simulate: cargo-there ## SEEDS random histories of the write path: crashes, faults, two writers (SEED=n: from seed n on)
 	SEED=$(SEED) SEEDS=$(SEEDS) cargo test --locked --profile demo -p footfall-ingest -p footfall --lib -- --nocapture simulation::tests::random
+
+# How often the server is killed on a local lake; on S3 half as often.
+ROUNDS ?= 100
+
+.PHONY: crashes
+crashes: release $(venv)/requirements.txt ## ROUNDS times kill -9 under load, on a folder and on S3
+	FOOTFALL_CRASH_ROUNDS=$(ROUNDS) FOOTFALL_BIN=$(release_binary) $(python) -m pytest -c tests/pytest.ini \
+	  -o cache_dir=$(CURDIR)/.test/pytest_cache -o faulthandler_timeout=3600 tests/e2e/test_crashes.py -s $(PYTEST_ARGS)

@@ -61,6 +61,10 @@ class Process:
             self._child.send_signal(signal.SIGTERM)
         return self._child.wait(seconds)
 
+    def wait(self, seconds: float) -> int:
+        """Waits until it ends by itself. Returns the exit code; negative: the signal that ended it."""
+        return self._child.wait(seconds)
+
     def end(self) -> None:
         """For teardown: gone afterwards, whatever state it is in."""
         if self.running:

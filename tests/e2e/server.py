@@ -68,25 +68,43 @@ class Server:
         self.log = folder / "server.log"
         self.env = environment(lake.env | (settings or {}))
         self.process: Process | None = None
+        self._logged_before = 0
         self.http = self.flight = ""
         self._pool = urllib3.PoolManager(retries=False, timeout=60, maxsize=16)
 
-    def start(self) -> "Server":
-        before = self.log.stat().st_size if self.log.exists() else 0
-        command = [
+    def command(self) -> list[str]:
+        return [
             str(binary()), "serve", "--data", self.lake.data, "--state", str(self.state),
             "--http", "127.0.0.1:0", "--flight", "127.0.0.1:0",
         ]  # fmt: skip
-        self.process = Process(command, self.log, env=self.env, cwd=self.folder)
+
+    def start(self) -> "Server":
+        self.launch()
+        return self.wait_until_ready()
+
+    def launch(self) -> None:
+        """Starts the process and doesn't wait for it."""
+        self._logged_before = self.log.stat().st_size if self.log.exists() else 0
+        self.process = Process(self.command(), self.log, env=self.env, cwd=self.folder)
+
+    def output(self) -> str:
+        """What the process has said since it was launched."""
+        return self.log.read_bytes()[self._logged_before :].decode(errors="replace")
+
+    def wait_until_ready(self) -> "Server":
         deadline = time.monotonic() + START_SECONDS
         while True:
-            output = self.log.read_bytes()[before:].decode(errors="replace")
+            output = self.output()
             if ready := READY.search(output):
                 self.http, self.flight = ready["http"], ready["flight"]
                 return self
             assert self.process.running, f"footfall serve ended at once:\n{output}"
             assert time.monotonic() < deadline, f"footfall serve isn't ready after {START_SECONDS} s:\n{output}"
             time.sleep(0.02)
+
+    def wait_for_end(self, seconds: float = START_SECONDS) -> int:
+        """Waits until the process ends by itself; returns its exit code."""
+        return self.process.wait(seconds)
 
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""
@@ -137,6 +155,12 @@ class Server:
         reply = self.administer("POST", "/api/v1/tokens", {"role": role, "sites": sites})
         assert reply.status in (200, 201), f"{reply.status}: {reply.body!r}"
         return reply.json()["secret"]
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric over its labels; 0 if it was never touched."""
+        text = self.request("GET", "/metrics").body.decode()
+        values = re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
+        return sum(map(float, values))
 
     # --- Flight SQL
 

@@ -1,0 +1,104 @@
+"""A Delta log read file by file, without any library: what every version was, and whether it was whole."""
+
+import json
+from dataclasses import dataclass, field
+
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from lakes import EVENTS, Lake
+
+# Versions that python deltalake opens for comparison: on S3 each of them costs a request for every commit before it.
+COMPARED = 25
+
+
+@dataclass
+class Version:
+    number: int
+    # Path to rows, of every file of the table at this version.
+    files: dict[str, int]
+    # What this version alone brought.
+    added: set[str]
+    # How far each application had come, as far as this version says.
+    positions: dict[str, int]
+    # Our own id of the commit; the table's creation has none.
+    commit: str | None
+
+
+@dataclass
+class History:
+    """All versions of the events table, from the first."""
+
+    lake: Lake
+    versions: list[Version] = field(default_factory=list)
+
+    def check(self) -> None:
+        """No gap, no commit twice, positions that only grow, and every version made of whole files."""
+        assert [version.number for version in self.versions] == list(range(len(self.versions)))
+        commits = [version.commit for version in self.versions if version.commit]
+        assert len(commits) == len(set(commits)), "a commit is there twice"
+        self._check_positions()
+        self._check_files()
+        self._compare_with_deltalake()
+
+    def _check_positions(self) -> None:
+        reached: dict[str, int] = {}
+        for version in self.versions:
+            for application, position in version.positions.items():
+                before = reached.get(application, 0)
+                assert position > before, f"version {version.number} takes {application} from {before} to {position}"
+                reached[application] = position
+
+    def _check_files(self) -> None:
+        """Every file that ever belonged to the table has the rows that its commit says."""
+        seen: set[str] = set()
+        for version in self.versions:
+            assert not version.added & seen, f"version {version.number} adds a file again: {version.added & seen}"
+            seen |= version.added
+            for path in version.added:
+                rows = pq.read_metadata(f"{self.lake.root}/{EVENTS}/{path}", filesystem=self.lake.files).num_rows
+                assert rows == version.files[path], f"{path} has {rows} rows, version {version.number} says otherwise"
+
+    def _compare_with_deltalake(self) -> None:
+        step = max(1, len(self.versions) // COMPARED)
+        for version in [*self.versions[::step], self.versions[-1]]:
+            table = self.lake.delta_table()
+            table.load_as_version(version.number)
+            actions = table.get_add_actions(flatten=True)
+            found = dict(zip(actions["path"].to_pylist(), actions["num_records"].to_pylist(), strict=True))
+            assert found == version.files, f"python deltalake reads version {version.number} differently"
+
+    def orphans(self) -> list[str]:
+        """Files that no version names: of a flush that a crash cut short. Nobody reads them."""
+        named = set().union(*(version.added for version in self.versions))
+        found = self.lake.files.get_file_info(fs.FileSelector(f"{self.lake.root}/{EVENTS}", recursive=True))
+        paths = [file.path.removeprefix(f"{self.lake.root}/{EVENTS}/") for file in found if file.is_file]
+        return [path for path in paths if path.endswith(".parquet") and "_delta_log" not in path and path not in named]
+
+    def checkpoints(self) -> int:
+        found = self.lake.files.get_file_info(fs.FileSelector(f"{self.lake.root}/{EVENTS}/_delta_log"))
+        return sum(".checkpoint" in file.base_name and file.extension == "parquet" for file in found)
+
+
+def read(lake: Lake) -> History:
+    """Replays all commits. They must all be there still: the table is younger than its log's retention."""
+    history, files = History(lake), {}
+    folder = f"{lake.root}/{EVENTS}/_delta_log"
+    names = sorted(file.path for file in lake.files.get_file_info(fs.FileSelector(folder)) if file.extension == "json")
+    for path in names:
+        with lake.files.open_input_stream(path) as stream:
+            actions = [json.loads(line) for line in stream.read().splitlines() if line]
+        adds = [action["add"] for action in actions if "add" in action]
+        assert not any("remove" in action for action in actions), f"{path}: nothing removes files yet"
+        files = files | {add["path"]: json.loads(add["stats"])["numRecords"] for add in adds}
+        (info,) = [action["commitInfo"] for action in actions if "commitInfo" in action]
+        history.versions.append(
+            Version(
+                number=int(path.rsplit("/", 1)[1].removesuffix(".json")),
+                files=files,
+                added={add["path"] for add in adds},
+                positions={a["txn"]["appId"]: a["txn"]["version"] for a in actions if "txn" in a},
+                commit=info.get("footfallCommit"),
+            )
+        )
+    return history
