@@ -1,7 +1,7 @@
 """Where a lake can lie, and what independent readers of Delta tables see there."""
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -34,6 +34,10 @@ class Lake:
     @property
     def events(self) -> str:
         return f"{self.data}/{EVENTS}"
+
+    def behind(self, endpoint: str) -> "Lake":
+        """The same lake on S3; the server reaches it by this address, everybody else goes straight to it."""
+        return replace(self, env=self.env | {"FOOTFALL_S3__ENDPOINT": endpoint})
 
     def has(self, path: str) -> bool:
         """Whether the events table has this file."""
