@@ -38,7 +38,7 @@ pub(super) async fn receive(collector: &Collector, request: Request) -> Result<R
     Ok(response)
 }
 
-fn parse(query: &str, options: &CollectOptions) -> Result<Draft, Reject> {
+pub(super) fn parse(query: &str, options: &CollectOptions) -> Result<Draft, Reject> {
     if query.len() > options.event_bytes {
         return Err(Reject::too_big(query.len(), options.event_bytes));
     }

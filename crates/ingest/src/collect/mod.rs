@@ -27,6 +27,8 @@ mod budget;
 mod decimal;
 mod draft;
 mod field;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod grpc;
 mod http;
 mod json;

@@ -97,7 +97,11 @@ fn from_database(database: &Reader<Vec<u8>>, ip: IpAddr) -> (Option<&str>, Optio
 }
 
 fn read(path: &Path) -> Result<Reader<Vec<u8>>, String> {
-    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    checked(fs::read(path).map_err(|error| error.to_string())?)
+}
+
+/// A database that is whole as far as the reader does not look itself.
+fn checked(bytes: Vec<u8>) -> Result<Reader<Vec<u8>>, String> {
     let data_end = bytes
         .windows(METADATA_MARK.len())
         .rposition(|window| window == METADATA_MARK);
@@ -119,6 +123,16 @@ fn read(path: &Path) -> Result<Reader<Vec<u8>>, String> {
         ));
     }
     Ok(reader)
+}
+
+/// A door for the fuzz targets: an event from `ip` after the lookup in a database that may be damaged; `None` if the
+/// database is refused.
+#[cfg(fuzzing)]
+pub fn placed(database: Vec<u8>, ip: IpAddr) -> Option<Event> {
+    let database = Some(checked(database).ok()?);
+    let mut event = Event::default();
+    Geo { database }.place(&mut event, ip);
+    Some(event)
 }
 
 /// Whether an address is out on the internet. Private and reserved ones have no country, whatever a database says.
