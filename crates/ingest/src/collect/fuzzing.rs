@@ -1,0 +1,73 @@
+//! Doors for the fuzz targets (`fuzz/`): what strangers send, and the verdict on it. Only there under
+//! `cfg(fuzzing)`, which cargo-fuzz sets; nothing is stored.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+
+use axum::body::Body;
+use bytes::Bytes;
+use footfall_model::clock::Micros;
+use footfall_model::proto::Event;
+use http::HeaderMap;
+
+use super::budget::Budget;
+use super::draft::Draft;
+use super::options::CollectOptions;
+use super::reject::Reject;
+use super::{beacon, body, json, sender, validate};
+
+/// One event as it would be stored, before its session and its enrichment; or what its sender is told.
+pub type Verdict = Result<Event, String>;
+
+/// A `POST` whose body arrives in `chunks`.
+///
+/// # Errors
+/// What the sender is told if nothing of it could be read.
+pub async fn post(
+    headers: &HeaderMap,
+    chunks: Vec<Bytes>,
+    options: &CollectOptions,
+    received: Micros,
+) -> Result<Vec<Verdict>, String> {
+    let stream = futures::stream::iter(chunks.into_iter().map(Ok::<_, Infallible>));
+    let mut account = Budget::new(options.in_flight_bytes).account();
+    let bytes = body::read(headers, Body::from_stream(stream), options, &mut account)
+        .await
+        .map_err(|error| error.to_string())?;
+    let drafts = json::parse(&bytes, options).map_err(|error| error.to_string())?;
+    Ok(drafts
+        .into_iter()
+        .map(|draft| verdict(draft, options, received))
+        .collect())
+}
+
+/// The query of a beacon's address.
+pub fn beacon(query: &str, options: &CollectOptions, received: Micros) -> Verdict {
+    verdict(beacon::parse(query, options), options, received)
+}
+
+/// An event of a gRPC message.
+pub fn message(event: Event, options: &CollectOptions, received: Micros) -> Verdict {
+    verdict(Ok(Draft::of_proto(event, &options.properties)), options, received)
+}
+
+/// Who sent it: address, browser and token, as the headers say.
+pub fn who(headers: &HeaderMap, trusted_proxies: usize) -> (Option<IpAddr>, Option<&str>, Option<&str>) {
+    (
+        sender::address(headers, None, trusted_proxies),
+        sender::user_agent(headers),
+        sender::bearer(headers),
+    )
+}
+
+fn verdict(draft: Result<Draft, Reject>, options: &CollectOptions, received: Micros) -> Verdict {
+    draft
+        .and_then(|draft| validate::check(draft, options, received))
+        .map_err(|reject| {
+            let field = reject.field.proto_name();
+            match reject.expected {
+                Some(expected) => format!("{field}: {}; expected {expected}", reject.reason),
+                None => format!("{field}: {}", reject.reason),
+            }
+        })
+}
