@@ -103,3 +103,10 @@ ROUNDS ?= 100
 crashes: release $(venv)/requirements.txt ## ROUNDS times kill -9 under load, on a folder and on S3
 	FOOTFALL_CRASH_ROUNDS=$(ROUNDS) FOOTFALL_BIN=$(release_binary) $(python) -m pytest -c tests/pytest.ini \
 	  -o cache_dir=$(CURDIR)/.test/pytest_cache -o faulthandler_timeout=3600 tests/e2e/test_crashes.py -s $(PYTEST_ARGS)
+
+# Arguments of the soak, such as SOAK_ARGS='--seconds 180 --rate 10000'.
+SOAK_ARGS ?=
+
+.PHONY: soak
+soak: release-load $(venv)/requirements.txt ## half an hour at half load with queries beside it: what grows?
+	$(python) tools/soak.py --binary $(release_binary) --load $(load_binary) $(SOAK_ARGS)
