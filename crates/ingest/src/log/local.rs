@@ -74,6 +74,7 @@ impl LocalLog {
         tell(&folder, &recovery);
         let intake = Arc::new(Intake::new(&options, store.bytes()));
         let reader = Arc::new(Reader::new(disk, &store, options.tail_bytes));
+        reader.told(&recovery.damaged);
         let (sender, durable) = watch::channel(store.last());
         let committer = Committer::new(store, Arc::clone(&intake), Arc::clone(&reader), sender);
         Ok((

@@ -251,6 +251,13 @@ impl Reader {
         known.push_back(cursor);
     }
 
+    /// Damage that has been told already, so that it is not counted a second time when a reader comes to it.
+    pub(super) fn told(&self, damaged: &[Damage]) {
+        let mut reported = self.reported.lock();
+        let places = damaged.iter().map(|damage| (damage.path.clone(), damage.offset));
+        reported.extend(places.take(REPORTED));
+    }
+
     /// Counts and logs damage the first time that a reader comes to it.
     fn report(&self, error: LogError) -> LogError {
         if let LogError::Damaged(damage) = &error {
