@@ -119,7 +119,8 @@ def test_a_torn_tail_keeps_every_whole_record_before_it(crash: Callable[..., Cra
 
 @pytest.mark.parametrize(
     ("position", "part"),
-    [(1, "payload"), (RECORDS, "payload"), (RECORDS, "magic"), (5, "magic"), (5, "checksum"), (5, "length"), (5, "position")],
+    [(1, "payload"), (RECORDS, "payload"), (RECORDS, "magic")]
+    + [(5, part) for part in ("magic", "checksum", "length", "position")],
 )
 def test_a_flipped_bit_costs_one_record_and_is_told(crash: Callable[..., Crashed], position: int, part: str):
     """The last record too: the seal behind it proves that it had been acknowledged, so that it is no torn tail."""
@@ -191,7 +192,9 @@ def test_a_log_of_which_nothing_can_be_checked_is_refused_and_left_as_it_is(cras
     check_exactly_once(crashed.stored(), crashed.events_without())
 
 
-def test_a_segment_of_another_log_is_refused(crash: Callable[..., Crashed], make_server: Callable[..., Server], tmp_path):
+def test_a_segment_of_another_log_is_refused(
+    crash: Callable[..., Crashed], make_server: Callable[..., Server], tmp_path: Path
+):
     crashed = crash()
     other = make_server(lakes.local(tmp_path / "other-lake"), name="other")
     other.kill()
