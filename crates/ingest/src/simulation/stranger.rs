@@ -5,7 +5,7 @@ use footfall_model::clock::{Clock, IdGen};
 
 use super::events::{self, STRANGERS};
 use super::process::{World, open_table};
-use crate::writer::Columns;
+use crate::writer;
 
 /// How often it asks a lake that does not answer.
 const TRIES: u32 = 12;
@@ -16,9 +16,8 @@ pub(super) async fn commit(world: World, nth: u32, rows: u32) {
     let Some(table) = open_table(&world, None).await else {
         return;
     };
-    let mut columns = Columns::default();
-    numbers.iter().for_each(|number| columns.push(&events::event(*number)));
-    let days = partitions(&columns.finish().unwrap()).unwrap();
+    let events: Vec<_> = numbers.iter().map(|number| events::event(*number)).collect();
+    let days = partitions(&writer::rows(&events)).unwrap();
     let id = world.ids.next_id();
     let name = format!("{IMPORTED}{id:032x}");
     let mut add = Vec::new();

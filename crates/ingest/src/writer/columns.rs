@@ -3,105 +3,104 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Decimal128Builder, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+    ArrayRef, BooleanBuilder, Decimal128Builder, Int64Builder, NullBufferBuilder, RecordBatch, StringArray,
+    TimestampMicrosecondBuilder,
 };
+use arrow::buffer::{Buffer, OffsetBuffer};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
-use footfall_model::hash::client_hash;
-use footfall_model::proto::Event;
 use footfall_model::schema;
+
+use super::wire::{Fields, TEXTS};
 
 /// Columns that grow by an event at a time.
 #[derive(Debug)]
 pub(crate) struct Columns {
-    text: [StringBuilder; TEXTS],
+    text: [Text; TEXTS],
     client_hash: Int64Builder,
     event_timestamp: TimestampMicrosecondBuilder,
     created_at: TimestampMicrosecondBuilder,
     is_bot: BooleanBuilder,
     revenue: Decimal128Builder,
-    rows: usize,
-    bytes: usize,
 }
 
-/// Columns of text: [`texts`] gives an event's values in the order of the schema.
-const TEXTS: usize = 22;
-
-/// What the columns that hold no text take, a row.
-const FIXED_BYTES: usize = 3 * 8 + 16 + 1 + TEXTS * 4;
-
-fn texts(event: &Event) -> [Option<&str>; TEXTS] {
-    [
-        Some(&event.tracking_id),
-        Some(&event.event_id),
-        Some(&event.client_id),
-        Some(&event.session_id),
-        event.user_id.as_deref(),
-        Some(&event.event_type),
-        event.page_url.as_deref(),
-        event.page_title.as_deref(),
-        event.referrer.as_deref(),
-        event.utm_source.as_deref(),
-        event.utm_medium.as_deref(),
-        event.utm_campaign.as_deref(),
-        event.utm_term.as_deref(),
-        event.utm_content.as_deref(),
-        event.country.as_deref(),
-        event.city.as_deref(),
-        event.device.as_deref(),
-        event.browser.as_deref(),
-        event.os.as_deref(),
-        event.source.as_deref(),
-        event.channel.as_deref(),
-        event.custom_properties.as_deref(),
-    ]
+/// What columns are to hold, so that they need not grow: growing copies, and takes twice the memory for a moment.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Room {
+    pub(super) rows: usize,
+    /// Bytes of each column of text.
+    pub(super) text: [usize; TEXTS],
 }
 
-impl Default for Columns {
-    fn default() -> Self {
-        let utc = Some(Arc::from("UTC"));
+/// A column of text. The values are looked into once, all together, when the column is finished.
+#[derive(Debug)]
+struct Text {
+    values: Vec<u8>,
+    ends: Vec<i32>,
+    nulls: NullBufferBuilder,
+}
+
+impl Text {
+    fn new(rows: usize, bytes: usize) -> Self {
+        let mut ends = Vec::with_capacity(rows + 1);
+        ends.push(0);
         Self {
-            text: Default::default(),
-            client_hash: Int64Builder::new(),
-            event_timestamp: TimestampMicrosecondBuilder::new().with_timezone_opt(utc.clone()),
-            created_at: TimestampMicrosecondBuilder::new().with_timezone_opt(utc),
-            is_bot: BooleanBuilder::new(),
-            revenue: Decimal128Builder::new().with_data_type(DataType::Decimal128(18, schema::REVENUE_SCALE)),
-            rows: 0,
-            bytes: 0,
+            values: Vec::with_capacity(bytes),
+            ends,
+            nulls: NullBufferBuilder::new(rows),
         }
+    }
+
+    fn push(&mut self, value: Option<&[u8]>) -> Result<(), ArrowError> {
+        match value {
+            Some(value) => {
+                self.values.extend_from_slice(value);
+                self.nulls.append_non_null();
+            }
+            None => self.nulls.append_null(),
+        }
+        let end = self.values.len();
+        self.ends
+            .push(i32::try_from(end).map_err(|_| ArrowError::OffsetOverflowError(end))?);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<StringArray, ArrowError> {
+        let ends = OffsetBuffer::new(self.ends.into());
+        StringArray::try_new(ends, Buffer::from_vec(self.values), self.nulls.finish())
     }
 }
 
 impl Columns {
-    /// Adds one row. `client_hash` is computed here, the rest is as the event says.
-    pub(crate) fn push(&mut self, event: &Event) {
-        for (column, value) in self.text.iter_mut().zip(texts(event)) {
-            column.append_option(value);
-            self.bytes += value.map_or(0, str::len);
+    pub(super) fn new(room: &Room) -> Self {
+        let (rows, utc) = (room.rows, Some(Arc::from("UTC")));
+        let revenue = DataType::Decimal128(18, schema::REVENUE_SCALE);
+        Self {
+            text: room.text.map(|bytes| Text::new(rows, bytes)),
+            client_hash: Int64Builder::with_capacity(rows),
+            event_timestamp: TimestampMicrosecondBuilder::with_capacity(rows).with_timezone_opt(utc.clone()),
+            created_at: TimestampMicrosecondBuilder::with_capacity(rows).with_timezone_opt(utc),
+            is_bot: BooleanBuilder::with_capacity(rows),
+            revenue: Decimal128Builder::with_capacity(rows).with_data_type(revenue),
         }
-        self.client_hash
-            .append_value(client_hash(&event.tracking_id, &event.client_id).cast_signed());
+    }
+
+    /// Adds one row.
+    pub(super) fn push(&mut self, event: &Fields<'_>, client_hash: i64) -> Result<(), ArrowError> {
+        for (column, value) in self.text.iter_mut().zip(event.texts) {
+            column.push(value)?;
+        }
+        self.client_hash.append_value(client_hash);
         self.event_timestamp.append_value(event.event_timestamp);
         self.created_at.append_value(event.created_at);
         self.is_bot.append_value(event.is_bot);
         self.revenue.append_option(event.revenue.map(i128::from));
-        self.rows += 1;
-        self.bytes += FIXED_BYTES;
+        Ok(())
     }
 
-    pub(super) fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// Memory that the values take, about.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// The rows so far; the columns are empty afterwards.
-    pub(crate) fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
-        let mut text = self.text.iter_mut();
+    /// The rows.
+    pub(super) fn finish(mut self) -> Result<RecordBatch, ArrowError> {
+        let mut text = self.text.into_iter();
         let columns = schema::event_file()
             .fields()
             .iter()
@@ -112,20 +111,32 @@ impl Columns {
                 "is_bot" => Ok(Arc::new(self.is_bot.finish()) as ArrayRef),
                 "revenue" => Ok(Arc::new(self.revenue.finish()) as ArrayRef),
                 name => match text.next() {
-                    Some(column) => Ok(Arc::new(column.finish()) as ArrayRef),
+                    Some(column) => Ok(Arc::new(column.finish()?) as ArrayRef),
                     None => Err(ArrowError::SchemaError(format!("no values for the column {name}"))),
                 },
             })
             .collect::<Result<Vec<_>, _>>()?;
-        (self.rows, self.bytes) = (0, 0);
         RecordBatch::try_new(schema::event_file(), columns)
     }
+}
+
+/// Events as rows, in the order of the events.
+#[cfg(test)]
+pub(crate) fn rows(events: &[footfall_model::proto::Event]) -> RecordBatch {
+    let mut columns = Columns::new(&Room::default());
+    for event in events {
+        let hash = footfall_model::hash::client_hash(&event.tracking_id, &event.client_id);
+        columns.push(&Fields::from(event), hash.cast_signed()).unwrap();
+    }
+    columns.finish().unwrap()
 }
 
 #[cfg(test)]
 mod tests {
     use arrow::array::{Array, AsArray};
     use arrow::datatypes::{Decimal128Type, Int64Type, TimestampMicrosecondType};
+    use footfall_model::hash::client_hash;
+    use footfall_model::proto::Event;
 
     use super::*;
 
@@ -164,12 +175,8 @@ mod tests {
 
     #[test]
     fn each_field_lands_in_its_own_column() {
-        let mut columns = Columns::default();
-        columns.push(&full());
-        columns.push(&Event::default());
-        assert_eq!(columns.rows(), 2);
-        let batch = columns.finish().unwrap();
-        assert_eq!(columns.rows(), 0);
+        let batch = rows(&[full(), Event::default()]);
+        assert_eq!(batch.num_rows(), 2);
         for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
             if let Some(text) = column.as_string_opt::<i32>() {
                 assert_eq!(text.value(0), field.name());
@@ -194,5 +201,12 @@ mod tests {
             column("client_hash").as_primitive::<Int64Type>().value(0),
             client_hash("tracking_id", "client_id").cast_signed()
         );
+    }
+    #[test]
+    fn text_that_is_not_utf_8_makes_no_column_also_if_its_pieces_would_fit_together() {
+        let mut text = Text::new(0, 0);
+        text.push(Some(&"ä".as_bytes()[..1])).unwrap();
+        text.push(Some(&"ä".as_bytes()[1..])).unwrap();
+        assert!(text.finish().is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use footfall_model::clock::Micros;
 use hashbrown::HashTable;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
 /// How much the window remembers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,12 +29,8 @@ impl Default for DedupeOptions {
 pub(crate) struct EventKey(u128);
 
 impl EventKey {
-    pub(crate) fn new(tracking_id: &str, event_id: &str) -> Self {
-        let mut hasher = Xxh3::new();
-        hasher.update(&(tracking_id.len() as u64).to_le_bytes());
-        hasher.update(tracking_id.as_bytes());
-        hasher.update(event_id.as_bytes());
-        Self(hasher.digest128())
+    pub(crate) fn new(tracking_id: impl AsRef<[u8]>, event_id: impl AsRef<[u8]>) -> Self {
+        Self(xxh3_128_with_seed(event_id.as_ref(), xxh3_64(tracking_id.as_ref())))
     }
 
     /// The key is a hash already: half of it places it in the table.
@@ -102,7 +98,7 @@ mod tests {
     }
 
     fn key(id: usize) -> EventKey {
-        EventKey::new("site", &id.to_string())
+        EventKey::new("site", id.to_string())
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The shard writer: log to lake.
 //!
 //! ```text
-//! log.read_from(next) -> decode -> dedupe -> Columns --- flush::decide ---> partitions -> files -> one Delta commit
-//!                                                                                            (txn: log id, position)
+//! log.read_from(next) -> wire -> dedupe -> Gathered --- flush::decide ---> days, sorted -> columns -> files
+//!                                                                       -> one Delta commit (txn: log id, position)
 //! ```
 //!
 //! Invariants: every record behind the committed position is read again after a crash, none before it; a commit holds
@@ -11,31 +11,34 @@
 mod columns;
 mod dedupe;
 mod flush;
+mod gathered;
 mod recent;
 mod timer;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use footfall_lake::{Commit, LakeError, Partition, Table, Txn, blocking, partitions, write_file};
+use footfall_lake::{Commit, DataFile, LakeError, Table, Txn, blocking, write_file};
 use footfall_model::clock::{Clock, IdGen};
-use footfall_model::proto::{Event, EventBatch};
 use futures::{StreamExt, TryStreamExt};
 use metrics::{counter, gauge, histogram};
-use prost::Message;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::log::{EventLog, LogError, Position, Record};
 use flush::{Decision, Pending, Reason, decide};
+use gathered::{Day, Gathered};
 use timer::TokioTimer;
 
-pub(crate) use columns::Columns;
+#[cfg(test)]
+pub(crate) use columns::rows;
 pub(crate) use dedupe::{EventKey, Window};
 pub(crate) use timer::Timer;
 
 pub use dedupe::DedupeOptions;
 pub use flush::FlushPolicy;
+pub use wire::Malformed;
 
 /// Bytes of the log that are decoded at once.
 const READ_BYTES: usize = 1_024 * 1_024;
@@ -73,12 +76,7 @@ pub enum WriterError {
     #[error(transparent)]
     Lake(#[from] LakeError),
     #[error("the log's record {position} is no batch of events: {source}; was it written by a newer Footfall?")]
-    Undecodable {
-        position: Position,
-        source: prost::DecodeError,
-    },
-    #[error("the events can't be made into columns: {0}")]
-    Columns(#[from] arrow::error::ArrowError),
+    Undecodable { position: Position, source: Malformed },
     #[error(
         "the lake has this log's records up to {lake}, but the log ends at {log}: it is an old copy of the state \
          folder; put the newer one back, or start with an empty one"
@@ -98,7 +96,7 @@ pub struct ShardWriter {
     committed: Position,
     /// The next position to read.
     next: Position,
-    columns: Columns,
+    gathered: Gathered,
     window: Window,
     timer: Arc<dyn Timer>,
     /// When the oldest record since the last commit was read.
@@ -132,7 +130,7 @@ impl ShardWriter {
             app_id,
             committed,
             next: committed + 1,
-            columns: Columns::default(),
+            gathered: Gathered::default(),
             window: Window::new(&options.dedupe, parts.clock.now()),
             timer,
             since: None,
@@ -180,8 +178,8 @@ impl ShardWriter {
     fn pending(&self) -> Pending {
         Pending {
             records: self.next - 1 - self.committed,
-            rows: self.columns.rows(),
-            bytes: self.columns.bytes(),
+            rows: self.gathered.rows(),
+            bytes: self.gathered.bytes(),
             age: self
                 .since
                 .map(|since| self.timer.now().saturating_sub(since))
@@ -242,17 +240,11 @@ impl ShardWriter {
 
     fn take(&mut self, record: &Record) -> Result<(), WriterError> {
         let position = record.position;
-        let batch = EventBatch::decode(record.payload.clone())
-            .map_err(|source| WriterError::Undecodable { position, source })?;
         let now = self.parts.clock.now();
-        let mut duplicates = 0;
-        for event in &batch.events {
-            if self.window.insert(key(event), now) {
-                self.columns.push(event);
-            } else {
-                duplicates += 1;
-            }
-        }
+        let duplicates = self
+            .gathered
+            .add(&record.payload, |key| self.window.insert(key, now))
+            .map_err(|source| WriterError::Undecodable { position, source })?;
         counter!("footfall_writer_duplicates_total").increment(duplicates);
         self.since.get_or_insert(self.timer.now());
         self.next = position + 1;
@@ -263,10 +255,10 @@ impl ShardWriter {
     async fn flush(&mut self, reason: Reason, stop: &CancellationToken) -> Result<bool, WriterError> {
         let started = Instant::now();
         let upto = self.next - 1;
-        let rows = self.columns.finish()?;
-        let count = rows.num_rows();
+        let gathered = std::mem::take(&mut self.gathered);
+        let count = gathered.rows();
         let id = self.parts.ids.next_id();
-        let days = blocking(move || partitions(&rows)).await??;
+        let days = blocking(move || gathered.into_days()).await?;
         let Some(add) = persist(self.timer.as_ref(), stop, || self.write_files(&days, id)).await? else {
             return Ok(false);
         };
@@ -298,19 +290,23 @@ impl ShardWriter {
         Ok(true)
     }
 
-    async fn write_files(&self, days: &[Partition], id: u128) -> Result<Vec<footfall_lake::DataFile>, LakeError> {
+    /// A day becomes columns when it is its turn, so that few of them take memory at once.
+    async fn write_files(&self, days: &[Day], id: u128) -> Result<Vec<DataFile>, LakeError> {
         let name = format!("events-{id:032x}");
         let now = self.parts.clock.now();
+        let (name, encode) = (name.as_str(), |error: &dyn std::fmt::Display| {
+            LakeError::Encode(error.to_string())
+        });
         futures::stream::iter(days.to_vec())
-            .map(|day| write_file(self.parts.table.store(), day, &name, now))
+            .map(|day| async move {
+                let columns = blocking(move || day.partition()).await.map_err(|e| encode(&e))?;
+                let partition = columns.map_err(|e| encode(&e))?;
+                write_file(self.parts.table.store(), partition, name, now).await
+            })
             .buffered(PARALLEL_FILES)
             .try_collect()
             .await
     }
-}
-
-fn key(event: &Event) -> EventKey {
-    EventKey::new(&event.tracking_id, &event.event_id)
 }
 
 /// Asks again and again while the lake does not answer, ever more slowly; `None` if we are to stop meanwhile.

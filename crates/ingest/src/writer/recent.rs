@@ -50,10 +50,9 @@ pub(super) async fn keys(store: &Arc<dyn ObjectStore>, file: &DataFile) -> Resul
         };
         let (sites, ids) = (text("tracking_id")?, text("event_id")?);
         keys.extend(
-            sites
-                .iter()
-                .zip(ids)
-                .map(|(site, id)| EventKey::new(site.unwrap_or_default(), id.unwrap_or_default())),
+            sites.iter().zip(ids).map(|(site, id)| {
+                EventKey::new(site.unwrap_or_default().as_bytes(), id.unwrap_or_default().as_bytes())
+            }),
         );
     }
     Ok(keys)
