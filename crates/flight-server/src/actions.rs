@@ -89,6 +89,7 @@ pub(crate) async fn act(
 ) -> Result<Option<Bytes>, Status> {
     call::record_command(&action.r#type);
     let body = &action.body;
+    handle::check_size("the action's body", body).map_err(status::of_malformed)?;
     let reply = match action.r#type.as_str() {
         "CreatePreparedStatement" => {
             let request: ActionCreatePreparedStatementRequest = unpack(body)?;

@@ -12,7 +12,7 @@ use arrow_flight::FlightData;
 use arrow_flight::utils::flight_data_to_arrow_batch;
 use footfall_query::ScalarValue;
 
-use crate::handle::{MAX_HANDLE_BYTES, MAX_ROWS, Malformed};
+use crate::handle::{MAX_HANDLE_BYTES, MAX_ROWS, MAX_VALUES, Malformed, too_many_values};
 
 /// How many parameters a statement may have.
 const MAX_COLUMNS: usize = 1000;
@@ -74,6 +74,10 @@ impl Binding {
     fn append(&mut self, batch: &RecordBatch) -> Result<(), Malformed> {
         if self.rows.len() + batch.num_rows() > MAX_ROWS {
             return Err(Malformed(format!("more than {MAX_ROWS} rows of parameters")));
+        }
+        // Nulls take no bytes, so the size of what was sent says nothing.
+        if (self.rows.len() + batch.num_rows()) * batch.num_columns() > MAX_VALUES {
+            return Err(too_many_values());
         }
         for row in 0..batch.num_rows() {
             let values = batch.columns().iter().map(|column| value(column, row));

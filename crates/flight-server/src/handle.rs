@@ -1,7 +1,7 @@
 //! What clients hand back to us: commands, tickets and handles of prepared statements. They hold all that a statement
 //! is, so the server remembers nothing between two calls. They never hold who asks: that is in the call alone.
 //!
-//! Pure, and total: any bytes decode to a value or to [`Malformed`], within memory a few times their size.
+//! Pure, and total: any bytes decode to a value or to [`Malformed`], within memory that is bounded by what may be sent.
 
 use std::str::FromStr;
 
@@ -11,14 +11,21 @@ use arrow_flight::sql::{Any, Command, ProstMessageExt, TicketStatementQuery};
 use arrow_flight::{FlightInfo, Ticket};
 use bytes::Bytes;
 use footfall_query::ScalarValue;
-use prost::Message;
+use prost::encoding::{self, DecodeContext, WireType};
+use prost::{DecodeError, Message};
 
 /// A statement with its bound values, in bytes. A reply repeats a handle up to three times and has to stay below the
 /// 4 MiB that clients take by default.
 pub(crate) const MAX_HANDLE_BYTES: usize = 1 << 20;
 
+/// A command or an action's body, in bytes: a handle and what is around it.
+const MAX_COMMAND_BYTES: usize = 2 * MAX_HANDLE_BYTES;
+
 /// How many rows of values one statement may be run for.
 pub(crate) const MAX_ROWS: usize = 1000;
+
+/// How many values all rows of a statement may have together. One takes two bytes to send and a hundred to hold.
+pub(crate) const MAX_VALUES: usize = 100_000;
 
 /// Bytes that are not what they should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +38,18 @@ impl Malformed {
     }
 }
 
+/// Refuses what would take much memory only to be understood: protobuf's empty texts and messages take two bytes to
+/// send, and tens to hold.
+pub(crate) fn check_size(what: &str, bytes: &[u8]) -> Result<(), Malformed> {
+    if bytes.len() > MAX_COMMAND_BYTES {
+        let length = bytes.len();
+        return Err(Malformed(format!(
+            "{what} has {length} bytes; {MAX_COMMAND_BYTES} are allowed"
+        )));
+    }
+    Ok(())
+}
+
 /// The Flight SQL command in the bytes of a descriptor, a ticket or an action.
 pub(crate) fn command(bytes: &[u8]) -> Result<Command, Malformed> {
     if bytes.is_empty() {
@@ -38,6 +57,7 @@ pub(crate) fn command(bytes: &[u8]) -> Result<Command, Malformed> {
             "a Flight SQL command was expected, but the descriptor or ticket is empty; paths are not served",
         ));
     }
+    check_size("the Flight SQL command", bytes)?;
     let any = Any::decode(bytes).map_err(|error| Malformed(format!("not a Flight SQL command: {error}")))?;
     Command::try_from(any).map_err(|error| Malformed(format!("a damaged Flight SQL command: {error}")))
 }
@@ -106,11 +126,16 @@ impl Statement {
                 handle.len()
             )));
         }
-        let message = StatementMessage::decode(handle).map_err(|error| {
+        let damaged = |error| {
             Malformed(format!(
                 "the statement's handle is damaged, or not this server's: {error}"
             ))
-        })?;
+        };
+        // Before anything is held.
+        if count_values(handle).map_err(damaged)? > MAX_VALUES {
+            return Err(too_many_values());
+        }
+        let message = StatementMessage::decode(handle).map_err(damaged)?;
         if message.rows.len() > MAX_ROWS {
             return Err(Malformed(format!(
                 "the statement's handle binds {} rows; {MAX_ROWS} are allowed",
@@ -124,6 +149,37 @@ impl Statement {
             run: message.run,
         })
     }
+}
+
+/// What is said of more than [`MAX_VALUES`].
+pub(crate) fn too_many_values() -> Malformed {
+    Malformed(format!("more than {MAX_VALUES} values are bound to the statement"))
+}
+
+/// How many rows and values a [`StatementMessage`] would hold.
+fn count_values(mut handle: &[u8]) -> Result<usize, DecodeError> {
+    let mut count = 0;
+    while !handle.is_empty() {
+        let (tag, wire_type) = encoding::decode_key(&mut handle)?;
+        let mut field = handle;
+        encoding::skip_field(wire_type, tag, &mut handle, DecodeContext::default())?;
+        if (tag, wire_type) == (2, WireType::LengthDelimited) {
+            encoding::decode_varint(&mut field)?;
+            let row = field.get(..field.len() - handle.len()).unwrap_or_default();
+            count += 1 + count_fields(row)?;
+        }
+    }
+    Ok(count)
+}
+
+fn count_fields(mut message: &[u8]) -> Result<usize, DecodeError> {
+    let mut count = 0;
+    while !message.is_empty() {
+        let (tag, wire_type) = encoding::decode_key(&mut message)?;
+        encoding::skip_field(wire_type, tag, &mut message, DecodeContext::default())?;
+        count += 1;
+    }
+    Ok(count)
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -37,7 +37,8 @@ use footfall_query::Engine;
 pub struct FlightOptions {
     /// Rows are sent in messages of about this many bytes. Many clients take 4 MiB at the most.
     pub max_message_bytes: usize,
-    /// The largest message that is taken, in bytes.
+    /// The largest message that is taken, in bytes. A statement with its parameters has a quarter of that at the most,
+    /// and what is taken costs many times its size while it is read, before anybody knows who sent it.
     pub max_request_bytes: usize,
     /// While a statement has no rows yet, an empty batch is sent this often, because proxies close silent streams.
     pub keep_alive: Duration,
@@ -47,7 +48,7 @@ impl Default for FlightOptions {
     fn default() -> Self {
         Self {
             max_message_bytes: 1 << 20,
-            max_request_bytes: 16 << 20,
+            max_request_bytes: 4 << 20,
             keep_alive: Duration::from_secs(5),
         }
     }

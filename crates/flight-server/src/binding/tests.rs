@@ -113,6 +113,12 @@ fn too_many_rows_are_refused() {
 }
 
 #[test]
+fn many_values_that_take_no_bytes_are_refused() {
+    let columns: Vec<ArrayRef> = vec![Arc::new(NullArray::new(MAX_ROWS)); MAX_VALUES / MAX_ROWS + 1];
+    assert_eq!(bind(&messages(&batch(columns))), Err(too_many_values()));
+}
+
+#[test]
 fn too_many_bytes_are_refused() {
     let long = batch(vec![Arc::new(StringArray::from(vec!["x".repeat(MAX_HANDLE_BYTES)]))]);
     assert!(refusal(&messages(&long)).contains("more than 1048576 bytes"));

@@ -89,6 +89,24 @@ fn a_handle_is_bounded() {
 }
 
 #[test]
+fn values_are_counted_before_they_are_held() {
+    let nulls = vec![ScalarValue::Null; MAX_VALUES];
+    let row = |values: usize| Statement {
+        rows: vec![nulls[..values].to_vec()],
+        ..Statement::new("SELECT 1")
+    };
+    let decode = |values| Statement::decode(&row(values).encode().unwrap());
+    assert_eq!(decode(MAX_VALUES - 1), Ok(row(MAX_VALUES - 1)));
+    assert_eq!(decode(MAX_VALUES), Err(too_many_values()), "a row counts too");
+    assert!(
+        command(&vec![0; MAX_COMMAND_BYTES + 1])
+            .unwrap_err()
+            .0
+            .contains("allowed")
+    );
+}
+
+#[test]
 fn values_that_do_not_fit_their_type_are_refused() {
     let cases = [
         (Kind::Int64, Some(vec![1]), "1 bytes where the type has 8"),
