@@ -1,6 +1,11 @@
 //! What can go wrong between us and the lake.
 
+use std::error::Error;
+use std::fmt;
+use std::iter::successors;
+
 use deltalake_core::DeltaTableError;
+use object_store::client::HttpError;
 use object_store::path::Path;
 
 /// Why a table could not be read or written.
@@ -19,10 +24,10 @@ pub enum LakeError {
         source: parquet::errors::ParquetError,
     },
     /// The store refused or did not answer. Whatever was asked may be asked again.
-    #[error("the object store failed at {path}: {source}")]
+    #[error("the object store failed at {path}: {}", Causes(source))]
     Store { path: Path, source: object_store::Error },
     /// The Delta log says what we can't follow.
-    #[error("the Delta table can't be {doing}: {source}")]
+    #[error("the Delta table can't be {doing}: {}", Causes(source.as_ref()))]
     Delta {
         doing: &'static str,
         source: Box<DeltaTableError>,
@@ -48,6 +53,26 @@ impl LakeError {
         }
     }
 
+    /// Whether the store itself did not answer, or said that it can't now: waiting helps, unlike with a wrong key or a
+    /// bucket that is not there.
+    pub fn is_unreachable(&self) -> bool {
+        let mut store_failed = false;
+        for cause in causes(self) {
+            if cause.is::<HttpError>() {
+                return true;
+            }
+            // The status is in the text alone.
+            store_failed |= matches!(
+                cause.downcast_ref::<object_store::Error>(),
+                Some(object_store::Error::Generic { .. })
+            );
+            if store_failed && says_try_again(&cause.to_string()) {
+                return true;
+            }
+        }
+        false
+    }
+
     pub(crate) fn store(path: &Path) -> impl FnOnce(object_store::Error) -> Self {
         let path = path.clone();
         move |source| Self::Store { path, source }
@@ -70,5 +95,64 @@ impl LakeError {
             doing,
             source: Box::new(source),
         }
+    }
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    successors(Some(error), |&error| error.source())
+}
+
+/// Whether S3's client gave up over a 5xx or a 429.
+fn says_try_again(text: &str) -> bool {
+    let status = text.split_once("status code: ").map(|(_, rest)| rest.as_bytes());
+    matches!(status, Some([b'5', ..] | [b'4', b'2', b'9', ..]))
+}
+
+/// An error with what is behind it: S3's client alone says no more than "error sending request".
+struct Causes<'a>(&'a (dyn Error + 'static));
+
+impl fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut said = self.0.to_string();
+        write!(f, "{said}")?;
+        for cause in causes(self.0).skip(1).map(ToString::to_string) {
+            if !said.contains(&cause) {
+                write!(f, ": {cause}")?;
+                said = cause;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    fn failed(text: &str) -> LakeError {
+        let source = io::Error::other("refused by the system");
+        let source = io::Error::other(format!("{text}: {source}"));
+        let source = object_store::Error::Generic {
+            store: "S3",
+            source: Box::new(source),
+        };
+        LakeError::delta("read")(DeltaTableError::ObjectStore { source })
+    }
+
+    #[test]
+    fn a_store_that_can_not_now_is_told_from_one_that_never_will() {
+        assert!(failed("Server returned non-2xx status code: 503 Service Unavailable: ").is_unreachable());
+        assert!(failed("Server returned non-2xx status code: 429 Too Many Requests: ").is_unreachable());
+        assert!(!failed("Server returned non-2xx status code: 400 Bad Request: ").is_unreachable());
+        let source = DeltaTableError::generic("status code: 500");
+        assert!(!LakeError::delta("read")(source).is_unreachable(), "that is no store's");
+    }
+
+    #[test]
+    fn what_is_behind_an_error_is_said_once() {
+        let text = failed("no reply").to_string();
+        assert_eq!(text.matches("refused by the system").count(), 1, "{text}");
     }
 }

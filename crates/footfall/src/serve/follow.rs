@@ -22,7 +22,12 @@ pub(super) async fn refresh(table: Arc<Table>, stop: CancellationToken) -> anyho
             _ = ticks.tick() => {}
             () = stop.cancelled() => return Ok(()),
         }
-        if let Err(error) = table.refresh().await {
+        let refreshed = tokio::select! {
+            refreshed = table.refresh() => refreshed,
+            // A lake that does not answer must not keep the server from stopping.
+            () = stop.cancelled() => return Ok(()),
+        };
+        if let Err(error) = refreshed {
             tracing::warn!(%error, "the lake can't be followed for now; queries see what is known");
         }
     }
@@ -38,7 +43,11 @@ pub(super) async fn checkpoint(table: Arc<Table>, stop: CancellationToken) -> an
             there = versions.wait_for(|snapshot| snapshot.version >= next) => there?,
             () = stop.cancelled() => return Ok(()),
         };
-        match table.checkpoint().await {
+        let written = tokio::select! {
+            written = table.checkpoint() => written,
+            () = stop.cancelled() => return Ok(()),
+        };
+        match written {
             Ok(()) => tracing::debug!(version = next, "checkpoint written"),
             Err(error) => tracing::warn!(%error, "no checkpoint could be written; tried again later"),
         }

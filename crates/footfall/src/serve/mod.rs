@@ -15,6 +15,7 @@ mod ops;
 mod roles;
 mod signals;
 pub(crate) mod tasks;
+mod waiting;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -115,11 +116,11 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
     })
 }
 
-/// The catalog and the lake: what the commands that need no server open too.
+/// The catalog, and the lake once it answers.
 async fn open(config: &Config) -> anyhow::Result<Shared> {
     let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdGen>) = (Arc::new(SystemClock), Arc::new(RandomIds));
     let catalog = crate::state::open_catalog(&config.state_dir()).await?;
-    let table = open_lake(config, Arc::clone(&clock)).await?;
+    let table = waiting::for_lake(config, Arc::clone(&clock)).await?;
     Ok(Shared {
         clock,
         ids,

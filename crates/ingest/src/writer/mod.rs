@@ -52,6 +52,9 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// How often a stopping writer asks a lake that does not answer; the log keeps what could not be written.
 const ATTEMPTS_AT_STOP: u32 = 3;
 
+/// How long a stopping writer waits for an answer: supervisors kill what has not stopped after 30 s or more.
+const PATIENCE_AT_STOP: Duration = Duration::from_secs(10);
+
 /// What a writer works with.
 #[derive(Debug, Clone)]
 pub struct WriterParts {
@@ -320,8 +323,21 @@ where
 {
     let (mut pause, longest) = RETRY;
     let mut attempts = 0;
+    let overdue = async {
+        stop.cancelled().await;
+        timer.sleep(PATIENCE_AT_STOP).await;
+    };
+    tokio::pin!(overdue);
     loop {
-        let error = match attempt().await {
+        // An attempt that is left is as good as one that a crash cut short.
+        let outcome = tokio::select! { biased;
+            outcome = attempt() => outcome,
+            () = &mut overdue => {
+                tracing::warn!("stopping, the lake is silent; the next start goes on from the log");
+                return Ok(None);
+            }
+        };
+        let error = match outcome {
             Ok(value) => return Ok(Some(value)),
             Err(error) if error.is_transient() => error,
             Err(error) => return Err(error),

@@ -5,17 +5,24 @@ mod local;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use object_store::ObjectStore;
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
+use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 
 use crate::LakeError;
 use local::DurableLocal;
 
 /// The folder of the one shard that there is so far.
 const SHARD: &str = "shard=00";
+
+/// For how long one request to S3 is sent again, and the longest pause between two attempts.
+///
+/// Short, because it is silent: a hiccup ends within it. Who meets an outage (a start, the writer, the follower) asks
+/// again by itself and says so, and a query should be told rather than wait.
+const PERSISTENCE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(5));
 
 /// The root of a lake.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,8 +90,17 @@ impl Location {
 
 impl S3Options {
     fn client(&self, bucket: &str) -> object_store::Result<object_store::aws::AmazonS3> {
+        let (retry_timeout, max_backoff) = PERSISTENCE;
         let mut builder = AmazonS3Builder::from_env()
             .with_bucket_name(bucket)
+            .with_retry(RetryConfig {
+                retry_timeout,
+                backoff: BackoffConfig {
+                    max_backoff,
+                    ..BackoffConfig::default()
+                },
+                ..RetryConfig::default()
+            })
             .with_allow_http(self.allow_http);
         if let Some(endpoint) = &self.endpoint {
             builder = builder.with_endpoint(endpoint);
