@@ -110,3 +110,10 @@ SOAK_ARGS ?=
 .PHONY: soak
 soak: release-load $(venv)/requirements.txt ## half an hour at half load with queries beside it: what grows?
 	$(python) tools/soak.py --binary $(release_binary) --load $(load_binary) $(SOAK_ARGS)
+
+# Arguments of the outage, such as OUTAGE_ARGS='--seconds 60 --outage refused'.
+OUTAGE_ARGS ?=
+
+.PHONY: outage
+outage: release-load $(venv)/requirements.txt ## S3 unreachable for 5 minutes under load: replies, memory, catching up
+	$(python) tools/outage.py --binary $(release_binary) --load $(load_binary) $(OUTAGE_ARGS)
