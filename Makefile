@@ -117,3 +117,7 @@ OUTAGE_ARGS ?=
 .PHONY: outage
 outage: release-load $(venv)/requirements.txt ## S3 unreachable for 5 minutes under load: replies, memory, catching up
 	$(python) tools/outage.py --binary $(release_binary) --load $(load_binary) $(OUTAGE_ARGS)
+
+.PHONY: mutants
+mutants: cargo-there $(venv)/requirements.txt ## breaks the write path in one place at a time: the simulation must notice each
+	$(python) tools/mutants.py

@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""Breaks the write path in one place at a time: the simulation must notice each.
+
+A simulation that finds nothing proves little unless it is seen to find what is there. Each mutant is one small mistake of
+the kind that its authors could make, in a copy of the sources.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from report import table
+
+LOG = "crates/ingest/src/log"
+WRITER = "crates/ingest/src/writer/mod.rs"
+TABLE = "crates/lake/src/table.rs"
+COMMIT = "crates/lake/src/commit.rs"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    mistake: str
+    file: str
+    old: str
+    new: str
+
+
+MUTANTS = (
+    Mutant(
+        "a group is answered without a sync",
+        f"{LOG}/store.rs",
+        "let synced = file.sync_data();",
+        "let synced: io::Result<()> = Ok(());",
+    ),
+    Mutant(
+        "a new segment's name is not synced",
+        f"{LOG}/store.rs",
+        "self.disk.rename(temporary, name)?;\n        self.disk.sync_dir()?;",
+        "self.disk.rename(temporary, name)?;",
+    ),
+    Mutant(
+        "after a failed sync the group is left there and the next one is written behind it",
+        f"{LOG}/store.rs",
+        "let _ = file.truncate(at);\n            self.active = None;",
+        "segment.bytes = at + self.buffer.len() as u64;",
+    ),
+    Mutant(
+        "a failed write is answered as if it were stored",
+        f"{LOG}/store.rs",
+        "self.write_group()?;",
+        "let _ = self.write_group();",
+    ),
+    Mutant(
+        "the log is trimmed one record too far",
+        WRITER,
+        "self.parts.log.trim(upto)",
+        "self.parts.log.trim(upto + 1)",
+    ),
+    Mutant(
+        "the lake is told one record too much",
+        WRITER,
+        "upto: upto.cast_signed(),",
+        "upto: upto.cast_signed() + 1,",
+    ),
+    Mutant(
+        "the next start begins one record early",
+        WRITER,
+        "next: committed + 1,",
+        "next: committed.max(1),",
+    ),
+    Mutant(
+        "the window of ids is not filled at the start",
+        WRITER,
+        "if !self.recall(&stop).await? {",
+        "if false && !self.recall(&stop).await? {",
+    ),
+    Mutant(
+        "every event is taken for new",
+        WRITER,
+        re.compile(r"if self\.window\.insert\((.+?)\) \{"),
+        r"if self.window.insert(\1) || true {",
+    ),
+    Mutant(
+        "a commit forgets the position",
+        COMMIT,
+        "if let Some(txn) = &commit.txn {\n        put(",
+        "if let Some(txn) = commit.txn.as_ref().filter(|txn| txn.upto % 7 != 0) {\n        put(",
+    ),
+    Mutant(
+        "a commit whose reply was lost is not recognized",
+        COMMIT,
+        "info.info.get(COMMIT_ID)?",
+        'info.info.get("")?',
+    ),
+    Mutant(
+        "a rival on the same log is not fenced",
+        COMMIT,
+        "if reached.upto > txn.after =>",
+        "if reached.upto > txn.after.saturating_add(1_000_000) =>",
+    ),
+    Mutant(
+        "a version may be overwritten",
+        TABLE,
+        "PutOptions::from(PutMode::Create)",
+        "PutOptions::from(PutMode::Overwrite)",
+    ),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--target", type=Path, help="build folder to use (default: a temporary one, built from nothing)")
+    parser.add_argument("--seeds", type=int, default=400, help="histories for each mutant (default: 400)")
+    parser.add_argument("--only", default="", help="only mistakes that contain this")
+    args = parser.parse_args()
+    root = Path(__file__).resolve().parent.parent
+    with tempfile.TemporaryDirectory(prefix="footfall-mutants-") as temporary:
+        sources = Path(temporary) / "sources"
+        run(["git", "clone", "--quiet", "--no-hardlinks", str(root), str(sources)])
+        target = args.target or Path(temporary) / "target"
+        rows = []
+        for mutant in [mutant for mutant in MUTANTS if args.only in mutant.mistake]:
+            began = time.monotonic()
+            verdict = judge(mutant, sources, target, args.seeds)
+            rows.append((mutant.mistake, verdict, f"{time.monotonic() - began:.0f} s"))
+            print(f"{mutant.mistake}: {verdict}", file=sys.stderr)
+    print(table(rows, ("mistake", "noticed by", "after")))
+    if missed := [mistake for mistake, verdict, _ in rows if verdict == "nothing"]:
+        raise SystemExit(f"error: the simulation does not notice: {'; '.join(missed)}")
+
+
+def judge(mutant: Mutant, sources: Path, target: Path, seeds: int) -> str:
+    """The invariant that the mistake breaks, or "nothing"."""
+    path = sources / mutant.file
+    sound = path.read_text()
+    path.write_text(mutate(mutant, sound))
+    try:
+        built = simulate(sources, target, seeds, "--no-run")
+        if built.returncode != 0:
+            raise SystemExit(f"error: with the mistake {mutant.mistake!r} it does not build:\n{built.stderr[-3000:]}")
+        ran = simulate(sources, target, seeds)
+    finally:
+        path.write_text(sound)
+    if ran.returncode == 0:
+        return "nothing"
+    broken = re.search(r"seed (\d+) breaks (\w+)", ran.stdout + ran.stderr)
+    if not broken:
+        raise SystemExit(f"error: the simulation itself failed:\n{ran.stdout[-3000:]}\n{ran.stderr[-3000:]}")
+    return f"{broken[2]}, seed {broken[1]}"
+
+
+def mutate(mutant: Mutant, text: str) -> str:
+    if isinstance(mutant.old, re.Pattern):
+        changed, times = mutant.old.subn(mutant.new, text)
+    else:
+        changed, times = text.replace(mutant.old, mutant.new), text.count(mutant.old)
+    if times != 1:
+        raise SystemExit(f"error: the place of the mistake {mutant.mistake!r} is {times} times in {mutant.file}")
+    return changed
+
+
+def simulate(sources: Path, target: Path, seeds: int, *flags: str) -> subprocess.CompletedProcess:
+    command = ["cargo", "test", "--locked", "--profile", "demo", "-p", "footfall-ingest", "-p", "footfall", "--lib"]
+    command += [*flags, "--", "simulation::tests::random_histories"]
+    env = os.environ | {"CARGO_TARGET_DIR": str(target), "SEEDS": str(seeds)}
+    return subprocess.run(command, cwd=sources, env=env, capture_output=True, text=True)
+
+
+def run(command: list[str]) -> None:
+    subprocess.run(command, check=True)
+
+
+if __name__ == "__main__":
+    main()
