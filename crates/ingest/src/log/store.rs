@@ -280,9 +280,17 @@ impl Store {
     /// # Errors
     /// [`LogError::Disk`]; what was removed until then stays removed.
     pub(super) fn trim(&mut self, position: Position) -> Result<(), LogError> {
+        // First what needs no room: on a full disk there is none for the new segment until then.
+        self.remove_until(position)?;
         if self.gives_up_last(position) {
             self.start_segment()?;
+            self.remove_until(position)?;
         }
+        Ok(())
+    }
+
+    /// Removes the segments before the last one that have nothing behind `position`.
+    fn remove_until(&mut self, position: Position) -> Result<(), LogError> {
         while self
             .segments
             .get(1)

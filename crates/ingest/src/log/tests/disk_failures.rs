@@ -54,6 +54,24 @@ fn trimming_makes_room_on_a_full_disk() {
 }
 
 #[test]
+fn a_disk_that_the_log_has_filled_gets_room_when_everything_is_trimmed() {
+    let mut rig = Rig::fresh();
+    rig.fill(40);
+    assert!(rig.disk.segments().len() > 2);
+    let contents = rig
+        .disk
+        .segments()
+        .into_iter()
+        .map(|name| rig.disk.contents(&name).len());
+    let used: usize = contents.sum();
+    rig.disk.set(|faults| faults.space = Some(used as u64));
+    fails(&mut rig);
+    rig.trim(40).unwrap();
+    rig.fill(5);
+    assert_eq!(rig.positions(), [41, 42, 43, 44, 45]);
+}
+
+#[test]
 fn what_a_failed_sync_left_is_never_called_good() {
     for cut_fails in [false, true] {
         let mut rig = Rig::fresh();
