@@ -56,6 +56,12 @@ pub(super) async fn open(path: &Path) -> Result<SqlitePool, OpenError> {
         .acquire_timeout(BUSY_TIMEOUT)
         // A file does not go stale as a network connection does.
         .max_lifetime(None)
+        // SQLite itself rolls back when the disk is full; sqlx does not learn it and could never begin again on this
+        // connection. The pool's ping before this has waited for rollbacks that are under way.
+        .before_acquire(|connection, _| {
+            let usable = !connection.is_in_transaction();
+            Box::pin(async move { Ok(usable) })
+        })
         .connect_with(options)
         .await
         .map_err(failed)?;

@@ -40,6 +40,24 @@ async fn make_sites(catalog: &SqliteCatalog, prefix: &str, count: usize) {
 }
 
 #[tokio::test]
+async fn a_full_disk_refuses_and_is_forgotten_when_there_is_room() {
+    let (_folder, path) = place();
+    let catalog = open(&path).await.unwrap();
+    // As the disk would refuse: for this connection, the only one so far, the file must not grow.
+    sqlx::query("PRAGMA max_page_count = 1")
+        .execute(&catalog.pool)
+        .await
+        .unwrap();
+    let mut made = 0;
+    while catalog.create_site(new_site(&format!("shop-{made}"))).await.is_ok() {
+        made += 1;
+        assert!(made < 10_000, "it grows");
+    }
+    catalog.create_site(new_site("another")).await.unwrap();
+    assert_eq!(catalog.sites().await.unwrap().len(), made + 1);
+}
+
+#[tokio::test]
 async fn reopening_keeps_everything() {
     let (_folder, path) = place();
     let catalog = open(&path).await.unwrap();
