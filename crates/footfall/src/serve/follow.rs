@@ -38,7 +38,8 @@ pub(super) async fn checkpoint(table: Arc<Table>, stop: CancellationToken) -> an
     let mut versions = table.subscribe();
     let mut last = versions.borrow().version;
     loop {
-        let next = last + CHECKPOINT_EVERY;
+        // The next round number: a server that is restarted more often than that gets there too.
+        let next = (last / CHECKPOINT_EVERY + 1) * CHECKPOINT_EVERY;
         tokio::select! {
             there = versions.wait_for(|snapshot| snapshot.version >= next) => there?,
             () = stop.cancelled() => return Ok(()),
