@@ -90,6 +90,7 @@ def read(lake: Lake) -> History:
             actions = [json.loads(line) for line in stream.read().splitlines() if line]
         adds = [action["add"] for action in actions if "add" in action]
         assert not any("remove" in action for action in actions), f"{path}: nothing removes files yet"
+        txns = [action["txn"] for action in actions if "txn" in action]
         files = files | {add["path"]: json.loads(add["stats"])["numRecords"] for add in adds}
         (info,) = [action["commitInfo"] for action in actions if "commitInfo" in action]
         history.versions.append(
@@ -97,7 +98,7 @@ def read(lake: Lake) -> History:
                 number=int(path.rsplit("/", 1)[1].removesuffix(".json")),
                 files=files,
                 added={add["path"] for add in adds},
-                positions={a["txn"]["appId"]: a["txn"]["version"] for a in actions if "txn" in a},
+                positions={txn["appId"]: txn["version"] for txn in txns if not txn["appId"].endswith("/fingerprint")},
                 commit=info.get("footfallCommit"),
             )
         )

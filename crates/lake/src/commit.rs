@@ -30,6 +30,27 @@ pub struct Txn {
     pub app_id: String,
     pub after: i64,
     pub upto: i64,
+    /// What the input is at `upto`: by it another input with the same positions is told from this one. Who gives one
+    /// gives one with every commit, [`Txn::UNKNOWN`] if need be.
+    pub fingerprint: Option<i64>,
+}
+
+impl Txn {
+    /// The fingerprint that says nothing.
+    pub const UNKNOWN: i64 = -1;
+}
+
+/// How far an application has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    pub upto: i64,
+    /// What its input is there, if that is known.
+    pub fingerprint: Option<i64>,
+}
+
+/// Under this name the fingerprint is a transaction of its own: so it is in checkpoints too, as `commitInfo` is not.
+pub(crate) fn fingerprint_of(app_id: &str) -> String {
+    format!("{app_id}/fingerprint")
 }
 
 /// How far an application has come, and by which commit.
@@ -84,6 +105,11 @@ pub(crate) fn encode(commit: &Commit, now: Micros) -> Result<Bytes, serde_json::
             txn.upto,
             Some(millis),
         )))?;
+        if let Some(fingerprint) = txn.fingerprint {
+            let app_id = fingerprint_of(&txn.app_id);
+            let action = Transaction::new_with_last_update(app_id, fingerprint, Some(millis));
+            put(Action::Txn(action))?;
+        }
     }
     for file in &commit.add {
         put(Action::Add(Add {

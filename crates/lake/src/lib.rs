@@ -19,7 +19,7 @@ mod table;
 mod write;
 
 pub use blocking::blocking;
-pub use commit::{Commit, Txn, partition_folder};
+pub use commit::{Commit, Progress, Txn, partition_folder};
 pub use error::LakeError;
 pub use read::read_columns;
 pub use snapshot::{DataFile, Range, Snapshot};

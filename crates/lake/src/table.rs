@@ -33,7 +33,7 @@ use tokio::sync::{Mutex, watch};
 use url::Url;
 
 use crate::blocking::in_runtime;
-use crate::commit::{self, AddView, Commit, Met, Reached};
+use crate::commit::{self, AddView, Commit, Met, Progress, Reached, Txn};
 use crate::{DataFile, LakeError, Snapshot};
 
 /// How long old versions of the log stay: readers that pinned one are done by then.
@@ -141,28 +141,52 @@ impl Table {
         Ok(reached.map(|reached| reached.upto))
     }
 
+    /// The same, with what its input is there.
+    pub async fn progress(&self, app_id: &str) -> Result<Option<Progress>, LakeError> {
+        let mut following = self.following.lock().await;
+        self.catch_up(&mut following).await?;
+        let Some(upto) = self.reached(&mut following, app_id).await?.map(|reached| reached.upto) else {
+            return Ok(None);
+        };
+        let fingerprint = self.reached(&mut following, &commit::fingerprint_of(app_id)).await?;
+        Ok(Some(Progress {
+            upto,
+            fingerprint: fingerprint
+                .map(|known| known.upto)
+                .filter(|known| *known != Txn::UNKNOWN),
+        }))
+    }
+
     async fn reached<'a>(&self, following: &'a mut Following, app_id: &str) -> Result<Option<&'a Reached>, LakeError> {
         if !following.seen.contains_key(app_id) {
             // The very version that we stand at: a list that does not show the newest ones must not take a position
             // back.
             let version = self.current.borrow().version;
-            let upto = in_runtime(self.position_at(version, app_id)).await?;
-            let commit = None;
-            let reached = upto.map(|upto| Reached { upto, version, commit });
-            following.seen.insert(app_id.to_owned(), reached);
+            // Both at once, since each time the log is read anew.
+            let wanted = [app_id.to_owned(), commit::fingerprint_of(app_id)];
+            let found = in_runtime(self.positions_at(version, &wanted)).await?;
+            for (app_id, upto) in wanted.into_iter().zip(found) {
+                let commit = None;
+                let reached = upto.map(|upto| Reached { upto, version, commit });
+                following.seen.insert(app_id, reached);
+            }
         }
         Ok(following.seen.get(app_id).and_then(Option::as_ref))
     }
 
-    async fn position_at(&self, version: u64, app_id: &str) -> Result<Option<i64>, LakeError> {
+    async fn positions_at(&self, version: u64, app_ids: &[String]) -> Result<Vec<Option<i64>>, LakeError> {
         let opened = self.opened.lock().take();
         let mut table = opened.unwrap_or_else(|| DeltaTable::new(Arc::clone(&self.log)));
         if table.version() != Some(version) {
             table.load_version(version).await.map_err(LakeError::unread)?;
         }
         let state = table.snapshot().map_err(LakeError::unread)?;
-        let upto = state.transaction_version(self.log.as_ref(), app_id).await;
-        upto.map_err(LakeError::unread)
+        let mut found = Vec::with_capacity(app_ids.len());
+        for app_id in app_ids {
+            let upto = state.transaction_version(self.log.as_ref(), app_id).await;
+            found.push(upto.map_err(LakeError::unread)?);
+        }
+        Ok(found)
     }
 
     /// Follows what others have committed.

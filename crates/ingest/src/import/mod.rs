@@ -137,6 +137,7 @@ pub async fn import_file(
             app_id,
             after: 0,
             upto: 1,
+            fingerprint: None,
         }),
     };
     match parts.table.commit(&commit).await {

@@ -109,7 +109,9 @@ fn version(store: &Arc<dyn ObjectStore>, number: u64, text: &[u8]) -> Version {
         let action: Value = serde_json::from_slice(line).expect("a commit is lines of JSON");
         if let Some(txn) = action.get("txn") {
             let app_id = txn["appId"].as_str().unwrap().to_owned();
-            version.positions.push((app_id, txn["version"].as_i64().unwrap()));
+            if !app_id.ends_with("/fingerprint") {
+                version.positions.push((app_id, txn["version"].as_i64().unwrap()));
+            }
         }
         if let Some(add) = action.get("add") {
             let path = add["path"].as_str().unwrap().to_owned();

@@ -38,6 +38,7 @@ pub(super) async fn commit(world: World, nth: u32, rows: u32) {
         app_id: format!("stranger-{nth}"),
         after: 0,
         upto: 1,
+        fingerprint: None,
     });
     let commit = Commit { id, add, txn };
     for _ in 0..TRIES {

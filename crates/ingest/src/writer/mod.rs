@@ -85,6 +85,12 @@ pub enum WriterError {
          folder; put the newer one back, or start with an empty one"
     )]
     OldLog { lake: Position, log: Position },
+    #[error(
+        "the log's record {position} is not what the lake has under this number: another process has continued a copy of \
+         this state folder, and some events of this log may not be in the lake. Go on with the other process's state \
+         folder or an empty one, and keep this one"
+    )]
+    OtherLog { position: Position },
     #[error("a background step failed: {0}")]
     Join(#[from] tokio::task::JoinError),
 }
@@ -104,6 +110,8 @@ pub struct ShardWriter {
     timer: Arc<dyn Timer>,
     /// When the oldest record since the last commit was read.
     since: Option<Duration>,
+    /// Of the last record that was read.
+    fingerprint: i64,
 }
 
 impl ShardWriter {
@@ -119,14 +127,20 @@ impl ShardWriter {
         timer: Arc<dyn Timer>,
     ) -> Result<Self, WriterError> {
         let app_id = format!("footfall-log-{:032x}", parts.log.id());
-        let committed = parts.table.transaction(&app_id).await?.unwrap_or_default();
-        let committed = Position::try_from(committed).unwrap_or_default();
+        let progress = parts.table.progress(&app_id).await?;
+        let committed = progress.map_or(0, |progress| Position::try_from(progress.upto).unwrap_or_default());
         let last = parts.log.last();
         if committed > last {
             return Err(WriterError::OldLog {
                 lake: committed,
                 log: last,
             });
+        }
+        if let Some(theirs) = progress.and_then(|progress| progress.fingerprint)
+            && let Some(ours) = held(parts.log.as_ref(), committed).await?
+            && fingerprint(&ours) != theirs
+        {
+            return Err(WriterError::OtherLog { position: committed });
         }
         tracing::info!(committed, last, "the writer goes on from its last commit");
         Ok(Self {
@@ -137,6 +151,7 @@ impl ShardWriter {
             window: Window::new(&options.dedupe, parts.clock.now()),
             timer,
             since: None,
+            fingerprint: Txn::UNKNOWN,
             parts,
             options,
         })
@@ -229,6 +244,7 @@ impl ShardWriter {
                 counter!("footfall_writer_lost_records_total").increment(lost);
                 tracing::error!(%damage, lost, "records of the log are lost");
                 self.next = damage.resume_at;
+                self.fingerprint = Txn::UNKNOWN;
                 self.since.get_or_insert(self.timer.now());
                 return Ok(true);
             }
@@ -236,6 +252,9 @@ impl ShardWriter {
         };
         for record in &records {
             self.take(record)?;
+        }
+        if let Some(last) = records.last() {
+            self.fingerprint = fingerprint(last);
         }
         gauge!("footfall_writer_lag_records").set((self.parts.log.last() - self.committed) as f64);
         Ok(!records.is_empty())
@@ -272,6 +291,7 @@ impl ShardWriter {
                 app_id: self.app_id.clone(),
                 after: self.committed.cast_signed(),
                 upto: upto.cast_signed(),
+                fingerprint: Some(self.fingerprint),
             }),
         };
         let committing = Instant::now();
@@ -310,6 +330,20 @@ impl ShardWriter {
             .try_collect()
             .await
     }
+}
+
+/// The record at `position`, if the log still has it whole.
+async fn held(log: &dyn EventLog, position: Position) -> Result<Option<Record>, LogError> {
+    match log.read_from(position, 1).await {
+        Ok(records) => Ok(records.into_iter().next()),
+        Err(LogError::NotHeld(_) | LogError::Damaged(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Not negative, so that it is never [`Txn::UNKNOWN`].
+fn fingerprint(record: &Record) -> i64 {
+    (xxhash_rust::xxh3::xxh3_64(&record.payload) >> 1).cast_signed()
 }
 
 /// Asks again and again while the lake does not answer, ever more slowly; `None` if we are to stop meanwhile.

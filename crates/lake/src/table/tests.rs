@@ -36,6 +36,7 @@ fn commit(id: u128, name: &str, after: i64, upto: i64) -> Commit {
             app_id: "writer".into(),
             after,
             upto,
+            fingerprint: None,
         }),
     }
 }
@@ -137,6 +138,30 @@ async fn a_second_writer_of_the_same_positions_is_fenced() {
     }
     assert_eq!(names(&open(&store).await), ["x.parquet"]);
     two.commit(&commit(5, "z", 5, 9)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_the_input_was_at_a_position_is_known_with_it() {
+    let store = memory();
+    let table = open(&store).await;
+    assert_eq!(table.progress("writer").await.unwrap(), None);
+    for (id, upto, fingerprint) in [(1, 4, Some(77)), (2, 9, Some(88)), (3, 10, Some(Txn::UNKNOWN))] {
+        let mut commit = commit(id, &format!("{id}"), upto - 1, upto);
+        commit.txn.as_mut().unwrap().fingerprint = fingerprint;
+        table.commit(&commit).await.unwrap();
+        let expected = Some(Progress {
+            upto,
+            fingerprint: fingerprint.filter(|known| *known != Txn::UNKNOWN),
+        });
+        assert_eq!(table.progress("writer").await.unwrap(), expected, "met");
+        assert_eq!(open(&store).await.progress("writer").await.unwrap(), expected, "read");
+        table.checkpoint().await.unwrap();
+        assert_eq!(
+            open(&store).await.progress("writer").await.unwrap(),
+            expected,
+            "checkpointed"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
