@@ -2,16 +2,22 @@
 //!
 //! Each message is one record of the log. The summary comes after all of them are durable. A stream ends early, with an
 //! error that names the first event that was not dealt with, where going on makes no sense: no room, too fast, a batch
-//! too large. To send from there again is safe, because what was stored already is known by its event id.
+//! too large. To send from there again is safe, because what was stored already is known by its event id: a few messages
+//! behind that event may be stored too, since they do not wait for each other on the way to the disk.
 //!
 //! The sender is another server, so its address and its user agent say nothing of the visitor: `country` to `os` are
 //! the client's to fill in.
 
+use std::future::ready;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 
 use footfall_model::proto::ingest_service_server::{IngestService, IngestServiceServer};
 use footfall_model::proto::{EventBatch, PublishSummary, Rejection};
+use futures::future::BoxFuture;
+use futures::stream::FuturesOrdered;
+use futures::{FutureExt, StreamExt, poll};
 use prost::Message;
 use tonic::{Code, Request, Response, Status, Streaming};
 
@@ -21,6 +27,22 @@ use super::publish::{Caller, Outcome, Refusal};
 use super::reject::{Cause, Reject};
 use super::{reply, sender};
 use crate::enrich::Sender;
+
+/// Messages of a stream that wait for the disk at the same time. With one, a stream could send no more than a message
+/// for each sync.
+pub(super) const WAITING: usize = 8;
+
+/// A message that is being stored, and how many events it has.
+type Storing<'a> = BoxFuture<'a, (Result<Outcome, Stop>, usize)>;
+
+/// Why a stream ends before its sender ended it.
+#[derive(Debug, thiserror::Error)]
+enum Stop {
+    #[error("a batch has {events} events; at most {limit} are taken in one message")]
+    TooLarge { events: usize, limit: usize },
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
 
 /// Room for what protobuf wraps around a batch.
 const MESSAGE_OVERHEAD: usize = 16 << 10;
@@ -63,20 +85,52 @@ impl Collector {
             sender: Sender::default(),
             token,
         };
-        while let Some(batch) = batches.message().await? {
-            let events = batch.events.len();
-            if events > self.options.batch_events {
-                let limit = self.options.batch_events;
-                let reason = format!("a batch has {events} events; at most {limit} are taken in one message");
-                return Err(stream.broken_off(Code::InvalidArgument, &reason));
-            }
-            let drafts = batch.events.into_iter().map(|event| self.draft(event)).collect();
-            match self.publish(drafts, caller).await {
-                Ok(outcome) => stream.add(&outcome, events)?,
-                Err(refusal) => return Err(stream.refused(&refusal)),
+        // In the order of the stream, so that what is said of it is true up to one place.
+        let mut waiting = FuturesOrdered::new();
+        let mut going_on = true;
+        loop {
+            tokio::select! { biased;
+                Some((stored, events)) = waiting.next(), if !waiting.is_empty() => match stored {
+                    Ok(outcome) => stream.add(&outcome, events)?,
+                    Err(stop) => return Err(stream.stopped(&stop)),
+                },
+                batch = batches.message(), if going_on && waiting.len() < WAITING => match batch? {
+                    Some(batch) => {
+                        let storing;
+                        (storing, going_on) = self.begin(batch, caller).await;
+                        waiting.push_back(storing);
+                    }
+                    None => going_on = false,
+                },
+                else => return stream.finish(),
             }
         }
-        stream.finish()
+    }
+
+    /// Hands a message to the log, and whether the next one may be read before this one is durable.
+    async fn begin(&self, batch: EventBatch, caller: Caller<'_>) -> (Storing<'_>, bool) {
+        let events = batch.events.len();
+        let known = |stored: Result<Outcome, Stop>| ready((stored, events)).boxed();
+        if events > self.options.batch_events {
+            let limit = self.options.batch_events;
+            return (known(Err(Stop::TooLarge { events, limit })), false);
+        }
+        let drafts = batch.events.into_iter().map(|event| self.draft(event)).collect();
+        let prepared = match self.prepare(drafts, caller).await {
+            Ok(prepared) => prepared,
+            Err(refusal) => return (known(Err(refusal.into())), false),
+        };
+        let too_fast = reply::longest_wait(prepared.rejected()).is_some();
+        let mut storing = self.store(prepared).boxed();
+        // At once, because the log's order is to be the stream's, and because a log that refuses says so at once.
+        match poll!(&mut storing) {
+            Poll::Ready(Ok(outcome)) => (known(Ok(outcome)), !too_fast),
+            Poll::Ready(Err(refusal)) => (known(Err(refusal.into())), false),
+            Poll::Pending => {
+                let stored = storing.map(move |stored| (stored.map_err(Stop::from), events));
+                (stored.boxed(), !too_fast)
+            }
+        }
     }
 
     fn draft(&self, event: footfall_model::proto::Event) -> Result<Draft, Reject> {
@@ -141,7 +195,10 @@ impl StreamState {
         Ok(())
     }
 
-    fn refused(&self, refusal: &Refusal) -> Status {
+    fn stopped(&self, stop: &Stop) -> Status {
+        let Stop::Refused(refusal) = stop else {
+            return self.broken_off(Code::InvalidArgument, &stop.to_string());
+        };
         let mut status = self.broken_off(Code::Unavailable, &refusal.to_string());
         status
             .metadata_mut()

@@ -53,6 +53,10 @@ impl Refusal {
         }
     }
 
+    fn count(&self, events: usize) {
+        metrics::counter!("footfall_ingest_events_rejected_total", "reason" => self.code()).increment(events as u64);
+    }
+
     /// Seconds.
     pub(super) fn retry_after(&self) -> u32 {
         match self {
@@ -90,6 +94,21 @@ impl From<CatalogError> for Refusal {
     }
 }
 
+/// A request's events, ready to be stored.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// What will have become of them once `record` is durable.
+    outcome: Outcome,
+    /// `None`: there is nothing to store.
+    record: Option<Bytes>,
+}
+
+impl Prepared {
+    pub(super) fn rejected(&self) -> &[(usize, Reject)] {
+        &self.outcome.rejected
+    }
+}
+
 impl Collector {
     /// Stores the good ones of a request's events as one record of the log. When it returns they are durable.
     pub(super) async fn publish(
@@ -97,19 +116,36 @@ impl Collector {
         drafts: Vec<Result<Draft, Reject>>,
         caller: Caller<'_>,
     ) -> Result<Outcome, Refusal> {
-        let sent = drafts.len();
-        let result = self.try_publish(drafts, caller).await;
-        match &result {
-            Ok(outcome) => outcome.count(),
-            Err(refusal) => {
-                metrics::counter!("footfall_ingest_events_rejected_total", "reason" => refusal.code())
-                    .increment(sent as u64);
-            }
-        }
-        result
+        let prepared = self.prepare(drafts, caller).await?;
+        self.store(prepared).await
     }
 
-    async fn try_publish(&self, drafts: Vec<Result<Draft, Reject>>, caller: Caller<'_>) -> Result<Outcome, Refusal> {
+    /// Decides on a request's events and completes the good ones.
+    pub(super) async fn prepare(
+        &self,
+        drafts: Vec<Result<Draft, Reject>>,
+        caller: Caller<'_>,
+    ) -> Result<Prepared, Refusal> {
+        let sent = drafts.len();
+        let prepared = self.try_prepare(drafts, caller).await;
+        prepared.inspect_err(|refusal| refusal.count(sent))
+    }
+
+    /// Makes durable what was prepared. The log's order is that in which the futures were first polled.
+    pub(super) async fn store(&self, prepared: Prepared) -> Result<Outcome, Refusal> {
+        let Prepared { outcome, record } = prepared;
+        if let Some(record) = record
+            && let Err(error) = self.parts.log.append(record).await
+        {
+            let refusal = Refusal::from(error);
+            refusal.count(outcome.accepted + outcome.rejected.len());
+            return Err(refusal);
+        }
+        outcome.count();
+        Ok(outcome)
+    }
+
+    async fn try_prepare(&self, drafts: Vec<Result<Draft, Reject>>, caller: Caller<'_>) -> Result<Prepared, Refusal> {
         let received = self.parts.clock.now();
         let mut outcome = Outcome::default();
         let mut valid = Vec::with_capacity(drafts.len());
@@ -122,22 +158,22 @@ impl Collector {
         let sites = BySite::of(&valid);
         let verdicts = self.admit(&sites, caller.token).await?;
         let mut events = Vec::with_capacity(valid.len());
+        let mut sender = None;
         for ((index, mut event), site) in valid.into_iter().zip(sites.of_event) {
             if let Some(Err(reject)) = verdicts.get(site) {
                 outcome.rejected.push((index, reject.clone()));
                 continue;
             }
             self.sessions.assign(&mut event);
-            self.parts.enricher.enrich(&mut event, caller.sender);
+            sender
+                .get_or_insert_with(|| self.parts.enricher.sender(caller.sender))
+                .enrich(&mut event);
             events.push(event);
         }
         outcome.rejected.sort_unstable_by_key(|(index, _)| *index);
-        if !events.is_empty() {
-            outcome.accepted = events.len();
-            let record = Bytes::from(EventBatch { events }.encode_to_vec());
-            self.parts.log.append(record).await?;
-        }
-        Ok(outcome)
+        outcome.accepted = events.len();
+        let record = (!events.is_empty()).then(|| Bytes::from(EventBatch { events }.encode_to_vec()));
+        Ok(Prepared { outcome, record })
     }
 
     /// One verdict for each site: all of its events in the request, or none.

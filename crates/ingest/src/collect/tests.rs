@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Barrier;
 
 use super::*;
 use crate::enrich::EnrichOptions;
@@ -57,6 +58,7 @@ static ENRICHER: LazyLock<Arc<Enricher>> = LazyLock::new(|| Arc::new(Enricher::n
 pub(super) struct MemoryLog {
     records: Mutex<Vec<Bytes>>,
     refusal: Mutex<Option<fn() -> LogError>>,
+    gate: Mutex<Option<Arc<Barrier>>>,
 }
 
 impl MemoryLog {
@@ -76,6 +78,11 @@ impl MemoryLog {
     fn refuse(&self, error: Option<fn() -> LogError>) {
         *self.refusal.lock() = error;
     }
+
+    /// From now on a record is durable when so many wait for it.
+    fn wait_for_as_many_as(&self, records: usize) {
+        *self.gate.lock() = Some(Arc::new(Barrier::new(records)));
+    }
 }
 
 #[async_trait]
@@ -88,9 +95,16 @@ impl EventLog for MemoryLog {
         if let Some(error) = *self.refusal.lock() {
             return Err(error());
         }
-        let mut records = self.records.lock();
-        records.push(payload);
-        Ok(records.len() as Position)
+        let position = {
+            let mut records = self.records.lock();
+            records.push(payload);
+            records.len() as Position
+        };
+        let gate = self.gate.lock().clone();
+        if let Some(gate) = gate {
+            gate.wait().await;
+        }
+        Ok(position)
     }
 
     async fn read_from(&self, from: Position, _: usize) -> Result<Vec<Record>, LogError> {

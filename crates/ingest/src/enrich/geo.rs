@@ -9,7 +9,7 @@ use footfall_model::proto::Event;
 use maxminddb::{PathElement, Reader};
 use metrics::counter;
 
-use super::{EnrichError, fill, missing};
+use super::{EnrichError, fill};
 
 #[cfg(test)]
 mod tests;
@@ -41,26 +41,38 @@ impl Geo {
         Ok(Self { database })
     }
 
-    /// Fills `country` and `city` where the client left them out. A city is only given to an event of the same country:
-    /// a server's address says nothing of the visitor for whom it names another one.
-    pub(super) fn place(&self, event: &mut Event, ip: IpAddr) {
+    /// Where an address is; nowhere if it is not one of the public internet.
+    pub(super) fn find(&self, ip: IpAddr) -> Place<'_> {
         let ip = ip.to_canonical();
-        if !is_public(ip) || (!missing(event.country.as_deref()) && self.database.is_none()) {
-            return;
+        if !is_public(ip) {
+            return Place::default();
         }
-        let (country, city) = self.find(ip);
-        fill(&mut event.country, country);
-        if country.is_some() && event.country.as_deref() == country {
-            fill(&mut event.city, city);
-        }
-    }
-
-    fn find(&self, ip: IpAddr) -> (Option<&str>, Option<&str>) {
         let (country, city) = self
             .database
             .as_ref()
             .map_or((None, None), |database| from_database(database, ip));
-        (country.or_else(|| from_registries(ip)), city)
+        Place {
+            country: country.or_else(|| from_registries(ip)),
+            city,
+        }
+    }
+}
+
+/// What is known of a sender's address.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Place<'a> {
+    pub(super) country: Option<&'a str>,
+    pub(super) city: Option<&'a str>,
+}
+
+impl Place<'_> {
+    /// Fills `country` and `city` where the client left them out. A city is only given to an event of the same country:
+    /// a server's address says nothing of the visitor for whom it names another one.
+    pub(super) fn fill(&self, event: &mut Event) {
+        fill(&mut event.country, self.country);
+        if self.country.is_some() && event.country.as_deref() == self.country {
+            fill(&mut event.city, self.city);
+        }
     }
 }
 
@@ -131,7 +143,7 @@ fn checked(bytes: Vec<u8>) -> Result<Reader<Vec<u8>>, String> {
 pub fn placed(database: Vec<u8>, ip: IpAddr) -> Option<Event> {
     let database = Some(checked(database).ok()?);
     let mut event = Event::default();
-    Geo { database }.place(&mut event, ip);
+    Geo { database }.find(ip).fill(&mut event);
     Some(event)
 }
 

@@ -28,14 +28,15 @@ mod tests;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use footfall_model::proto::Event;
 
 pub use attribution::Attribution;
 pub use channel::{Channel, channel};
 
-use geo::Geo;
-use user_agent::UserAgents;
+use geo::{Geo, Place};
+use user_agent::{Agent, UserAgents};
 
 /// What is known of the sender. The address is used for the country and never stored.
 #[derive(Debug, Clone, Copy, Default)]
@@ -78,12 +79,34 @@ impl Enricher {
         })
     }
 
+    /// What the sender says of all its events, looked up once.
+    pub fn sender(&self, sender: Sender<'_>) -> KnownSender<'_> {
+        KnownSender {
+            agent: sender.user_agent.and_then(|text| self.user_agents.agent(text)),
+            place: sender.ip.map(|ip| self.geo.find(ip)).unwrap_or_default(),
+        }
+    }
+
     /// Fills `utm_source` to `channel` where the client left them out, and sets `is_bot` on what is one.
     pub fn enrich(&self, event: &mut Event, sender: Sender<'_>) {
-        self.user_agents.describe(event, sender.user_agent);
-        if let Some(ip) = sender.ip {
-            self.geo.place(event, ip);
+        self.sender(sender).enrich(event);
+    }
+}
+
+/// A sender of whom the User-Agent is read and the address found.
+#[derive(Debug)]
+pub struct KnownSender<'a> {
+    agent: Option<Arc<Agent>>,
+    place: Place<'a>,
+}
+
+impl KnownSender<'_> {
+    /// Fills `utm_source` to `channel` where the client left them out, and sets `is_bot` on what is one.
+    pub fn enrich(&self, event: &mut Event) {
+        if let Some(agent) = &self.agent {
+            agent.describe(event);
         }
+        self.place.fill(event);
         attribution::attribute(event);
     }
 }

@@ -1,11 +1,14 @@
 //! The stream of batches, over a real connection.
 
+use std::time::Duration;
+
 use footfall_model::proto::PublishSummary;
 use footfall_model::proto::ingest_service_client::IngestServiceClient;
 use tonic::transport::Channel;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Status};
 
+use super::super::grpc::WAITING;
 use super::*;
 
 struct Grpc {
@@ -220,4 +223,38 @@ async fn the_list_of_rejections_is_bounded() {
         .await
         .unwrap();
     assert_eq!((summary.accepted, summary.rejected.len()), (1, 3));
+}
+
+#[tokio::test]
+async fn messages_of_a_stream_wait_for_the_disk_together_and_are_stored_in_their_order() {
+    let mut grpc = Grpc::start(CollectOptions::default()).await;
+    grpc.server.log.wait_for_as_many_as(WAITING);
+    let clients: Vec<String> = (0..3 * WAITING).map(|nth| nth.to_string()).collect();
+    let batches = clients.iter().map(|client| vec![event("shop", client)]).collect();
+    let patience = Duration::from_secs(20);
+    let summary = tokio::time::timeout(patience, grpc.publish(batches))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(summary.accepted, clients.len() as u64);
+    let stored = grpc.server.log.events().into_iter().map(|event| event.client_id);
+    assert_eq!(stored.collect::<Vec<_>>(), clients);
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_off_says_where_to_go_on_although_messages_are_under_way() {
+    let mut grpc = Grpc::start(CollectOptions {
+        batch_events: 2,
+        ..CollectOptions::default()
+    })
+    .await;
+    grpc.server.log.wait_for_as_many_as(3);
+    let event = || event("shop", "a");
+    let mut batches = vec![vec![event(), event()]; 3];
+    batches.push(vec![event(), event(), event()]);
+    batches.push(vec![event()]);
+    let status = grpc.publish(batches).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains("again from event 6 on"), "{status}");
+    assert_eq!(grpc.server.log.batches().len(), 3);
 }

@@ -7,7 +7,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 fn placed(geo: &Geo, address: &str, mut event: Event) -> (Option<String>, Option<String>) {
-    geo.place(&mut event, ip(address));
+    geo.find(ip(address)).fill(&mut event);
     (event.country, event.city)
 }
 

@@ -59,6 +59,26 @@ pub(super) enum Robot {
     Library,
 }
 
+impl Agent {
+    /// Fills `browser`, `os` and `device` where the client left them out, and sets `is_bot` on what is one.
+    pub(super) fn describe(&self, event: &mut Event) {
+        let speaks_for_itself = [&event.browser, &event.os, &event.device]
+            .iter()
+            .all(|field| missing(field.as_deref()));
+        match self.robot {
+            Robot::Library if !speaks_for_itself => return,
+            Robot::Library | Robot::Crawler if !event.is_bot => {
+                event.is_bot = true;
+                counter!("footfall_ingest_bot_events_total").increment(1);
+            }
+            _ => {}
+        }
+        fill(&mut event.browser, self.browser.as_deref());
+        fill(&mut event.os, self.os.as_deref());
+        fill(&mut event.device, Some(self.device));
+    }
+}
+
 /// The compiled rules and what they said lately.
 pub(super) struct UserAgents {
     rules: Rules,
@@ -73,37 +93,19 @@ impl UserAgents {
         })
     }
 
-    /// Fills `browser`, `os` and `device` where the client left them out, and sets `is_bot` on what is one.
-    pub(super) fn describe(&self, event: &mut Event, user_agent: Option<&str>) {
-        let Some(user_agent) = user_agent.map(str::trim).filter(|text| !text.is_empty()) else {
-            return;
-        };
-        let agent = self.agent(user_agent);
-        let speaks_for_itself = [&event.browser, &event.os, &event.device]
-            .iter()
-            .all(|field| missing(field.as_deref()));
-        match agent.robot {
-            Robot::Library if !speaks_for_itself => return,
-            Robot::Library | Robot::Crawler if !event.is_bot => {
-                event.is_bot = true;
-                counter!("footfall_ingest_bot_events_total").increment(1);
-            }
-            _ => {}
+    /// What a User-Agent says; `None` if it is empty.
+    pub(super) fn agent(&self, user_agent: &str) -> Option<Arc<Agent>> {
+        let user_agent = cut(user_agent.trim());
+        if user_agent.is_empty() {
+            return None;
         }
-        fill(&mut event.browser, agent.browser.as_deref());
-        fill(&mut event.os, agent.os.as_deref());
-        fill(&mut event.device, Some(agent.device));
-    }
-
-    fn agent(&self, user_agent: &str) -> Arc<Agent> {
-        let user_agent = cut(user_agent);
         if let Some(agent) = self.seen.get(user_agent) {
-            return agent;
+            return Some(agent);
         }
         counter!("footfall_ingest_user_agents_parsed_total").increment(1);
         let agent = Arc::new(self.read(user_agent));
         self.seen.insert(user_agent.into(), Arc::clone(&agent));
-        agent
+        Some(agent)
     }
 
     fn read(&self, user_agent: &str) -> Agent {

@@ -4,9 +4,15 @@ use super::*;
 
 static USER_AGENTS: LazyLock<UserAgents> = LazyLock::new(|| UserAgents::new().expect("the built-in rules compile"));
 
+fn describe(event: &mut Event, user_agent: Option<&str>) {
+    if let Some(agent) = user_agent.and_then(|text| USER_AGENTS.agent(text)) {
+        agent.describe(event);
+    }
+}
+
 fn described(user_agent: &str) -> Event {
     let mut event = Event::default();
-    USER_AGENTS.describe(&mut event, Some(user_agent));
+    describe(&mut event, Some(user_agent));
     event
 }
 
@@ -225,7 +231,7 @@ fn a_server_that_speaks_for_a_visitor_is_no_robot_and_lends_it_nothing() {
         device: Some("mobile".into()),
         ..Event::default()
     };
-    USER_AGENTS.describe(&mut event, Some("python-requests/2.32.3"));
+    describe(&mut event, Some("python-requests/2.32.3"));
     assert_eq!(
         event,
         Event {
@@ -241,7 +247,7 @@ fn a_crawler_is_one_whatever_the_event_says() {
         browser: Some("Chrome".into()),
         ..Event::default()
     };
-    USER_AGENTS.describe(
+    describe(
         &mut event,
         Some("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"),
     );
@@ -256,7 +262,7 @@ fn without_a_user_agent_nothing_is_said_and_nothing_is_taken_back() {
             is_bot: true,
             ..Event::default()
         };
-        USER_AGENTS.describe(&mut event, user_agent);
+        describe(&mut event, user_agent);
         assert_eq!(
             event,
             Event {
@@ -274,7 +280,7 @@ fn what_the_client_sent_wins() {
         device: Some("".into()),
         ..Event::default()
     };
-    USER_AGENTS.describe(
+    describe(
         &mut event,
         Some("Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"),
     );
