@@ -16,7 +16,8 @@ use super::time;
 /// An event that is not yet validated.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
-    pub(super) event: Event,
+    /// In a box, because an event is some 600 bytes and passes through many hands.
+    pub(super) event: Box<Event>,
     /// As the client says; `None`: the time of receipt.
     pub(super) timestamp: Option<Micros>,
     /// The client's time of sending.
@@ -41,7 +42,7 @@ impl Draft {
     pub(super) fn of_proto(event: Event, limits: &PropertyLimits) -> Self {
         let mut draft = Self {
             timestamp: (event.event_timestamp != 0).then_some(event.event_timestamp),
-            event,
+            event: Box::new(event),
             ..Self::default()
         };
         if let Some(json) = draft.event.custom_properties.take() {
@@ -113,7 +114,7 @@ impl Draft {
     }
 
     /// The event, or what is wrong with it.
-    pub(super) fn finish(mut self) -> Result<(Event, Option<Micros>, Option<Micros>), Reject> {
+    pub(super) fn finish(mut self) -> Result<(Box<Event>, Option<Micros>, Option<Micros>), Reject> {
         if let Some(problem) = self.problem {
             return Err(problem);
         }

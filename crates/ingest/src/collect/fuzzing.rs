@@ -63,6 +63,7 @@ pub fn who(headers: &HeaderMap, trusted_proxies: usize) -> (Option<IpAddr>, Opti
 fn verdict(draft: Result<Draft, Reject>, options: &CollectOptions, received: Micros) -> Verdict {
     draft
         .and_then(|draft| validate::check(draft, options, received))
+        .map(|event| *event)
         .map_err(|reject| {
             let field = reject.field.proto_name();
             match reject.expected {

@@ -9,6 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::value::RawValue;
 
 use super::draft::{Draft, kind, wrong_type};
+use super::elements;
 use super::field::{Field, Group, Place};
 use super::options::{CollectOptions, PropertyLimits};
 use super::reject::Reject;
@@ -48,6 +49,9 @@ pub(super) fn parse(body: &[u8], options: &CollectOptions) -> Result<Vec<Result<
         }
         Some(b'{') => Ok(vec![Ok(parse_event(text, &options.properties)?)]),
         Some(b'[') => {
+            if let Some(drafts) = parse_objects(text, options) {
+                return Ok(drafts);
+            }
             let mut json = serde_json::Deserializer::from_str(text);
             let elements = Elements {
                 limit: options.batch_events,
@@ -75,6 +79,18 @@ pub(super) fn parse(body: &[u8], options: &CollectOptions) -> Result<Vec<Result<
             Err(JsonError::NotAnEvent(kind(text)))
         }
     }
+}
+
+/// The way of nearly all bodies: objects and nothing else, each well-formed and not too big. Anything else is `None`
+/// and read again with more care, so that the reply can say what is wrong.
+fn parse_objects(array: &str, options: &CollectOptions) -> Option<Vec<Result<Draft, Reject>>> {
+    let objects = elements::objects(array, options.batch_events)?;
+    let drafts = objects.into_iter().map(|object| {
+        let fits = object.len() <= options.event_bytes;
+        let draft = fits.then(|| parse_event(object, &options.properties).ok())?;
+        draft.map(Ok)
+    });
+    drafts.collect()
 }
 
 fn parse_element(json: &str, options: &CollectOptions) -> Result<Draft, Reject> {

@@ -26,6 +26,7 @@ mod body;
 mod budget;
 mod decimal;
 mod draft;
+mod elements;
 mod field;
 #[cfg(fuzzing)]
 pub mod fuzzing;

@@ -1,6 +1,7 @@
 //! What is worth knowing of `custom_properties`, in one pass over its text. No tree is built: the text is stored as it
 //! came.
 
+use super::elements::quote_or_escape;
 use super::options::PropertyLimits;
 
 /// Why the properties were not taken.
@@ -64,15 +65,15 @@ pub(super) fn scan<'a>(json: &'a str, limits: &PropertyLimits) -> Result<Option<
 
 /// Just behind the quote that closes the string whose text begins at `at`.
 fn string_end(bytes: &[u8], mut at: usize) -> Result<usize, PropertyError> {
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'"' => return Ok(at + 1),
-            b'\\' if bytes.get(at + 1) == Some(&b'u') => at = escape_end(bytes, at)?,
-            b'\\' => at += 2,
-            _ => at += 1,
+    while let Some(found) = bytes.get(at..).and_then(quote_or_escape) {
+        at += found;
+        match (bytes.get(at), bytes.get(at + 1)) {
+            (Some(b'"'), _) => return Ok(at + 1),
+            (_, Some(b'u')) => at = escape_end(bytes, at)?,
+            _ => at += 2,
         }
     }
-    Ok(at)
+    Ok(bytes.len())
 }
 
 /// Just behind the `\uXXXX` at `at`, or behind both of a surrogate pair.

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use footfall_catalog::CatalogError;
-use footfall_model::proto::{Event, EventBatch};
+use footfall_model::proto::Event;
 use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
 use super::Collector;
 use super::access::{self, Credentials};
@@ -172,7 +173,7 @@ impl Collector {
         }
         outcome.rejected.sort_unstable_by_key(|(index, _)| *index);
         outcome.accepted = events.len();
-        let record = (!events.is_empty()).then(|| Bytes::from(EventBatch { events }.encode_to_vec()));
+        let record = (!events.is_empty()).then(|| encode(&events));
         Ok(Prepared { outcome, record })
     }
 
@@ -216,6 +217,22 @@ impl Outcome {
     }
 }
 
+/// The events as an [`EventBatch`](footfall_model::proto::EventBatch). Prost's own encoder asks each event twice for
+/// its length.
+fn encode(events: &[Box<Event>]) -> Bytes {
+    const EVENTS: u32 = 1;
+    let lengths: Vec<usize> = events.iter().map(|event| event.encoded_len()).collect();
+    let overhead = |length: &usize| key_len(EVENTS) + encoded_len_varint(*length as u64);
+    let bytes = lengths.iter().map(|length| overhead(length) + length).sum();
+    let mut batch = Vec::with_capacity(bytes);
+    for (event, length) in events.iter().zip(lengths) {
+        encode_key(EVENTS, WireType::LengthDelimited, &mut batch);
+        encode_varint(length as u64, &mut batch);
+        event.encode_raw(&mut batch);
+    }
+    batch.into()
+}
+
 /// A request's events by site. Nearly always there is one.
 struct BySite {
     /// Tracking ids, with the number of their events.
@@ -225,7 +242,7 @@ struct BySite {
 }
 
 impl BySite {
-    fn of(events: &[(usize, Event)]) -> Self {
+    fn of(events: &[(usize, Box<Event>)]) -> Self {
         let mut names: Vec<(String, usize)> = Vec::new();
         let mut places: HashMap<&str, usize> = HashMap::new();
         let mut of_event = Vec::with_capacity(events.len());
@@ -244,5 +261,27 @@ impl BySite {
             of_event.push(last);
         }
         Self { names, of_event }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use footfall_model::proto::EventBatch;
+
+    use super::*;
+
+    #[test]
+    fn a_record_is_what_prost_would_have_written() {
+        let event = |title: usize| Event {
+            tracking_id: "site".into(),
+            page_title: Some("x".repeat(title)),
+            ..Event::default()
+        };
+        for titles in [vec![], vec![0], vec![1, 100, 200, 20_000]] {
+            let events: Vec<Event> = titles.into_iter().map(event).collect();
+            let boxed: Vec<Box<Event>> = events.iter().cloned().map(Box::new).collect();
+            let record = encode(&boxed);
+            assert_eq!(record, EventBatch { events }.encode_to_vec());
+        }
     }
 }

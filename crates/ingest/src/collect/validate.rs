@@ -35,7 +35,7 @@ const TEXTS: [Field; 21] = [
 ];
 
 /// The event with its time, its id and its time of receipt, or why not.
-pub(super) fn check(draft: Draft, options: &CollectOptions, received: Micros) -> Result<Event, Reject> {
+pub(super) fn check(draft: Draft, options: &CollectOptions, received: Micros) -> Result<Box<Event>, Reject> {
     let (mut event, timestamp, sent_at) = draft.finish()?;
     for field in TEXTS {
         check_text(&mut event, field, &options.text)?;
