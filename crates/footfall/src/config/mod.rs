@@ -256,7 +256,7 @@ impl Default for Ingest {
             flush_rows: 250_000,
             buffer_bytes: Size::mib(64),
             dedupe_window: Span(Duration::from_hours(6)),
-            dedupe_ids: 2_000_000,
+            dedupe_ids: 1_835_008,
             events_per_second: 1_000,
             body_bytes: Size::mib(1),
             body_timeout: Span(Duration::from_secs(10)),
