@@ -186,8 +186,8 @@ impl Reader {
                     }
                     (open.take(), resume_at)
                 }
-                Step::Seal { .. } => (open.take(), walk.expected()),
-                Step::Record { .. } | Step::End => {
+                Step::Seal { durable } if durable <= part.limit => (open.take(), walk.expected()),
+                Step::Record { .. } | Step::Seal { .. } | Step::End => {
                     let reason = "the file ends early".to_owned();
                     let end = Break {
                         offset: walk.offset(),

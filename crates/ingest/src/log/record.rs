@@ -20,6 +20,9 @@ pub(super) const FRAME_HEADER: usize = 24;
 /// The format's own limit, in bytes, so that a damaged length cannot make a reader ask for much memory.
 pub(super) const MAX_PAYLOAD: usize = 32 << 20;
 
+/// Nobody writes so many records, and the lake keeps positions as signed numbers: whatever says more is damaged.
+pub(super) const MAX_POSITION: Position = Position::MAX / 2;
+
 /// The first byte of every frame: what a reader looks for behind damage.
 pub(super) const FIRST_BYTE: u8 = 0xFF;
 
@@ -74,6 +77,9 @@ impl Head {
             length: u32::from_le_bytes(take(bytes, 8)) as usize,
             checksum: u32::from_le_bytes(take(bytes, 4)),
         };
+        if head.position > MAX_POSITION {
+            return Err("the record's position is impossible");
+        }
         if head.length > MAX_PAYLOAD {
             return Err("the record's length is impossible");
         }

@@ -6,7 +6,7 @@
 use std::io;
 
 use super::disk::{Disk, LOCK, LogFile};
-use super::record::{FRAME_HEADER, LogId};
+use super::record::{FRAME_HEADER, LogId, MAX_POSITION};
 use super::segment::{self, HEADER_BYTES, Header, HeaderState};
 use super::walk::{Break, Step, Walk};
 use super::{Damage, LogError, Position, Record};
@@ -89,6 +89,10 @@ pub(super) fn survey(disk: &dyn Disk) -> Result<Survey, LogError> {
 impl Survey {
     fn add(&mut self, disk: &dyn Disk, name: &str, first: Position) -> Result<(), LogError> {
         let path = disk.path(name);
+        if !(1..=MAX_POSITION).contains(&first) {
+            let reason = "no segment begins at such a position; was it renamed?".to_owned();
+            return Err(LogError::Foreign { path, reason });
+        }
         let read = disk
             .open(name)
             .and_then(|file| Ok((Header::read(file.as_ref())?, file.size()?)));
@@ -220,6 +224,7 @@ fn examine(
     while limit.is_none_or(|limit| walk.expected() <= limit) {
         match walk.next()? {
             Step::Record { record, .. } if limit.is_some_and(|limit| record.position > limit) => break,
+            Step::Seal { durable } if limit.is_some_and(|limit| durable > limit) => break,
             Step::Record { record, group_first } => {
                 examination.prove(group_first.saturating_sub(1), record.position);
                 examination.keep(&record, group_first, walk.offset());

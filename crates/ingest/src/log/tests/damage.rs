@@ -262,6 +262,39 @@ fn files_of_other_logs_versions_and_names_are_refused() {
 }
 
 #[test]
+fn damage_ends_where_the_next_segment_begins_whatever_a_seal_says() {
+    let disk = segment(&[(1, 2)]).sealed(50).disk();
+    let mut next = Header { id: ID, first: 4 }.encode();
+    encode_record(&mut next, ID, 4, 0, b"after");
+    disk.put(&file_name(4), next);
+    assert_eq!(lost(&verify_on(&disk).unwrap().damaged), [(3, 4)]);
+
+    let rig = Rig::open(&disk, small()).unwrap();
+    match rig.read(3, 1) {
+        Err(LogError::Damaged(damage)) => assert_eq!((damage.lost_from, damage.resume_at), (3, 4)),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(rig.read(4, 1).unwrap().len(), 1);
+}
+
+#[test]
+fn positions_that_nobody_reaches_are_damage_and_not_the_end_of_all_counting() {
+    let mut beyond = segment(&[(1, 2)]);
+    let end = beyond.bytes.len();
+    encode_record(&mut beyond.bytes, ID, Position::MAX, 0, b"beyond");
+    encode_seal(&mut beyond.bytes, ID, Position::MAX);
+    let rig = beyond.open();
+    assert_eq!((rig.recovery.last, rig.recovery.damaged.len()), (2, 0));
+    assert_eq!(rig.disk.contents(&file_name(1))[..end], segment(&[(1, 2)]).bytes);
+
+    for first in [0, Position::MAX] {
+        let disk = SimDisk::new(1);
+        disk.put(&file_name(first), Header { id: ID, first }.encode());
+        assert!(matches!(verify_on(&disk), Err(LogError::Foreign { .. })), "{first}");
+    }
+}
+
+#[test]
 fn a_sound_log_is_reported_as_sound() {
     let mut rig = Rig::fresh();
     rig.fill(30);
