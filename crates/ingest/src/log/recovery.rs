@@ -207,7 +207,8 @@ fn examine(
 ) -> io::Result<Examined> {
     let size = file.size()?;
     let mut walk = Walk::new(file, id, first, HEADER_BYTES, size);
-    let start = HEADER_BYTES.min(size);
+    // Also in a file that ends inside of its header: that is where the next record goes, and where it is looked for.
+    let start = HEADER_BYTES;
     let kept = Kept {
         records: 0,
         last: first.saturating_sub(1),

@@ -224,6 +224,18 @@ fn a_damaged_header_costs_nothing_unless_it_is_all_there_is() {
 }
 
 #[test]
+fn a_file_that_ends_in_its_header_is_written_to_behind_the_header() {
+    let disk = segment(&[]).disk();
+    disk.tamper(&file_name(1), |bytes| bytes.truncate(100));
+    let mut rig = Rig::open(&disk, small()).unwrap();
+    assert_eq!(rig.recovery.damaged.len(), 1, "one copy of the header is cut off");
+    assert_eq!(rig.append(&[payload(1)]).len(), 1);
+    let rig = rig.kill().unwrap();
+    assert_eq!((rig.recovery.last, rig.recovery.torn_bytes), (1, 0));
+    assert_eq!(rig.read(1, 1).unwrap()[0].payload, payload(1));
+}
+
+#[test]
 fn an_empty_last_file_without_header_is_not_written_over() {
     let disk = segment(&[(1, 2)]).disk();
     disk.put(&file_name(3), vec![0; 700]);
