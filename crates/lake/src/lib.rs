@@ -25,4 +25,4 @@ pub use read::read_columns;
 pub use snapshot::{DataFile, Range, Snapshot};
 pub use store::{Location, S3Options};
 pub use table::Table;
-pub use write::{IMPORTED, Partition, partitions, write_file};
+pub use write::{EncodedFile, IMPORTED, Partition, encode_ordered, partitions, write_file};

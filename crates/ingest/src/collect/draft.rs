@@ -29,6 +29,9 @@ pub(super) struct Draft {
     seen: u64,
 }
 
+/// An event with the times of its happening and sending, as the client says.
+type Finished = (Box<Event>, Option<Micros>, Option<Micros>);
+
 /// A JSON value that should be one text or number.
 enum Scalar<'a> {
     Null,
@@ -114,7 +117,7 @@ impl Draft {
     }
 
     /// The event, or what is wrong with it.
-    pub(super) fn finish(mut self) -> Result<(Box<Event>, Option<Micros>, Option<Micros>), Reject> {
+    pub(super) fn finish(mut self) -> Result<Finished, Reject> {
         if let Some(problem) = self.problem {
             return Err(problem);
         }

@@ -221,7 +221,7 @@ impl Outcome {
 /// its length.
 fn encode(events: &[Box<Event>]) -> Bytes {
     const EVENTS: u32 = 1;
-    let lengths: Vec<usize> = events.iter().map(|event| event.encoded_len()).collect();
+    let lengths: Vec<usize> = events.iter().map(Message::encoded_len).collect();
     let overhead = |length: &usize| key_len(EVENTS) + encoded_len_varint(*length as u64);
     let bytes = lengths.iter().map(|length| overhead(length) + length).sum();
     let mut batch = Vec::with_capacity(bytes);

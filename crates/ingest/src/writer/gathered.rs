@@ -2,11 +2,12 @@
 //! its place in a file. They become columns once, in the order of the file, when they are written.
 
 use std::collections::HashMap;
+use std::hint::black_box;
 use std::ops::Range;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
-use footfall_lake::Partition;
 use footfall_model::hash::client_hash;
 
 use super::columns::{Columns, Room};
@@ -16,6 +17,12 @@ use super::wire::{Events, Fields, Malformed, TEXTS};
 /// Bytes of a block of events; a larger event has one of its own.
 const BLOCK_BYTES: usize = 1 << 20;
 
+/// Rows that are columns at the same time.
+const PIECE_ROWS: usize = if cfg!(test) { 7 } else { 8 * 1_024 };
+
+/// Events whose memory is fetched together.
+const FETCHED_TOGETHER: usize = 16;
+
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// Events that are not yet in the lake.
@@ -24,6 +31,8 @@ pub(super) struct Gathered {
     /// The events' bytes. A copy, because a record that waits here would hold on to the buffer that it was read into,
     /// however large.
     blocks: Vec<Vec<u8>>,
+    /// Blocks that were used before.
+    spare: Vec<Vec<u8>>,
     rows: Vec<Row>,
     sites: Sites,
     /// Bytes of each column of text.
@@ -46,6 +55,15 @@ struct Row {
 }
 
 impl Gathered {
+    /// Nothing yet, in memory that was used before.
+    pub(super) fn reusing(mut blocks: Vec<Vec<u8>>) -> Self {
+        blocks.retain(|block| block.capacity() == BLOCK_BYTES);
+        Self {
+            spare: blocks,
+            ..Self::default()
+        }
+    }
+
     /// Takes the events of a record that are `new`; how many were not.
     ///
     /// # Errors
@@ -91,7 +109,10 @@ impl Gathered {
     fn store(&mut self, event: &[u8]) -> Result<(u32, u32, u32), Malformed> {
         let full = |block: &Vec<u8>| block.capacity() - block.len() < event.len();
         if self.blocks.last().is_none_or(full) {
-            self.blocks.push(Vec::with_capacity(BLOCK_BYTES.max(event.len())));
+            let used = self.spare.pop_if(|_| event.len() <= BLOCK_BYTES);
+            let mut block = used.unwrap_or_else(|| Vec::with_capacity(BLOCK_BYTES.max(event.len())));
+            block.clear();
+            self.blocks.push(block);
         }
         let (count, Some(block)) = (self.blocks.len(), self.blocks.last_mut()) else {
             return Err(Malformed::Length);
@@ -106,14 +127,20 @@ impl Gathered {
         self.rows.len()
     }
 
-    /// Memory that the events take, about. Once they are columns they take about as much again.
+    /// Memory that the events take.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
+    /// The memory of events that are written, to be used again: asking the system for it anew costs as much as filling
+    /// it. What was not used this time is given back, so that a rush does not leave it behind for long.
+    pub(super) fn into_blocks(self) -> Vec<Vec<u8>> {
+        self.blocks
+    }
+
     /// The events by day, each day in the order of its file, which is that of [`footfall_lake::partitions`]: rows that
     /// are equal in all sort columns keep their order of arrival.
-    pub(super) fn into_days(mut self) -> Vec<Day> {
+    pub(super) fn into_days(mut self) -> (Arc<Self>, Vec<Day>) {
         let ranks = self.sites.ranks();
         for row in &mut self.rows {
             row.site = ranks.get(row.site as usize).copied().unwrap_or_default();
@@ -131,7 +158,15 @@ impl Gathered {
                 rows,
             });
         }
-        days
+        (all, days)
+    }
+
+    /// Touches some events, so that the memory of all of them is on its way at the same time. Read one after another in
+    /// an order that is not theirs, each would be waited for.
+    fn fetch(&self, rows: &[Row]) {
+        const LINE: usize = 64;
+        let lines = rows.iter().flat_map(|row| self.event(row).iter().step_by(LINE));
+        black_box(lines.fold(0_u8, |sum, byte| sum ^ byte));
     }
 
     fn event(&self, row: &Row) -> &[u8] {
@@ -151,34 +186,42 @@ pub(super) struct Day {
 }
 
 impl Day {
-    /// The day's events as columns.
+    /// Days since 1970-01-01.
+    pub(super) fn date(&self) -> i32 {
+        self.rows().first().map_or(0, |row| row.day)
+    }
+
+    /// The day's events as columns, some at a time: all of them would take as much memory again as the events.
     ///
     /// # Errors
     /// There is more text than a column can hold.
-    pub(super) fn partition(&self) -> Result<Partition, ArrowError> {
-        let rows = self.all.rows.get(self.rows.clone()).unwrap_or_default();
-        let mut columns = Columns::new(&self.room());
-        for row in rows {
-            let event =
-                Fields::read(self.all.event(row)).map_err(|error| ArrowError::from_external_error(error.into()))?;
-            columns.push(&event, row.client_hash)?;
-        }
-        Ok(Partition {
-            event_date: rows.first().map_or(0, |row| row.day),
-            rows: columns.finish()?,
-        })
+    pub(super) fn columns(&self) -> impl Iterator<Item = Result<RecordBatch, ArrowError>> {
+        self.rows().chunks(PIECE_ROWS).map(|piece| self.piece(piece))
     }
 
-    /// What the columns need: exactly, if there is one day, else the day's share of the text and a little more.
-    fn room(&self) -> Room {
-        let (rows, all) = (self.rows.len(), self.all.rows.len().max(1));
-        let share = |bytes: usize| match rows == all {
-            true => bytes,
-            false => (bytes as f64 * rows as f64 / all as f64 * 1.1) as usize,
-        };
+    fn rows(&self) -> &[Row] {
+        self.all.rows.get(self.rows.clone()).unwrap_or_default()
+    }
+
+    fn piece(&self, rows: &[Row]) -> Result<RecordBatch, ArrowError> {
+        let mut columns = Columns::new(&self.room(rows.len()));
+        for together in rows.chunks(FETCHED_TOGETHER) {
+            self.all.fetch(together);
+            for row in together {
+                let event = Fields::read(self.all.event(row)).map_err(|e| ArrowError::from_external_error(e.into()))?;
+                columns.push(&event, row.client_hash)?;
+            }
+        }
+        columns.finish()
+    }
+
+    /// What columns of so many rows need: the average and a little more.
+    fn room(&self, rows: usize) -> Room {
+        let all = self.all.rows.len().max(1);
+        let share = |bytes: usize| bytes / all * rows + bytes % all * rows / all;
         Room {
             rows,
-            text: self.all.text.map(share),
+            text: self.all.text.map(|bytes| share(bytes) * 9 / 8),
         }
     }
 }
@@ -220,8 +263,10 @@ impl Sites {
 
 #[cfg(test)]
 mod tests {
-    use footfall_lake::partitions;
+    use arrow::compute::concat_batches;
+    use footfall_lake::{Partition, partitions};
     use footfall_model::proto::{Event, EventBatch};
+    use footfall_model::schema;
     use proptest::collection::vec;
     use proptest::prelude::*;
     use prost::Message;
@@ -232,6 +277,14 @@ mod tests {
     fn record(events: &[Event]) -> Vec<u8> {
         let events = events.to_vec();
         EventBatch { events }.encode_to_vec()
+    }
+
+    fn whole(day: &Day) -> Partition {
+        let pieces: Vec<_> = day.columns().map(Result::unwrap).collect();
+        Partition {
+            event_date: day.date(),
+            rows: concat_batches(&schema::event_file(), &pieces).unwrap(),
+        }
     }
 
     /// Few sites, visitors, times and days, so that there are equals; the id tells the order of arrival.
@@ -260,7 +313,7 @@ mod tests {
             for events in events.chunks(size) {
                 prop_assert_eq!(gathered.add(&record(events), |_| true).unwrap(), 0);
             }
-            let days: Vec<_> = gathered.into_days().iter().map(|day| day.partition().unwrap()).collect();
+            let days: Vec<_> = gathered.into_days().1.iter().map(whole).collect();
             prop_assert_eq!(days, partitions(&columns::rows(&events)).unwrap());
         }
     }
@@ -309,7 +362,10 @@ mod tests {
             gathered.add(&record(&[large(size)]), |_| true).unwrap();
         }
         assert_eq!(gathered.blocks.len(), 3);
-        let partition = gathered.into_days()[0].partition().unwrap();
-        assert_eq!(partition.rows.num_rows(), 3);
+        let (all, days) = gathered.into_days();
+        assert_eq!(whole(&days[0]).rows.num_rows(), 3);
+        drop(days);
+        let again = Gathered::reusing(Arc::into_inner(all).unwrap().into_blocks());
+        assert_eq!(again.spare.len(), 2);
     }
 }

@@ -19,8 +19,8 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-use footfall_lake::{Commit, DataFile, LakeError, Table, Txn, blocking, write_file};
-use footfall_model::clock::{Clock, IdGen};
+use footfall_lake::{Commit, DataFile, EncodedFile, LakeError, Table, Txn, blocking, encode_ordered};
+use footfall_model::clock::{Clock, IdGen, Micros};
 use futures::{StreamExt, TryStreamExt};
 use metrics::{counter, gauge, histogram};
 use tokio::time::Instant;
@@ -91,6 +91,8 @@ pub enum WriterError {
          folder or an empty one, and keep this one"
     )]
     OtherLog { position: Position },
+    #[error("the events can't be made into columns: {0}")]
+    Columns(#[from] arrow::error::ArrowError),
     #[error("a background step failed: {0}")]
     Join(#[from] tokio::task::JoinError),
 }
@@ -280,10 +282,11 @@ impl ShardWriter {
         let gathered = std::mem::take(&mut self.gathered);
         let count = gathered.rows();
         let id = self.parts.ids.next_id();
-        let days = blocking(move || gathered.into_days()).await?;
-        let Some(add) = persist(self.timer.as_ref(), stop, || self.write_files(&days, id)).await? else {
+        let files = self.encode(gathered, id).await?;
+        let Some(add) = persist(self.timer.as_ref(), stop, || self.put(&files)).await? else {
             return Ok(false);
         };
+        drop(files);
         let commit = Commit {
             id,
             add,
@@ -313,23 +316,37 @@ impl ShardWriter {
         Ok(true)
     }
 
-    /// A day becomes columns when it is its turn, so that few of them take memory at once.
-    async fn write_files(&self, days: &[Day], id: u128) -> Result<Vec<DataFile>, LakeError> {
-        let name = format!("events-{id:032x}");
+    /// Makes a file of each day.
+    async fn encode(&mut self, gathered: Gathered, id: u128) -> Result<Vec<EncodedFile>, WriterError> {
+        let name: Arc<str> = format!("events-{id:032x}").into();
         let now = self.parts.clock.now();
-        let (name, encode) = (name.as_str(), |error: &dyn std::fmt::Display| {
-            LakeError::Encode(error.to_string())
-        });
-        futures::stream::iter(days.to_vec())
-            .map(|day| async move {
-                let columns = blocking(move || day.partition()).await.map_err(|e| encode(&e))?;
-                let partition = columns.map_err(|e| encode(&e))?;
-                write_file(self.parts.table.store(), partition, name, now).await
+        let (all, days) = blocking(move || gathered.into_days()).await?;
+        let files = futures::stream::iter(days)
+            .map(|day| {
+                let name = Arc::clone(&name);
+                blocking(move || encode_day(&day, &name, now))
             })
+            .buffered(PARALLEL_FILES)
+            .map(|encoded| encoded?)
+            .try_collect()
+            .await?;
+        if let Some(written) = Arc::into_inner(all) {
+            self.gathered = Gathered::reusing(written.into_blocks());
+        }
+        Ok(files)
+    }
+
+    async fn put(&self, files: &[EncodedFile]) -> Result<Vec<DataFile>, LakeError> {
+        futures::stream::iter(files.to_vec())
+            .map(|file| file.put(self.parts.table.store()))
             .buffered(PARALLEL_FILES)
             .try_collect()
             .await
     }
+}
+
+fn encode_day(day: &Day, name: &str, now: Micros) -> Result<EncodedFile, WriterError> {
+    encode_ordered(day.date(), day.columns().map(|rows| Ok(rows?)), name, now)
 }
 
 /// The record at `position`, if the log still has it whole.

@@ -68,7 +68,7 @@ impl<'a> Fields<'a> {
     pub(super) fn read(mut event: &'a [u8]) -> Result<Self, Malformed> {
         let mut fields = Self::none();
         while !event.is_empty() {
-            let (tag, wire_type) = decode_key(&mut event)?;
+            let (tag, wire_type) = key(&mut event)?;
             if let Some(place) = place(tag) {
                 fields.texts[place] = Some(delimited(wire_type, &mut event)?);
                 continue;
@@ -157,7 +157,7 @@ impl<'a> Events<'a> {
 
     fn event(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
         while !self.0.is_empty() {
-            let (tag, wire_type) = decode_key(&mut self.0)?;
+            let (tag, wire_type) = key(&mut self.0)?;
             if tag == 1 {
                 return delimited(wire_type, &mut self.0).map(Some);
             }
@@ -183,7 +183,7 @@ fn delimited<'a>(wire_type: WireType, bytes: &mut &'a [u8]) -> Result<&'a [u8], 
     if wire_type != WireType::LengthDelimited {
         return Err(Malformed::Type);
     }
-    let length = usize::try_from(decode_varint(bytes)?).map_err(|_| Malformed::Length)?;
+    let length = usize::try_from(varint(bytes)?).map_err(|_| Malformed::Length)?;
     let (field, rest) = bytes.split_at_checked(length).ok_or(Malformed::Length)?;
     *bytes = rest;
     Ok(field)
@@ -193,7 +193,39 @@ fn number(wire_type: WireType, bytes: &mut &[u8]) -> Result<u64, Malformed> {
     if wire_type != WireType::Varint {
         return Err(Malformed::Type);
     }
-    Ok(decode_varint(bytes)?)
+    varint(bytes)
+}
+
+/// The number and the type of the next field.
+fn key(bytes: &mut &[u8]) -> Result<(u32, WireType), Malformed> {
+    // Nearly all keys: a field below 16, or below 256, that is a varint or has a length.
+    let (low, high, rest) = match **bytes {
+        [low @ 0x08..0x80, ref rest @ ..] => (low, 0, rest),
+        [low @ 0x80..=0xFF, high @ 1..0x10, ref rest @ ..] => (low & 0x7F, high, rest),
+        _ => return Ok(decode_key(bytes)?),
+    };
+    let wire_type = match low & 7 {
+        0 => WireType::Varint,
+        2 => WireType::LengthDelimited,
+        _ => return Ok(decode_key(bytes)?),
+    };
+    *bytes = rest;
+    Ok((u32::from(low >> 3) | u32::from(high) << 4, wire_type))
+}
+
+/// A number; those of one or two bytes, which nearly all lengths are, without a call.
+fn varint(bytes: &mut &[u8]) -> Result<u64, Malformed> {
+    match **bytes {
+        [only @ ..0x80, ref rest @ ..] => {
+            *bytes = rest;
+            Ok(only.into())
+        }
+        [low @ 0x80..=0xFF, high @ ..0x80, ref rest @ ..] => {
+            *bytes = rest;
+            Ok(u64::from(low & 0x7F) | u64::from(high) << 7)
+        }
+        _ => Ok(decode_varint(bytes)?),
+    }
 }
 
 #[cfg(test)]

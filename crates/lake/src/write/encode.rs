@@ -1,5 +1,6 @@
 //! How a file of `events` is laid out as Parquet.
 
+use std::io::Write;
 use std::sync::LazyLock;
 
 use arrow::array::RecordBatch;
@@ -7,6 +8,7 @@ use bytes::Bytes;
 use footfall_model::schema::{self, SORT_COLUMNS};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
@@ -20,13 +22,22 @@ const ROW_GROUP_ROWS: usize = 256 * 1_024;
 /// Rows of a page: what a look-up of one visitor reads.
 const PAGE_ROWS: usize = 8 * 1_024;
 
+/// Writes a file of `events` into `file`.
+pub(super) fn writer<W: Write + Send>(file: W) -> Result<ArrowWriter<W>, LakeError> {
+    ArrowWriter::try_new(file, schema::event_file(), Some(properties())).map_err(encode)
+}
+
 pub(super) fn to_parquet(rows: &RecordBatch) -> Result<Bytes, LakeError> {
-    let encode = |e: parquet::errors::ParquetError| LakeError::Encode(e.to_string());
     let mut file = Vec::with_capacity(rows.num_rows() * 48);
-    let mut writer = ArrowWriter::try_new(&mut file, schema::event_file(), Some(properties())).map_err(encode)?;
+    let mut writer = writer(&mut file)?;
     writer.write(rows).map_err(encode)?;
     writer.close().map_err(encode)?;
     Ok(file.into())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+pub(super) fn encode(error: ParquetError) -> LakeError {
+    LakeError::Encode(error.to_string())
 }
 
 fn properties() -> WriterProperties {

@@ -2,16 +2,19 @@
 //!
 //! ```text
 //! RecordBatch (any order, any days) -> partitions: a day each, sorted -> encode -> put -> DataFile, to be committed
+//! a day's, sorted, some at a time -> encode_ordered -> put
 //! ```
 
 mod encode;
+mod ordered;
 mod sort;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
-use arrow::compute::{max, min};
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::{max, max_string, min, min_string};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use bytes::Bytes;
 use footfall_model::clock::Micros;
 use footfall_model::schema::SORT_COLUMNS;
 use object_store::path::Path;
@@ -20,6 +23,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use crate::commit::partition_folder;
 use crate::{DataFile, LakeError, Range, blocking};
 
+pub use ordered::encode_ordered;
 pub use sort::{Partition, partitions};
 
 /// What the names of imported files begin with: their rows did not come through a log.
@@ -35,39 +39,64 @@ pub async fn write_file(
     name: &str,
     now: Micros,
 ) -> Result<DataFile, LakeError> {
-    let path = Path::from(format!("{}/{name}.parquet", partition_folder(partition.event_date)));
-    let (mut file, bytes) = blocking({
-        let path = path.clone();
-        move || {
-            let bytes = encode::to_parquet(&partition.rows)?;
-            Ok::<_, LakeError>((describe(path, &partition, now), bytes))
-        }
+    let path = path(partition.event_date, name);
+    let encoded = blocking(move || {
+        let bytes = encode::to_parquet(&partition.rows)?;
+        let file = describe(path, partition.event_date, &[partition.rows], bytes.len(), now);
+        Ok::<_, LakeError>(EncodedFile { file, bytes })
     })
     .await
     .map_err(|e| LakeError::Encode(e.to_string()))??;
-    file.size = bytes.len() as u64;
-    store.put(&path, bytes.into()).await.map_err(LakeError::store(&path))?;
-    Ok(file)
+    encoded.put(store).await
 }
 
-fn describe(path: Path, partition: &Partition, now: Micros) -> DataFile {
-    let [site, hash, time] = SORT_COLUMNS.map(|name| partition.rows.column_by_name(name));
-    let sites = site.and_then(|column| column.as_string_opt::<i32>());
-    let hashes = hash.and_then(|column| column.as_primitive_opt::<Int64Type>());
-    let times = time.and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
-    let range = |min: Option<i64>, max: Option<i64>| Some(Range { min: min?, max: max? });
+/// A file that is to be stored.
+#[derive(Debug, Clone)]
+pub struct EncodedFile {
+    file: DataFile,
+    bytes: Bytes,
+}
+
+impl EncodedFile {
+    /// Stores it and returns what a commit says of it. Doing so again changes nothing.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn put(self, store: &Arc<dyn ObjectStore>) -> Result<DataFile, LakeError> {
+        let path = &self.file.path;
+        store
+            .put(path, self.bytes.into())
+            .await
+            .map_err(LakeError::store(path))?;
+        Ok(self.file)
+    }
+}
+
+fn path(event_date: i32, name: &str) -> Path {
+    Path::from(format!("{}/{name}.parquet", partition_folder(event_date)))
+}
+
+fn describe(path: Path, event_date: i32, pieces: &[RecordBatch], size: usize, now: Micros) -> DataFile {
+    let [site, hash, time] = SORT_COLUMNS;
+    let columns = |name| pieces.iter().filter_map(move |piece| piece.column_by_name(name));
+    let sites = || columns(site).filter_map(|column| column.as_string_opt::<i32>());
+    let hashes = || columns(hash).filter_map(|column| column.as_primitive_opt::<Int64Type>());
+    let times = || columns(time).filter_map(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
     DataFile {
         path,
-        size: 0,
-        rows: partition.rows.num_rows() as u64,
+        size: size as u64,
+        rows: pieces.iter().map(|piece| piece.num_rows() as u64).sum(),
         written_at: now,
-        event_date: partition.event_date,
-        // Sorted by it: the first is the smallest.
-        tracking_id: sites.filter(|sites| !sites.is_empty()).map(|sites| Range {
-            min: sites.value(0).into(),
-            max: sites.value(sites.len() - 1).into(),
-        }),
-        client_hash: hashes.and_then(|hashes| range(min(hashes), max(hashes))),
-        event_timestamp: times.and_then(|times| range(min(times), max(times))),
+        event_date,
+        tracking_id: range(
+            sites().filter_map(min_string).min().map(String::from),
+            sites().filter_map(max_string).max().map(String::from),
+        ),
+        client_hash: range(hashes().filter_map(min).min(), hashes().filter_map(max).max()),
+        event_timestamp: range(times().filter_map(min).min(), times().filter_map(max).max()),
     }
+}
+
+fn range<T>(min: Option<T>, max: Option<T>) -> Option<Range<T>> {
+    Some(Range { min: min?, max: max? })
 }
