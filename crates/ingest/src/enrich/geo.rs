@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use footfall_model::proto::Event;
-use maxminddb::{PathElement, Reader};
+use maxminddb::{Metadata, PathElement, Reader};
 use metrics::counter;
 
 use super::{EnrichError, fill};
@@ -112,17 +112,22 @@ fn read(path: &Path) -> Result<Reader<Vec<u8>>, String> {
     checked(fs::read(path).map_err(|error| error.to_string())?)
 }
 
-/// A database that is whole as far as the reader does not look itself.
+/// A database that is whole where the reader trusts it: it follows the tree wherever that leads.
 fn checked(bytes: Vec<u8>) -> Result<Reader<Vec<u8>>, String> {
-    let data_end = bytes
+    let end = bytes
         .windows(METADATA_MARK.len())
-        .rposition(|window| window == METADATA_MARK);
-    let reader = Reader::from_source(bytes).map_err(|error| error.to_string())?;
-    let metadata = &reader.metadata;
-    // The reader follows the tree without looking at where it ends.
-    let tree = (metadata.node_count as usize).saturating_mul(usize::from(metadata.record_size)) / 4;
-    if data_end.is_none_or(|end| tree.saturating_add(SEPARATOR) > end) {
+        .rposition(|window| window == METADATA_MARK)
+        .ok_or("it is not of MaxMind's format")?;
+    let metadata = metadata(&bytes[end..])?;
+    let nodes = metadata.node_count as usize;
+    let size = nodes * usize::from(metadata.record_size) / 4;
+    let Some(data) = end.checked_sub(size + SEPARATOR) else {
         return Err("it is shorter than it says".to_owned());
+    };
+    let leads_inside = |target: usize| target <= nodes || (SEPARATOR..SEPARATOR + data).contains(&(target - nodes));
+    let tree = bytes[..size].chunks_exact(usize::from(metadata.record_size) / 4);
+    if !tree.flat_map(targets).all(leads_inside) {
+        return Err("it is damaged: its tree leads out of it".to_owned());
     }
     let kind = metadata.database_type.to_ascii_lowercase();
     if !["country", "city", "enterprise", "location"]
@@ -134,7 +139,31 @@ fn checked(bytes: Vec<u8>) -> Result<Reader<Vec<u8>>, String> {
             metadata.database_type
         ));
     }
-    Ok(reader)
+    Reader::from_source(bytes).map_err(|error| error.to_string())
+}
+
+/// What a database says of itself, from its end alone: in front of it stands a tree of one node that leads to itself,
+/// so that the reader does not get lost in the real one.
+fn metadata(end: &[u8]) -> Result<Metadata, String> {
+    let alone = [&[0; 8], end].concat();
+    Reader::from_source(alone)
+        .map(|reader| reader.metadata)
+        .map_err(|error| error.to_string())
+}
+
+/// Where the two branches of a node lead: of 24, 28 or 32 bits each.
+fn targets(node: &[u8]) -> [usize; 2] {
+    let number = |high: u8, low: &[u8]| {
+        low.iter()
+            .fold(usize::from(high), |sum, byte| sum << 8 | usize::from(*byte))
+    };
+    match *node {
+        [a, b, c, middle, d, e, f] => [number(middle >> 4, &[a, b, c]), number(middle & 0x0F, &[d, e, f])],
+        _ => {
+            let (left, right) = node.split_at(node.len() / 2);
+            [number(0, left), number(0, right)]
+        }
+    }
 }
 
 /// A door for the fuzz targets: an event from `ip` after the lookup in a database that may be damaged; `None` if the

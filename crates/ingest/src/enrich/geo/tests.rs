@@ -200,6 +200,25 @@ fn a_file_that_is_no_geo_database_is_refused_with_the_reason() {
     let whole = Database::city("GB", "Boxford").bytes();
     assert!(open(&whole[100..]).contains("shorter"), "{}", open(&whole[100..]));
 
+    // Found by fuzzing: a branch into the gap between tree and data, where the reader computes without looking.
+    let mut astray = whole.clone();
+    astray[3..6].copy_from_slice(&[0, 0, 24 + 5]);
+    assert!(open(&astray).contains("leads out of it"), "{}", open(&astray));
+    // A tree for IPv6, which the reader descends while it opens, much longer than the file.
+    let place = |name: &[u8]| {
+        whole
+            .windows(name.len())
+            .position(|window| window == name)
+            .expect("there")
+            + name.len()
+    };
+    let mut short = whole.clone();
+    short[place(b"ip_version") + 2] = 6;
+    short[place(b"node_count") + 2] = 0x7f;
+    short[3..6].copy_from_slice(&[9, 9, 9]);
+    short[..3].copy_from_slice(&[9, 9, 9]);
+    assert!(open(&short).contains("shorter"), "{}", open(&short));
+
     let missing = Geo::open(Some(folder.path().join("none.mmdb")))
         .map(|_| ())
         .expect_err("no file")
