@@ -121,3 +121,20 @@ outage: release-load $(venv)/requirements.txt ## S3 unreachable for 5 minutes un
 .PHONY: mutants
 mutants: cargo-there $(venv)/requirements.txt ## breaks the write path in one place at a time: the simulation must notice each
 	$(python) tools/mutants.py
+
+# Which target is fuzzed (none said: each in turn), for how many seconds.
+TARGET ?= collect_body log_reader enrich flight_handle flight_binding
+SECONDS ?= 1800
+fuzz_build := RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$(cache)/footfall/fuzz-target
+
+.PHONY: fuzz
+# Its own build folder: everything is compiled with instrumentation. A crash ends it and leaves fuzz/artifacts/.
+fuzz: cargo-there ## hostile bytes for SECONDS into TARGET, or into each (see CONTRIBUTING.md)
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --locked
+	@set -e; for target in $(TARGET); do \
+	  dictionary=fuzz/dictionaries/$$target.dict; \
+	  mkdir -p fuzz/corpus/$$target; \
+	  $(fuzz_build) cargo fuzz run --fuzz-dir fuzz $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	    -max_total_time=$(SECONDS) -max_len=4096 -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=64 \
+	    -print_final_stats=1 $$(test ! -f $$dictionary || echo -dict=$$dictionary); \
+	done
