@@ -114,7 +114,11 @@ fn too_many_rows_are_refused() {
 
 #[test]
 fn many_values_that_take_no_bytes_are_refused() {
-    let columns: Vec<ArrayRef> = vec![Arc::new(NullArray::new(MAX_ROWS)); MAX_VALUES / MAX_ROWS + 1];
+    let columns: Vec<ArrayRef> = std::iter::repeat_n(
+        Arc::new(NullArray::new(MAX_ROWS)) as ArrayRef,
+        MAX_VALUES / MAX_ROWS + 1,
+    )
+    .collect();
     assert_eq!(bind(&messages(&batch(columns))), Err(too_many_values()));
 }
 
