@@ -35,6 +35,7 @@ release: cargo-there ## the fast binary
 
 lint: cargo-there ## format and clippy, warnings denied
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --profile demo --workspace --all-targets -- -D warnings
 
 unit: cargo-there ## unit and property tests
