@@ -25,4 +25,6 @@ pub use read::read_columns;
 pub use snapshot::{DataFile, Range, Snapshot};
 pub use store::{Location, S3Options};
 pub use table::Table;
-pub use write::{EncodedFile, IMPORTED, Partition, encode_ordered, partitions, write_file};
+pub use write::{
+    EncodedFile, IMPORTED, Partition, SortedPieces, encode_ordered, encode_pieces, partitions, split_days, write_file,
+};

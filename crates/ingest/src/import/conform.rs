@@ -11,7 +11,7 @@ use arrow::array::{
 use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
 use arrow::datatypes::{DataType, Schema, TimestampMicrosecondType};
 use arrow::error::ArrowError;
-use footfall_lake::{LakeError, Partition};
+use footfall_lake::{LakeError, SortedPieces};
 use footfall_model::clock::Micros;
 use footfall_model::hash::{client_hash, derived_event_id};
 use footfall_model::proto::Event;
@@ -47,14 +47,14 @@ const RETENTION: Micros = 396 * 86_400 * SECOND;
 const SESSION_GAP: Micros = 30 * 60 * SECOND;
 
 /// Makes events of a file's rows.
-pub(super) struct Conform<'a> {
-    sites: &'a BTreeSet<String>,
-    enricher: &'a Enricher,
+pub(super) struct Conform {
+    sites: Arc<BTreeSet<String>>,
+    enricher: Arc<Enricher>,
     now: Micros,
 }
 
-impl<'a> Conform<'a> {
-    pub(super) fn new(sites: &'a BTreeSet<String>, enricher: &'a Enricher, now: Micros) -> Self {
+impl Conform {
+    pub(super) fn new(sites: Arc<BTreeSet<String>>, enricher: Arc<Enricher>, now: Micros) -> Self {
         Self { sites, enricher, now }
     }
 
@@ -344,24 +344,28 @@ fn event_ids(rows: &RecordBatch) -> Result<ArrayRef, ArrowError> {
     Ok(Arc::new(ids))
 }
 
-/// Gives the rows of a sorted day that have no session one, by the 30-minute rule.
-pub(super) fn assign_sessions(day: Partition) -> Result<Partition, LakeError> {
+/// Gives the rows of a day that have no session one, by the 30-minute rule.
+pub(super) fn assign_sessions(day: SortedPieces) -> Result<SortedPieces, LakeError> {
     let failed = |error: ArrowError| LakeError::Encode(error.to_string());
-    let given = text(&day.rows, "session_id").map_err(failed)?;
+    let given = day.column("session_id")?;
+    let given = given.as_string::<i32>();
     if given
         .iter()
         .all(|session| session.is_some_and(|session| !session.is_empty()))
     {
         return Ok(day);
     }
+    let columns = ["tracking_id", "client_id", "event_timestamp"].map(|name| Ok((name, day.column(name)?)));
+    let columns = columns.into_iter().collect::<Result<Vec<_>, LakeError>>()?;
+    let rows = RecordBatch::try_from_iter(columns).map_err(failed)?;
     let (sites, clients) = (
-        text(&day.rows, "tracking_id").map_err(failed)?,
-        text(&day.rows, "client_id").map_err(failed)?,
+        text(&rows, "tracking_id").map_err(failed)?,
+        text(&rows, "client_id").map_err(failed)?,
     );
-    let times = times(&day.rows, "event_timestamp").map_err(failed)?;
+    let times = times(&rows, "event_timestamp").map_err(failed)?;
     let mut sessions = StringBuilder::new();
     let (mut visitor, mut last, mut name) = (("", ""), Micros::MIN, String::new());
-    for row in 0..day.rows.num_rows() {
+    for row in 0..day.rows() {
         let (who, at) = ((sites.value(row), clients.value(row)), times.value(row));
         if who != visitor || at.saturating_sub(last) >= SESSION_GAP {
             name = format!("{}_{at}", who.1);
@@ -373,11 +377,7 @@ pub(super) fn assign_sessions(day: Partition) -> Result<Partition, LakeError> {
             given.value(row)
         });
     }
-    let mut columns = day.rows.columns().to_vec();
-    let place = day.rows.schema_ref().index_of("session_id").map_err(failed)?;
-    columns[place] = Arc::new(sessions.finish());
-    let rows = RecordBatch::try_new(day.rows.schema(), columns).map_err(failed)?;
-    Ok(Partition { rows, ..day })
+    day.with_column("session_id", Arc::new(sessions.finish()))
 }
 
 fn text<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a StringArray, ArrowError> {

@@ -1,37 +1,39 @@
 //! Bulk load: a file of events into the lake, past the log, as one transaction that happens once.
 //!
 //! ```text
-//! file -> source (Parquet, NDJSON, CSV) -> conform (cast, check, enrich) -> dedupe -> chunk
-//!                                                                                      |  bounded channel
-//!                                       one Delta commit (txn: the file's digest) <- partitions -> files
+//! file -> source (Parquet, NDJSON, CSV) -> conform (cast, check, enrich) -> dedupe -> waiting, by day
+//!                                                                                      |  a day at a time
+//!                                 one Delta commit (txn: the file's digest) <- files <- sort, encode
 //! ```
 //!
-//! The digest of the file's bytes names the transaction: the same file again adds nothing. Memory is bounded by the
-//! size of a chunk, whatever the size of the file.
+//! The digest of the file's bytes names the transaction: the same file again adds nothing. Memory is bounded,
+//! whatever the size of the file: what waits and what is written share it. While a day is sorted and encoded, the next
+//! is read and the one before is stored.
 
-mod chunk;
 mod conform;
+mod reading;
 mod report;
 mod source;
+mod waiting;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use footfall_lake::{Commit, DataFile, IMPORTED, LakeError, Table, Txn, partitions, write_file};
-use footfall_model::clock::{Clock, IdGen};
-use futures::{StreamExt, TryStreamExt};
-use tokio::sync::mpsc;
+use footfall_lake::{
+    Commit, DataFile, EncodedFile, IMPORTED, LakeError, SortedPieces, Table, Txn, blocking, encode_pieces,
+};
+use footfall_model::clock::{Clock, IdGen, Micros};
+use tokio::task::JoinHandle;
 
 use crate::enrich::Enricher;
 use crate::writer::DedupeOptions;
+use reading::Reading;
+use waiting::Day;
 
 pub use report::{Rejected, Report};
 pub use source::Format;
-
-/// Files that are written at the same time.
-const PARALLEL_FILES: usize = 2;
 
 /// What an import works with.
 #[derive(Debug, Clone)]
@@ -50,10 +52,11 @@ pub struct ImportOptions {
     /// `None`: told from the file's name.
     pub format: Option<Format>,
     pub dedupe: DedupeOptions,
-    /// Rows that are sorted and written together.
+    /// Rows at which a day is written, about.
     pub chunk_rows: usize,
-    /// Bytes of memory at which a chunk is written although it has fewer rows.
-    pub chunk_bytes: usize,
+    /// Bytes of memory of the rows that wait to be written and of those that are being written. The rest of an import
+    /// takes about as much again.
+    pub memory: usize,
 }
 
 impl Default for ImportOptions {
@@ -62,7 +65,7 @@ impl Default for ImportOptions {
             format: None,
             dedupe: DedupeOptions::default(),
             chunk_rows: 1_000_000,
-            chunk_bytes: 256 * 1_024 * 1_024,
+            memory: 288 * 1_024 * 1_024,
         }
     }
 }
@@ -107,7 +110,7 @@ pub async fn import_file(
     path: PathBuf,
     progress: Arc<Progress>,
 ) -> Result<Report, ImportError> {
-    let digest = tokio::task::spawn_blocking({
+    let digest = blocking({
         let path = path.clone();
         move || source::digest(&path)
     })
@@ -116,17 +119,8 @@ pub async fn import_file(
     if parts.table.transaction(&app_id).await?.is_some() {
         return Ok(Report::repeated());
     }
-    let (send, mut chunks) = mpsc::channel(1);
-    let reading = tokio::task::spawn_blocking({
-        let (parts, options) = (parts.clone(), options.clone());
-        move || chunk::read(&parts, &options, &path, &progress, &send)
-    });
     let id = parts.ids.next_id();
-    let mut add = Vec::new();
-    while let Some(chunk) = chunks.recv().await {
-        add.extend(write_chunk(parts, chunk, id, add.len()).await?);
-    }
-    let report = reading.await??;
+    let (report, add) = write_days(parts, options, path, progress, id).await?;
     if add.is_empty() {
         return Ok(report);
     }
@@ -148,25 +142,57 @@ pub async fn import_file(
     }
 }
 
-async fn write_chunk(
+/// Reads, encodes and stores, all three at the same time.
+async fn write_days(
     parts: &ImportParts,
-    chunk: arrow::array::RecordBatch,
+    options: &ImportOptions,
+    path: PathBuf,
+    progress: Arc<Progress>,
     id: u128,
-    written: usize,
-) -> Result<Vec<DataFile>, ImportError> {
-    let days = tokio::task::spawn_blocking(move || {
-        let days = partitions(&chunk)?;
-        days.into_iter()
-            .map(conform::assign_sessions)
-            .collect::<Result<Vec<_>, _>>()
-    })
-    .await??;
+) -> Result<(Report, Vec<DataFile>), ImportError> {
     let now = parts.clock.now();
-    let files = futures::stream::iter(days.into_iter().zip(written..).map(|(day, number)| {
-        let name = format!("{IMPORTED}{id:032x}-{number:05}");
-        async move { write_file(parts.table.store(), day, &name, now).await }
-    }));
-    Ok(files.buffered(PARALLEL_FILES).try_collect().await?)
+    let reading = tokio::task::spawn_blocking({
+        let (parts, options) = (parts.clone(), options.clone());
+        move || Reading::open(&parts, &options, path, progress)
+    });
+    let (mut files, mut encoded) = (Vec::new(), None);
+    let mut reading = read_on(reading.await??);
+    loop {
+        let (read, day) = reading.await??;
+        let Some(day) = day else {
+            files.extend(store(parts, encoded).await?);
+            return Ok((read.report, files));
+        };
+        reading = read_on(read);
+        // One is still to be stored.
+        let name = format!(
+            "{IMPORTED}{id:032x}-{:05}",
+            files.len() + usize::from(encoded.is_some())
+        );
+        let encoding = blocking(move || encode(day, &name, now));
+        let (stored, next) = futures::join!(store(parts, encoded), encoding);
+        files.extend(stored?);
+        encoded = Some(next??);
+    }
+}
+
+fn read_on(mut reading: Reading) -> JoinHandle<Result<(Reading, Option<Day>), ImportError>> {
+    tokio::task::spawn_blocking(move || {
+        let day = reading.next()?;
+        Ok((reading, day))
+    })
+}
+
+fn encode(day: Day, name: &str, now: Micros) -> Result<EncodedFile, LakeError> {
+    let rows = SortedPieces::new(day.event_date, day.pieces)?;
+    encode_pieces(&conform::assign_sessions(rows)?, name, now)
+}
+
+async fn store(parts: &ImportParts, file: Option<EncodedFile>) -> Result<Option<DataFile>, LakeError> {
+    match file {
+        Some(file) => Ok(Some(file.put(parts.table.store()).await?)),
+        None => Ok(None),
+    }
 }
 
 impl Progress {

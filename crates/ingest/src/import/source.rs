@@ -70,7 +70,7 @@ pub(super) enum Item {
     Unreadable(&'static str),
 }
 
-type Items = Box<dyn Iterator<Item = Result<Item, ArrowError>>>;
+type Items = Box<dyn Iterator<Item = Result<Item, ArrowError>> + Send>;
 
 /// An open file.
 pub(super) struct Source {

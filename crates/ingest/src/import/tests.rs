@@ -8,6 +8,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{Decimal128Type, TimestampMicrosecondType};
 use footfall_lake::read_columns;
 use footfall_model::clock::{Micros, RandomIds};
+use futures::TryStreamExt;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use parquet::arrow::ArrowWriter;

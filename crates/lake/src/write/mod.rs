@@ -3,10 +3,12 @@
 //! ```text
 //! RecordBatch (any order, any days) -> partitions: a day each, sorted -> encode -> put -> DataFile, to be committed
 //! a day's, sorted, some at a time -> encode_ordered -> put
+//! many of them -> split_days -> pieces of each day -> SortedPieces -> encode_pieces -> put
 //! ```
 
 mod encode;
 mod ordered;
+mod pieces;
 mod sort;
 
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use crate::commit::partition_folder;
 use crate::{DataFile, LakeError, Range, blocking};
 
 pub use ordered::encode_ordered;
+pub use pieces::{SortedPieces, split_days};
 pub use sort::{Partition, partitions};
 
 /// What the names of imported files begin with: their rows did not come through a log.
@@ -70,6 +73,17 @@ impl EncodedFile {
             .map_err(LakeError::store(path))?;
         Ok(self.file)
     }
+}
+
+/// Makes a file named `name` of `rows`, on several cores: it computes long.
+///
+/// # Errors
+/// They are not of the schema of `events`.
+pub fn encode_pieces(rows: &SortedPieces, name: &str, now: Micros) -> Result<EncodedFile, LakeError> {
+    let bytes = encode::pieces_to_parquet(rows)?;
+    let path = path(rows.event_date, name);
+    let file = describe(path, rows.event_date, &rows.pieces, bytes.len(), now);
+    Ok(EncodedFile { file, bytes })
 }
 
 fn path(event_date: i32, name: &str) -> Path {

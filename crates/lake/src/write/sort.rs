@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use arrow::array::{AsArray, PrimitiveArray, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{ArrowPrimitiveType, Int64Type, TimestampMicrosecondType};
+use footfall_model::clock::Micros;
 
 use crate::LakeError;
 
@@ -38,9 +39,7 @@ pub fn partitions(batch: &RecordBatch) -> Result<Vec<Partition>, LakeError> {
             last = (site, ranks.get(site).copied().unwrap_or_default());
         }
         let time = times.value(at);
-        let day = i32::try_from(time.div_euclid(MICROS_PER_DAY))
-            .map_err(|_| LakeError::Encode(format!("the time {time} µs lies outside the calendar")))?;
-        days.entry(day).or_default().push(Key {
+        days.entry(day_of(time)?).or_default().push(Key {
             site: last.1,
             client_hash: hashes.value(at),
             time,
@@ -55,6 +54,12 @@ pub fn partitions(batch: &RecordBatch) -> Result<Vec<Partition>, LakeError> {
             Ok(Partition { event_date, rows })
         })
         .collect()
+}
+
+/// Days since 1970-01-01.
+pub(super) fn day_of(time: Micros) -> Result<i32, LakeError> {
+    i32::try_from(time.div_euclid(MICROS_PER_DAY))
+        .map_err(|_| LakeError::Encode(format!("the time {time} µs lies outside the calendar")))
 }
 
 /// Ordered as the files are; `row` last, so that the sort is stable.
@@ -72,12 +77,15 @@ fn ranks(sites: &StringArray) -> HashMap<&str, u32> {
     distinct.into_iter().zip(0..).collect()
 }
 
-fn text<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a StringArray, LakeError> {
+pub(super) fn text<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a StringArray, LakeError> {
     let column = batch.column_by_name(name).and_then(|column| column.as_string_opt());
     column.ok_or_else(|| LakeError::Encode(format!("there is no text column {name}")))
 }
 
-fn numbers<'a, T: ArrowPrimitiveType>(batch: &'a RecordBatch, name: &str) -> Result<&'a PrimitiveArray<T>, LakeError> {
+pub(super) fn numbers<'a, T: ArrowPrimitiveType>(
+    batch: &'a RecordBatch,
+    name: &str,
+) -> Result<&'a PrimitiveArray<T>, LakeError> {
     let column = batch.column_by_name(name).and_then(|column| column.as_primitive_opt());
     column.ok_or_else(|| LakeError::Encode(format!("there is no column {name} of type {}", T::DATA_TYPE)))
 }

@@ -1,0 +1,198 @@
+//! Rows that wait to be written, by day: the days grow until there is too much of them, then the largest is written.
+//!
+//! A file that is sorted by time fills one day after the other, so its files are as large as memory allows. In one
+//! that is in no order every day grows, and each is written with as many rows as could be gathered.
+
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
+use footfall_lake::{LakeError, split_days};
+
+/// Rows that are split by day together: few, because there are two copies of them meanwhile; many, because each day
+/// of them is a piece.
+const SPLIT_ROWS: usize = 64 * 1_024;
+
+/// How much waits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Rows of a file, about.
+    pub rows: usize,
+    /// Memory of the rows that wait and of those that are being written.
+    pub bytes: usize,
+}
+
+/// Rows of one day, in their order of arrival.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Day {
+    pub event_date: i32,
+    pub pieces: Vec<RecordBatch>,
+    pub rows: usize,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Waiting {
+    limits: Limits,
+    /// Not yet split by day.
+    arrived: Vec<RecordBatch>,
+    arrived_rows: usize,
+    arrived_bytes: usize,
+    days: BTreeMap<i32, Day>,
+    /// Of all days.
+    bytes: usize,
+    /// Memory of the day that was taken last, which is being written.
+    writing: usize,
+}
+
+impl Waiting {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            arrived: Vec::new(),
+            arrived_rows: 0,
+            arrived_bytes: 0,
+            days: BTreeMap::new(),
+            bytes: 0,
+            writing: 0,
+        }
+    }
+
+    pub(super) fn push(&mut self, rows: RecordBatch) -> Result<(), LakeError> {
+        self.arrived_rows += rows.num_rows();
+        self.arrived_bytes += rows.get_array_memory_size();
+        self.arrived.push(rows);
+        if self.arrived_rows >= SPLIT_ROWS.min(self.limits.rows) || self.arrived_bytes >= self.limits.bytes / 16 {
+            self.split()?;
+        }
+        Ok(())
+    }
+
+    /// The day that has to be written, if any, before more rows may come. The one before it must have been written
+    /// when this one begins to be.
+    pub(super) fn due(&mut self) -> Option<Day> {
+        let (event_date, largest) = self.largest()?;
+        let full = largest.rows >= self.limits.rows || largest.bytes >= self.limits.bytes / 2;
+        let crowded = self.bytes + self.writing >= self.limits.bytes;
+        if full || crowded { self.take(event_date) } else { None }
+    }
+
+    /// The next day, when no more rows come.
+    pub(super) fn rest(&mut self) -> Result<Option<Day>, LakeError> {
+        self.split()?;
+        Ok(self.largest().map(|(day, _)| day).and_then(|day| self.take(day)))
+    }
+
+    fn largest(&self) -> Option<(i32, &Day)> {
+        let largest = self.days.iter().max_by_key(|(_, day)| day.bytes);
+        largest.map(|(event_date, day)| (*event_date, day))
+    }
+
+    fn take(&mut self, event_date: i32) -> Option<Day> {
+        let day = self.days.remove(&event_date)?;
+        self.bytes -= day.bytes;
+        self.writing = day.bytes;
+        Some(day)
+    }
+
+    fn split(&mut self) -> Result<(), LakeError> {
+        let arrived = std::mem::take(&mut self.arrived);
+        (self.arrived_rows, self.arrived_bytes) = (0, 0);
+        for (event_date, piece) in split_days(&arrived)? {
+            let day = self.days.entry(event_date).or_default();
+            let bytes = piece.get_array_memory_size();
+            day.event_date = event_date;
+            day.rows += piece.num_rows();
+            day.bytes += bytes;
+            day.pieces.push(piece);
+            self.bytes += bytes;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, TimestampMicrosecondArray};
+
+    use super::*;
+
+    const DAY: i64 = 86_400_000_000;
+
+    /// `rows` of each of `days`, mixed.
+    fn batch(days: &[i64], rows: usize) -> RecordBatch {
+        let times: TimestampMicrosecondArray = (0..rows).flat_map(|_| days).map(|day| Some(day * DAY)).collect();
+        RecordBatch::try_from_iter([("event_timestamp", Arc::new(times) as ArrayRef)]).unwrap()
+    }
+
+    fn limits(rows: usize, bytes: usize) -> Waiting {
+        Waiting::new(Limits { rows, bytes })
+    }
+
+    fn written(day: Option<Day>) -> Option<(i32, usize)> {
+        day.map(|day| (day.event_date, day.rows))
+    }
+
+    /// What is written of the batches, the rest included.
+    fn write_all(waiting: &mut Waiting, batches: impl Iterator<Item = RecordBatch>) -> Vec<(i32, usize)> {
+        let mut files = Vec::new();
+        for batch in batches {
+            waiting.push(batch).unwrap();
+            while let Some(day) = waiting.due() {
+                files.push((day.event_date, day.rows));
+            }
+        }
+        while let Some(day) = waiting.rest().unwrap() {
+            files.push((day.event_date, day.rows));
+        }
+        files
+    }
+
+    #[test]
+    fn a_day_that_is_full_is_written_and_the_others_wait() {
+        let mut waiting = limits(100, usize::MAX);
+        waiting.push(batch(&[1, 2], 60)).unwrap();
+        assert_eq!(waiting.due(), None);
+        waiting.push(batch(&[1], 60)).unwrap();
+        assert_eq!(waiting.due(), None, "60 rows are not yet told by day");
+        waiting.push(batch(&[3], 40)).unwrap();
+        assert_eq!(written(waiting.due()), Some((1, 120)));
+        assert_eq!(waiting.due(), None);
+        assert_eq!(written(waiting.rest().unwrap()), Some((2, 60)));
+        assert_eq!(written(waiting.rest().unwrap()), Some((3, 40)));
+        assert_eq!(waiting.rest().unwrap(), None);
+    }
+
+    #[test]
+    fn rows_in_the_order_of_time_make_large_files() {
+        let mut waiting = limits(usize::MAX, 1_000_000);
+        let files = write_all(&mut waiting, (0..100).map(|n| batch(&[n / 50], 1_000)));
+        let most = files.iter().map(|(_, rows)| *rows).max();
+        assert!(
+            most > Some(40_000),
+            "half of the memory, a row being 8 bytes: {files:?}"
+        );
+        assert_eq!(files.iter().map(|(_, rows)| rows).sum::<usize>(), 100_000);
+    }
+
+    #[test]
+    fn rows_of_many_days_share_the_memory_and_it_is_never_exceeded() {
+        let bytes = 1_000_000;
+        let mut waiting = limits(usize::MAX, bytes);
+        let days: Vec<i64> = (0..20).collect();
+        let mut files = Vec::new();
+        for _ in 0..200 {
+            waiting.push(batch(&days, 100)).unwrap();
+            while let Some(day) = waiting.due() {
+                files.push(day.rows);
+            }
+            assert!(waiting.bytes + waiting.writing + waiting.arrived_bytes <= bytes + bytes / 8);
+        }
+        let mean = files.iter().sum::<usize>() / files.len();
+        assert!(
+            mean > 4_000,
+            "125,000 rows wait, and of 20 days the largest is written: {mean}"
+        );
+    }
+}
