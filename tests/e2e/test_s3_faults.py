@@ -223,7 +223,7 @@ def test_one_fault_at_a_time(server: Server, site: str, proxy: FaultProxy, fault
         proxy.fail([fault], share=1.0 if fault is Fault.LATENCY else 0.4, seed=_seed())
         wanted = TARGETS[fault]
         wait_for_strikes(
-            proxy, lambda: all(proxy.hits(fault, kind) >= n for kind, n in wanted.items()), traffic, seconds=2
+            proxy, lambda: all(proxy.hits(fault, kind) >= n for kind, n in wanted.items()), traffic, seconds=1
         )
         proxy.heal()
     check_all(server, traffic)
@@ -232,7 +232,7 @@ def test_one_fault_at_a_time(server: Server, site: str, proxy: FaultProxy, fault
 def test_all_faults_mixed(server: Server, site: str, proxy: FaultProxy):
     with Traffic(server, site) as traffic:
         proxy.fail(list(Fault), share=0.4, seed=_seed())
-        wait_for_strikes(proxy, lambda: sum(proxy.struck.values()) >= 30, traffic, seconds=8)
+        wait_for_strikes(proxy, lambda: sum(proxy.struck.values()) >= 30, traffic, seconds=4)
         proxy.heal()
     check_all(server, traffic)
 
