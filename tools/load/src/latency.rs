@@ -49,6 +49,11 @@ impl Histogram {
         self.longest = self.longest.max(other.longest);
     }
 
+    /// How many were seen.
+    pub(crate) fn count(&self) -> u64 {
+        self.total
+    }
+
     /// `None` if nothing was seen.
     pub(crate) fn quantiles(&self) -> Option<Quantiles> {
         (self.total > 0).then(|| Quantiles {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::crawl::Crawlers;
-use crate::latency::Quantiles;
+use crate::latency::{Histogram, Quantiles};
 use crate::pace::Schedule;
-use crate::tally::Tally;
+use crate::tally::{Tally, WINDOW};
 
 /// The result of a run.
 #[derive(Debug, Serialize)]
@@ -34,8 +34,20 @@ pub(crate) struct Report {
     pub(crate) due_ms: Option<Quantiles>,
     /// Of refused requests.
     pub(crate) refusal_ms: Option<Quantiles>,
+    /// `reply_ms` of each ten seconds of the run; `None`: nothing was accepted in them.
+    pub(crate) windows: Vec<Window>,
     pub(crate) slow: Option<Crawlers>,
     pub(crate) half_open: Option<Crawlers>,
+}
+
+/// A part of the run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Window {
+    /// Of the run, in seconds.
+    pub(crate) from: u64,
+    /// Requests that were accepted.
+    pub(crate) accepted: u64,
+    pub(crate) reply_ms: Option<Quantiles>,
 }
 
 impl Report {
@@ -55,6 +67,7 @@ impl Report {
             reply_ms: tally.accepted.quantiles(),
             due_ms: schedule.is_steady().then(|| tally.since_due.quantiles()).flatten(),
             refusal_ms: tally.refused.quantiles(),
+            windows: windows(&tally),
             replies: tally.replies,
             errors: tally.errors,
             samples: tally.samples,
@@ -62,4 +75,13 @@ impl Report {
             half_open,
         }
     }
+}
+
+fn windows(tally: &Tally) -> Vec<Window> {
+    let part = |(nth, times): (u64, &Histogram)| Window {
+        from: nth * WINDOW.as_secs(),
+        accepted: times.count(),
+        reply_ms: times.quantiles(),
+    };
+    (0..).zip(&tally.windows).map(part).collect()
 }

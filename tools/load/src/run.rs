@@ -109,7 +109,10 @@ pub(crate) fn run(args: &SendArgs) -> anyhow::Result<Report> {
 /// One thread's part. A runtime of its own, so that nothing is handed from thread to thread.
 fn work(job: &Arc<Job>, args: &SendArgs, thread: u32) -> anyhow::Result<Counts> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let counts = Counts::default();
+    let counts = Counts {
+        tally: Arc::new(Mutex::new(Tally::since(job.schedule.start()))),
+        ..Counts::default()
+    };
     runtime.block_on(async {
         let mut tasks = JoinSet::new();
         for connection in share(args.connections, args.threads, thread) {

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::latency::Histogram;
 
+/// Times of replies are also kept apart by so much of the run, to see whether they grow.
+pub(crate) const WINDOW: Duration = Duration::from_secs(10);
+
 /// Of a reply that was not 204.
 const SAMPLE_BYTES: usize = 500;
 
@@ -29,6 +32,10 @@ pub(crate) struct Tally {
     /// Accepted, from the moment that they were due.
     pub(crate) since_due: Histogram,
     pub(crate) last_reply: Option<Instant>,
+    /// Accepted, by the [`WINDOW`] of the run in which the reply came.
+    pub(crate) windows: Vec<Histogram>,
+    /// When the run began; without it there are no windows.
+    began: Option<Instant>,
 }
 
 /// One request's times.
@@ -40,6 +47,14 @@ pub(crate) struct Times {
 }
 
 impl Tally {
+    /// Of a run that began at `began`.
+    pub(crate) fn since(began: Instant) -> Self {
+        Self {
+            began: Some(began),
+            ..Self::default()
+        }
+    }
+
     /// A reply that acknowledges `acknowledged` events; 0: it refuses the request.
     pub(crate) fn reply(&mut self, status: &str, acknowledged: u64, bytes: usize, times: Times, body: &[u8]) {
         count(&mut self.replies, status);
@@ -53,6 +68,10 @@ impl Tally {
         if acknowledged > 0 {
             self.accepted.add(since(times.sent));
             self.since_due.add(since(times.due));
+            if let Some(began) = self.began {
+                let window = usize::try_from(since(began).as_secs() / WINDOW.as_secs()).unwrap_or(usize::MAX);
+                at(&mut self.windows, window).add(since(times.sent));
+            }
         } else {
             self.refused.add(since(times.sent));
         }
@@ -77,6 +96,9 @@ impl Tally {
         self.refused.merge(&other.refused);
         self.since_due.merge(&other.since_due);
         self.last_reply = self.last_reply.max(other.last_reply);
+        for (window, theirs) in other.windows.iter().enumerate() {
+            at(&mut self.windows, window).merge(theirs);
+        }
     }
 
     /// From `start` to the last reply.
@@ -84,6 +106,14 @@ impl Tally {
         self.last_reply
             .map_or(Duration::ZERO, |last| last.saturating_duration_since(start))
     }
+}
+
+/// The nth of a list that grows as it is needed.
+fn at(windows: &mut Vec<Histogram>, nth: usize) -> &mut Histogram {
+    if windows.len() <= nth {
+        windows.resize(nth + 1, Histogram::default());
+    }
+    &mut windows[nth]
 }
 
 pub(crate) fn count(counts: &mut BTreeMap<String, u64>, key: &str) {

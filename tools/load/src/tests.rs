@@ -50,6 +50,11 @@ fn a_closed_loop_counts_what_is_acknowledged() {
     assert_eq!(report.events_acknowledged, report.replies["204"] * 10);
     assert_eq!((report.events_unanswered, report.requests_not_sent), (0, 0));
     assert!(report.errors.is_empty() && report.due_ms.is_none(), "{report:?}");
+    let [first] = report.windows.as_slice() else {
+        panic!("one window of ten seconds: {report:?}");
+    };
+    assert_eq!((first.from, first.accepted), (0, report.replies["204"]));
+    assert_eq!(first.reply_ms, report.reply_ms);
 }
 
 #[test]

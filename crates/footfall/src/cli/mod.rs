@@ -34,9 +34,19 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
+/// For files and for long computations. Delta's reader opens every version of a log at once; with tokio's limit of 512
+/// threads each checkpoint would start a hundred of them, and each keeps memory of its own.
+const BLOCKING_THREADS: usize = 16;
+
+/// Of every so many tasks a worker takes one from the queue that all share. Under overload its own queue is never empty,
+/// and with tokio's usual 61 whoever fell into the shared one waits for many times as long as the others.
+const TURNS_OF_OWN: u32 = 3;
+
 fn run(cli: Cli) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .global_queue_interval(TURNS_OF_OWN)
         .build()
         .context("the runtime can't be started")?;
     let done = runtime.block_on(dispatch(cli));

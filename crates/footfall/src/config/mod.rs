@@ -260,7 +260,7 @@ impl Default for Ingest {
             events_per_second: 1_000,
             body_bytes: Size::mib(1),
             body_timeout: Span(Duration::from_secs(10)),
-            in_flight_bytes: Size::mib(256),
+            in_flight_bytes: Size::mib(64),
             event_bytes: Size::kib(32),
             batch_events: 500,
             max_future: Span(Duration::from_hours(1)),

@@ -1,26 +1,44 @@
-//! The gRPC listener: Flight SQL, and the collection of events.
+//! The gRPC listener: Flight SQL, and the collection of events. Bounded connections; who vanished is found out by pings.
 
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
+use futures::Stream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
 
+use super::patience::{Patience, Patient};
+
 /// Pings keep proxies from closing connections whose query takes long.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// Pings begin when HTTP/2 does. Until then, a client has so long for the 24 bytes with which it begins.
+const PATIENCE: Patience = Patience {
+    opening: Some((24, Duration::from_secs(10))),
+    stall: Duration::from_secs(30),
+};
+
+/// How long to wait when the system has no free file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long streams under way may take once we are to stop.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Serves until `stop`, then lets streams under way finish.
-pub(super) async fn serve(listener: TcpListener, routes: Routes, stop: CancellationToken) -> anyhow::Result<()> {
+/// Serves until `stop`, then lets streams under way finish. More than so many connections wait in the kernel's queue.
+pub(super) async fn serve(
+    listener: TcpListener,
+    routes: Routes,
+    connections: usize,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let server = Server::builder()
         .http2_keepalive_interval(Some(KEEP_ALIVE))
-        .tcp_nodelay(true)
         .add_routes(routes)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.clone().cancelled_owned());
+        .serve_with_incoming_shutdown(incoming(listener, connections), stop.clone().cancelled_owned());
     let too_long = async {
         stop.cancelled().await;
         tokio::time::sleep(DRAIN_PATIENCE).await;
@@ -32,4 +50,25 @@ pub(super) async fn serve(listener: TcpListener, routes: Routes, stop: Cancellat
             Ok(())
         }
     }
+}
+
+/// Connections, no more than so many at a time.
+fn incoming(listener: TcpListener, connections: usize) -> impl Stream<Item = Result<Patient<TcpStream>, Infallible>> {
+    let slots = Arc::new(Semaphore::new(connections));
+    futures::stream::unfold((listener, slots), |(listener, slots)| async move {
+        // The semaphore is never closed: the stream has no end.
+        let slot = Arc::clone(&slots).acquire_owned().await.ok()?;
+        let stream = loop {
+            match listener.accept().await {
+                Ok((stream, _)) => break stream,
+                Err(error) => {
+                    tracing::warn!(%error, "no Flight connection could be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        };
+        // Messages are written whole: waiting for more to send would only delay them.
+        let _ = stream.set_nodelay(true);
+        Some((Ok(Patient::new(stream, slot, PATIENCE)), (listener, slots)))
+    })
 }

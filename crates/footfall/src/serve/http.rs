@@ -1,4 +1,6 @@
-//! The HTTP listener: bounded connections, patience with slow senders that ends, and a drain at the end.
+//! The HTTP listener: bounded connections, patience with slow clients that ends, and a drain at the end.
+//!
+//! Who comes when all connections are taken is told so at once (503), by a small number of further ones.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,16 +11,33 @@ use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Connections at the same time; more wait in the kernel's queue.
-const CONNECTIONS: usize = 8_192;
+use super::descriptors::Shares;
+use super::patience::{Patience, Patient};
+
+/// Of a connection's bytes that were read and not yet taken; a request's head must fit. Bodies are counted when they are
+/// taken out, so this times the connections is what no budget knows of: by itself hyper would go up to 400 KiB.
+const READ_BUFFER: usize = 16 << 10;
 
 /// How long a client may take to send a request's head.
 const HEADER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a client may read nothing while a reply waits for it.
+const STALL_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a client that is turned away may take to send its request, and again to read the answer.
+const TURN_AWAY_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What it is told.
+const TURNED_AWAY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n\
+    Content-Length: 83\r\nRetry-After: 1\r\nConnection: close\r\n\r\n\
+    {\"error\":{\"code\":\"overloaded\",\"message\":\"too many connections; try again in 1 s\"}}\n";
 
 /// How long requests under way may take once we are to stop.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
@@ -27,27 +46,42 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until `stop`, then lets requests under way finish.
-pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> anyhow::Result<()> {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    shares: Shares,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let slots = Arc::new(Semaphore::new(shares.http));
+    let doors = Arc::new(Semaphore::new(shares.turned_away));
     let connections = TaskTracker::new();
     loop {
-        let slot = Arc::clone(&slots).acquire_owned();
-        let (slot, accepted) = tokio::select! {
-            accepted = async { (slot.await, listener.accept().await) } => accepted,
+        // Before the next is accepted, so that also those that are turned away are never too many.
+        let door = Arc::clone(&doors).acquire_owned();
+        let (door, accepted) = tokio::select! {
+            accepted = async { (door.await, listener.accept().await) } => accepted,
             () = stop.cancelled() => break,
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "no connection could be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let connection = connection(stream, peer, &router);
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            metrics::counter!("footfall_http_turned_away_total").increment(1);
+            connections.spawn(async move {
+                let _door = door;
+                // Who does not listen need not be told.
+                let _ = timeout(2 * TURN_AWAY_PATIENCE, turn_away(stream)).await;
+            });
+            continue;
+        };
+        let connection = connection(stream, peer, slot, &router);
         let stop = stop.clone();
         connections.spawn(async move {
-            let _slot = slot;
             if let Err(error) = finish(connection, stop).await {
                 tracing::debug!(%peer, %error, "the connection ended badly");
             }
@@ -55,13 +89,30 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
     }
     drop(listener);
     connections.close();
-    if tokio::time::timeout(DRAIN_PATIENCE, connections.wait()).await.is_err() {
+    if timeout(DRAIN_PATIENCE, connections.wait()).await.is_err() {
         tracing::warn!("some HTTP requests were still under way and were cut off");
     }
     Ok(())
 }
 
-type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
+/// Says that there is no room. What the client still sends is read: closed before, it would get a reset and not the
+/// answer.
+async fn turn_away<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> std::io::Result<()> {
+    let mut ignored = [0; 4 << 10];
+    // Mostly the request is there already; a client that connects in advance is told nevertheless.
+    if let Ok(0) = timeout(TURN_AWAY_PATIENCE, stream.read(&mut ignored))
+        .await
+        .unwrap_or(Ok(1))
+    {
+        return Ok(());
+    }
+    stream.write_all(TURNED_AWAY).await?;
+    stream.shutdown().await?;
+    while stream.read(&mut ignored).await? > 0 {}
+    Ok(())
+}
+
+type Connection = http1::Connection<TokioIo<Patient<TcpStream>>, TowerToHyperService<Router>>;
 
 /// Serves the connection to its end; once we are to stop, to the end of the request that is under way.
 async fn finish(connection: Connection, stop: CancellationToken) -> hyper::Result<()> {
@@ -73,12 +124,48 @@ async fn finish(connection: Connection, stop: CancellationToken) -> hyper::Resul
     connection.await
 }
 
-fn connection(stream: TcpStream, peer: SocketAddr, router: &Router) -> Connection {
+fn connection(stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit, router: &Router) -> Connection {
     // Replies are small: waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
     let service = router.clone().layer(Extension(ConnectInfo(peer)));
+    let patience = Patience {
+        // hyper waits for the head, and collection for the body.
+        opening: None,
+        stall: STALL_PATIENCE,
+    };
+    let stream = Patient::new(stream, slot, patience);
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_PATIENCE)
+        .max_buf_size(READ_BUFFER)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::duplex;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_turned_away_gets_a_whole_reply_also_if_it_was_still_sending() {
+        let (ours, mut theirs) = duplex(256);
+        let server = tokio::spawn(turn_away(ours));
+        let mut reply = String::new();
+        theirs.write_all(&[b'x'; 10_000]).await.unwrap();
+        theirs.shutdown().await.unwrap();
+        theirs.read_to_string(&mut reply).await.unwrap();
+        server.await.unwrap().unwrap();
+        let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.starts_with("HTTP/1.1 503 ") && head.contains("\r\nRetry-After: 1\r\n"),
+            "{head}"
+        );
+        assert!(
+            head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())),
+            "{head}"
+        );
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["error"]["code"], "overloaded");
+    }
 }

@@ -8,10 +8,12 @@
 //! Each arrow is waited for, so that whatever was acknowledged has somebody who writes it.
 
 mod admin_token;
+mod descriptors;
 mod flight;
 mod follow;
 mod http;
 mod ops;
+mod patience;
 mod roles;
 mod signals;
 pub(crate) mod tasks;
@@ -73,6 +75,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
     let metrics = ops::metrics()?;
     let state = config.state_dir();
     std::fs::create_dir_all(&state).with_context(|| format!("the state folder {} can't be made", state.display()))?;
+    let shares = descriptors::Shares::of(descriptors::take_all());
     let http = listen(config.http.addr, "HTTP")?;
     let flight = listen(config.flight.addr, "Flight SQL")?;
     let (http_addr, flight_addr) = (http.local_addr()?, flight.local_addr()?);
@@ -100,9 +103,9 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
     if config.roles.query() {
         routes.add_service(roles::query(&config, &shared)?);
     }
-    front.spawn("HTTP listener", |stop| http::serve(http, router, stop));
+    front.spawn("HTTP listener", |stop| http::serve(http, router, shares, stop));
     front.spawn("Flight SQL listener", |stop| {
-        flight::serve(flight, routes.routes(), stop)
+        flight::serve(flight, routes.routes(), shares.flight, stop)
     });
     Ok(Running {
         http_addr,

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use futures::StreamExt;
 use http::HeaderMap;
@@ -55,14 +55,18 @@ pub(super) async fn read(
     account: &mut Account,
 ) -> Result<Bytes, BodyError> {
     let limit = options.body_bytes;
-    if declared_length(headers).is_some_and(|length| length > limit as u64) {
+    let declared = declared_length(headers);
+    if declared.is_some_and(|length| length > limit) {
         return Err(BodyError::TooBig { limit });
     }
     let mut stream = body.into_data_stream();
     let arriving = async {
         check_media_type(headers)?;
         let encoding = encoding(headers)?;
-        Ok((encoding, receive(&mut stream, limit, account).await?))
+        Ok((
+            encoding,
+            receive(&mut stream, declared.unwrap_or(limit), limit, account).await?,
+        ))
     };
     let arrived = tokio::time::timeout(options.body_timeout, arriving).await;
     match arrived.unwrap_or(Err(BodyError::Timeout(options.body_timeout))) {
@@ -77,7 +81,7 @@ pub(super) async fn read(
     }
 }
 
-fn declared_length(headers: &HeaderMap) -> Option<u64> {
+fn declared_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
@@ -121,28 +125,35 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, BodyError> {
     }
 }
 
-async fn receive(stream: &mut BodyDataStream, limit: usize, account: &mut Account) -> Result<Bytes, BodyError> {
-    // Most bodies arrive in one piece, which is then passed on as it is.
+/// Room grows with what has arrived, so that nobody gets any by announcing much, but never beyond `expected`.
+async fn receive(
+    stream: &mut BodyDataStream,
+    expected: usize,
+    limit: usize,
+    account: &mut Account,
+) -> Result<Bytes, BodyError> {
+    // Small bodies arrive in one piece, which is then passed on as it is.
     let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
+    let mut whole = Vec::new();
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|error| BodyError::Aborted(error.to_string()))?;
-        if first.len() + rest.len() + chunk.len() > limit {
+        let length = first.len() + whole.len() + chunk.len();
+        if length > limit {
             return Err(BodyError::TooBig { limit });
         }
         account.take(chunk.len())?;
-        if first.is_empty() && rest.is_empty() {
+        if first.is_empty() && whole.is_empty() {
             first = chunk;
-        } else {
-            if rest.is_empty() {
-                rest.reserve(2 * (first.len() + chunk.len()));
-                rest.extend_from_slice(&first);
-                first = Bytes::new();
-            }
-            rest.extend_from_slice(&chunk);
+            continue;
         }
+        if length > whole.capacity() {
+            let capacity = (2 * length).min(expected).max(length);
+            whole.reserve_exact(capacity - whole.len());
+        }
+        whole.extend_from_slice(&std::mem::take(&mut first));
+        whole.extend_from_slice(&chunk);
     }
-    Ok(if rest.is_empty() { first } else { rest.freeze() })
+    Ok(if whole.is_empty() { first } else { whole.into() })
 }
 
 /// Reads on for a moment without keeping anything. A client that still sends when the connection closes would get a

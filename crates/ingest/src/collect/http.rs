@@ -13,7 +13,7 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 use tower_http::cors::{Any, CorsLayer};
 
-use super::publish::Caller;
+use super::publish::{Caller, Refusal};
 use super::reply::{self, Failure};
 use super::{Collector, beacon, body, json, sender};
 use crate::enrich::Sender;
@@ -68,11 +68,16 @@ async fn receive(collector: &Collector, request: Request) -> Result<Response, Fa
     let (head, body) = request.into_parts();
     let mut account = collector.memory.account();
     let bytes = body::read(&head.headers, body, &collector.options, &mut account).await?;
+    // The body had to be read, or the connection could not be used again; more work it does not get.
+    collector.parts.log.check_room().map_err(Refusal::from)?;
+    let turn = collector.turns.acquire().await;
     let drafts = json::parse(&bytes, &collector.options)?;
     drop(bytes);
-    let outcome = collector
-        .publish(drafts, caller(&head, collector.options.trusted_proxies))
-        .await?;
+    let caller = caller(&head, collector.options.trusted_proxies);
+    let prepared = collector.prepare(drafts, caller).await?;
+    // Only the work is done in turn: as many as like wait for the disk together.
+    drop(turn);
+    let outcome = collector.store(prepared).await?;
     Ok(reply::of_outcome(&outcome))
 }
 

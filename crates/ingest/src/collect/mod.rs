@@ -48,6 +48,7 @@ use std::sync::Arc;
 
 use footfall_catalog::Directory;
 use footfall_model::clock::Clock;
+use tokio::sync::Semaphore;
 
 use crate::enrich::Enricher;
 use crate::log::EventLog;
@@ -77,6 +78,9 @@ pub struct Collector {
     rates: limits::Rates,
     sessions: session::Sessions,
     memory: budget::Budget,
+    /// To work on a request, in the order in which the bodies were complete. Under overload thousands of requests are
+    /// ready at once, and a runtime that is left to choose among them lets some wait for many times as long as others.
+    turns: Semaphore,
 }
 
 impl Collector {
@@ -86,6 +90,7 @@ impl Collector {
             rates: limits::Rates::new(&options, Arc::clone(&parts.clock)),
             sessions: session::Sessions::new(&options),
             memory: budget::Budget::new(options.in_flight_bytes),
+            turns: Semaphore::new(options.turns.clamp(1, Semaphore::MAX_PERMITS)),
             parts,
             options,
         }

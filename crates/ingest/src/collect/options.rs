@@ -1,5 +1,6 @@
 //! What collection allows. Every limit bounds either memory or the work that a stranger can cause.
 
+use std::thread;
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -37,6 +38,8 @@ pub struct CollectOptions {
     pub body_timeout: Duration,
     /// Memory for the bodies of all HTTP requests together. What does not fit is answered with 503.
     pub in_flight_bytes: usize,
+    /// HTTP requests that are worked on at the same time, from their whole body to their record; the others wait.
+    pub turns: usize,
     /// Rejections that the summary of one gRPC stream lists; more are only counted.
     pub listed_rejections: usize,
 }
@@ -58,7 +61,8 @@ impl Default for CollectOptions {
             session_visitors: 200_000,
             trusted_proxies: 0,
             body_timeout: Duration::from_secs(10),
-            in_flight_bytes: 256 << 20,
+            in_flight_bytes: 64 << 20,
+            turns: 2 * thread::available_parallelism().map_or(1, usize::from),
             listed_rejections: 1_000,
         }
     }

@@ -91,6 +91,13 @@ impl EventLog for MemoryLog {
         1
     }
 
+    fn check_room(&self) -> Result<(), LogError> {
+        match *self.refusal.lock() {
+            Some(error) if matches!(error(), LogError::Overloaded { .. }) => Err(error()),
+            _ => Ok(()),
+        }
+    }
+
     async fn append(&self, payload: Bytes) -> Result<Position, LogError> {
         if let Some(error) = *self.refusal.lock() {
             return Err(error());

@@ -55,6 +55,8 @@ struct Queue {
     bytes: usize,
     /// On disk.
     stored: u64,
+    /// A record found no room on disk, and the log has not become smaller since.
+    full: bool,
     closed: bool,
 }
 
@@ -103,6 +105,7 @@ impl Intake {
             });
         }
         if queue.stored + bytes as u64 > self.max_log_bytes {
+            queue.full = true;
             return Err(LogError::Overloaded {
                 retry_after_seconds: RETRY_FULL_SECONDS,
             });
@@ -112,6 +115,16 @@ impl Intake {
         drop(queue);
         self.wake.notify_one();
         Ok(answered)
+    }
+
+    /// Says at once that a record would find no room.
+    pub(super) fn check_room(&self) -> Result<(), LogError> {
+        match self.queue.lock().full {
+            false => Ok(()),
+            true => Err(LogError::Overloaded {
+                retry_after_seconds: RETRY_FULL_SECONDS,
+            }),
+        }
     }
 
     pub(super) fn trim(&self, position: Position) -> Result<oneshot::Receiver<Result<(), LogError>>, LogError> {
@@ -173,6 +186,7 @@ impl Intake {
     pub(super) fn done(&self, bytes: usize, stored: u64) -> bool {
         let mut queue = self.queue.lock();
         queue.bytes -= bytes;
+        queue.full &= stored >= queue.stored;
         queue.stored = stored;
         queue.waiting.is_empty()
     }

@@ -154,6 +154,10 @@ impl EventLog for LocalLog {
         answered.await.unwrap_or(Err(LogError::Closed))
     }
 
+    fn check_room(&self) -> Result<(), LogError> {
+        self.intake.check_room()
+    }
+
     async fn read_from(&self, from: Position, max_bytes: usize) -> Result<Vec<Record>, LogError> {
         if let Some(records) = self.reader.read_memory(from, max_bytes)? {
             return Ok(records);

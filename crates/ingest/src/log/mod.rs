@@ -109,6 +109,15 @@ pub trait EventLog: Debug + Send + Sync {
     /// Stores one record. When it returns, the record is on stable storage.
     async fn append(&self, payload: Bytes) -> Result<Position, LogError>;
 
+    /// Whether the log is full. An `append` finds out too, but only after the work of making a record, and that work
+    /// would be taken from the writer, which alone can make room.
+    ///
+    /// # Errors
+    /// [`LogError::Overloaded`] from the first record that found no room until the log has become smaller.
+    fn check_room(&self) -> Result<(), LogError> {
+        Ok(())
+    }
+
     /// Records from `from` (inclusive) in order, as many as fit in `max_bytes` but at least one if there is one;
     /// empty if `from` is the next to be written. Damage ends the answer before it; the next call, from there, is
     /// answered [`LogError::Damaged`].

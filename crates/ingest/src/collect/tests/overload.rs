@@ -50,7 +50,14 @@ async fn a_log_that_cannot_take_more_is_answered_with_503() {
         let pixel = server.send(&get("/api/v1/beacon?tid=shop&cid=c&et=e")).await;
         assert_eq!(pixel.status, 503);
     }
+    server.log.refuse(Some(overloaded));
+    assert_eq!(
+        server.post("{").await.status,
+        503,
+        "no work is spent on what can't be stored"
+    );
     server.log.refuse(None);
+    assert_eq!(server.post("{").await.status, 400);
     assert_eq!(server.post(&event_with("")).await.status, 204);
     assert_eq!(server.log.events().len(), 1);
 }
@@ -66,4 +73,17 @@ async fn bodies_beyond_the_memory_for_all_are_answered_with_503() {
     let answer = server.post(&large).await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
     assert_eq!(server.post(&event_with("")).await.status, 204);
+}
+
+#[tokio::test]
+async fn one_request_is_worked_on_at_a_time_but_many_wait_for_the_disk_together() {
+    let server = Server::with(CollectOptions {
+        turns: 1,
+        ..CollectOptions::default()
+    })
+    .await;
+    server.log.wait_for_as_many_as(2);
+    let (first, second) = (event_with(r#","event_id":"1""#), event_with(r#","event_id":"2""#));
+    let (first, second) = tokio::join!(server.post(&first), server.post(&second));
+    assert_eq!((first.status, second.status), (204, 204));
 }

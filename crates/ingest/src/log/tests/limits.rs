@@ -52,7 +52,15 @@ fn a_log_at_its_limit_refuses_until_it_is_trimmed() {
         matches!(answer, Err(LogError::Overloaded { retry_after_seconds: 5 })),
         "{answer:?}"
     );
+    assert!(
+        matches!(
+            rig.log.check_room(),
+            Err(LogError::Overloaded { retry_after_seconds: 5 })
+        ),
+        "who asks first is told so too"
+    );
     rig.trim(stored).unwrap();
+    rig.log.check_room().unwrap();
     rig.fill(20);
     assert_eq!(rig.log.last(), stored + 20);
 }
