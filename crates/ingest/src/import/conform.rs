@@ -8,7 +8,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, StringBuilder,
     TimestampMicrosecondArray, new_null_array,
 };
-use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
+use arrow::compute::{CastOptions, cast, cast_with_options, filter_record_batch};
 use arrow::datatypes::{DataType, Schema, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use footfall_lake::{LakeError, SortedPieces};
@@ -344,25 +344,25 @@ fn event_ids(rows: &RecordBatch) -> Result<ArrayRef, ArrowError> {
     Ok(Arc::new(ids))
 }
 
+/// Whether some rows have no session.
+pub(super) fn lacks_sessions(events: &RecordBatch) -> bool {
+    let sessions = events
+        .column_by_name("session_id")
+        .and_then(|column| column.as_string_opt::<i32>());
+    sessions.is_none_or(|sessions| sessions.offsets().windows(2).any(|ends| ends[0] == ends[1]))
+}
+
 /// Gives the rows of a day that have no session one, by the 30-minute rule.
 pub(super) fn assign_sessions(day: SortedPieces) -> Result<SortedPieces, LakeError> {
     let failed = |error: ArrowError| LakeError::Encode(error.to_string());
-    let given = day.column("session_id")?;
+    // Text may wait as numbers.
+    let plain = |name| cast(&day.column(name)?, &DataType::Utf8).map_err(failed);
+    let given = plain("session_id")?;
     let given = given.as_string::<i32>();
-    if given
-        .iter()
-        .all(|session| session.is_some_and(|session| !session.is_empty()))
-    {
-        return Ok(day);
-    }
-    let columns = ["tracking_id", "client_id", "event_timestamp"].map(|name| Ok((name, day.column(name)?)));
-    let columns = columns.into_iter().collect::<Result<Vec<_>, LakeError>>()?;
-    let rows = RecordBatch::try_from_iter(columns).map_err(failed)?;
-    let (sites, clients) = (
-        text(&rows, "tracking_id").map_err(failed)?,
-        text(&rows, "client_id").map_err(failed)?,
-    );
-    let times = times(&rows, "event_timestamp").map_err(failed)?;
+    let (sites, clients) = (plain("tracking_id")?, plain("client_id")?);
+    let (sites, clients) = (sites.as_string::<i32>(), clients.as_string::<i32>());
+    let times = day.column("event_timestamp")?;
+    let times = times.as_primitive::<TimestampMicrosecondType>();
     let mut sessions = StringBuilder::new();
     let (mut visitor, mut last, mut name) = (("", ""), Micros::MIN, String::new());
     for row in 0..day.rows() {

@@ -1,7 +1,7 @@
 //! Bulk load: a file of events into the lake, past the log, as one transaction that happens once.
 //!
 //! ```text
-//! file -> source (Parquet, NDJSON, CSV) -> conform (cast, check, enrich) -> dedupe -> waiting, by day
+//! file -> source (Parquet, NDJSON, CSV) -> conform (cast, check, enrich) -> dedupe -> waiting, by day, coded
 //!                                                                                      |  a day at a time
 //!                                 one Delta commit (txn: the file's digest) <- files <- sort, encode
 //! ```
@@ -10,6 +10,7 @@
 //! whatever the size of the file: what waits and what is written share it. While a day is sorted and encoded, the next
 //! is read and the one before is stored.
 
+mod codes;
 mod conform;
 mod reading;
 mod report;
@@ -184,8 +185,13 @@ fn read_on(mut reading: Reading) -> JoinHandle<Result<(Reading, Option<Day>), Im
 }
 
 fn encode(day: Day, name: &str, now: Micros) -> Result<EncodedFile, LakeError> {
-    let rows = SortedPieces::new(day.event_date, day.pieces)?;
-    encode_pieces(&conform::assign_sessions(rows)?, name, now)
+    let rows = SortedPieces::new(day.event_date, day.pieces, &day.texts)?;
+    let rows = if day.lacks_sessions {
+        conform::assign_sessions(rows)?
+    } else {
+        rows
+    };
+    encode_pieces(&rows, name, now)
 }
 
 async fn store(parts: &ImportParts, file: Option<EncodedFile>) -> Result<Option<DataFile>, LakeError> {

@@ -5,8 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::error::ArrowError;
 use footfall_lake::{LakeError, split_days};
+
+use super::codes::Codes;
 
 /// Rows that are split by day together: few, because there are two copies of them meanwhile; many, because each day
 /// of them is a piece.
@@ -25,14 +28,20 @@ pub(super) struct Limits {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Day {
     pub event_date: i32,
+    /// With numbers for some text.
     pub pieces: Vec<RecordBatch>,
+    /// What the numbers stand for, by column.
+    pub texts: Vec<Option<ArrayRef>>,
     pub rows: usize,
+    /// Some may have to be given a session.
+    pub lacks_sessions: bool,
     bytes: usize,
 }
 
 #[derive(Debug)]
 pub(super) struct Waiting {
     limits: Limits,
+    codes: Codes,
     /// Not yet split by day.
     arrived: Vec<RecordBatch>,
     arrived_rows: usize,
@@ -48,6 +57,7 @@ impl Waiting {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
+            codes: Codes::default(),
             arrived: Vec::new(),
             arrived_rows: 0,
             arrived_bytes: 0,
@@ -69,17 +79,26 @@ impl Waiting {
 
     /// The day that has to be written, if any, before more rows may come. The one before it must have been written
     /// when this one begins to be.
-    pub(super) fn due(&mut self) -> Option<Day> {
-        let (event_date, largest) = self.largest()?;
+    pub(super) fn due(&mut self) -> Result<Option<Day>, LakeError> {
+        let Some((event_date, largest)) = self.largest() else {
+            return Ok(None);
+        };
         let full = largest.rows >= self.limits.rows || largest.bytes >= self.limits.bytes / 2;
         let crowded = self.bytes + self.writing >= self.limits.bytes;
-        if full || crowded { self.take(event_date) } else { None }
+        if full || crowded {
+            self.take(event_date)
+        } else {
+            Ok(None)
+        }
     }
 
     /// The next day, when no more rows come.
     pub(super) fn rest(&mut self) -> Result<Option<Day>, LakeError> {
         self.split()?;
-        Ok(self.largest().map(|(day, _)| day).and_then(|day| self.take(day)))
+        match self.largest() {
+            Some((event_date, _)) => self.take(event_date),
+            None => Ok(None),
+        }
     }
 
     fn largest(&self) -> Option<(i32, &Day)> {
@@ -87,15 +106,19 @@ impl Waiting {
         largest.map(|(event_date, day)| (*event_date, day))
     }
 
-    fn take(&mut self, event_date: i32) -> Option<Day> {
-        let day = self.days.remove(&event_date)?;
+    fn take(&mut self, event_date: i32) -> Result<Option<Day>, LakeError> {
+        let Some(day) = self.days.remove(&event_date) else {
+            return Ok(None);
+        };
         self.bytes -= day.bytes;
         self.writing = day.bytes;
-        Some(day)
+        let texts = self.codes.texts().map_err(failed)?;
+        Ok(Some(Day { texts, ..day }))
     }
 
     fn split(&mut self) -> Result<(), LakeError> {
         let arrived = std::mem::take(&mut self.arrived);
+        let arrived = self.codes.encode(&arrived).map_err(failed)?;
         (self.arrived_rows, self.arrived_bytes) = (0, 0);
         for (event_date, piece) in split_days(&arrived)? {
             let day = self.days.entry(event_date).or_default();
@@ -108,6 +131,11 @@ impl Waiting {
         }
         Ok(())
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn failed(error: ArrowError) -> LakeError {
+    LakeError::Encode(error.to_string())
 }
 
 #[cfg(test)]
@@ -139,7 +167,7 @@ mod tests {
         let mut files = Vec::new();
         for batch in batches {
             waiting.push(batch).unwrap();
-            while let Some(day) = waiting.due() {
+            while let Some(day) = waiting.due().unwrap() {
                 files.push((day.event_date, day.rows));
             }
         }
@@ -153,12 +181,12 @@ mod tests {
     fn a_day_that_is_full_is_written_and_the_others_wait() {
         let mut waiting = limits(100, usize::MAX);
         waiting.push(batch(&[1, 2], 60)).unwrap();
-        assert_eq!(waiting.due(), None);
+        assert_eq!(waiting.due().unwrap(), None);
         waiting.push(batch(&[1], 60)).unwrap();
-        assert_eq!(waiting.due(), None, "60 rows are not yet told by day");
+        assert_eq!(waiting.due().unwrap(), None, "60 rows are not yet told by day");
         waiting.push(batch(&[3], 40)).unwrap();
-        assert_eq!(written(waiting.due()), Some((1, 120)));
-        assert_eq!(waiting.due(), None);
+        assert_eq!(written(waiting.due().unwrap()), Some((1, 120)));
+        assert_eq!(waiting.due().unwrap(), None);
         assert_eq!(written(waiting.rest().unwrap()), Some((2, 60)));
         assert_eq!(written(waiting.rest().unwrap()), Some((3, 40)));
         assert_eq!(waiting.rest().unwrap(), None);
@@ -184,7 +212,7 @@ mod tests {
         let mut files = Vec::new();
         for _ in 0..200 {
             waiting.push(batch(&days, 100)).unwrap();
-            while let Some(day) = waiting.due() {
+            while let Some(day) = waiting.due().unwrap() {
                 files.push(day.rows);
             }
             assert!(waiting.bytes + waiting.writing + waiting.arrived_bytes <= bytes + bytes / 8);

@@ -151,9 +151,11 @@ fn properties() -> WriterProperties {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array};
+    use arrow::array::{
+        ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array,
+    };
     use arrow::compute::concat_batches;
-    use arrow::datatypes::DataType;
+    use arrow::datatypes::{DataType, Field, Schema};
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     use super::super::{partitions, split_days};
@@ -201,11 +203,51 @@ mod tests {
         let then = split_days(&batches[2..]).unwrap();
         assert_eq!((days.len(), first.len(), then.len()), (3, 3, 3));
         for ((day, (_, first)), (_, then)) in days.into_iter().zip(first).zip(then) {
-            let pieces = SortedPieces::new(day.event_date, vec![first, then]).unwrap();
+            let pieces = SortedPieces::new(day.event_date, vec![first, then], &[]).unwrap();
             let (rows, groups) = read(in_groups(&pieces, 100).unwrap());
             assert_eq!(rows, day.rows);
             assert_eq!(groups, day.rows.num_rows().div_ceil(100));
             assert_eq!(read(to_parquet(&day.rows).unwrap()).0, rows);
+        }
+    }
+
+    /// The piece with numbers for the text of a column.
+    fn coded(piece: &RecordBatch, name: &str, texts: &StringArray) -> RecordBatch {
+        let place = piece.schema_ref().index_of(name).unwrap();
+        let code = |text: Option<&str>| texts.iter().position(|known| known == text).map(|code| code as i32);
+        let codes: Int32Array = piece.column(place).as_string::<i32>().iter().map(code).collect();
+        let mut columns = piece.columns().to_vec();
+        columns[place] = Arc::new(codes);
+        let mut fields: Vec<_> = piece
+            .schema_ref()
+            .fields()
+            .iter()
+            .map(|field| field.as_ref().clone())
+            .collect();
+        fields[place] = Field::new(name, DataType::Int32, true);
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+    }
+
+    #[test]
+    fn text_that_comes_as_numbers_makes_the_same_file_also_if_only_some_pieces_bring_numbers() {
+        let batches = [arrivals(0, 400), arrivals(400, 1_200)];
+        let (first, then) = (split_days(&batches[..1]).unwrap(), split_days(&batches[1..]).unwrap());
+        let texts = StringArray::from_iter_values((0..40).map(|number| format!("city {number}")));
+        let place = schema::event_file().index_of("city").unwrap();
+        let mut dictionaries = vec![None; place + 1];
+        dictionaries[place] = Some(Arc::new(texts.clone()) as ArrayRef);
+        for ((day, first), (_, then)) in first.into_iter().zip(then) {
+            let file = |pieces: Vec<RecordBatch>| {
+                read(in_groups(&SortedPieces::new(day, pieces, &dictionaries).unwrap(), 100).unwrap()).0
+            };
+            let numbers = |piece| coded(piece, "city", &texts);
+            let plain = file(vec![first.clone(), then.clone()]);
+            assert_eq!(file(vec![numbers(&first), numbers(&then)]), plain);
+            assert_eq!(file(vec![first.clone(), numbers(&then)]), plain);
+            assert!(
+                SortedPieces::new(day, vec![numbers(&first)], &[]).is_err(),
+                "numbers of nothing"
+            );
         }
     }
 
@@ -214,7 +256,7 @@ mod tests {
         let [(day, piece), ..] = &split_days(&[arrivals(0, 300)]).unwrap()[..] else {
             panic!("no day");
         };
-        let sorted = || SortedPieces::new(*day, vec![piece.clone()]).unwrap();
+        let sorted = || SortedPieces::new(*day, vec![piece.clone()], &[]).unwrap();
         let ids: ArrayRef = Arc::new(StringArray::from_iter_values(
             (0..sorted().rows()).map(|n| n.to_string()),
         ));

@@ -3,40 +3,60 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
+use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, PrimitiveArray, RecordBatch, StringArray};
-use arrow::compute::{concat_batches, interleave, interleave_record_batch};
-use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, PrimitiveArray, RecordBatch, StringArray};
+use arrow::compute::{concat_batches, interleave, interleave_record_batch, take};
+use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use footfall_model::clock::Micros;
+use footfall_model::schema::event_file;
 
 use super::sort::{day_of, numbers, text};
 use crate::LakeError;
 
-/// The rows of one day, of the schema [`footfall_model::schema::event_file`], and their order by
-/// [`footfall_model::schema::SORT_COLUMNS`]. Rows that are equal in all of them keep their order of arrival.
+/// The rows of one day and their order by [`footfall_model::schema::SORT_COLUMNS`]. Rows that are equal in all of them
+/// keep their order of arrival.
 #[derive(Debug)]
 pub struct SortedPieces {
     pub(super) event_date: i32,
     pub(super) pieces: Vec<RecordBatch>,
+    columns: Vec<Column>,
     /// Piece and row.
     order: Vec<(usize, usize)>,
-    /// A column that is taken instead of the pieces', in order.
-    replaced: Option<(usize, ArrayRef)>,
+}
+
+/// The values of a column.
+#[derive(Debug)]
+enum Column {
+    /// Of each piece.
+    Values(Vec<ArrayRef>),
+    /// Of each piece, as places in the texts.
+    Codes(Vec<ArrayRef>, ArrayRef),
+    /// In order.
+    Ordered(ArrayRef),
 }
 
 impl SortedPieces {
-    /// Sorts rows of one day, given in their order of arrival.
+    /// Sorts rows of one day, given in their order of arrival. They are of the schema
+    /// [`footfall_model::schema::event_file`], but text may be given as numbers (Int32), which are places in the
+    /// column's `texts`.
     ///
     /// # Errors
     /// They are not of the schema.
-    pub fn new(event_date: i32, pieces: Vec<RecordBatch>) -> Result<Self, LakeError> {
+    pub fn new(event_date: i32, pieces: Vec<RecordBatch>, texts: &[Option<ArrayRef>]) -> Result<Self, LakeError> {
         let order = order(&pieces)?;
+        let schema = event_file();
+        let places = schema.fields().iter().enumerate();
+        let columns = places.map(|(place, field)| {
+            let parts = pieces.iter().map(|piece| Arc::clone(piece.column(place)));
+            Column::of(field, parts.collect(), texts.get(place).and_then(Option::as_ref))
+        });
         Ok(Self {
             event_date,
+            columns: columns.collect::<Result<_, _>>()?,
             pieces,
             order,
-            replaced: None,
         })
     }
 
@@ -44,43 +64,71 @@ impl SortedPieces {
         self.order.len()
     }
 
-    /// A whole column, in order.
+    /// A whole column, in order; text that was given as numbers is a dictionary.
     ///
     /// # Errors
     /// There is none of this name.
     pub fn column(&self, name: &str) -> Result<ArrayRef, LakeError> {
-        self.part(self.place(name)?, 0..self.rows())
+        self.part(place(name)?, 0..self.rows())
     }
 
     /// With other values in one column, given in order.
     ///
     /// # Errors
     /// There is no such column, or another number of values.
-    pub fn with_column(self, name: &str, values: ArrayRef) -> Result<Self, LakeError> {
+    pub fn with_column(mut self, name: &str, values: ArrayRef) -> Result<Self, LakeError> {
         if values.len() != self.rows() {
             let (given, rows) = (values.len(), self.rows());
             return Err(LakeError::Encode(format!("{given} values of {name} for {rows} rows")));
         }
-        let replaced = Some((self.place(name)?, values));
-        Ok(Self { replaced, ..self })
+        self.columns[place(name)?] = Column::Ordered(values);
+        Ok(self)
     }
 
     /// Some rows of the column at `place`.
     pub(super) fn part(&self, place: usize, rows: Range<usize>) -> Result<ArrayRef, LakeError> {
-        match &self.replaced {
-            Some((replaced, values)) if *replaced == place => Ok(values.slice(rows.start, rows.len())),
-            _ => {
-                let columns: Vec<&dyn Array> = self.pieces.iter().map(|piece| piece.column(place).as_ref()).collect();
-                interleave(&columns, &self.order[rows]).map_err(encode_error)
+        let in_order = |parts: &[ArrayRef]| {
+            let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+            interleave(&parts, &self.order[rows.clone()]).map_err(encode_error)
+        };
+        match &self.columns[place] {
+            Column::Ordered(values) => Ok(values.slice(rows.start, rows.len())),
+            Column::Values(parts) => in_order(parts),
+            Column::Codes(parts, texts) => {
+                let codes = in_order(parts)?.as_primitive::<Int32Type>().clone();
+                let values = DictionaryArray::try_new(codes, Arc::clone(texts)).map_err(encode_error)?;
+                Ok(Arc::new(values))
             }
         }
     }
+}
 
-    fn place(&self, name: &str) -> Result<usize, LakeError> {
-        let schema = self.pieces.first().map(RecordBatch::schema_ref);
-        let place = schema.and_then(|schema| schema.index_of(name).ok());
-        place.ok_or_else(|| LakeError::Encode(format!("there is no column {name}")))
+impl Column {
+    /// Numbers where all the pieces have them; where only some do, those become text again.
+    fn of(field: &Field, parts: Vec<ArrayRef>, texts: Option<&ArrayRef>) -> Result<Self, LakeError> {
+        let is_coded = |part: &ArrayRef| part.data_type() != field.data_type();
+        let wrong = || LakeError::Encode(format!("the column {} is no {}", field.name(), field.data_type()));
+        if !parts.iter().any(is_coded) {
+            return Ok(Self::Values(parts));
+        }
+        let texts = texts.ok_or_else(wrong)?;
+        let fits = |part: &ArrayRef| !is_coded(part) || part.data_type() == &DataType::Int32;
+        if texts.data_type() != field.data_type() || !parts.iter().all(fits) {
+            return Err(wrong());
+        }
+        if parts.iter().all(is_coded) {
+            return Ok(Self::Codes(parts, Arc::clone(texts)));
+        }
+        let decoded = parts.into_iter().map(|part| match is_coded(&part) {
+            true => take(texts, &part, None).map_err(encode_error),
+            false => Ok(part),
+        });
+        Ok(Self::Values(decoded.collect::<Result<_, _>>()?))
     }
+}
+
+fn place(name: &str) -> Result<usize, LakeError> {
+    event_file().index_of(name).map_err(encode_error)
 }
 
 /// Ordered as the files are; the place last, so that the sort is stable.
@@ -146,11 +194,11 @@ fn ranks<'a>(columns: &[Columns<'a>]) -> HashMap<&'a str, u32> {
     distinct.into_iter().zip(0..).collect()
 }
 
-/// Copies rows of the schema [`footfall_model::schema::event_file`] into a piece for each day, in their order of
+/// Copies rows into a piece for each day, in their order of
 /// arrival, with no more memory than they need.
 ///
 /// # Errors
-/// They are not of the schema, or a time lies outside the calendar.
+/// They have no `event_timestamp`, are not all of the same schema, or a time lies outside the calendar.
 pub fn split_days(batches: &[RecordBatch]) -> Result<Vec<(i32, RecordBatch)>, LakeError> {
     let mut days: BTreeMap<i32, Vec<(usize, usize)>> = BTreeMap::new();
     for (number, batch) in batches.iter().enumerate() {
