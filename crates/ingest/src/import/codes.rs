@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int32Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int32Builder, RecordBatch, StringArray};
 use arrow::buffer::{Buffer, OffsetBuffer};
+use arrow::compute::concat;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 use footfall_model::schema::{SORT_COLUMNS, event_file};
@@ -41,43 +42,28 @@ impl Default for Codes {
 }
 
 impl Codes {
-    /// The same rows with numbers for text, where that pays. All the batches get the same types.
-    pub(super) fn encode(&mut self, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, ArrowError> {
-        let Some(first) = batches.first() else {
-            return Ok(Vec::new());
-        };
-        let mut fields = Vec::new();
-        let mut columns = vec![Vec::new(); batches.len()];
-        for (place, field) in first.schema_ref().fields().iter().enumerate() {
-            let texts = || batches.iter().map(|batch| batch.column(place));
-            let coded = self.columns[place]
-                .as_mut()
-                .map(|words| texts().map(|text| words.codes(text)).collect::<Option<Vec<_>>>());
+    /// The rows of all the batches, with numbers for text where that pays.
+    pub(super) fn encode(&mut self, batches: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {
+        let (mut fields, mut columns) = (Vec::new(), Vec::new());
+        let schema = batches.first().map_or_else(event_file, RecordBatch::schema);
+        for (place, field) in schema.fields().iter().enumerate() {
+            let values: Vec<&dyn Array> = batches.iter().map(|batch| batch.column(place).as_ref()).collect();
+            let coded = self.columns[place].as_mut().map(|words| words.codes(&values));
             if let Some(None) = coded {
                 self.full[place] = self.columns[place].take();
             }
             match coded.flatten() {
                 Some(codes) => {
                     fields.push(Arc::new(Field::new(field.name(), DataType::Int32, field.is_nullable())));
-                    columns
-                        .iter_mut()
-                        .zip(codes)
-                        .for_each(|(columns, codes)| columns.push(codes));
+                    columns.push(codes);
                 }
                 None => {
                     fields.push(Arc::clone(field));
-                    columns
-                        .iter_mut()
-                        .zip(texts())
-                        .for_each(|(columns, text)| columns.push(Arc::clone(text)));
+                    columns.push(concat(&values)?);
                 }
             }
         }
-        let schema = Arc::new(Schema::new(fields));
-        let batches = columns
-            .into_iter()
-            .map(|columns| RecordBatch::try_new(Arc::clone(&schema), columns));
-        batches.collect()
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
     }
 
     /// What the numbers stand for: of each column that has or had a dictionary its texts, of the others `None`.
@@ -112,24 +98,24 @@ impl Default for Dictionary {
 
 impl Dictionary {
     /// `None`: there are too many texts.
-    fn codes(&mut self, column: &ArrayRef) -> Option<ArrayRef> {
-        let column = column.as_string_opt::<i32>()?;
-        let mut last: Option<(&str, i32)> = None;
-        let mut codes = Vec::with_capacity(column.len());
-        for row in 0..column.len() {
-            if column.is_null(row) {
-                codes.push(0);
-                continue;
+    fn codes(&mut self, columns: &[&dyn Array]) -> Option<ArrayRef> {
+        let mut codes = Int32Builder::with_capacity(columns.iter().map(|column| column.len()).sum());
+        for column in columns {
+            let mut last: Option<(&str, i32)> = None;
+            for text in column.as_string_opt::<i32>()? {
+                let Some(text) = text else {
+                    codes.append_null();
+                    continue;
+                };
+                let code = match last {
+                    Some((same, code)) if same == text => code,
+                    _ => self.code(text)?,
+                };
+                last = Some((text, code));
+                codes.append_value(code);
             }
-            let text = column.value(row);
-            let code = match last {
-                Some((same, code)) if same == text => code,
-                _ => self.code(text)?,
-            };
-            last = Some((text, code));
-            codes.push(code);
         }
-        Some(Arc::new(Int32Array::new(codes.into(), column.nulls().cloned())))
+        Some(Arc::new(codes.finish()))
     }
 
     fn code(&mut self, text: &str) -> Option<i32> {
@@ -171,7 +157,7 @@ impl Dictionary {
 #[cfg(test)]
 mod tests {
     use arrow::array::new_null_array;
-    use arrow::compute::take;
+    use arrow::compute::{concat_batches, take};
 
     use super::*;
 
@@ -213,22 +199,16 @@ mod tests {
             &[Some("Berlin"), None, Some("Köln"), Some("Köln"), Some("")],
             ids(0, 10),
         );
+        let twice = concat_batches(given.schema_ref(), [&given, &given]).unwrap();
         let mut codes = Codes::default();
-        let coded = codes.encode(&[given.clone(), given.clone()]).unwrap();
-        let city = coded[1].column_by_name("city").unwrap();
-        assert_eq!((city.data_type(), city.null_count()), (&DataType::Int32, 2));
-        for batch in &coded {
-            assert_eq!(
-                &decoded(&mut codes, batch, "city"),
-                given.column_by_name("city").unwrap()
-            );
-            assert_eq!(
-                &decoded(&mut codes, batch, "event_id"),
-                given.column_by_name("event_id").unwrap()
-            );
+        let coded = codes.encode(&[given.clone(), given]).unwrap();
+        let city = coded.column_by_name("city").unwrap();
+        assert_eq!((city.data_type(), city.null_count()), (&DataType::Int32, 4));
+        for name in ["city", "event_id"] {
+            assert_eq!(&decoded(&mut codes, &coded, name), twice.column_by_name(name).unwrap());
         }
         for name in SORT_COLUMNS {
-            assert_eq!(coded[0].column_by_name(name), given.column_by_name(name));
+            assert_eq!(coded.column_by_name(name), twice.column_by_name(name));
         }
     }
 
@@ -238,15 +218,14 @@ mod tests {
         let few = rows(&[Some("Berlin")], ids(0, 1_000));
         let many = rows(&[Some("Paris")], ids(500, TEXTS));
         let before = codes.encode(std::slice::from_ref(&few)).unwrap();
-        let after = codes.encode(&[few.clone(), many.clone()]).unwrap();
-        assert_eq!(after[0].column_by_name("event_id"), few.column_by_name("event_id"));
-        assert_eq!(after[1].column_by_name("event_id"), many.column_by_name("event_id"));
+        let after = codes.encode(std::slice::from_ref(&many)).unwrap();
+        assert_eq!(after.column_by_name("event_id"), many.column_by_name("event_id"));
         assert_eq!(
-            &decoded(&mut codes, &before[0], "event_id"),
+            &decoded(&mut codes, &before, "event_id"),
             few.column_by_name("event_id").unwrap()
         );
         assert_eq!(
-            &decoded(&mut codes, &after[1], "city"),
+            &decoded(&mut codes, &after, "city"),
             many.column_by_name("city").unwrap()
         );
     }
@@ -256,6 +235,6 @@ mod tests {
         let mut codes = Codes::default();
         let long = rows(&[None], (0..100).map(|id| format!("{id}{}", "x".repeat(BYTES / 99))));
         let coded = codes.encode(std::slice::from_ref(&long)).unwrap();
-        assert_eq!(coded[0].column_by_name("event_id"), long.column_by_name("event_id"));
+        assert_eq!(coded.column_by_name("event_id"), long.column_by_name("event_id"));
     }
 }

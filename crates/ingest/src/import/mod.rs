@@ -66,7 +66,7 @@ impl Default for ImportOptions {
             format: None,
             dedupe: DedupeOptions::default(),
             chunk_rows: 1_000_000,
-            memory: 288 * 1_024 * 1_024,
+            memory: 192 * 1_024 * 1_024,
         }
     }
 }

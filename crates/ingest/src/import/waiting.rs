@@ -117,6 +117,9 @@ impl Waiting {
     }
 
     fn split(&mut self) -> Result<(), LakeError> {
+        if self.arrived.is_empty() {
+            return Ok(());
+        }
         let arrived = std::mem::take(&mut self.arrived);
         let arrived = self.codes.encode(&arrived).map_err(failed)?;
         (self.arrived_rows, self.arrived_bytes) = (0, 0);

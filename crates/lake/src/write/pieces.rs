@@ -1,12 +1,12 @@
-//! A day's rows that came in pieces, in the order of files, without a sorted copy of them: each column is put in
-//! order a page at a time, when it is encoded.
+//! A day's rows that came in pieces, in the order of files, without a sorted copy of them: each column is put together
+//! and brought into order when it is encoded.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, PrimitiveArray, RecordBatch, StringArray};
-use arrow::compute::{concat_batches, interleave, interleave_record_batch, take};
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, PrimitiveArray, RecordBatch, StringArray, UInt32Array};
+use arrow::compute::{concat, take, take_record_batch};
 use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use footfall_model::clock::Micros;
@@ -22,8 +22,8 @@ pub struct SortedPieces {
     pub(super) event_date: i32,
     pub(super) pieces: Vec<RecordBatch>,
     columns: Vec<Column>,
-    /// Piece and row.
-    order: Vec<(usize, usize)>,
+    /// Of the rows of all pieces, one after the other.
+    order: UInt32Array,
 }
 
 /// The values of a column.
@@ -69,7 +69,7 @@ impl SortedPieces {
     /// # Errors
     /// There is none of this name.
     pub fn column(&self, name: &str) -> Result<ArrayRef, LakeError> {
-        self.part(place(name)?, 0..self.rows())
+        self.values(place(name)?)?.rows(0..self.rows())
     }
 
     /// With other values in one column, given in order.
@@ -85,21 +85,41 @@ impl SortedPieces {
         Ok(self)
     }
 
-    /// Some rows of the column at `place`.
-    pub(super) fn part(&self, place: usize, rows: Range<usize>) -> Result<ArrayRef, LakeError> {
-        let in_order = |parts: &[ArrayRef]| {
-            let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
-            interleave(&parts, &self.order[rows.clone()]).map_err(encode_error)
+    /// The column at `place`.
+    pub(super) fn values(&self, place: usize) -> Result<Values<'_>, LakeError> {
+        let all = |parts: &[ArrayRef]| match parts {
+            [part] => Ok(Arc::clone(part)),
+            parts => concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>()).map_err(encode_error),
         };
-        match &self.columns[place] {
-            Column::Ordered(values) => Ok(values.slice(rows.start, rows.len())),
-            Column::Values(parts) => in_order(parts),
-            Column::Codes(parts, texts) => {
-                let codes = in_order(parts)?.as_primitive::<Int32Type>().clone();
-                let values = DictionaryArray::try_new(codes, Arc::clone(texts)).map_err(encode_error)?;
-                Ok(Arc::new(values))
-            }
-        }
+        let (values, texts, order) = match &self.columns[place] {
+            Column::Values(parts) => (all(parts)?, None, Some(&self.order)),
+            Column::Codes(parts, texts) => (all(parts)?, Some(texts), Some(&self.order)),
+            Column::Ordered(values) => (Arc::clone(values), None, None),
+        };
+        Ok(Values { values, texts, order })
+    }
+}
+
+/// The values of one column, put together for as long as it is encoded.
+pub(super) struct Values<'a> {
+    values: ArrayRef,
+    texts: Option<&'a ArrayRef>,
+    order: Option<&'a UInt32Array>,
+}
+
+impl Values<'_> {
+    /// Those of some rows, in order.
+    pub(super) fn rows(&self, rows: Range<usize>) -> Result<ArrayRef, LakeError> {
+        let values = match self.order {
+            None => self.values.slice(rows.start, rows.len()),
+            Some(order) => take(&self.values, &order.slice(rows.start, rows.len()), None).map_err(encode_error)?,
+        };
+        let Some(texts) = self.texts else {
+            return Ok(values);
+        };
+        let codes = values.as_primitive::<Int32Type>().clone();
+        let values = DictionaryArray::try_new(codes, Arc::clone(texts)).map_err(encode_error)?;
+        Ok(Arc::new(values))
     }
 }
 
@@ -137,32 +157,38 @@ struct Key {
     site: u32,
     client_hash: i64,
     time: Micros,
-    piece: u32,
     row: u32,
 }
 
-fn order(pieces: &[RecordBatch]) -> Result<Vec<(usize, usize)>, LakeError> {
+fn order(pieces: &[RecordBatch]) -> Result<UInt32Array, LakeError> {
     let columns = pieces.iter().map(Columns::of).collect::<Result<Vec<_>, _>>()?;
     let ranks = ranks(&columns);
     let mut keys = Vec::with_capacity(pieces.iter().map(RecordBatch::num_rows).sum());
-    for (piece, columns) in (0..).zip(&columns) {
+    let mut row = 0;
+    for columns in &columns {
         let mut last = ("", 0);
-        for (row, (client_hash, time)) in (0..).zip(columns.hashes.values().iter().zip(columns.times.values())) {
-            let site = columns.sites.value(row as usize);
-            if row == 0 || site != last.0 {
+        let rows = columns.hashes.values().iter().zip(columns.times.values());
+        for (place, (client_hash, time)) in rows.enumerate() {
+            let site = columns.sites.value(place);
+            if place == 0 || site != last.0 {
                 last = (site, ranks.get(site).copied().unwrap_or_default());
             }
             keys.push(Key {
                 site: last.1,
                 client_hash: *client_hash,
                 time: *time,
-                piece,
                 row,
             });
+            row = next(row)?;
         }
     }
     keys.sort_unstable();
-    Ok(keys.iter().map(|key| (key.piece as usize, key.row as usize)).collect())
+    Ok(UInt32Array::from_iter_values(keys.iter().map(|key| key.row)))
+}
+
+fn next(row: u32) -> Result<u32, LakeError> {
+    row.checked_add(1)
+        .ok_or_else(|| LakeError::Encode("2^32 rows or more at once".into()))
 }
 
 struct Columns<'a> {
@@ -194,26 +220,23 @@ fn ranks<'a>(columns: &[Columns<'a>]) -> HashMap<&'a str, u32> {
     distinct.into_iter().zip(0..).collect()
 }
 
-/// Copies rows into a piece for each day, in their order of
-/// arrival, with no more memory than they need.
+/// Splits rows into a piece for each day, in their order of arrival.
 ///
 /// # Errors
-/// They have no `event_timestamp`, are not all of the same schema, or a time lies outside the calendar.
-pub fn split_days(batches: &[RecordBatch]) -> Result<Vec<(i32, RecordBatch)>, LakeError> {
-    let mut days: BTreeMap<i32, Vec<(usize, usize)>> = BTreeMap::new();
-    for (number, batch) in batches.iter().enumerate() {
-        let times = numbers::<TimestampMicrosecondType>(batch, "event_timestamp")?;
-        for (row, time) in times.values().iter().enumerate() {
-            days.entry(day_of(*time)?).or_default().push((number, row));
-        }
+/// They have no `event_timestamp`, or a time lies outside the calendar.
+pub fn split_days(rows: &RecordBatch) -> Result<Vec<(i32, RecordBatch)>, LakeError> {
+    let times = numbers::<TimestampMicrosecondType>(rows, "event_timestamp")?;
+    let mut days: BTreeMap<i32, Vec<u32>> = BTreeMap::new();
+    let mut row = 0;
+    for time in times.values() {
+        days.entry(day_of(*time)?).or_default().push(row);
+        row = next(row)?;
     }
-    let one_day = days.len() == 1;
-    let pieces = days.into_iter().map(|(day, rows)| {
-        let piece = if one_day {
-            concat_batches(batches[0].schema_ref(), batches)
-        } else {
-            interleave_record_batch(&batches.iter().collect::<Vec<_>>(), &rows)
-        };
+    if let (1, Some((day, _))) = (days.len(), days.first_key_value()) {
+        return Ok(vec![(*day, rows.clone())]);
+    }
+    let pieces = days.into_iter().map(|(day, places)| {
+        let piece = take_record_batch(rows, &UInt32Array::from(places));
         Ok((day, piece.map_err(encode_error)?))
     });
     pieces.collect()
