@@ -6,19 +6,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use footfall_model::proto::Event;
-use maxminddb::{Metadata, PathElement, Reader};
+use maxminddb::{MaxMindDbError, PathElement, Reader};
 use metrics::counter;
 
 use super::{EnrichError, fill};
 
 #[cfg(test)]
 mod tests;
-
-/// Bytes between the tree and the data of a MaxMind database (<https://maxmind.github.io/MaxMind-DB/>).
-const SEPARATOR: usize = 16;
-
-/// What stands before the metadata, which end the file.
-const METADATA_MARK: &[u8] = b"\xab\xcd\xefMaxMind.com";
 
 /// Where addresses are looked up: a database if one is configured, else the address registries' delegations.
 pub struct Geo {
@@ -81,7 +75,7 @@ impl fmt::Debug for Geo {
         let database = self
             .database
             .as_ref()
-            .map(|reader| reader.metadata.database_type.as_str());
+            .map(|reader| reader.metadata().database_type.as_str());
         f.debug_struct("Geo").field("database", &database).finish()
     }
 }
@@ -93,14 +87,20 @@ fn from_registries(ip: IpAddr) -> Option<&'static str> {
 
 /// MaxMind's and DB-IP's layout, or IPinfo's flat one.
 fn from_database(database: &Reader<Vec<u8>>, ip: IpAddr) -> (Option<&str>, Option<&str>) {
-    // An IPv6 address in a database of IPv4 is an error to the reader, and none to us.
-    let Ok(record) = database.lookup(ip) else {
-        return (None, None);
+    let damaged = || counter!("footfall_ingest_geo_errors_total").increment(1);
+    let record = match database.lookup(ip) {
+        Ok(record) => record,
+        // An IPv6 address in a database of IPv4 is an error to the reader, and none to us.
+        Err(MaxMindDbError::InvalidInput { .. }) => return (None, None),
+        Err(_) => {
+            damaged();
+            return (None, None);
+        }
     };
     let text = |path: &[&str]| {
         let path: Vec<PathElement<'_>> = path.iter().map(|key| PathElement::Key(key)).collect();
         record.decode_path::<&str>(&path).unwrap_or_else(|_| {
-            counter!("footfall_ingest_geo_errors_total").increment(1);
+            damaged();
             None
         })
     };
@@ -112,57 +112,17 @@ fn read(path: &Path) -> Result<Reader<Vec<u8>>, String> {
     checked(fs::read(path).map_err(|error| error.to_string())?)
 }
 
-/// A database that is whole where the reader trusts it: it follows the tree wherever that leads.
+/// A database that is of MaxMind's format and has places. Where it is damaged the reader finds nothing.
 fn checked(bytes: Vec<u8>) -> Result<Reader<Vec<u8>>, String> {
-    let end = bytes
-        .windows(METADATA_MARK.len())
-        .rposition(|window| window == METADATA_MARK)
-        .ok_or("it is not of MaxMind's format")?;
-    let metadata = metadata(&bytes[end..])?;
-    let nodes = metadata.node_count as usize;
-    let size = nodes * usize::from(metadata.record_size) / 4;
-    let Some(data) = end.checked_sub(size + SEPARATOR) else {
-        return Err("it is shorter than it says".to_owned());
-    };
-    let leads_inside = |target: usize| target <= nodes || (SEPARATOR..SEPARATOR + data).contains(&(target - nodes));
-    let tree = bytes[..size].chunks_exact(usize::from(metadata.record_size) / 4);
-    if !tree.flat_map(targets).all(leads_inside) {
-        return Err("it is damaged: its tree leads out of it".to_owned());
-    }
-    let kind = metadata.database_type.to_ascii_lowercase();
-    if !["country", "city", "enterprise", "location"]
+    let database = Reader::from_source(bytes).map_err(|error| error.to_string())?;
+    let kind = &database.metadata().database_type;
+    let lower = kind.to_ascii_lowercase();
+    match ["country", "city", "enterprise", "location"]
         .iter()
-        .any(|word| kind.contains(word))
+        .any(|word| lower.contains(word))
     {
-        return Err(format!(
-            "it is of the type {:?}, which has no countries",
-            metadata.database_type
-        ));
-    }
-    Reader::from_source(bytes).map_err(|error| error.to_string())
-}
-
-/// What a database says of itself, from its end alone: in front of it stands a tree of one node that leads to itself,
-/// so that the reader does not get lost in the real one.
-fn metadata(end: &[u8]) -> Result<Metadata, String> {
-    let alone = [&[0; 8], end].concat();
-    Reader::from_source(alone)
-        .map(|reader| reader.metadata)
-        .map_err(|error| error.to_string())
-}
-
-/// Where the two branches of a node lead: of 24, 28 or 32 bits each.
-fn targets(node: &[u8]) -> [usize; 2] {
-    let number = |high: u8, low: &[u8]| {
-        low.iter()
-            .fold(usize::from(high), |sum, byte| sum << 8 | usize::from(*byte))
-    };
-    match *node {
-        [a, b, c, middle, d, e, f] => [number(middle >> 4, &[a, b, c]), number(middle & 0x0F, &[d, e, f])],
-        _ => {
-            let (left, right) = node.split_at(node.len() / 2);
-            [number(0, left), number(0, right)]
-        }
+        true => Ok(database),
+        false => Err(format!("it is of the type {kind:?}, which has no countries")),
     }
 }
 
