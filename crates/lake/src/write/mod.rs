@@ -26,8 +26,8 @@ use crate::commit::partition_folder;
 use crate::{DataFile, LakeError, Range, blocking};
 
 pub use ordered::encode_ordered;
-pub use pieces::{SortedPieces, split_days};
-pub use sort::{Partition, partitions};
+pub use pieces::SortedPieces;
+pub use sort::{Partition, partitions, split_days};
 
 /// What the names of imported files begin with: their rows did not come through a log.
 pub const IMPORTED: &str = "import-";

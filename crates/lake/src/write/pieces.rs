@@ -1,18 +1,15 @@
 //! A day's rows that came in pieces, in the order of files, without a sorted copy of them: each column is put together
 //! and brought into order when it is encoded.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, PrimitiveArray, RecordBatch, StringArray, UInt32Array};
-use arrow::compute::{concat, take, take_record_batch};
-use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, TimestampMicrosecondType};
-use arrow::error::ArrowError;
-use footfall_model::clock::Micros;
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, RecordBatch, UInt32Array};
+use arrow::compute::{concat, take};
+use arrow::datatypes::{DataType, Field, Int32Type};
 use footfall_model::schema::event_file;
 
-use super::sort::{day_of, numbers, text};
+use super::sort::{encode_error, order};
 use crate::LakeError;
 
 /// The rows of one day and their order by [`footfall_model::schema::SORT_COLUMNS`]. Rows that are equal in all of them
@@ -149,100 +146,4 @@ impl Column {
 
 fn place(name: &str) -> Result<usize, LakeError> {
     event_file().index_of(name).map_err(encode_error)
-}
-
-/// Ordered as the files are; the place last, so that the sort is stable.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    site: u32,
-    client_hash: i64,
-    time: Micros,
-    row: u32,
-}
-
-fn order(pieces: &[RecordBatch]) -> Result<UInt32Array, LakeError> {
-    let columns = pieces.iter().map(Columns::of).collect::<Result<Vec<_>, _>>()?;
-    let ranks = ranks(&columns);
-    let mut keys = Vec::with_capacity(pieces.iter().map(RecordBatch::num_rows).sum());
-    let mut row = 0;
-    for columns in &columns {
-        let mut last = ("", 0);
-        let rows = columns.hashes.values().iter().zip(columns.times.values());
-        for (place, (client_hash, time)) in rows.enumerate() {
-            let site = columns.sites.value(place);
-            if place == 0 || site != last.0 {
-                last = (site, ranks.get(site).copied().unwrap_or_default());
-            }
-            keys.push(Key {
-                site: last.1,
-                client_hash: *client_hash,
-                time: *time,
-                row,
-            });
-            row = next(row)?;
-        }
-    }
-    keys.sort_unstable();
-    Ok(UInt32Array::from_iter_values(keys.iter().map(|key| key.row)))
-}
-
-fn next(row: u32) -> Result<u32, LakeError> {
-    row.checked_add(1)
-        .ok_or_else(|| LakeError::Encode("2^32 rows or more at once".into()))
-}
-
-struct Columns<'a> {
-    sites: &'a StringArray,
-    hashes: &'a PrimitiveArray<Int64Type>,
-    times: &'a PrimitiveArray<TimestampMicrosecondType>,
-}
-
-impl<'a> Columns<'a> {
-    fn of(piece: &'a RecordBatch) -> Result<Self, LakeError> {
-        Ok(Self {
-            sites: text(piece, "tracking_id")?,
-            hashes: numbers::<Int64Type>(piece, "client_hash")?,
-            times: numbers::<TimestampMicrosecondType>(piece, "event_timestamp")?,
-        })
-    }
-}
-
-/// The place of each tracking id among those of all pieces: comparing numbers is cheaper than comparing text.
-fn ranks<'a>(columns: &[Columns<'a>]) -> HashMap<&'a str, u32> {
-    let mut distinct = BTreeSet::new();
-    let mut last = None;
-    for site in columns.iter().flat_map(|columns| columns.sites.iter()) {
-        if site != last {
-            distinct.extend(site);
-            last = site;
-        }
-    }
-    distinct.into_iter().zip(0..).collect()
-}
-
-/// Splits rows into a piece for each day, in their order of arrival.
-///
-/// # Errors
-/// They have no `event_timestamp`, or a time lies outside the calendar.
-pub fn split_days(rows: &RecordBatch) -> Result<Vec<(i32, RecordBatch)>, LakeError> {
-    let times = numbers::<TimestampMicrosecondType>(rows, "event_timestamp")?;
-    let mut days: BTreeMap<i32, Vec<u32>> = BTreeMap::new();
-    let mut row = 0;
-    for time in times.values() {
-        days.entry(day_of(*time)?).or_default().push(row);
-        row = next(row)?;
-    }
-    if let (1, Some((day, _))) = (days.len(), days.first_key_value()) {
-        return Ok(vec![(*day, rows.clone())]);
-    }
-    let pieces = days.into_iter().map(|(day, places)| {
-        let piece = take_record_batch(rows, &UInt32Array::from(places));
-        Ok((day, piece.map_err(encode_error)?))
-    });
-    pieces.collect()
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn encode_error(error: ArrowError) -> LakeError {
-    LakeError::Encode(error.to_string())
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use arrow::array::{AsArray, PrimitiveArray, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{ArrowPrimitiveType, Int64Type, TimestampMicrosecondType};
+use arrow::error::ArrowError;
 use footfall_model::clock::Micros;
 
 use crate::LakeError;
@@ -23,71 +24,125 @@ pub struct Partition {
 /// Splits rows of the schema [`footfall_model::schema::event_file`] by day and sorts each day. Rows that are equal in
 /// all sort columns keep their order of arrival, which funnels rely on.
 pub fn partitions(batch: &RecordBatch) -> Result<Vec<Partition>, LakeError> {
-    let mut days: BTreeMap<i32, Vec<Key>> = BTreeMap::new();
-    let (sites, hashes, times) = (
-        text(batch, "tracking_id")?,
-        numbers::<Int64Type>(batch, "client_hash")?,
-        numbers::<TimestampMicrosecondType>(batch, "event_timestamp")?,
-    );
-    let ranks = ranks(sites);
-    let rows = u32::try_from(batch.num_rows()).map_err(|_| LakeError::Encode("more than 2^32 rows at once".into()))?;
-    let mut last = ("", 0);
-    for row in 0..rows {
-        let at = row as usize;
-        let site = sites.value(at);
-        if row == 0 || site != last.0 {
-            last = (site, ranks.get(site).copied().unwrap_or_default());
-        }
-        let time = times.value(at);
-        days.entry(day_of(time)?).or_default().push(Key {
-            site: last.1,
-            client_hash: hashes.value(at),
-            time,
-            row,
-        });
+    let days = split_days(batch)?.into_iter().map(|(event_date, rows)| {
+        let order = order(std::slice::from_ref(&rows))?;
+        let rows = take_record_batch(&rows, &order).map_err(encode_error)?;
+        Ok(Partition { event_date, rows })
+    });
+    days.collect()
+}
+
+/// Splits rows into a piece for each day, in their order of arrival.
+///
+/// # Errors
+/// They have no `event_timestamp`, or a time lies outside the calendar.
+pub fn split_days(rows: &RecordBatch) -> Result<Vec<(i32, RecordBatch)>, LakeError> {
+    let times = numbers::<TimestampMicrosecondType>(rows, "event_timestamp")?;
+    let mut days: BTreeMap<i32, Vec<u32>> = BTreeMap::new();
+    let mut row = 0;
+    for time in times.values() {
+        days.entry(day_of(*time)?).or_default().push(row);
+        row = next(row)?;
     }
-    days.into_iter()
-        .map(|(event_date, mut keys)| {
-            keys.sort_unstable();
-            let order = UInt32Array::from_iter_values(keys.iter().map(|key| key.row));
-            let rows = take_record_batch(batch, &order).map_err(|e| LakeError::Encode(e.to_string()))?;
-            Ok(Partition { event_date, rows })
-        })
-        .collect()
+    if let (1, Some((day, _))) = (days.len(), days.first_key_value()) {
+        return Ok(vec![(*day, rows.clone())]);
+    }
+    let pieces = days.into_iter().map(|(day, places)| {
+        let piece = take_record_batch(rows, &UInt32Array::from(places));
+        Ok((day, piece.map_err(encode_error)?))
+    });
+    pieces.collect()
 }
 
 /// Days since 1970-01-01.
-pub(super) fn day_of(time: Micros) -> Result<i32, LakeError> {
+fn day_of(time: Micros) -> Result<i32, LakeError> {
     i32::try_from(time.div_euclid(MICROS_PER_DAY))
         .map_err(|_| LakeError::Encode(format!("the time {time} µs lies outside the calendar")))
 }
 
-/// Ordered as the files are; `row` last, so that the sort is stable.
+/// Ordered as the files are; the place last, so that the sort is stable.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     site: u32,
     client_hash: i64,
-    time: i64,
+    time: Micros,
     row: u32,
 }
 
-/// The place of each tracking id among those of the batch: comparing numbers is cheaper than comparing text.
-fn ranks(sites: &StringArray) -> HashMap<&str, u32> {
-    let distinct: BTreeSet<&str> = sites.iter().flatten().collect();
+/// The places of the rows of all pieces, one after the other, in the order of files.
+pub(super) fn order(pieces: &[RecordBatch]) -> Result<UInt32Array, LakeError> {
+    let columns = pieces.iter().map(Columns::of).collect::<Result<Vec<_>, _>>()?;
+    let ranks = ranks(&columns);
+    let mut keys = Vec::with_capacity(pieces.iter().map(RecordBatch::num_rows).sum());
+    let mut row = 0;
+    for columns in &columns {
+        let mut last = ("", 0);
+        let rows = columns.hashes.values().iter().zip(columns.times.values());
+        for (place, (client_hash, time)) in rows.enumerate() {
+            let site = columns.sites.value(place);
+            if place == 0 || site != last.0 {
+                last = (site, ranks.get(site).copied().unwrap_or_default());
+            }
+            keys.push(Key {
+                site: last.1,
+                client_hash: *client_hash,
+                time: *time,
+                row,
+            });
+            row = next(row)?;
+        }
+    }
+    keys.sort_unstable();
+    Ok(UInt32Array::from_iter_values(keys.iter().map(|key| key.row)))
+}
+
+fn next(row: u32) -> Result<u32, LakeError> {
+    row.checked_add(1)
+        .ok_or_else(|| LakeError::Encode("2^32 rows or more at once".into()))
+}
+
+struct Columns<'a> {
+    sites: &'a StringArray,
+    hashes: &'a PrimitiveArray<Int64Type>,
+    times: &'a PrimitiveArray<TimestampMicrosecondType>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(piece: &'a RecordBatch) -> Result<Self, LakeError> {
+        Ok(Self {
+            sites: text(piece, "tracking_id")?,
+            hashes: numbers::<Int64Type>(piece, "client_hash")?,
+            times: numbers::<TimestampMicrosecondType>(piece, "event_timestamp")?,
+        })
+    }
+}
+
+/// The place of each tracking id among those of all pieces: comparing numbers is cheaper than comparing text.
+fn ranks<'a>(columns: &[Columns<'a>]) -> HashMap<&'a str, u32> {
+    let mut distinct = BTreeSet::new();
+    let mut last = None;
+    for site in columns.iter().flat_map(|columns| columns.sites.iter()) {
+        if site != last {
+            distinct.extend(site);
+            last = site;
+        }
+    }
     distinct.into_iter().zip(0..).collect()
 }
 
-pub(super) fn text<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a StringArray, LakeError> {
+fn text<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a StringArray, LakeError> {
     let column = batch.column_by_name(name).and_then(|column| column.as_string_opt());
     column.ok_or_else(|| LakeError::Encode(format!("there is no text column {name}")))
 }
 
-pub(super) fn numbers<'a, T: ArrowPrimitiveType>(
-    batch: &'a RecordBatch,
-    name: &str,
-) -> Result<&'a PrimitiveArray<T>, LakeError> {
+fn numbers<'a, T: ArrowPrimitiveType>(batch: &'a RecordBatch, name: &str) -> Result<&'a PrimitiveArray<T>, LakeError> {
     let column = batch.column_by_name(name).and_then(|column| column.as_primitive_opt());
     column.ok_or_else(|| LakeError::Encode(format!("there is no column {name} of type {}", T::DATA_TYPE)))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+pub(super) fn encode_error(error: ArrowError) -> LakeError {
+    LakeError::Encode(error.to_string())
 }
 
 #[cfg(test)]
