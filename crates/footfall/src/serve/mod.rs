@@ -17,6 +17,7 @@ mod patience;
 mod roles;
 mod signals;
 pub(crate) mod tasks;
+mod threads;
 mod waiting;
 
 use std::net::SocketAddr;

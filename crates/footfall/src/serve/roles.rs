@@ -12,8 +12,12 @@ use footfall_ingest::writer::{ShardWriter, WriterParts};
 use footfall_query::Engine;
 
 use super::tasks::Tasks;
+use super::threads::Threads;
 use super::{Shared, follow};
 use crate::config::Config;
+
+/// For what the writer sorts, encodes, reads and stores.
+const WRITER_THREADS: usize = 4;
 
 /// The running ingest role.
 pub(super) struct Ingest {
@@ -38,7 +42,10 @@ pub(super) async fn ingest(config: &Config, shared: &Shared, tasks: &Tasks) -> a
         config.ingest.writer(),
     )
     .await?;
-    tasks.spawn("writer", |stop| async move { Ok(writer.run(stop).await?) });
+    let threads = Threads::new("footfall-writer", WRITER_THREADS)?;
+    tasks.spawn("writer", |stop| async move {
+        Ok(threads.run(async move { writer.run(stop).await }).await??)
+    });
     tasks.spawn("checkpointer", |stop| {
         follow::checkpoint(Arc::clone(&shared.table), stop)
     });

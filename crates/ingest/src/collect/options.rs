@@ -61,7 +61,7 @@ impl Default for CollectOptions {
             session_visitors: 200_000,
             trusted_proxies: 0,
             body_timeout: Duration::from_secs(10),
-            in_flight_bytes: 64 << 20,
+            in_flight_bytes: 16 << 20,
             turns: 2 * thread::available_parallelism().map_or(1, usize::from),
             listed_rejections: 1_000,
         }

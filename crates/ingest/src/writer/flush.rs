@@ -20,7 +20,7 @@ impl Default for FlushPolicy {
         Self {
             interval: Duration::from_secs(2),
             rows: 250_000,
-            bytes: 64 * 1_024 * 1_024,
+            bytes: 32 * 1_024 * 1_024,
             idle_interval: Duration::from_secs(60),
         }
     }
