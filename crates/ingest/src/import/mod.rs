@@ -55,8 +55,8 @@ pub struct ImportOptions {
     pub dedupe: DedupeOptions,
     /// Rows at which a day is written, about.
     pub chunk_rows: usize,
-    /// Bytes of memory of the rows that wait to be written and of those that are being written. The rest of an import,
-    /// of which the window of ids is the largest part, takes about 350 MB.
+    /// Bytes of memory of the rows that wait to be written and of those that are being written. The rest of an import
+    /// takes about 480 MB (50 million rows on two cores, `make bench-import`).
     pub memory: usize,
 }
 
