@@ -16,6 +16,7 @@ mod import;
 mod serve;
 mod sql;
 mod state;
+mod threads;
 
 use std::process::ExitCode;
 

@@ -13,31 +13,26 @@
 //! version that we know can have been cleaned away; who stood still for longer (a suspended machine) reads the table
 //! anew before it goes on.
 
+mod delta;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
-use deltalake_core::kernel::{Action, StructType};
-use deltalake_core::logstore::{LogStoreRef, StorageConfig, get_actions, logstore_with};
-use deltalake_core::operations::create::CreateBuilder;
-use deltalake_core::protocol::checkpoints;
+use deltalake_core::DeltaTable;
+use deltalake_core::kernel::Action;
+use deltalake_core::logstore::{LogStoreRef, get_actions};
 use deltalake_core::table::state::DeltaTableState;
-use deltalake_core::{DeltaTable, DeltaTableError, TableProperty};
 use footfall_model::clock::{Clock, Micros};
 use footfall_model::schema;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use parking_lot::Mutex as SyncMutex;
 use tokio::sync::{Mutex, watch};
-use url::Url;
 
 use crate::blocking::in_runtime;
 use crate::commit::{self, AddView, Commit, Met, Progress, Reached, Txn};
 use crate::{DataFile, LakeError, Snapshot};
-
-/// How long old versions of the log stay: readers that pinned one are done by then.
-const LOG_RETENTION: &str = "interval 1 days";
 
 /// How long after we last knew the newest version the next ones are surely still in the log: half of its retention,
 /// in microseconds.
@@ -87,16 +82,8 @@ impl Table {
     }
 
     async fn open_here(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>) -> Result<Self, LakeError> {
-        let log = log_store(&store).map_err(LakeError::delta("opened"))?;
-        let mut table = DeltaTable::new(Arc::clone(&log));
-        if !log
-            .is_delta_table_location()
-            .await
-            .map_err(LakeError::delta("looked for"))?
-        {
-            create(&log).await?;
-        }
-        table.load().await.map_err(LakeError::delta("read"))?;
+        let log = delta::log_store(&store)?;
+        let table = delta::open_or_create(&log).await?;
         let state = table.snapshot().map_err(LakeError::delta("read"))?;
         let files = files_of(state)?;
         let (current, _) = watch::channel(Snapshot {
@@ -246,19 +233,7 @@ impl Table {
 
     /// Writes a Delta checkpoint of the newest version and removes log entries that nobody needs any more.
     pub async fn checkpoint(&self) -> Result<(), LakeError> {
-        in_runtime(self.checkpoint_here()).await
-    }
-
-    async fn checkpoint_here(&self) -> Result<(), LakeError> {
-        let mut table = DeltaTable::new(Arc::clone(&self.log));
-        table.load().await.map_err(LakeError::delta("read"))?;
-        checkpoints::create_checkpoint(&table, None)
-            .await
-            .map_err(LakeError::delta("checkpointed"))?;
-        checkpoints::cleanup_metadata(&table, None)
-            .await
-            .map_err(LakeError::delta("cleaned up"))?;
-        Ok(())
+        in_runtime(delta::checkpoint(&self.log)).await
     }
 
     fn is_behind(&self, following: &Following) -> bool {
@@ -390,32 +365,6 @@ fn malformed(path: &Path) -> impl Fn(String) -> LakeError {
     move |reason| LakeError::Malformed {
         path: path.clone(),
         reason,
-    }
-}
-
-/// Delta's own reader over our store. The URL only names the root of what is already rooted.
-fn log_store(store: &Arc<dyn ObjectStore>) -> Result<LogStoreRef, DeltaTableError> {
-    let root = Url::parse("memory:///").map_err(|e| DeltaTableError::generic(e.to_string()))?;
-    logstore_with(Arc::clone(store), &root, StorageConfig::default())
-}
-
-/// Two processes may both find no table: whoever comes second finds the first one's.
-async fn create(log: &LogStoreRef) -> Result<(), LakeError> {
-    let columns: StructType = schema::events()
-        .as_ref()
-        .try_into_kernel()
-        .map_err(|e: arrow::error::ArrowError| LakeError::delta("created")(DeltaTableError::generic(e.to_string())))?;
-    let created = CreateBuilder::new()
-        .with_log_store(Arc::clone(log))
-        .with_table_name("events")
-        .with_columns(columns.fields().cloned())
-        .with_partition_columns([schema::PARTITION_COLUMN])
-        .with_configuration_property(TableProperty::LogRetentionDuration, Some(LOG_RETENTION))
-        .await;
-    match created {
-        Ok(_) | Err(DeltaTableError::VersionAlreadyExists(_)) => Ok(()),
-        Err(_) if log.is_delta_table_location().await.unwrap_or(false) => Ok(()),
-        Err(source) => Err(LakeError::delta("created")(source)),
     }
 }
 

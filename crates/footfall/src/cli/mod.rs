@@ -12,12 +12,11 @@ mod token;
 mod verify_log;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::Context;
 use clap::Parser;
 
 use crate::config::{Config, Sources};
+use crate::threads;
 use args::{Cli, Command};
 use place::Place;
 
@@ -35,27 +34,8 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// For files and for long computations. Delta's reader opens every version of a log at once; with tokio's limit of 512
-/// threads each checkpoint would start a hundred of them, and each keeps memory of its own. Delta's reader also waits
-/// on such a thread for what others read: there must be more of them than tables are read at the same time.
-const BLOCKING_THREADS: usize = 6;
-
-/// How long an idle one stays: what it has freed goes back to the system when it ends. With tokio's 10 s a file a second
-/// is enough to keep all of them.
-pub(crate) const BLOCKING_IDLE: Duration = Duration::from_secs(1);
-
-/// Of every so many tasks a worker takes one from the queue that all share. Under overload its own queue is never empty,
-/// and with tokio's usual 61 whoever fell into the shared one waits for many times as long as the others.
-const TURNS_OF_OWN: u32 = 3;
-
 fn run(cli: Cli) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS)
-        .thread_keep_alive(BLOCKING_IDLE)
-        .global_queue_interval(TURNS_OF_OWN)
-        .build()
-        .context("the runtime can't be started")?;
+    let runtime = threads::runtime()?;
     let done = runtime.block_on(dispatch(cli));
     // A thread that still reads from the terminal must not keep the process alive.
     runtime.shutdown_background();

@@ -17,7 +17,6 @@ mod patience;
 mod roles;
 mod signals;
 pub(crate) mod tasks;
-mod threads;
 mod waiting;
 
 use std::net::SocketAddr;

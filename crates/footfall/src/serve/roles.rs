@@ -12,9 +12,9 @@ use footfall_ingest::writer::{ShardWriter, WriterParts};
 use footfall_query::Engine;
 
 use super::tasks::Tasks;
-use super::threads::Threads;
 use super::{Shared, follow};
 use crate::config::Config;
+use crate::threads::Threads;
 
 /// For what the writer sorts, encodes, reads and stores.
 const WRITER_THREADS: usize = 4;

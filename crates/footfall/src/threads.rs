@@ -1,17 +1,41 @@
-//! Threads that one piece of work has to itself.
+//! The threads of the process: those that everything shares, and those that one piece of work has to itself.
+
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::cli::BLOCKING_IDLE;
+/// For files and for long computations. Delta's reader opens every version of a log at once; with tokio's limit of 512
+/// threads each checkpoint would start a hundred of them, and each keeps memory of its own. Delta's reader also waits
+/// on such a thread for what others read: there must be more of them than tables are read at the same time.
+const BLOCKING_THREADS: usize = 6;
+
+/// How long an idle one stays: what it has freed goes back to the system when it ends. With tokio's 10 s a file a second
+/// is enough to keep all of them.
+const BLOCKING_IDLE: Duration = Duration::from_secs(1);
+
+/// Of every so many tasks a worker takes one from the queue that all share. Under overload its own queue is never empty,
+/// and with tokio's usual 61 whoever fell into the shared one waits for many times as long as the others.
+const TURNS_OF_OWN: u32 = 3;
+
+/// What every command runs on.
+pub(crate) fn runtime() -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_keep_alive(BLOCKING_IDLE)
+        .global_queue_interval(TURNS_OF_OWN)
+        .build()
+        .context("the runtime can't be started")
+}
 
 /// A runtime for one task and what it starts.
 #[derive(Debug)]
-pub(super) struct Threads(Option<Runtime>);
+pub(crate) struct Threads(Option<Runtime>);
 
 impl Threads {
     /// One thread for the task, and at most so many for files and long computations.
-    pub(super) fn new(name: &'static str, blocking: usize) -> anyhow::Result<Self> {
+    pub(crate) fn new(name: &'static str, blocking: usize) -> anyhow::Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .max_blocking_threads(blocking)
@@ -24,7 +48,7 @@ impl Threads {
     }
 
     /// Runs `work` to its end on these threads.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> anyhow::Result<T> {
