@@ -91,15 +91,16 @@ impl Committer {
             Err(_) => self.reader.publish(&self.store, std::iter::empty()),
         }
         self.tell(committed.as_ref().err());
+        // Before the answers: whoever is answered and then kills the process finds the seal.
+        if self.intake.done(cost, self.store.bytes()) {
+            self.store.seal(false);
+        }
         for (nth, pending) in self.group.drain(..).enumerate() {
             // Who does not wait any more need not be told.
             let _ = pending.answer.send(match &committed {
                 Ok(first) => Ok(first + nth as Position),
                 Err(error) => Err(error.repeat()),
             });
-        }
-        if self.intake.done(cost, self.store.bytes()) {
-            self.store.seal(false);
         }
     }
 

@@ -35,10 +35,10 @@
 //! What tells them apart is proof that the broken record had been durable. A group is written only after the group
 //! before it was synced, and every record names the first position of its group. So a whole record *of a later group*
 //! behind the broken one proves it; a whole record of the same group proves nothing, since the sectors of one
-//! interrupted write reach the disk in any order. For the last group the proof is a *seal*, written (not synced) when
-//! nothing else follows at once, and synced on close; for the last group of a file that has a successor it is the
-//! successor's header. A `kill -9` leaves the page cache and with it the seal; only a power failure within the
-//! moments after a group leaves it unproved, and then the tail is cut and reported as torn.
+//! interrupted write reach the disk in any order. For the last group the proof is a *seal*, written (not synced)
+//! before the group is answered if nothing else waits, and synced on close; for the last group of a file that has a
+//! successor it is the successor's header. A `kill -9` leaves the page cache and with it the seal; only a power failure
+//! within the moments after a group leaves it unproved, and then the tail is cut and reported as torn.
 //!
 //! When `open` finds damage it opens, since the events of today must not be refused because of a bit of yesterday:
 //! the damaged file stays as it is and is never written again, appends go on in a new one, whole records before and
