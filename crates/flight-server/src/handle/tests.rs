@@ -107,34 +107,6 @@ fn values_are_counted_before_they_are_held() {
 }
 
 #[test]
-fn values_that_do_not_fit_their_type_are_refused() {
-    let cases = [
-        (Kind::Int64, Some(vec![1]), "1 bytes where the type has 8"),
-        (Kind::Text, Some(vec![0xff]), "not UTF-8"),
-        (Kind::Decimal128, None, "there is no decimal type of 0 digits"),
-    ];
-    for (kind, value, reason) in cases {
-        let Malformed(text) = ValueMessage::of(kind, value).decode_value().unwrap_err();
-        assert!(text.contains(reason), "{text}");
-    }
-    let too_large = ValueMessage {
-        precision: 2,
-        ..ValueMessage::of(Kind::Decimal128, Some(100_i128.to_le_bytes()))
-    };
-    assert!(too_large.decode_value().is_err());
-    let nowhere = ValueMessage {
-        timezone: Some("Mars/Olympus".into()),
-        ..ValueMessage::of(Kind::TimestampSecond, Some([0; 8]))
-    };
-    assert!(nowhere.decode_value().is_err());
-    let unknown = ValueMessage {
-        kind: 99,
-        ..ValueMessage::default()
-    };
-    assert!(unknown.decode_value().is_err());
-}
-
-#[test]
 fn the_promised_statement_is_in_the_flight_info() {
     let given = Statement {
         run: 42,

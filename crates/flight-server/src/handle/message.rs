@@ -1,0 +1,260 @@
+//! A statement and its values as protobuf messages: what is in a handle.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use arrow::array::timezone::Tz;
+use arrow::datatypes::{Decimal128Type, DecimalType, validate_decimal_precision_and_scale};
+use footfall_query::ScalarValue;
+use prost::Message;
+
+use super::Malformed;
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct StatementMessage {
+    #[prost(string, tag = "1")]
+    pub(super) sql: String,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) rows: Vec<RowMessage>,
+    #[prost(uint64, tag = "3")]
+    pub(super) run: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct RowMessage {
+    #[prost(message, repeated, tag = "1")]
+    values: Vec<ValueMessage>,
+}
+
+/// A value and its type. Numbers are little-endian, exactly as wide as their type.
+#[derive(Clone, PartialEq, Message)]
+struct ValueMessage {
+    #[prost(enumeration = "Kind", tag = "1")]
+    kind: i32,
+    /// Absent: null.
+    #[prost(bytes = "vec", optional, tag = "2")]
+    value: Option<Vec<u8>>,
+    #[prost(string, optional, tag = "3")]
+    timezone: Option<String>,
+    #[prost(uint32, tag = "4")]
+    precision: u32,
+    #[prost(sint32, tag = "5")]
+    scale: i32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+enum Kind {
+    Null = 0,
+    Boolean = 1,
+    Int8 = 2,
+    Int16 = 3,
+    Int32 = 4,
+    Int64 = 5,
+    UInt8 = 6,
+    UInt16 = 7,
+    UInt32 = 8,
+    UInt64 = 9,
+    Float32 = 10,
+    Float64 = 11,
+    Decimal128 = 12,
+    Text = 13,
+    Binary = 14,
+    Date32 = 15,
+    Date64 = 16,
+    Time32Second = 17,
+    Time32Millisecond = 18,
+    Time64Microsecond = 19,
+    Time64Nanosecond = 20,
+    TimestampSecond = 21,
+    TimestampMillisecond = 22,
+    TimestampMicrosecond = 23,
+    TimestampNanosecond = 24,
+}
+
+impl RowMessage {
+    pub(super) fn encode_row(row: &[ScalarValue]) -> Result<Self, Malformed> {
+        let values = row.iter().enumerate().map(|(place, value)| {
+            ValueMessage::encode_value(value).ok_or_else(|| {
+                Malformed(format!(
+                    "parameter {} is a {}; parameters are booleans, numbers, text, binaries, dates and times",
+                    place + 1,
+                    value.data_type()
+                ))
+            })
+        });
+        Ok(Self {
+            values: values.collect::<Result<_, _>>()?,
+        })
+    }
+
+    pub(super) fn decode_row(self) -> Result<Vec<ScalarValue>, Malformed> {
+        let values = self.values.into_iter().enumerate();
+        values
+            .map(|(place, value)| {
+                value
+                    .decode_value()
+                    .map_err(|Malformed(reason)| Malformed(format!("parameter {}: {reason}", place + 1)))
+            })
+            .collect()
+    }
+}
+
+impl ValueMessage {
+    fn of(kind: Kind, value: Option<impl AsRef<[u8]>>) -> Self {
+        Self {
+            kind: kind.into(),
+            value: value.map(|bytes| bytes.as_ref().to_vec()),
+            ..Self::default()
+        }
+    }
+
+    /// `None`: not a type that parameters may have.
+    fn encode_value(value: &ScalarValue) -> Option<Self> {
+        use ScalarValue as S;
+        let in_zone = |kind, value: &Option<i64>, zone: &Option<Arc<str>>| Self {
+            timezone: zone.as_deref().map(str::to_owned),
+            ..Self::of(kind, value.map(i64::to_le_bytes))
+        };
+        Some(match value {
+            S::Null => Self::of(Kind::Null, None::<[u8; 0]>),
+            S::Boolean(v) => Self::of(Kind::Boolean, v.map(|v| [u8::from(v)])),
+            S::Int8(v) => Self::of(Kind::Int8, v.map(i8::to_le_bytes)),
+            S::Int16(v) => Self::of(Kind::Int16, v.map(i16::to_le_bytes)),
+            S::Int32(v) => Self::of(Kind::Int32, v.map(i32::to_le_bytes)),
+            S::Int64(v) => Self::of(Kind::Int64, v.map(i64::to_le_bytes)),
+            S::UInt8(v) => Self::of(Kind::UInt8, v.map(u8::to_le_bytes)),
+            S::UInt16(v) => Self::of(Kind::UInt16, v.map(u16::to_le_bytes)),
+            S::UInt32(v) => Self::of(Kind::UInt32, v.map(u32::to_le_bytes)),
+            S::UInt64(v) => Self::of(Kind::UInt64, v.map(u64::to_le_bytes)),
+            S::Float32(v) => Self::of(Kind::Float32, v.map(f32::to_le_bytes)),
+            S::Float64(v) => Self::of(Kind::Float64, v.map(f64::to_le_bytes)),
+            S::Decimal128(v, precision, scale) => Self {
+                precision: u32::from(*precision),
+                scale: i32::from(*scale),
+                ..Self::of(Kind::Decimal128, v.map(i128::to_le_bytes))
+            },
+            S::Utf8(v) | S::LargeUtf8(v) | S::Utf8View(v) => Self::of(Kind::Text, v.as_ref()),
+            S::Binary(v) | S::LargeBinary(v) | S::BinaryView(v) => Self::of(Kind::Binary, v.as_ref()),
+            S::Date32(v) => Self::of(Kind::Date32, v.map(i32::to_le_bytes)),
+            S::Date64(v) => Self::of(Kind::Date64, v.map(i64::to_le_bytes)),
+            S::Time32Second(v) => Self::of(Kind::Time32Second, v.map(i32::to_le_bytes)),
+            S::Time32Millisecond(v) => Self::of(Kind::Time32Millisecond, v.map(i32::to_le_bytes)),
+            S::Time64Microsecond(v) => Self::of(Kind::Time64Microsecond, v.map(i64::to_le_bytes)),
+            S::Time64Nanosecond(v) => Self::of(Kind::Time64Nanosecond, v.map(i64::to_le_bytes)),
+            S::TimestampSecond(v, zone) => in_zone(Kind::TimestampSecond, v, zone),
+            S::TimestampMillisecond(v, zone) => in_zone(Kind::TimestampMillisecond, v, zone),
+            S::TimestampMicrosecond(v, zone) => in_zone(Kind::TimestampMicrosecond, v, zone),
+            S::TimestampNanosecond(v, zone) => in_zone(Kind::TimestampNanosecond, v, zone),
+            _ => return None,
+        })
+    }
+
+    fn decode_value(self) -> Result<ScalarValue, Malformed> {
+        use ScalarValue as S;
+        let kind = Kind::try_from(self.kind).map_err(|_| Malformed(format!("there is no type {}", self.kind)))?;
+        let value = self.value;
+        Ok(match kind {
+            Kind::Null => S::Null,
+            Kind::Boolean => S::Boolean(fixed(value)?.map(|[byte]: [u8; 1]| byte != 0)),
+            Kind::Int8 => S::Int8(fixed(value)?.map(i8::from_le_bytes)),
+            Kind::Int16 => S::Int16(fixed(value)?.map(i16::from_le_bytes)),
+            Kind::Int32 => S::Int32(fixed(value)?.map(i32::from_le_bytes)),
+            Kind::Int64 => S::Int64(fixed(value)?.map(i64::from_le_bytes)),
+            Kind::UInt8 => S::UInt8(fixed(value)?.map(u8::from_le_bytes)),
+            Kind::UInt16 => S::UInt16(fixed(value)?.map(u16::from_le_bytes)),
+            Kind::UInt32 => S::UInt32(fixed(value)?.map(u32::from_le_bytes)),
+            Kind::UInt64 => S::UInt64(fixed(value)?.map(u64::from_le_bytes)),
+            Kind::Float32 => S::Float32(fixed(value)?.map(f32::from_le_bytes)),
+            Kind::Float64 => S::Float64(fixed(value)?.map(f64::from_le_bytes)),
+            Kind::Decimal128 => decimal(fixed(value)?.map(i128::from_le_bytes), self.precision, self.scale)?,
+            Kind::Text => S::Utf8(
+                value
+                    .map(String::from_utf8)
+                    .transpose()
+                    .map_err(|error| Malformed(format!("not UTF-8: {error}")))?,
+            ),
+            Kind::Binary => S::Binary(value),
+            Kind::Date32 => S::Date32(fixed(value)?.map(i32::from_le_bytes)),
+            Kind::Date64 => S::Date64(fixed(value)?.map(i64::from_le_bytes)),
+            Kind::Time32Second => S::Time32Second(fixed(value)?.map(i32::from_le_bytes)),
+            Kind::Time32Millisecond => S::Time32Millisecond(fixed(value)?.map(i32::from_le_bytes)),
+            Kind::Time64Microsecond => S::Time64Microsecond(fixed(value)?.map(i64::from_le_bytes)),
+            Kind::Time64Nanosecond => S::Time64Nanosecond(fixed(value)?.map(i64::from_le_bytes)),
+            Kind::TimestampSecond => S::TimestampSecond(instant(value)?, zone(self.timezone)?),
+            Kind::TimestampMillisecond => S::TimestampMillisecond(instant(value)?, zone(self.timezone)?),
+            Kind::TimestampMicrosecond => S::TimestampMicrosecond(instant(value)?, zone(self.timezone)?),
+            Kind::TimestampNanosecond => S::TimestampNanosecond(instant(value)?, zone(self.timezone)?),
+        })
+    }
+}
+
+fn fixed<const N: usize>(value: Option<Vec<u8>>) -> Result<Option<[u8; N]>, Malformed> {
+    value
+        .map(|bytes| {
+            let length = bytes.len();
+            <[u8; N]>::try_from(bytes).map_err(|_| Malformed(format!("{length} bytes where the type has {N}")))
+        })
+        .transpose()
+}
+
+fn instant(value: Option<Vec<u8>>) -> Result<Option<i64>, Malformed> {
+    Ok(fixed(value)?.map(i64::from_le_bytes))
+}
+
+fn zone(name: Option<String>) -> Result<Option<Arc<str>>, Malformed> {
+    let Some(name) = name else { return Ok(None) };
+    Tz::from_str(&name).map_err(|error| Malformed(format!("not a time zone: {error}")))?;
+    Ok(Some(name.into()))
+}
+
+fn decimal(value: Option<i128>, precision: u32, scale: i32) -> Result<ScalarValue, Malformed> {
+    let wrong = || {
+        Malformed(format!(
+            "there is no decimal type of {precision} digits and scale {scale}"
+        ))
+    };
+    let (precision, scale) = (
+        u8::try_from(precision).map_err(|_| wrong())?,
+        i8::try_from(scale).map_err(|_| wrong())?,
+    );
+    validate_decimal_precision_and_scale::<Decimal128Type>(precision, scale).map_err(|_| wrong())?;
+    if let Some(value) = value {
+        Decimal128Type::validate_decimal_precision(value, precision, scale)
+            .map_err(|error| Malformed(error.to_string()))?;
+    }
+    Ok(ScalarValue::Decimal128(value, precision, scale))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_do_not_fit_their_type_are_refused() {
+        let cases = [
+            (Kind::Int64, Some(vec![1]), "1 bytes where the type has 8"),
+            (Kind::Text, Some(vec![0xff]), "not UTF-8"),
+            (Kind::Decimal128, None, "there is no decimal type of 0 digits"),
+        ];
+        for (kind, value, reason) in cases {
+            let Malformed(text) = ValueMessage::of(kind, value).decode_value().unwrap_err();
+            assert!(text.contains(reason), "{text}");
+        }
+        let too_large = ValueMessage {
+            precision: 2,
+            ..ValueMessage::of(Kind::Decimal128, Some(100_i128.to_le_bytes()))
+        };
+        assert!(too_large.decode_value().is_err());
+        let nowhere = ValueMessage {
+            timezone: Some("Mars/Olympus".into()),
+            ..ValueMessage::of(Kind::TimestampSecond, Some([0; 8]))
+        };
+        assert!(nowhere.decode_value().is_err());
+        let unknown = ValueMessage {
+            kind: 99,
+            ..ValueMessage::default()
+        };
+        assert!(unknown.decode_value().is_err());
+    }
+}
