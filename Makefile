@@ -33,7 +33,8 @@ build: cargo-there ## the binary that demo and tests run: quick to compile
 release: cargo-there ## the fast binary
 	cargo build --locked --release -p footfall
 
-lint: cargo-there ## format and clippy, warnings denied
+lint: cargo-there python-there ## format and clippy, warnings denied
+	python3 tools/mutants.py --check
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --profile demo --workspace --all-targets -- -D warnings

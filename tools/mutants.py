@@ -83,8 +83,8 @@ MUTANTS = (
     Mutant(
         "every event is taken for new",
         WRITER,
-        re.compile(r"if self\.window\.insert\((.+?)\) \{"),
-        r"if self.window.insert(\1) || true {",
+        "|key| self.window.insert(key, now))",
+        "|key| self.window.insert(key, now) || true)",
     ),
     Mutant(
         "a commit forgets the position",
@@ -118,8 +118,13 @@ def main() -> None:
     parser.add_argument("--target", type=Path, help="build folder to use (default: a temporary one, built from nothing)")
     parser.add_argument("--seeds", type=int, default=400, help="histories for each mutant (default: 400)")
     parser.add_argument("--only", default="", help="only mistakes that contain this")
+    parser.add_argument("--check", action="store_true", help="only look whether the sources still have their places")
     args = parser.parse_args()
     root = Path(__file__).resolve().parent.parent
+    for mutant in MUTANTS:
+        mutate(mutant, (root / mutant.file).read_text())
+    if args.check:
+        return
     with tempfile.TemporaryDirectory(prefix="footfall-mutants-") as temporary:
         sources = Path(temporary) / "sources"
         run(["git", "clone", "--quiet", "--no-hardlinks", str(root), str(sources)])
@@ -156,13 +161,9 @@ def judge(mutant: Mutant, sources: Path, target: Path, seeds: int) -> str:
 
 
 def mutate(mutant: Mutant, text: str) -> str:
-    if isinstance(mutant.old, re.Pattern):
-        changed, times = mutant.old.subn(mutant.new, text)
-    else:
-        changed, times = text.replace(mutant.old, mutant.new), text.count(mutant.old)
-    if times != 1:
+    if (times := text.count(mutant.old)) != 1:
         raise SystemExit(f"error: the place of the mistake {mutant.mistake!r} is {times} times in {mutant.file}")
-    return changed
+    return text.replace(mutant.old, mutant.new)
 
 
 def simulate(sources: Path, target: Path, seeds: int, *flags: str) -> subprocess.CompletedProcess:
