@@ -14,6 +14,9 @@ mod binding;
 #[path = "../../crates/flight-server/src/handle.rs"]
 mod handle;
 
+#[path = "../../crates/flight-server/src/message.rs"]
+mod message;
+
 use arrow_flight::FlightData;
 use binding::Binding;
 use bytes::Bytes;

@@ -8,6 +8,9 @@
 #[path = "../../crates/flight-server/src/handle.rs"]
 mod handle;
 
+#[path = "../../crates/flight-server/src/message.rs"]
+mod message;
+
 use arrow_flight::FlightInfo;
 use arrow_flight::sql::Command;
 use handle::{MAX_HANDLE_BYTES, MAX_ROWS, Statement};

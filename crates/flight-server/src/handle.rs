@@ -3,8 +3,6 @@
 //!
 //! Pure, and total: any bytes decode to a value or to [`Malformed`], within memory that is bounded by what may be sent.
 
-mod message;
-
 use arrow_flight::sql::{Any, Command, ProstMessageExt, TicketStatementQuery};
 use arrow_flight::{FlightInfo, Ticket};
 use bytes::Bytes;
@@ -12,7 +10,7 @@ use footfall_query::ScalarValue;
 use prost::encoding::{self, DecodeContext, WireType};
 use prost::{DecodeError, Message};
 
-use message::{RowMessage, StatementMessage};
+use crate::message::{RowMessage, StatementMessage};
 
 /// A statement with its bound values, in bytes. A reply repeats a handle up to three times and has to stay below the
 /// 4 MiB that clients take by default.

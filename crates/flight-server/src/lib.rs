@@ -15,6 +15,7 @@ mod auth;
 mod binding;
 mod call;
 mod handle;
+mod message;
 mod metadata;
 mod put;
 mod running;

@@ -8,20 +8,20 @@ use arrow::datatypes::{Decimal128Type, DecimalType, validate_decimal_precision_a
 use footfall_query::ScalarValue;
 use prost::Message;
 
-use super::Malformed;
+use crate::handle::Malformed;
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct StatementMessage {
+pub(crate) struct StatementMessage {
     #[prost(string, tag = "1")]
-    pub(super) sql: String,
+    pub(crate) sql: String,
     #[prost(message, repeated, tag = "2")]
-    pub(super) rows: Vec<RowMessage>,
+    pub(crate) rows: Vec<RowMessage>,
     #[prost(uint64, tag = "3")]
-    pub(super) run: u64,
+    pub(crate) run: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct RowMessage {
+pub(crate) struct RowMessage {
     #[prost(message, repeated, tag = "1")]
     values: Vec<ValueMessage>,
 }
@@ -73,7 +73,7 @@ enum Kind {
 }
 
 impl RowMessage {
-    pub(super) fn encode_row(row: &[ScalarValue]) -> Result<Self, Malformed> {
+    pub(crate) fn encode_row(row: &[ScalarValue]) -> Result<Self, Malformed> {
         let values = row.iter().enumerate().map(|(place, value)| {
             ValueMessage::encode_value(value).ok_or_else(|| {
                 Malformed(format!(
@@ -88,7 +88,7 @@ impl RowMessage {
         })
     }
 
-    pub(super) fn decode_row(self) -> Result<Vec<ScalarValue>, Malformed> {
+    pub(crate) fn decode_row(self) -> Result<Vec<ScalarValue>, Malformed> {
         let values = self.values.into_iter().enumerate();
         values
             .map(|(place, value)| {
