@@ -115,7 +115,11 @@ MUTANTS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--target", type=Path, help="build folder that nothing else uses: what is built there is broken (default: a temporary one)")
+    parser.add_argument(
+        "--target",
+        type=Path,
+        help="build folder that nothing else uses, since what is built there is broken (default: a temporary one)",
+    )
     parser.add_argument("--seeds", type=int, default=400, help="histories for each mutant (default: 400)")
     parser.add_argument("--only", default="", help="only mistakes that contain this")
     parser.add_argument("--check", action="store_true", help="only look whether the sources still have their places")
