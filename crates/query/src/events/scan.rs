@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::catalog::Session;
-use datafusion::common::{DFSchema, Result, ScalarValue, Statistics};
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
@@ -115,7 +115,7 @@ impl Reader {
             source = source.with_predicate(conjunction(conditions));
         }
         let files: Vec<_> = files.iter().map(|file| partitioned(file)).collect();
-        let statistics = self.merged(&files)?;
+        let statistics = statistics::of_files(&files)?;
         let (groups, ordered) = self.groups(files, session.config().target_partitions());
         let order = self.order.clone().filter(|_| ordered);
         let config = FileScanConfigBuilder::new(self.root.clone(), Arc::new(source))
@@ -126,11 +126,6 @@ impl Reader {
             .with_limit(limit)
             .build();
         Ok(DataSourceExec::from_data_source(config))
-    }
-
-    fn merged(&self, files: &[PartitionedFile]) -> Result<Statistics> {
-        let statistics = files.iter().filter_map(|file| file.statistics.as_deref());
-        Statistics::try_merge_iter(statistics, self.schema.table_schema())
     }
 
     /// Files in groups that are read side by side, and whether each group as a whole is in the table's order.
@@ -147,21 +142,11 @@ impl Reader {
             if let Ok(groups) = groups
                 && groups.len() <= partitions
             {
-                return (
-                    groups.into_iter().map(|group| self.with_statistics(group)).collect(),
-                    true,
-                );
+                return (groups.into_iter().map(with_statistics).collect(), true);
             }
         }
         let groups = balanced(files, partitions).into_iter();
-        (groups.map(|group| self.with_statistics(group)).collect(), false)
-    }
-
-    fn with_statistics(&self, group: FileGroup) -> FileGroup {
-        match self.merged(group.files()) {
-            Ok(statistics) => group.with_statistics(Arc::new(statistics)),
-            Err(_) => group,
-        }
+        (groups.map(with_statistics).collect(), false)
     }
 }
 
@@ -182,7 +167,14 @@ fn of_sites(sites: &BTreeSet<String>, session: &dyn Session) -> Result<Arc<dyn P
     session.create_physical_expr(col("tracking_id").in_list(list, false), &schema)
 }
 
-fn partitioned(file: &DataFile) -> PartitionedFile {
+fn with_statistics(group: FileGroup) -> FileGroup {
+    match statistics::of_files(group.files()) {
+        Ok(statistics) => group.with_statistics(Arc::new(statistics)),
+        Err(_) => group,
+    }
+}
+
+pub(super) fn partitioned(file: &DataFile) -> PartitionedFile {
     let meta = ObjectMeta {
         location: file.path.clone(),
         last_modified: chrono::DateTime::from_timestamp_micros(file.written_at).unwrap_or_default(),
@@ -190,9 +182,11 @@ fn partitioned(file: &DataFile) -> PartitionedFile {
         e_tag: None,
         version: None,
     };
-    PartitionedFile::new_from_meta(meta)
-        .with_partition_values(vec![ScalarValue::Date32(Some(file.event_date))])
-        .with_statistics(Arc::new(statistics::of_file(file)))
+    let date = ScalarValue::Date32(Some(file.event_date));
+    let mut partitioned = PartitionedFile::new_from_meta(meta).with_partition_values(vec![date]);
+    // Not by `with_statistics`, which would take the date's for those of the column after the last that is known.
+    partitioned.statistics = Some(Arc::new(statistics::of_file(file)));
+    partitioned
 }
 
 /// Largest files first, each to the group with the fewest bytes.
