@@ -56,7 +56,7 @@ pub struct ImportOptions {
     /// Rows at which a day is written, about.
     pub chunk_rows: usize,
     /// Bytes of memory of the rows that wait to be written and of those that are being written. The rest of an import
-    /// takes about 480 MB (50 million rows on two cores, `make bench-import`).
+    /// takes about 420 MB (50 million rows on two cores, `make bench-import`).
     pub memory: usize,
 }
 
@@ -66,7 +66,7 @@ impl Default for ImportOptions {
             format: None,
             dedupe: DedupeOptions::default(),
             chunk_rows: 1_000_000,
-            memory: 160 * 1_024 * 1_024,
+            memory: 128 * 1_024 * 1_024,
         }
     }
 }
