@@ -36,7 +36,7 @@ EVENTS = Path("lake") / "shard=00" / "events"
 # Versions between two checkpoints; the clean-up follows each.
 CHECKPOINT_EVERY = 100
 
-# Of footers, at some 30 KB a file.
+# Of footers, at some 25 KB a file.
 CACHE = {"FOOTFALL_QUERY__METADATA_CACHE_BYTES": "4MiB"}
 
 ALL_OF_ONE = (
