@@ -59,8 +59,8 @@ def spent(server: Serving) -> Spent:
     return Spent(
         cpu_seconds=ticks / os.sysconf("SC_CLK_TCK"),
         peak_memory=status_bytes(server, "VmHWM"),
-        fsyncs=metric(metrics, "footfall_log_fsyncs_total"),
-        log_bytes=metric(metrics, "footfall_log_bytes_total"),
+        fsyncs=metric(metrics, "footfall_wal_fsyncs_total"),
+        log_bytes=metric(metrics, "footfall_wal_bytes_total"),
     )
 
 

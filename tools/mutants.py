@@ -17,7 +17,7 @@ from pathlib import Path
 
 from report import table
 
-LOG = "crates/ingest/src/log"
+LOG = "crates/ingest/src/wal"
 WRITER = "crates/ingest/src/writer/mod.rs"
 TABLE = "crates/lake/src/table.rs"
 COMMIT = "crates/lake/src/commit.rs"

@@ -1,4 +1,4 @@
-//! Bodies of `POST /api/v1/events`, queries of the beacon and events of gRPC messages, as strangers send them.
+//! Bodies of `POST /api/v1/events`, queries of the beacon and events of gRPC messages, as foreign_writers send them.
 //!
 //! The first byte chooses: `?` a beacon's query; 0x01 a protobuf event; `H` lines of header values, then a body; 0x02
 //! what follows, compressed here; 0x1f (as gzip begins) a compressed body; anything else a plain body.

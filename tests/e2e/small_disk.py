@@ -87,6 +87,6 @@ class ServerOnSmallDisk(Server):
         inside = {str(self.state): str(self.disk.inside / "state")}
         return [*self.disk.enter, *(inside.get(part, part) for part in super().command())]
 
-    def verify_log(self) -> subprocess.CompletedProcess:
-        command = [*self.disk.enter, str(binary()), "verify-log", "--state", str(self.disk.inside / "state")]
+    def wal_verify(self) -> subprocess.CompletedProcess:
+        command = [*self.disk.enter, str(binary()), "wal", "verify", "--state", str(self.disk.inside / "state")]
         return subprocess.run(command, capture_output=True, text=True, env=self.env, cwd=self.folder, timeout=60)

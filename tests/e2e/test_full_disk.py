@@ -87,7 +87,7 @@ def test_a_full_disk_answers_503_and_recovers_when_there_is_room(server: ServerO
     acknowledged, reply = send_until_refused(server, site)
     check_refusal(reply)
     acknowledged += [event["event_id"] for event in first]
-    assert server.metric("footfall_log_failed_groups_total") >= 1
+    assert server.metric("footfall_wal_failed_groups_total") >= 1
     # Still, and other ways in.
     refused = []
     for _ in range(20):
@@ -104,7 +104,7 @@ def test_a_full_disk_answers_503_and_recovers_when_there_is_room(server: ServerO
     assert "cannot store events" in server.output() and "stores events again" in server.output()
     check_all_there(server, site, acknowledged, refused)
     server.kill()
-    assert server.verify_log().returncode == 0, server.verify_log()
+    assert server.wal_verify().returncode == 0, server.wal_verify()
     server.start()
     check_all_there(server, site, acknowledged, refused)
 
@@ -123,7 +123,7 @@ def test_a_server_that_is_killed_while_its_disk_is_full_starts_again_and_recover
     check_refusal(reply)
     acknowledged += [event["event_id"] for event in first]
     server.kill()
-    assert server.verify_log().returncode == 0, server.verify_log()
+    assert server.wal_verify().returncode == 0, server.wal_verify()
 
     # Started on the full disk: the lake gets what the log has.
     server.env["FOOTFALL_INGEST__FLUSH_INTERVAL"] = "100ms"
@@ -162,7 +162,7 @@ def test_a_disk_that_gets_full_again_and_again_under_load_loses_nothing(
         for kill in (False, False, True):
             load.wait_for(more=500)
             disk.fill()
-            wait_until(lambda: server.metric("footfall_log_failed_groups_total") > 0, "the disk refuses")
+            wait_until(lambda: server.metric("footfall_wal_failed_groups_total") > 0, "the disk refuses")
             time.sleep(0.5)
             if kill:
                 server.kill()

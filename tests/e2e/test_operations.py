@@ -38,7 +38,7 @@ def test_metrics_count_what_happens(server: Server, site: str):
 
     assert grown("footfall_ingest_events_accepted_total") == 9
     assert grown("footfall_ingest_events_rejected_total") == 1
-    assert grown("footfall_log_fsyncs_total") >= 1
+    assert grown("footfall_wal_fsyncs_total") >= 1
     assert grown("footfall_query_seconds_count") >= 1
 
 

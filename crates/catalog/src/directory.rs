@@ -40,10 +40,10 @@ type Lookups<K, V> = Cache<K, Option<V>>;
 
 impl Directory {
     pub fn new(catalog: Arc<dyn Catalog>) -> Self {
-        Self::with_limits(catalog, Limits::default())
+        Self::with_limits(catalog, CacheLimits::default())
     }
 
-    fn with_limits(catalog: Arc<dyn Catalog>, limits: Limits) -> Self {
+    fn with_limits(catalog: Arc<dyn Catalog>, limits: CacheLimits) -> Self {
         Self {
             catalog,
             sites: cache(limits.sites, limits.lifetimes),
@@ -98,13 +98,13 @@ impl Directory {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Limits {
+struct CacheLimits {
     sites: u64,
     principals: u64,
     lifetimes: Lifetimes,
 }
 
-impl Default for Limits {
+impl Default for CacheLimits {
     fn default() -> Self {
         let lifetimes = Lifetimes {
             found: FOUND_TTL,

@@ -11,8 +11,8 @@ use footfall_query::{Engine, TableInfo};
 use prost::Message;
 use tonic::Status;
 
+use crate::active_queries::ActiveQueries;
 use crate::handle::{self, Malformed};
-use crate::running::Running;
 use crate::session::{self, Place};
 use crate::{call, statements, status};
 
@@ -83,7 +83,7 @@ pub(crate) fn offered() -> Vec<ActionType> {
 /// statement that is to be prepared.
 pub(crate) async fn act(
     engine: &Engine,
-    running: &Running,
+    running: &ActiveQueries,
     principal: &Principal,
     action: Action,
 ) -> Result<Option<Bytes>, Status> {
@@ -117,10 +117,10 @@ pub(crate) async fn act(
             let result = cancel(running, principal, &info)?.into();
             ActionCancelQueryResult { result }.as_any().encode_to_vec()
         }
-        "SetSessionOptions" => session::set(body, &place(&engine.tables()))
+        "SetSessionOptions" => session::set(body, &index(&engine.tables()))
             .map_err(status::of_malformed)?
             .encode_to_vec(),
-        "GetSessionOptions" => session::get(&place(&engine.tables())).encode_to_vec(),
+        "GetSessionOptions" => session::get(&index(&engine.tables())).encode_to_vec(),
         "CloseSession" => session::close().encode_to_vec(),
         other => return Err(unknown(other)),
     };
@@ -128,7 +128,7 @@ pub(crate) async fn act(
 }
 
 /// A statement runs only while its rows are read, so what is not being read can't be cancelled.
-fn cancel(running: &Running, principal: &Principal, info: &FlightInfo) -> Result<CancelStatus, Status> {
+fn cancel(running: &ActiveQueries, principal: &Principal, info: &FlightInfo) -> Result<CancelStatus, Status> {
     let statement = handle::promised(info).map_err(status::of_malformed)?;
     let stopped = running.cancel(statement.run, principal);
     Ok(if stopped > 0 {
@@ -138,7 +138,7 @@ fn cancel(running: &Running, principal: &Principal, info: &FlightInfo) -> Result
     })
 }
 
-fn place(tables: &[TableInfo]) -> Place {
+fn index(tables: &[TableInfo]) -> Place {
     let (catalog, schema) = tables
         .first()
         .map(|table| (table.catalog.clone(), table.schema.clone()))

@@ -119,12 +119,12 @@ fn judge_schema(schema: ipc::Schema<'_>) -> Result<(), Malformed> {
             fields.len()
         )));
     }
-    for (place, field) in fields.iter().enumerate() {
+    for (index, field) in fields.iter().enumerate() {
         if field.dictionary().is_some() || !is_scalar(field) {
             return Err(Malformed(format!(
                 "parameter {} is of type {}; parameters are booleans, numbers, text, binaries, dates and times, not \
                  dictionary-encoded",
-                place + 1,
+                index + 1,
                 field.type_type().variant_name().unwrap_or("unknown")
             )));
         }
@@ -203,15 +203,15 @@ fn judge_batch(schema: &Schema, batch: &ipc::RecordBatch<'_>, body: usize) -> Re
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Binary | DataType::LargeBinary => 3,
             _ => 2,
         };
-        for place in 0..count {
+        for index in 0..count {
             let buffer = buffers.next().ok_or_else(|| damaged("a buffer is missing"))?;
             let length = length_within(buffer, body).ok_or_else(|| damaged("a buffer outside of the body"))?;
-            let validity = place == 0;
+            let validity = index == 0;
             if validity && nulls > 0 && length < rows.div_ceil(8) {
                 return Err(damaged("the validity of a column is too short"));
             }
             // Arrow's reader panics on a part of a value.
-            if place == 1 && length % element_bytes(field.data_type()) != 0 {
+            if index == 1 && length % element_bytes(field.data_type()) != 0 {
                 return Err(damaged("a buffer ends inside of a value"));
             }
         }

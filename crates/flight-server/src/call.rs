@@ -11,7 +11,7 @@ use metrics::counter;
 use tonic::{Code, Status};
 use tracing::{Instrument, Span, field, info_span};
 
-use crate::running::Entry;
+use crate::active_queries::Entry;
 
 /// One call, from its arrival to the end of its reply. Counted when dropped.
 #[derive(Debug)]

@@ -11,6 +11,7 @@
 //! its statement; no bytes from outside make it panic.
 
 mod actions;
+mod active_queries;
 mod auth;
 mod binding;
 mod call;
@@ -18,7 +19,6 @@ mod handle;
 mod message;
 mod metadata;
 mod put;
-mod running;
 mod service;
 mod session;
 mod slices;

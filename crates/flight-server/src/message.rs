@@ -74,11 +74,11 @@ enum Kind {
 
 impl RowMessage {
     pub(crate) fn encode_row(row: &[ScalarValue]) -> Result<Self, Malformed> {
-        let values = row.iter().enumerate().map(|(place, value)| {
+        let values = row.iter().enumerate().map(|(index, value)| {
             ValueMessage::encode_value(value).ok_or_else(|| {
                 Malformed(format!(
                     "parameter {} is a {}; parameters are booleans, numbers, text, binaries, dates and times",
-                    place + 1,
+                    index + 1,
                     value.data_type()
                 ))
             })
@@ -91,10 +91,10 @@ impl RowMessage {
     pub(crate) fn decode_row(self) -> Result<Vec<ScalarValue>, Malformed> {
         let values = self.values.into_iter().enumerate();
         values
-            .map(|(place, value)| {
+            .map(|(index, value)| {
                 value
                     .decode_value()
-                    .map_err(|Malformed(reason)| Malformed(format!("parameter {}: {reason}", place + 1)))
+                    .map_err(|Malformed(reason)| Malformed(format!("parameter {}: {reason}", index + 1)))
             })
             .collect()
     }

@@ -21,9 +21,9 @@ use futures::{Stream, StreamExt};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::active_queries::{ActiveQueries, Entry};
 use crate::auth::Auth;
 use crate::call::{self, Call, Messages, Reply};
-use crate::running::{Entry, Running};
 use crate::stream::Rows;
 use crate::{FlightOptions, actions, handle, metadata, put, statements, status, stream as rows};
 
@@ -35,7 +35,7 @@ const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) struct FlightSql {
     engine: Arc<Engine>,
     auth: Auth,
-    running: Arc<Running>,
+    running: Arc<ActiveQueries>,
     options: FlightOptions,
 }
 
@@ -53,7 +53,7 @@ impl FlightSql {
 
     /// The streams that are open, for tests to see.
     #[cfg(test)]
-    pub(crate) fn running(&self) -> Arc<Running> {
+    pub(crate) fn running(&self) -> Arc<ActiveQueries> {
         Arc::clone(&self.running)
     }
 

@@ -88,13 +88,13 @@ pub(crate) struct Place {
 }
 
 /// Answers `SetSessionOptions`: the place that everybody is in may be set, nothing else.
-pub(crate) fn set(body: &[u8], place: &Place) -> Result<Refusals, Malformed> {
+pub(crate) fn set(body: &[u8], index: &Place) -> Result<Refusals, Malformed> {
     let request = Options::decode(body).map_err(|error| Malformed(format!("not session options: {error}")))?;
     let mut errors = HashMap::new();
     for (name, value) in request.options {
         let only = match name.as_str() {
-            "catalog" => Some(&place.catalog),
-            "schema" => Some(&place.schema),
+            "catalog" => Some(&index.catalog),
+            "schema" => Some(&index.schema),
             _ => None,
         };
         let reason = match (only, value.value) {
@@ -109,11 +109,11 @@ pub(crate) fn set(body: &[u8], place: &Place) -> Result<Refusals, Malformed> {
 }
 
 /// Answers `GetSessionOptions`.
-pub(crate) fn get(place: &Place) -> Options {
+pub(crate) fn get(index: &Place) -> Options {
     let text = |text: &str| OptionValue {
         value: Some(Value::Text(text.to_owned())),
     };
-    let options = [("catalog", text(&place.catalog)), ("schema", text(&place.schema))];
+    let options = [("catalog", text(&index.catalog)), ("schema", text(&index.schema))];
     Options {
         options: options.map(|(name, value)| (name.to_owned(), value)).into(),
     }
@@ -130,7 +130,7 @@ pub(crate) fn close() -> Closed {
 mod tests {
     use super::*;
 
-    fn place() -> Place {
+    fn index() -> Place {
         Place {
             catalog: "footfall".into(),
             schema: "public".into(),
@@ -150,17 +150,17 @@ mod tests {
         ];
         for (name, value, refused) in cases {
             let options = HashMap::from([(name.to_owned(), OptionValue { value })]);
-            let reply = set(&Options { options }.encode_to_vec(), &place()).unwrap();
+            let reply = set(&Options { options }.encode_to_vec(), &index()).unwrap();
             let reason = reply.errors.get(name).map(super::Refusal::value);
             assert_eq!(reason, refused, "{name}");
         }
-        assert!(set(b"\xff\xff", &place()).is_err());
+        assert!(set(b"\xff\xff", &index()).is_err());
     }
 
     #[test]
     fn what_is_set_is_what_is_got() {
-        let got = get(&place());
-        assert_eq!(set(&got.encode_to_vec(), &place()).unwrap(), Refusals::default());
+        let got = get(&index());
+        assert_eq!(set(&got.encode_to_vec(), &index()).unwrap(), Refusals::default());
         assert_eq!(got.options.len(), 2);
     }
 }

@@ -13,8 +13,8 @@ use footfall_query::{Description, Engine, QueryError, ScalarValue};
 use futures::{StreamExt, TryStreamExt, stream};
 use tonic::Status;
 
+use crate::active_queries::ActiveQueries;
 use crate::handle::{Malformed, Statement};
-use crate::running::Running;
 use crate::status;
 use crate::stream::Rows;
 
@@ -55,7 +55,7 @@ pub(crate) fn refuse_transaction(id: Option<&Bytes>) -> Result<(), Status> {
 /// Whatever is wrong with the statement, or that its parameters are not bound.
 pub(crate) async fn promise(
     engine: &Engine,
-    running: &Running,
+    running: &ActiveQueries,
     principal: &Principal,
     mut statement: Statement,
 ) -> Result<(SchemaRef, Ticket), Status> {

@@ -12,7 +12,7 @@
 pub mod collect;
 pub mod enrich;
 pub mod import;
-pub mod log;
+pub mod wal;
 pub mod writer;
 
 #[cfg(test)]

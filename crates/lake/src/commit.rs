@@ -55,7 +55,7 @@ pub(crate) fn fingerprint_of(app_id: &str) -> String {
 
 /// How far an application has come, and by which commit.
 #[derive(Debug, Clone)]
-pub(crate) struct Reached {
+pub(crate) struct AppliedTxn {
     pub upto: i64,
     /// The Delta version.
     pub version: u64,
@@ -127,20 +127,22 @@ pub(crate) fn encode(commit: &Commit, now: Micros) -> Result<Bytes, serde_json::
 
 /// What it means to our commit how far its application has already come.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Met {
-    /// Ours is in the table, at this version: the reply was lost.
-    Ours(u64),
+pub(crate) enum TxnCheck {
+    /// AlreadyCommitted is in the table, at this version: the reply was lost.
+    AlreadyCommitted(u64),
     /// Another commit has brought some of it.
-    Fences(i64),
+    Fenced(i64),
     /// Nothing of it is there.
     Free,
 }
 
-pub(crate) fn judge(reached: Option<&Reached>, ours: &Commit) -> Met {
+pub(crate) fn check_txn(reached: Option<&AppliedTxn>, ours: &Commit) -> TxnCheck {
     match (reached, &ours.txn) {
-        (Some(reached), Some(_)) if reached.commit.as_deref() == Some(&text_of(ours.id)) => Met::Ours(reached.version),
-        (Some(reached), Some(txn)) if reached.upto > txn.after => Met::Fences(reached.upto),
-        _ => Met::Free,
+        (Some(reached), Some(_)) if reached.commit.as_deref() == Some(&text_of(ours.id)) => {
+            TxnCheck::AlreadyCommitted(reached.version)
+        }
+        (Some(reached), Some(txn)) if reached.upto > txn.after => TxnCheck::Fenced(reached.upto),
+        _ => TxnCheck::Free,
     }
 }
 

@@ -24,7 +24,7 @@ pub async fn read_columns(
     file: &DataFile,
     columns: &[&str],
 ) -> Result<BoxStream<'static, Result<RecordBatch, LakeError>>, LakeError> {
-    let reader = Reader {
+    let reader = FileReader {
         store: Arc::clone(store),
         path: file.path.clone(),
         size: file.size,
@@ -42,7 +42,7 @@ pub async fn read_columns(
     Ok(batches.map_err(unreadable).boxed())
 }
 
-struct Reader {
+struct FileReader {
     store: Arc<dyn ObjectStore>,
     path: Path,
     size: u64,
@@ -52,7 +52,7 @@ fn external(error: object_store::Error) -> ParquetError {
     ParquetError::External(Box::new(error))
 }
 
-impl AsyncFileReader for Reader {
+impl AsyncFileReader for FileReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
         async move { self.store.get_range(&self.path, range).await.map_err(external) }.boxed()
     }

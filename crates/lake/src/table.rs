@@ -1,12 +1,12 @@
 //! The `events` table of a shard: opened once, followed commit by commit, written by one commit path.
 //!
 //! ```text
-//! commit: judge -> put-if-absent of version N+1 -> apply -> publish the snapshot
+//! commit: check_txn -> put-if-absent of version N+1 -> apply -> publish the snapshot
 //!           ^            | taken
 //!           |            v
 //!           +--- read it, apply it
 //!
-//! judge: our own id is in the table (a reply was lost) -> done; another has brought a part of ours -> fenced
+//! check_txn: our own id is in the table (a reply was lost) -> done; another has brought a part of ours -> fenced
 //! ```
 //!
 //! A version that is not there is taken for one that was not made yet. That is true as long as nothing newer than the
@@ -31,7 +31,7 @@ use parking_lot::Mutex as SyncMutex;
 use tokio::sync::{Mutex, watch};
 
 use crate::blocking::in_runtime;
-use crate::commit::{self, AddView, Commit, Met, Progress, Reached, Txn};
+use crate::commit::{self, AddView, AppliedTxn, Commit, Progress, Txn, TxnCheck};
 use crate::{DataFile, LakeError, Snapshot};
 
 /// How long after we last knew the newest version the next ones are surely still in the log: half of its retention,
@@ -39,7 +39,7 @@ use crate::{DataFile, LakeError, Snapshot};
 const FOLLOWABLE: Micros = 12 * 3_600 * 1_000_000;
 
 /// How far each application has come that we met or asked for; `None` if it never wrote.
-type Seen = HashMap<String, Option<Reached>>;
+type Seen = HashMap<String, Option<AppliedTxn>>;
 
 /// Commits whose ids are remembered: far more than are made while one is tried again.
 const RECENT: usize = 256;
@@ -144,7 +144,11 @@ impl Table {
         }))
     }
 
-    async fn reached<'a>(&self, following: &'a mut Following, app_id: &str) -> Result<Option<&'a Reached>, LakeError> {
+    async fn reached<'a>(
+        &self,
+        following: &'a mut Following,
+        app_id: &str,
+    ) -> Result<Option<&'a AppliedTxn>, LakeError> {
         if !following.seen.contains_key(app_id) {
             // The very version that we stand at: a list that does not show the newest ones must not take a position
             // back.
@@ -154,7 +158,7 @@ impl Table {
             let found = in_runtime(self.positions_at(version, &wanted)).await?;
             for (app_id, upto) in wanted.into_iter().zip(found) {
                 let commit = None;
-                let reached = upto.map(|upto| Reached { upto, version, commit });
+                let reached = upto.map(|upto| AppliedTxn { upto, version, commit });
                 following.seen.insert(app_id, reached);
             }
         }
@@ -199,16 +203,16 @@ impl Table {
                 return Ok(version);
             }
             if let Some(txn) = &commit.txn {
-                match commit::judge(self.reached(&mut following, &txn.app_id).await?, commit) {
-                    Met::Ours(version) => return Ok(version),
-                    Met::Fences(theirs) => {
+                match commit::check_txn(self.reached(&mut following, &txn.app_id).await?, commit) {
+                    TxnCheck::AlreadyCommitted(version) => return Ok(version),
+                    TxnCheck::Fenced(theirs) => {
                         return Err(LakeError::Fenced {
                             app_id: txn.app_id.clone(),
                             ours: txn.upto,
                             theirs,
                         });
                     }
-                    Met::Free => {}
+                    TxnCheck::Free => {}
                 }
             }
             let version = self.current.borrow().version + 1;
@@ -269,7 +273,7 @@ impl Table {
             let upto = upto.map_err(LakeError::unread)?;
             if upto != reached.as_ref().map(|reached| reached.upto) {
                 let commit = None;
-                *reached = upto.map(|upto| Reached { upto, version, commit });
+                *reached = upto.map(|upto| AppliedTxn { upto, version, commit });
             }
         }
         let files = files_of(state)?;
@@ -311,7 +315,7 @@ impl Table {
                     removed.insert(Path::from(remove.path.as_str()));
                 }
                 Action::Txn(txn) => {
-                    let reached = Reached {
+                    let reached = AppliedTxn {
                         upto: txn.version,
                         version,
                         commit: id.clone(),

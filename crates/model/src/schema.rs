@@ -10,6 +10,12 @@ pub const PARTITION_COLUMN: &str = "event_date";
 /// Every file is sorted by these, ascending, and no column of them is null.
 pub const SORT_COLUMNS: [&str; 3] = ["tracking_id", "client_hash", "event_timestamp"];
 
+/// A commit says minimum, maximum and number of nulls of these, for every file.
+pub const STATISTICS_COLUMNS: [&str; 4] = ["tracking_id", "client_hash", "event_timestamp", "created_at"];
+
+/// Counts the changes of the table's columns.
+pub(crate) const VERSION: u32 = 1;
+
 /// Digits after the point of `revenue`.
 pub const REVENUE_SCALE: i8 = 4;
 
@@ -20,7 +26,7 @@ pub const REVENUE_SCALE: i8 = 4;
 pub fn events() -> SchemaRef {
     static EVENTS: LazyLock<SchemaRef> = LazyLock::new(|| {
         let mut fields = file_fields();
-        fields.push(Field::new(PARTITION_COLUMN, DataType::Date32, false));
+        fields.push(partition_field());
         Arc::new(Schema::new(fields))
     });
     Arc::clone(&EVENTS)
@@ -32,7 +38,11 @@ pub fn event_file() -> SchemaRef {
     Arc::clone(&FILE)
 }
 
-fn file_fields() -> Vec<Field> {
+pub(crate) fn partition_field() -> Field {
+    Field::new(PARTITION_COLUMN, DataType::Date32, false)
+}
+
+pub(crate) fn file_fields() -> Vec<Field> {
     let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let text = |name: &str| Field::new(name, DataType::Utf8, false);
     let optional = |name: &str| Field::new(name, DataType::Utf8, true);
@@ -74,9 +84,9 @@ mod tests {
     #[test]
     fn the_sort_columns_lead_every_file_and_are_never_null() {
         let file = event_file();
-        for (place, name) in SORT_COLUMNS.iter().enumerate() {
-            assert_eq!(file.field(place).name(), name);
-            assert!(!file.field(place).is_nullable());
+        for (index, name) in SORT_COLUMNS.iter().enumerate() {
+            assert_eq!(file.field(index).name(), name);
+            assert!(!file.field(index).is_nullable());
         }
     }
 

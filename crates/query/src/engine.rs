@@ -15,9 +15,9 @@ use footfall_model::schema;
 use tokio::time::{timeout, timeout_at};
 
 use crate::catalog::{CATALOG, EVENTS, Lake, SCHEMA};
-use crate::events::{EventsTable, Reader};
-use crate::running::{Outcome, Running, Work, too_long};
-use crate::session::{self, Sessions};
+use crate::events::{EventsReader, EventsTable};
+use crate::query_stream::{Outcome, QueryStream, Work, too_long};
+use crate::session::{self, SessionFactory};
 use crate::slots::Slots;
 use crate::stack::with_room;
 use crate::workers::Workers;
@@ -55,8 +55,8 @@ pub struct TableInfo {
 #[derive(Debug)]
 pub struct Engine {
     table: Arc<Table>,
-    reader: Arc<Reader>,
-    sessions: Sessions,
+    reader: Arc<EventsReader>,
+    sessions: SessionFactory,
     slots: Slots,
     workers: Workers,
     statement_timeout: Duration,
@@ -74,8 +74,8 @@ impl Engine {
     pub fn new(table: Arc<Table>, options: &EngineOptions) -> Result<Self, QueryError> {
         let runtime = session::runtime(table.store(), options)?;
         Ok(Self {
-            reader: Arc::new(Reader::new(table.store(), &runtime)?),
-            sessions: Sessions::new(runtime, options),
+            reader: Arc::new(EventsReader::new(table.store(), &runtime)?),
+            sessions: SessionFactory::new(runtime, options),
             slots: Slots::new(options.concurrent_queries, options.queue_timeout),
             workers: Workers::new(options.target_partitions)?,
             statement_timeout: options.statement_timeout,
@@ -148,7 +148,7 @@ impl Engine {
             outcome,
             _slot: slot,
         };
-        Ok(Running::start(work, schema, self.statement_timeout))
+        Ok(QueryStream::start(work, schema, self.statement_timeout))
     }
 
     /// The tables that SQL can name.

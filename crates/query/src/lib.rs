@@ -18,7 +18,7 @@ mod functions;
 mod options;
 mod output;
 mod parameters;
-mod running;
+mod query_stream;
 mod session;
 mod slots;
 mod stack;

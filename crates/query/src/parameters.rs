@@ -15,8 +15,8 @@ pub(crate) fn fields(plan: &LogicalPlan) -> Result<Vec<Field>, QueryError> {
     let mut fields: Vec<Field> = Vec::new();
     for (id, known) in plan.get_parameter_fields()? {
         let number = number(&id)?;
-        for place in fields.len()..number {
-            fields.push(Field::new((place + 1).to_string(), DataType::Null, true));
+        for index in fields.len()..number {
+            fields.push(Field::new((index + 1).to_string(), DataType::Null, true));
         }
         if let Some(known) = known {
             fields[number - 1] = Field::new(number.to_string(), known.data_type().clone(), true);

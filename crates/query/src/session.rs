@@ -25,12 +25,12 @@ const SPILL_PREFIX: &str = "datafusion-";
 
 /// Where statements get their state from.
 #[derive(Debug)]
-pub(crate) struct Sessions {
+pub(crate) struct SessionFactory {
     base: SessionState,
     clock: Arc<dyn Clock>,
 }
 
-impl Sessions {
+impl SessionFactory {
     pub(crate) fn new(runtime: Arc<RuntimeEnv>, options: &EngineOptions) -> Self {
         let base = SessionStateBuilder::new()
             .with_session_id(CATALOG.to_owned())

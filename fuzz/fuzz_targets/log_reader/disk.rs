@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use footfall_ingest::log::{Disk, LogFile};
+use footfall_ingest::wal::{Disk, WalFile};
 use parking_lot::Mutex;
 
 type Contents = Arc<Mutex<Vec<u8>>>;
@@ -38,13 +38,13 @@ impl Disk for MemoryDisk {
         Ok(self.0.lock().keys().rev().cloned().collect())
     }
 
-    fn create(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
+    fn create(&self, name: &str) -> io::Result<Box<dyn WalFile>> {
         let contents = Contents::default();
         self.0.lock().insert(name.to_owned(), Arc::clone(&contents));
         Ok(Box::new(MemoryFile(contents)))
     }
 
-    fn open(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
+    fn open(&self, name: &str) -> io::Result<Box<dyn WalFile>> {
         let contents = self.0.lock().get(name).cloned().ok_or(io::ErrorKind::NotFound)?;
         Ok(Box::new(MemoryFile(contents)))
     }
@@ -73,7 +73,7 @@ impl Disk for MemoryDisk {
     }
 }
 
-impl LogFile for MemoryFile {
+impl WalFile for MemoryFile {
     fn size(&self) -> io::Result<u64> {
         Ok(self.0.lock().len() as u64)
     }

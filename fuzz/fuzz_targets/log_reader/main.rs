@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use disk::MemoryDisk;
-use footfall_ingest::log::{Committer, EventLog, LocalLog, LogError, LogOptions, Position, Recovery, Turn, verify_on};
+use footfall_ingest::wal::{Committer, EventLog, LocalWal, WalError, WalOptions, Position, Recovery, Turn, verify_on};
 use footfall_model::clock::IdGen;
 use futures::FutureExt;
 use image::Image;
@@ -33,15 +33,15 @@ impl IdGen for FixedId {
     }
 }
 
-type Opened = (LocalLog, Committer, Recovery);
+type Opened = (LocalWal, Committer, Recovery);
 
-fn open(disk: &MemoryDisk) -> Result<Opened, LogError> {
-    let options = LogOptions {
+fn open(disk: &MemoryDisk) -> Result<Opened, WalError> {
+    let options = WalOptions {
         segment_bytes: 256,
         tail_bytes: 64,
-        ..LogOptions::default()
+        ..WalOptions::default()
     };
-    LocalLog::open_manual(Arc::new(disk.clone()), options, &FixedId)
+    LocalWal::open_manual(Arc::new(disk.clone()), options, &FixedId)
 }
 
 fuzz_target!(|program: &[u8]| {
@@ -75,7 +75,7 @@ fuzz_target!(|program: &[u8]| {
 });
 
 /// Everything that can be read, going on behind each damage.
-fn read_all(log: &LocalLog) -> BTreeMap<Position, Bytes> {
+fn read_all(log: &LocalWal) -> BTreeMap<Position, Bytes> {
     let mut records = BTreeMap::new();
     let mut from = log.first();
     for max_bytes in [1, 1 << 10, 1 << 20].into_iter().cycle() {
@@ -88,7 +88,7 @@ fn read_all(log: &LocalLog) -> BTreeMap<Position, Bytes> {
                     from += 1;
                 }
             }
-            Err(LogError::Damaged(damage)) => {
+            Err(WalError::Damaged(damage)) => {
                 assert!(damage.resume_at > from, "a reader that gets on: {damage:?} at {from}");
                 if damage.resume_at > log.last() {
                     break;
@@ -101,7 +101,7 @@ fn read_all(log: &LocalLog) -> BTreeMap<Position, Bytes> {
     records
 }
 
-fn read(log: &LocalLog, from: Position, max_bytes: usize) -> Result<Vec<footfall_ingest::log::Record>, LogError> {
+fn read(log: &LocalWal, from: Position, max_bytes: usize) -> Result<Vec<footfall_ingest::wal::Record>, WalError> {
     log.read_from(from, max_bytes)
         .now_or_never()
         .expect("reads where it is called")

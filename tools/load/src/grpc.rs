@@ -31,9 +31,9 @@ pub(crate) async fn connect(authority: &str) -> anyhow::Result<Channel> {
 }
 
 /// Sends streams of `messages` messages, one after another, until the schedule ends.
-pub(crate) async fn work(job: Arc<Job>, tally: Arc<Mutex<Tally>>, channel: Channel, place: usize, messages: u32) {
+pub(crate) async fn work(job: Arc<Job>, tally: Arc<Mutex<Tally>>, channel: Channel, index: usize, messages: u32) {
     let mut client = Grpc::new(channel);
-    let mut place = place;
+    let mut index = index;
     while let Some(due) = job.schedule.next(Instant::now()) {
         if due > Instant::now() {
             sleep_until(due.into()).await;
@@ -42,12 +42,12 @@ pub(crate) async fn work(job: Arc<Job>, tally: Arc<Mutex<Tally>>, channel: Chann
             tally.lock().error("connection lost", 0);
             return;
         }
-        place += 1;
-        let sizes = (0..messages).map(|message| job.templates[of(place, message, &job)].bytes().len());
+        index += 1;
+        let sizes = (0..messages).map(|message| job.templates[of(index, message, &job)].bytes().len());
         let (bytes, sent_events) = (sizes.sum(), u64::from(messages) * job.templates[0].events());
         let sent = Instant::now();
         let path = PathAndQuery::from_static("/footfall.v1.IngestService/Publish");
-        let call = client.client_streaming(Request::new(batches(&job, place, messages)), path, Prebuilt);
+        let call = client.client_streaming(Request::new(batches(&job, index, messages)), path, Prebuilt);
         let answer = timeout(job.timeout, call).await;
         let times = Times {
             due,
@@ -79,16 +79,16 @@ pub(crate) async fn work(job: Arc<Job>, tally: Arc<Mutex<Tally>>, channel: Chann
     }
 }
 
-fn of(place: usize, message: u32, job: &Job) -> usize {
-    (place + usize::try_from(message).unwrap_or(0)) % job.templates.len()
+fn of(index: usize, message: u32, job: &Job) -> usize {
+    (index + usize::try_from(message).unwrap_or(0)) % job.templates.len()
 }
 
 /// Messages that are filled when the connection has room for them.
-fn batches(job: &Arc<Job>, place: usize, messages: u32) -> impl futures::Stream<Item = Bytes> + Send + 'static {
+fn batches(job: &Arc<Job>, index: usize, messages: u32) -> impl futures::Stream<Item = Bytes> + Send + 'static {
     let job = Arc::clone(job);
     let mut filler = Filler::new(job.sequence);
     stream::iter((0..messages).map(move |message| {
-        let template = &job.templates[of(place, message, &job)];
+        let template = &job.templates[of(index, message, &job)];
         let mut bytes = Vec::new();
         filler.fill(template, &mut bytes, job.take(template.events()), SystemClock.now());
         Bytes::from(bytes)

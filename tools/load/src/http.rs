@@ -42,7 +42,7 @@ pub(crate) fn head(authority: &str, agent: &str, body: usize) -> String {
 }
 
 /// Sends requests, one after another, until the schedule ends.
-pub(crate) async fn work(job: Arc<Job>, tally: Arc<Mutex<Tally>>, mut place: usize) {
+pub(crate) async fn work(job: Arc<Job>, tally: Arc<Mutex<Tally>>, mut index: usize) {
     let mut filler = Filler::new(job.sequence);
     let mut request = Vec::new();
     let mut open = None;
@@ -63,8 +63,8 @@ pub(crate) async fn work(job: Arc<Job>, tally: Arc<Mutex<Tally>>, mut place: usi
                 }
             },
         };
-        place = (place + 1) % job.templates.len();
-        let template = &job.templates[place];
+        index = (index + 1) % job.templates.len();
+        let template = &job.templates[index];
         filler.fill(template, &mut request, job.take(template.events()), SystemClock.now());
         let sent = Instant::now();
         let answer = timeout(job.timeout, connection.exchange(&request)).await;

@@ -86,8 +86,8 @@ fn bucket_of(micros: u64) -> usize {
 /// The longest duration of a bucket, in microseconds.
 fn last_of(bucket: u64) -> u64 {
     let shift = (bucket / BUCKETS).saturating_sub(1);
-    let place = bucket - shift * BUCKETS;
-    ((place + 1) << shift) - 1
+    let index = bucket - shift * BUCKETS;
+    ((index + 1) << shift) - 1
 }
 
 #[cfg(test)]

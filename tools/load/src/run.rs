@@ -117,12 +117,12 @@ fn work(job: &Arc<Job>, args: &SendArgs, thread: u32) -> anyhow::Result<Counts> 
         let mut tasks = JoinSet::new();
         for connection in share(args.connections, args.threads, thread) {
             let (job, tally) = (Arc::clone(job), Arc::clone(&counts.tally));
-            let place = usize::try_from(connection)?;
+            let index = usize::try_from(connection)?;
             if args.grpc {
                 let channel = grpc::connect(&job.authority).await?;
-                tasks.spawn(grpc::work(job, tally, channel, place, args.stream));
+                tasks.spawn(grpc::work(job, tally, channel, index, args.stream));
             } else {
-                tasks.spawn(http::work(job, tally, place));
+                tasks.spawn(http::work(job, tally, index));
             }
         }
         for (manner, number, crawlers) in [

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::{Directory, FOUND_TTL, Lifetimes, Limits, MISSING_TTL};
+use super::{CacheLimits, Directory, FOUND_TTL, Lifetimes, MISSING_TTL};
 use crate::testing::{ManualClock, new_site, new_token};
 use crate::{Catalog, CatalogError, NewSite, NewToken, Secret, Site, SqliteCatalog, Token};
 
@@ -83,7 +83,7 @@ impl Counting {
 }
 
 fn keeping(catalog: &Arc<Counting>, found: Duration, missing: Duration) -> Arc<Directory> {
-    let limits = Limits {
+    let limits = CacheLimits {
         sites: 100,
         principals: 100,
         lifetimes: Lifetimes { found, missing },
@@ -93,7 +93,7 @@ fn keeping(catalog: &Arc<Counting>, found: Duration, missing: Duration) -> Arc<D
 
 #[test]
 fn what_is_missing_is_forgotten_sooner_than_what_is_found() {
-    let lifetimes = Limits::default().lifetimes;
+    let lifetimes = CacheLimits::default().lifetimes;
     assert_eq!(lifetimes.of(Some(&())), FOUND_TTL);
     assert_eq!(lifetimes.of::<()>(None), MISSING_TTL);
     assert!(MISSING_TTL < FOUND_TTL && FOUND_TTL <= Duration::from_secs(10));

@@ -27,7 +27,7 @@ async fn open(path: &Path) -> Result<SqliteCatalog, CatalogError> {
     SqliteCatalog::open(path, ManualClock::new(), Arc::new(RandomIds)).await
 }
 
-fn place() -> (TempDir, PathBuf) {
+fn index() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("catalog.db");
     (folder, path)
@@ -41,7 +41,7 @@ async fn make_sites(catalog: &SqliteCatalog, prefix: &str, count: usize) {
 
 #[tokio::test]
 async fn a_full_disk_refuses_and_is_forgotten_when_there_is_room() {
-    let (_folder, path) = place();
+    let (_folder, path) = index();
     let catalog = open(&path).await.unwrap();
     // As the disk would refuse: for this connection, the only one so far, the file must not grow.
     sqlx::query("PRAGMA max_page_count = 1")
@@ -59,7 +59,7 @@ async fn a_full_disk_refuses_and_is_forgotten_when_there_is_room() {
 
 #[tokio::test]
 async fn reopening_keeps_everything() {
-    let (_folder, path) = place();
+    let (_folder, path) = index();
     let catalog = open(&path).await.unwrap();
     make_sites(&catalog, "shop", 3).await;
     let (reader, reader_secret) = catalog
@@ -84,7 +84,7 @@ async fn reopening_keeps_everything() {
 
 #[tokio::test]
 async fn two_open_catalogs_see_each_others_writes_at_once() {
-    let (_folder, path) = place();
+    let (_folder, path) = index();
     let (one, other) = (open(&path).await.unwrap(), open(&path).await.unwrap());
     assert_eq!(other.site("shop").await.unwrap(), None);
     let site = one.create_site(new_site("shop")).await.unwrap();
@@ -100,7 +100,7 @@ async fn two_open_catalogs_see_each_others_writes_at_once() {
 
 #[tokio::test]
 async fn two_open_catalogs_write_at_the_same_time() {
-    let (_folder, path) = place();
+    let (_folder, path) = index();
     let (one, other) = (open(&path).await.unwrap(), open(&path).await.unwrap());
     tokio::join!(make_sites(&one, "one", 20), make_sites(&other, "other", 20));
     assert_eq!(one.sites().await.unwrap().len(), 40);
@@ -108,7 +108,7 @@ async fn two_open_catalogs_write_at_the_same_time() {
 
 #[tokio::test]
 async fn many_open_a_file_that_does_not_exist_yet() {
-    let (_folder, path) = place();
+    let (_folder, path) = index();
     let mut openers = tokio::task::JoinSet::new();
     for n in 0..8 {
         let path = path.clone();
@@ -126,7 +126,7 @@ async fn another_process_writes_beside_this_one() {
         make_sites(&open(Path::new(&path)).await.unwrap(), "theirs", 20).await;
         return;
     }
-    let (_folder, path) = place();
+    let (_folder, path) = index();
     let catalog = open(&path).await.unwrap();
     let mut other = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "sqlite::tests::another_process_writes_beside_this_one"])
@@ -154,7 +154,7 @@ async fn another_process_writes_beside_this_one() {
 
 #[tokio::test]
 async fn look_ups_are_answered_while_somebody_writes() {
-    let (_folder, path) = place();
+    let (_folder, path) = index();
     let catalog = open(&path).await.unwrap();
     make_sites(&catalog, "shop", 1).await;
     let mut open_write = catalog.write().await.unwrap();
@@ -190,7 +190,7 @@ async fn join<F: Future + Unpin>(futures: Vec<F>) {
 
 #[tokio::test]
 async fn no_file_holds_a_secret_in_clear() {
-    let (folder, path) = place();
+    let (folder, path) = index();
     let catalog = open(&path).await.unwrap();
     let (token, secret) = catalog
         .create_token(new_token(Role::Admin, SiteScope::All))
@@ -218,7 +218,7 @@ async fn no_file_holds_a_secret_in_clear() {
 #[tokio::test]
 async fn the_files_are_readable_by_their_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
-    let (folder, path) = place();
+    let (folder, path) = index();
     let catalog = open(&path).await.unwrap();
     make_sites(&catalog, "shop", 1).await;
     let mut seen = 0;
@@ -237,7 +237,7 @@ async fn the_files_are_readable_by_their_owner_alone() {
 
 #[tokio::test]
 async fn a_connection_is_durable_and_keeps_references() {
-    let (_folder, path) = place();
+    let (_folder, path) = index();
     let catalog = open(&path).await.unwrap();
     let pragma = async |sql: &'static str| {
         sqlx::query_scalar::<_, i64>(sql)
@@ -256,7 +256,7 @@ async fn a_connection_is_durable_and_keeps_references() {
 
 #[tokio::test]
 async fn the_tables_of_the_specification_belong_to_a_site_and_hold_json() {
-    let (_folder, path) = place();
+    let (_folder, path) = index();
     let catalog = open(&path).await.unwrap();
     make_sites(&catalog, "shop", 1).await;
     for table in ["funnels", "user_segments", "dashboards"] {
@@ -289,7 +289,7 @@ async fn a_missing_folder_is_named() {
 
 #[tokio::test]
 async fn a_file_that_is_no_catalog_is_refused_and_left_alone() {
-    let (_folder, path) = place();
+    let (_folder, path) = index();
     let text = "not a database, ".repeat(100);
     std::fs::write(&path, &text).unwrap();
     let error = open(&path).await.unwrap_err().to_string();
@@ -302,7 +302,7 @@ async fn a_file_that_is_no_catalog_is_refused_and_left_alone() {
 
 #[tokio::test]
 async fn the_catalog_of_a_newer_footfall_is_refused() {
-    let (_folder, path) = place();
+    let (_folder, path) = index();
     let catalog = open(&path).await.unwrap();
     sqlx::query("INSERT INTO _sqlx_migrations VALUES (9999, 'later', '2030-01-01', TRUE, x'00', 1)")
         .execute(&catalog.pool)
@@ -315,7 +315,7 @@ async fn the_catalog_of_a_newer_footfall_is_refused() {
 
 #[tokio::test]
 async fn a_closed_catalog_does_not_answer() {
-    let (_folder, path) = place();
+    let (_folder, path) = index();
     let catalog = open(&path).await.unwrap();
     catalog.close().await;
     assert!(matches!(catalog.site("shop").await, Err(CatalogError::Unavailable(_))));

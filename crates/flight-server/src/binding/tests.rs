@@ -15,7 +15,7 @@ use super::*;
 
 fn batch(columns: Vec<ArrayRef>) -> RecordBatch {
     let named = columns.into_iter().enumerate();
-    RecordBatch::try_from_iter_with_nullable(named.map(|(place, column)| (place.to_string(), column, true))).unwrap()
+    RecordBatch::try_from_iter_with_nullable(named.map(|(index, column)| (index.to_string(), column, true))).unwrap()
 }
 
 fn messages(batch: &RecordBatch) -> Vec<FlightData> {

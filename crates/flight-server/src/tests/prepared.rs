@@ -8,7 +8,7 @@ use super::*;
 /// As ADBC names them: "0", "1"…
 fn parameters(columns: Vec<ArrayRef>) -> RecordBatch {
     let named = columns.into_iter().enumerate();
-    RecordBatch::try_from_iter_with_nullable(named.map(|(place, column)| (place.to_string(), column, true))).unwrap()
+    RecordBatch::try_from_iter_with_nullable(named.map(|(index, column)| (index.to_string(), column, true))).unwrap()
 }
 
 fn text(values: &[&str]) -> ArrayRef {

@@ -152,9 +152,9 @@ async fn bytes_that_are_no_command_are_invalid_wherever_they_come() {
                 .await
                 .map(drop),
         ];
-        for (place, reply) in replies.into_iter().enumerate() {
+        for (index, reply) in replies.into_iter().enumerate() {
             let code = reply.unwrap_err().code();
-            assert_eq!(code, Code::InvalidArgument, "call {place} with {bytes:?}");
+            assert_eq!(code, Code::InvalidArgument, "call {index} with {bytes:?}");
         }
     }
     let nothing = with_token(stream::iter(Vec::<FlightData>::new()), token);

@@ -21,7 +21,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::{Client, Raw};
 use crate::FlightOptions;
-use crate::running::Running;
+use crate::active_queries::ActiveQueries;
 use crate::service::FlightSql;
 
 /// 2026-11-02T00:00:00Z.
@@ -53,7 +53,7 @@ pub(super) struct Server {
     pub(super) acme: String,
     /// Sends events to `acme`.
     pub(super) writer: String,
-    pub(super) running: Arc<Running>,
+    pub(super) running: Arc<ActiveQueries>,
     serving: tokio::task::JoinHandle<()>,
     _folder: TempDir,
 }

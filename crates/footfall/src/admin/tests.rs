@@ -666,8 +666,8 @@ async fn the_command_line_gets_the_same_from_folder_and_server() {
 #[tokio::test]
 async fn the_command_line_is_told_why_a_server_refuses() {
     let server = Server::start().await;
-    let stranger = Admin::remote(&server.url, Secret::new("ffp_guess".into())).unwrap();
-    let error = stranger.list_sites().await.unwrap_err();
+    let foreign_writer = Admin::remote(&server.url, Secret::new("ffp_guess".into())).unwrap();
+    let error = foreign_writer.list_sites().await.unwrap_err();
     assert!(
         matches!(&error, AdminError::Refused { message } if message.contains("unknown, revoked or expired")),
         "{error}"

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use footfall_ingest::import::Format;
 
-use super::place::{Folders, Listen, Place};
+use super::overrides::{Folders, Listen, Overrides};
 use crate::config::Roles;
 
 /// Web and product analytics that you own: events in over HTTP, open Delta/Parquet tables, Arrow out over Flight SQL.
@@ -44,8 +44,9 @@ pub(super) enum Command {
     Import(ImportArgs),
     /// Serve, send generated traffic, and show what comes out
     Demo(DemoArgs),
-    /// Check that the log holds what was acknowledged
-    VerifyLog(VerifyLogArgs),
+    /// Look after the write-ahead log (WAL)
+    #[command(subcommand)]
+    Wal(WalCommand),
     /// Print the configuration in effect
     Config(ConfigArgs),
 }
@@ -73,10 +74,10 @@ pub(super) struct ServeArgs {
 }
 
 impl ServeArgs {
-    pub(super) fn place(&self) -> Place {
-        let place = self.folders.place().flag("--roles", "roles", self.roles.as_ref());
+    pub(super) fn overrides(&self) -> Overrides {
+        let overrides = self.folders.overrides().flag("--roles", "roles", self.roles.as_ref());
         self.listen
-            .place(place)
+            .overrides(overrides)
             .flag("--log-level", "log.level", self.log_level.as_ref())
     }
 }
@@ -102,8 +103,8 @@ pub(super) struct AdminArgs {
 }
 
 impl AdminArgs {
-    pub(super) fn place(&self) -> Place {
-        self.folders.place()
+    pub(super) fn overrides(&self) -> Overrides {
+        self.folders.overrides()
     }
 }
 
@@ -262,8 +263,8 @@ pub(crate) struct SqlArgs {
 }
 
 impl SqlArgs {
-    pub(super) fn place(&self) -> Place {
-        self.folders.place()
+    pub(super) fn overrides(&self) -> Overrides {
+        self.folders.overrides()
     }
 }
 
@@ -285,8 +286,8 @@ pub(crate) struct ImportArgs {
 }
 
 impl ImportArgs {
-    pub(super) fn place(&self) -> Place {
-        self.folders.place()
+    pub(super) fn overrides(&self) -> Overrides {
+        self.folders.overrides()
     }
 }
 
@@ -320,20 +321,18 @@ pub(crate) struct DemoArgs {
 
 impl DemoArgs {
     /// A demo keeps to its own folders: only who names one can send it elsewhere.
-    pub(super) fn place(&self) -> Place {
-        let place = match self.data.as_deref() {
-            None => Place::default().flag("--data", "data", Some("./footfall-demo")).flag(
-                "--data",
-                "state",
-                Some("./footfall-demo/state"),
-            ),
-            Some(s3) if s3.starts_with("s3://") => Place::default()
+    pub(super) fn overrides(&self) -> Overrides {
+        let overrides = match self.data.as_deref() {
+            None => Overrides::default()
+                .flag("--data", "data", Some("./footfall-demo"))
+                .flag("--data", "state", Some("./footfall-demo/state")),
+            Some(s3) if s3.starts_with("s3://") => Overrides::default()
                 .flag("--data", "data", Some(s3))
                 .preset("state", "./footfall-demo-state"),
-            Some(folder) => Place::default().flag("--data", "data", Some(folder)),
+            Some(folder) => Overrides::default().flag("--data", "data", Some(folder)),
         };
         self.listen
-            .place(place.quiet())
+            .overrides(overrides.quiet())
             .flag("--roles", "roles", Some("all"))
             // A month of traffic in a minute is no abuse.
             .flag("demo", "ingest.events_per_second", Some(10_000_000))
@@ -355,25 +354,31 @@ pub(super) struct ConfigArgs {
 }
 
 impl ConfigArgs {
-    pub(super) fn place(&self) -> Place {
-        self.folders.place()
+    pub(super) fn overrides(&self) -> Overrides {
+        self.folders.overrides()
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum WalCommand {
+    /// Check that the WAL holds every event that was acknowledged
+    Verify(WalVerifyArgs),
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  footfall verify-log                             the log in ./footfall-data/state
-  footfall verify-log --state /srv/footfall || mail -s 'damaged log' ops@shop.example
+  footfall wal verify                             the WAL in ./footfall-data/state
+  footfall wal verify --state /srv/footfall || mail -s 'damaged WAL' ops@shop.example
 
-Reads every record of the log and changes nothing; no server may use the log meanwhile. Exit code 0: everything that was
-acknowledged and not yet trimmed is there. 1: something is damaged, or could not be read; each place is printed.")]
-pub(super) struct VerifyLogArgs {
+Reads every record of the WAL and changes nothing; no server may use the WAL meanwhile. Exit code 0: everything that was
+acknowledged and not yet trimmed is there. 1: something is damaged, or could not be read; each damaged place is printed.")]
+pub(super) struct WalVerifyArgs {
     #[command(flatten)]
     folders: Folders,
 }
 
-impl VerifyLogArgs {
-    pub(super) fn place(&self) -> Place {
-        self.folders.place().quiet()
+impl WalVerifyArgs {
+    pub(super) fn overrides(&self) -> Overrides {
+        self.folders.overrides().quiet()
     }
 }

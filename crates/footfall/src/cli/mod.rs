@@ -5,11 +5,11 @@
 mod args;
 mod failure;
 mod logging;
-mod place;
+mod overrides;
 mod site;
 mod table;
 mod token;
-mod verify_log;
+mod wal_verify;
 
 use std::process::ExitCode;
 
@@ -17,8 +17,8 @@ use clap::Parser;
 
 use crate::config::{Config, Sources};
 use crate::threads;
-use args::{Cli, Command};
-use place::Place;
+use args::{Cli, Command, WalCommand};
+use overrides::Overrides;
 
 pub(crate) use args::{DemoArgs, ImportArgs, SqlArgs, SqlFormat};
 pub(crate) use failure::report as report_failure;
@@ -44,27 +44,27 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 
 // Boxed, because each command's future is large and only one of them runs.
 async fn dispatch(Cli { config, command }: Cli) -> anyhow::Result<()> {
-    let load = |place: Place| load(config.clone(), place);
+    let load = |overrides: Overrides| load(config.clone(), overrides);
     match command {
         Command::Serve(args) => {
-            let config = load(args.place())?;
+            let config = load(args.overrides())?;
             logging::init(&config.log);
             Box::pin(crate::serve::run(config)).await
         }
         Command::Site(args) => {
-            let config = load(args.admin().place())?;
+            let config = load(args.admin().overrides())?;
             Box::pin(site::run(&config, args)).await
         }
         Command::Token(args) => {
-            let config = load(args.admin().place())?;
+            let config = load(args.admin().overrides())?;
             Box::pin(token::run(&config, args)).await
         }
         Command::Sql(args) => {
-            let config = load(args.place())?;
+            let config = load(args.overrides())?;
             Box::pin(crate::sql::run(&config, args)).await
         }
         Command::Import(args) => {
-            let config = load(args.place().quiet())?;
+            let config = load(args.overrides().quiet())?;
             logging::init(&config.log);
             Box::pin(crate::import::run(config, args)).await
         }
@@ -72,35 +72,35 @@ async fn dispatch(Cli { config, command }: Cli) -> anyhow::Result<()> {
             // A demo must not end up in a real lake because a configuration file happens to lie here.
             let sources = Sources {
                 file: config,
-                ..sources(args.place())
+                ..sources(args.overrides())
             };
             let config = sources.load()?;
             logging::init(&config.log);
             Box::pin(crate::demo::run(config, args)).await
         }
-        Command::VerifyLog(args) => {
-            let config = load(args.place())?;
+        Command::Wal(WalCommand::Verify(args)) => {
+            let config = load(args.overrides())?;
             logging::init(&config.log);
-            verify_log::run(&config)
+            wal_verify::run(&config)
         }
-        Command::Config(args) => print(&load(args.place())?.to_toml()?),
+        Command::Config(args) => print(&load(args.overrides())?.to_toml()?),
     }
 }
 
-fn load(file: Option<std::path::PathBuf>, place: Place) -> anyhow::Result<Config> {
+fn load(file: Option<std::path::PathBuf>, overrides: Overrides) -> anyhow::Result<Config> {
     let sources = Sources {
         file: Sources::file_or_usual(file),
-        ..sources(place)
+        ..sources(overrides)
     };
     Ok(sources.load()?)
 }
 
-fn sources(place: Place) -> Sources {
+fn sources(overrides: Overrides) -> Sources {
     Sources {
-        defaults: place.defaults,
+        defaults: overrides.defaults,
         file: None,
         env: Sources::environment(),
-        flags: place.flags,
+        flags: overrides.flags,
     }
 }
 

@@ -16,14 +16,14 @@ fn usage_error(line: &str) -> String {
 }
 
 fn config_of(line: &str) -> Config {
-    let place = match parse(line).unwrap().command {
-        Command::Serve(args) => args.place(),
-        Command::Demo(args) => args.place(),
+    let overrides = match parse(line).unwrap().command {
+        Command::Serve(args) => args.overrides(),
+        Command::Demo(args) => args.overrides(),
         _ => panic!("neither serve nor demo"),
     };
     let sources = Sources {
-        defaults: place.defaults,
-        flags: place.flags,
+        defaults: overrides.defaults,
+        flags: overrides.flags,
         ..Sources::default()
     };
     sources.load().unwrap()

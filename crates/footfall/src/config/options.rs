@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use footfall_ingest::collect::CollectOptions;
 use footfall_ingest::enrich::EnrichOptions;
-use footfall_ingest::log::LogOptions;
+use footfall_ingest::wal::WalOptions;
 use footfall_ingest::writer::{DedupeOptions, FlushPolicy, WriterOptions};
 use footfall_lake::S3Options;
 use footfall_query::EngineOptions;
@@ -25,12 +25,12 @@ impl S3 {
 }
 
 impl Wal {
-    pub(crate) fn options(&self) -> LogOptions {
-        LogOptions {
+    pub(crate) fn options(&self) -> WalOptions {
+        WalOptions {
             segment_bytes: self.segment_bytes.0,
             queue_bytes: self.queue_bytes.bytes(),
             max_log_bytes: self.max_bytes.0,
-            ..LogOptions::default()
+            ..WalOptions::default()
         }
     }
 }

@@ -25,7 +25,7 @@ const MAX_PENDING: usize = 450;
 
 /// Events that are still to happen, the next one first.
 #[derive(Debug)]
-struct Pending {
+struct InFlight {
     source: Source,
     due: BinaryHeap<Reverse<Due>>,
     next_visit: Micros,
@@ -34,7 +34,7 @@ struct Pending {
 #[derive(Debug)]
 struct Due(Hit);
 
-impl Pending {
+impl InFlight {
     fn new(plan: Plan, now: Micros) -> Self {
         let mut pending = Self {
             // Other visits than the backfill's, of the same visitors.
@@ -79,7 +79,7 @@ pub(super) async fn trickle(plan: Plan, sender: &Sender) -> anyhow::Result<Summa
 }
 
 async fn send(plan: Plan, sender: &Sender) -> anyhow::Result<Infallible> {
-    let mut pending = Pending::new(plan, SystemClock.now());
+    let mut pending = InFlight::new(plan, SystemClock.now());
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -123,7 +123,7 @@ mod tests {
             days: 1,
             events: 1_000,
         };
-        let mut pending = Pending::new(plan, start);
+        let mut pending = InFlight::new(plan, start);
         let (mut last, mut events, mut first_minute) = (0, 0, 0);
         for second in 0..1_800 {
             let now = start + second * 1_000_000;
@@ -149,7 +149,7 @@ mod tests {
             days: 1,
             events: 1_000,
         };
-        let mut pending = Pending::new(plan, 0);
+        let mut pending = InFlight::new(plan, 0);
         pending.happened(86_400_000_000);
         assert!(pending.due.len() < 500);
     }

@@ -26,7 +26,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::admin::client::Admin;
 use crate::cli::DemoArgs;
 use crate::config::Config;
-use crate::serve::{self, Running};
+use crate::serve::{self, Server};
 use crate::sql::client::Client;
 use screen::Screen;
 use sender::Sender;
@@ -74,7 +74,7 @@ pub(crate) async fn run(mut config: Config, args: DemoArgs) -> anyhow::Result<()
 }
 
 /// Returns after the check with `--once`, else never.
-async fn show(running: &Running, args: &DemoArgs, data: &str, screen: &Screen) -> anyhow::Result<Summary> {
+async fn show(running: &Server, args: &DemoArgs, data: &str, screen: &Screen) -> anyhow::Result<Summary> {
     let http = format!("http://{}", running.http_addr);
     let flight = format!("grpc://{}", running.flight_addr);
     screen.say(&format!("footfall serves {data} on {http} and {flight}"))?;
@@ -120,7 +120,7 @@ fn told(summary: &Summary, counts: Counts) -> String {
 }
 
 /// Makes the site, if it is not there, and a token that may read it.
-async fn prepare(running: &Running, http: &str) -> anyhow::Result<String> {
+async fn prepare(running: &Server, http: &str) -> anyhow::Result<String> {
     if running.admin_token.is_empty() {
         bail!("the admin token of this state folder is gone; give the demo another folder with --data");
     }

@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
 
-use super::patience::{Patience, Patient};
+use super::io_timeouts::{IoTimeouts, TimedStream};
 
 /// Pings keep proxies from closing connections whose query takes long.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// Pings begin when HTTP/2 does. Until then, a client has so long for the 24 bytes with which it begins.
-const PATIENCE: Patience = Patience {
+const PATIENCE: IoTimeouts = IoTimeouts {
     opening: Some((24, Duration::from_secs(10))),
     stall: Duration::from_secs(30),
 };
@@ -53,7 +53,10 @@ pub(super) async fn serve(
 }
 
 /// Connections, no more than so many at a time.
-fn incoming(listener: TcpListener, connections: usize) -> impl Stream<Item = Result<Patient<TcpStream>, Infallible>> {
+fn incoming(
+    listener: TcpListener,
+    connections: usize,
+) -> impl Stream<Item = Result<TimedStream<TcpStream>, Infallible>> {
     let slots = Arc::new(Semaphore::new(connections));
     futures::stream::unfold((listener, slots), |(listener, slots)| async move {
         // The semaphore is never closed: the stream has no end.
@@ -69,6 +72,6 @@ fn incoming(listener: TcpListener, connections: usize) -> impl Stream<Item = Res
         };
         // Messages are written whole: waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
-        Some((Ok(Patient::new(stream, slot, PATIENCE)), (listener, slots)))
+        Some((Ok(TimedStream::new(stream, slot, PATIENCE)), (listener, slots)))
     })
 }

@@ -1,4 +1,4 @@
-//! The HTTP listener: bounded connections, patience with slow clients that ends, and a drain at the end.
+//! The HTTP listener: bounded connections, timeouts for slow clients, and a drain at the end.
 //!
 //! Who comes when all connections are taken is told so at once (503), by a small number of further ones.
 
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::descriptors::Shares;
-use super::patience::{Patience, Patient};
+use super::io_timeouts::{IoTimeouts, TimedStream};
 
 /// Of a connection's bytes that were read and not yet taken; a request's head must fit. Bodies are counted when they are
 /// taken out, so this times the connections is what no budget knows of: by itself hyper would go up to 400 KiB.
@@ -112,7 +112,7 @@ async fn turn_away<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> std::io:
     Ok(())
 }
 
-type Connection = http1::Connection<TokioIo<Patient<TcpStream>>, TowerToHyperService<Router>>;
+type Connection = http1::Connection<TokioIo<TimedStream<TcpStream>>, TowerToHyperService<Router>>;
 
 /// Serves the connection to its end; once we are to stop, to the end of the request that is under way.
 async fn finish(connection: Connection, stop: CancellationToken) -> hyper::Result<()> {
@@ -128,12 +128,12 @@ fn connection(stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit, r
     // Replies are small: waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
     let service = router.clone().layer(Extension(ConnectInfo(peer)));
-    let patience = Patience {
+    let io_timeouts = IoTimeouts {
         // hyper waits for the head, and collection for the body.
         opening: None,
         stall: STALL_PATIENCE,
     };
-    let stream = Patient::new(stream, slot, patience);
+    let stream = TimedStream::new(stream, slot, io_timeouts);
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_PATIENCE)

@@ -12,12 +12,12 @@ mod descriptors;
 mod flight;
 mod follow;
 mod http;
+mod io_timeouts;
+mod lake_startup;
 mod ops;
-mod patience;
 mod roles;
 mod signals;
 pub(crate) mod tasks;
-mod waiting;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub(crate) use admin_token::path as admin_token_path;
 const BACKLOG: u32 = 4_096;
 
 /// A server that runs.
-pub(crate) struct Running {
+pub(crate) struct Server {
     pub(crate) http_addr: SocketAddr,
     pub(crate) flight_addr: SocketAddr,
     /// The secret in the state folder's `admin.token`; empty if somebody took the file away.
@@ -50,7 +50,7 @@ pub(crate) struct Running {
     front: Tasks,
     /// Those that bring the log into the lake and follow it.
     back: Tasks,
-    log: Option<Arc<footfall_ingest::log::LocalLog>>,
+    log: Option<Arc<footfall_ingest::wal::LocalWal>>,
 }
 
 /// What every role works with.
@@ -71,7 +71,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
 }
 
 /// Opens everything and starts the roles.
-pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
+pub(crate) async fn start(config: Config) -> anyhow::Result<Server> {
     let metrics = ops::metrics()?;
     let state = config.state_dir();
     std::fs::create_dir_all(&state).with_context(|| format!("the state folder {} can't be made", state.display()))?;
@@ -107,7 +107,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
     front.spawn("Flight SQL listener", |stop| {
         flight::serve(flight, routes.routes(), shares.flight, stop)
     });
-    Ok(Running {
+    Ok(Server {
         http_addr,
         flight_addr,
         admin_token: admin_token.unwrap_or_default(),
@@ -123,7 +123,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
 async fn open(config: &Config) -> anyhow::Result<Shared> {
     let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdGen>) = (Arc::new(SystemClock), Arc::new(RandomIds));
     let catalog = crate::state::open_catalog(&config.state_dir()).await?;
-    let table = waiting::for_lake(config, Arc::clone(&clock)).await?;
+    let table = lake_startup::open_with_retries(config, Arc::clone(&clock)).await?;
     Ok(Shared {
         clock,
         ids,
@@ -157,7 +157,7 @@ fn bind(addr: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-impl Running {
+impl Server {
     /// The line that scripts wait for.
     #[expect(clippy::print_stdout, reason = "the announcement is the command's output")]
     fn announce(&self) {

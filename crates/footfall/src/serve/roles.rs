@@ -7,7 +7,7 @@ use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
 use footfall_flight_server::FlightOptions;
 use footfall_ingest::collect::{Collector, CollectorParts};
 use footfall_ingest::enrich::Enricher;
-use footfall_ingest::log::LocalLog;
+use footfall_ingest::wal::LocalWal;
 use footfall_ingest::writer::{ShardWriter, WriterParts};
 use footfall_query::Engine;
 
@@ -22,19 +22,19 @@ const WRITER_THREADS: usize = 4;
 /// The running ingest role.
 pub(super) struct Ingest {
     pub(super) collector: Arc<Collector>,
-    pub(super) log: Arc<LocalLog>,
+    pub(super) log: Arc<LocalWal>,
 }
 
 /// Opens the log, starts the writer and what keeps the table's own log short.
 pub(super) async fn ingest(config: &Config, shared: &Shared, tasks: &Tasks) -> anyhow::Result<Ingest> {
     let folder = config.log_dir();
-    let (log, _) = LocalLog::open(&folder, config.wal.options())
+    let (log, _) = LocalWal::open(&folder, config.wal.options())
         .with_context(|| format!("the log in {} can't be opened", folder.display()))?;
     let log = Arc::new(log);
     let enricher = Arc::new(Enricher::new(config.ingest.enrich())?);
     let writer = ShardWriter::open(
         WriterParts {
-            log: Arc::<LocalLog>::clone(&log),
+            log: Arc::<LocalWal>::clone(&log),
             table: Arc::clone(&shared.table),
             clock: Arc::clone(&shared.clock),
             ids: Arc::clone(&shared.ids),
@@ -50,7 +50,7 @@ pub(super) async fn ingest(config: &Config, shared: &Shared, tasks: &Tasks) -> a
         follow::checkpoint(Arc::clone(&shared.table), stop)
     });
     let parts = CollectorParts {
-        log: Arc::<LocalLog>::clone(&log),
+        log: Arc::<LocalWal>::clone(&log),
         directory: Arc::clone(&shared.directory),
         enricher,
         clock: Arc::clone(&shared.clock),

@@ -63,8 +63,8 @@ impl Draft {
 
     /// A query parameter. Empty counts as absent.
     pub(super) fn parameter(&mut self, name: &str, value: &str, limits: &PropertyLimits) {
-        let place = Place::of_parameter(name);
-        let Some(field) = place.field().filter(|_| !value.is_empty()) else {
+        let index = Place::of_parameter(name);
+        let Some(field) = index.field().filter(|_| !value.is_empty()) else {
             return;
         };
         if !self.is_first(field) {

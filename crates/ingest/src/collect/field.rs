@@ -133,7 +133,7 @@ impl Place {
         };
         match Self::of(group, key) {
             Self::Group(..) => Self::Unknown,
-            place => place,
+            index => index,
         }
     }
 

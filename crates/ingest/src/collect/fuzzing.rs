@@ -1,4 +1,4 @@
-//! Doors for the fuzz targets (`fuzz/`): what strangers send, and the verdict on it. Only there under
+//! Doors for the fuzz targets (`fuzz/`): what foreign_writers send, and the verdict on it. Only there under
 //! `cfg(fuzzing)`, which cargo-fuzz sets; nothing is stored.
 
 use std::convert::Infallible;

@@ -109,7 +109,7 @@ fn parse_event(json: &str, limits: &PropertyLimits) -> Result<Draft, serde_json:
     let mut draft = Draft::default();
     let mut reader = serde_json::Deserializer::from_str(json);
     let node = Node {
-        place: Place::Group(Field::Event, Group::Top),
+        index: Place::Group(Field::Event, Group::Top),
         draft: &mut draft,
         limits,
     };
@@ -120,14 +120,14 @@ fn parse_event(json: &str, limits: &PropertyLimits) -> Result<Draft, serde_json:
 
 /// One value of an event, read into its place.
 struct Node<'d> {
-    place: Place,
+    index: Place,
     draft: &'d mut Draft,
     limits: &'d PropertyLimits,
 }
 
 impl Node<'_> {
     fn wrong<E>(self, found: &str) -> Result<(), E> {
-        match self.place {
+        match self.index {
             Place::Group(field, _) => self.draft.blame(wrong_type(field, "an object", found)),
             Place::Text(field) => self.draft.blame(wrong_type(field, "a string", found)),
             Place::Raw(_) | Place::Unknown => {}
@@ -152,7 +152,7 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
-        let Place::Text(field) = self.place else {
+        let Place::Text(field) = self.index else {
             return self.wrong("a string");
         };
         self.draft.text(field, value);
@@ -160,19 +160,19 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Place::Group(_, group) = self.place else {
+        let Place::Group(_, group) = self.index else {
             while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
             return self.wrong("an object");
         };
-        while let Some(place) = map.next_key_seed(Key(group))? {
-            let known = place.field().is_some_and(|field| self.draft.is_first(field));
-            match place {
+        while let Some(index) = map.next_key_seed(Key(group))? {
+            let known = index.field().is_some_and(|field| self.draft.is_first(field));
+            match index {
                 Place::Raw(field) if known => {
                     let value = map.next_value::<&'de RawValue>()?;
                     self.draft.raw(field, value.get(), self.limits);
                 }
                 Place::Group(..) | Place::Text(_) if known => map.next_value_seed(Node {
-                    place,
+                    index,
                     draft: &mut *self.draft,
                     limits: self.limits,
                 })?,

@@ -51,7 +51,7 @@ use footfall_model::clock::Clock;
 use tokio::sync::Semaphore;
 
 use crate::enrich::Enricher;
-use crate::log::EventLog;
+use crate::wal::EventLog;
 
 pub use grpc::{GrpcIngest, grpc};
 pub use http::router;
@@ -76,7 +76,7 @@ pub struct Collector {
     parts: CollectorParts,
     options: CollectOptions,
     rates: limits::Rates,
-    sessions: session::Sessions,
+    sessions: session::SessionTracker,
     memory: budget::Budget,
     /// To work on a request, in the order in which the bodies were complete. Under overload thousands of requests are
     /// ready at once, and a runtime that is left to choose among them lets some wait for many times as long as others.
@@ -88,7 +88,7 @@ impl Collector {
     pub fn new(parts: CollectorParts, options: CollectOptions) -> Self {
         Self {
             rates: limits::Rates::new(&options, Arc::clone(&parts.clock)),
-            sessions: session::Sessions::new(&options),
+            sessions: session::SessionTracker::new(&options),
             memory: budget::Budget::new(options.in_flight_bytes),
             turns: Semaphore::new(options.turns.clamp(1, Semaphore::MAX_PERMITS)),
             parts,

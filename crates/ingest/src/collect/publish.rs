@@ -15,7 +15,7 @@ use super::field::Field;
 use super::reject::{Cause, Reject};
 use super::validate;
 use crate::enrich::Sender;
-use crate::log::LogError;
+use crate::wal::WalError;
 
 /// Who sends.
 #[derive(Debug, Clone, Copy, Default)]
@@ -71,9 +71,9 @@ impl Refusal {
 /// Disks and databases don't recover at once.
 const RETRY_AFTER_FAULT: u32 = 5;
 
-impl From<LogError> for Refusal {
-    fn from(error: LogError) -> Self {
-        if let LogError::Overloaded { retry_after_seconds } = error {
+impl From<WalError> for Refusal {
+    fn from(error: WalError) -> Self {
+        if let WalError::Overloaded { retry_after_seconds } = error {
             return Self::Overloaded {
                 retry_after: retry_after_seconds.max(1),
             };
@@ -244,13 +244,13 @@ struct BySite {
 impl BySite {
     fn of(events: &[(usize, Box<Event>)]) -> Self {
         let mut names: Vec<(String, usize)> = Vec::new();
-        let mut places: HashMap<&str, usize> = HashMap::new();
+        let mut indices: HashMap<&str, usize> = HashMap::new();
         let mut of_event = Vec::with_capacity(events.len());
         let mut last = usize::MAX;
         for (_, event) in events {
             let name = event.tracking_id.as_str();
             if names.get(last).is_none_or(|(last, _)| last != name) {
-                last = *places.entry(name).or_insert_with(|| {
+                last = *indices.entry(name).or_insert_with(|| {
                     names.push((name.to_owned(), 0));
                     names.len() - 1
                 });

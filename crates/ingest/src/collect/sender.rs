@@ -14,14 +14,14 @@ const USER_AGENT_BYTES: usize = 1_024;
 /// the right; everything left of it is the sender's own invention. If there are fewer, the request has come around the
 /// proxies and its peer is the sender.
 pub(super) fn address(headers: &HeaderMap, peer: Option<IpAddr>, trusted_proxies: usize) -> Option<IpAddr> {
-    let Some(place) = trusted_proxies.checked_sub(1) else {
+    let Some(index) = trusted_proxies.checked_sub(1) else {
         return peer;
     };
     let forwarded = headers.get_all("x-forwarded-for").iter().rev();
     let mut hops = forwarded
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.rsplit(','));
-    match hops.nth(place) {
+    match hops.nth(index) {
         Some(hop) => parse_hop(hop.trim()),
         None => peer,
     }

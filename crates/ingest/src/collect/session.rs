@@ -1,4 +1,4 @@
-//! Sessions of events that came without one.
+//! SessionTracker of events that came without one.
 //!
 //! An event belongs to its visitor's running session if it lies less than 30 minutes from the rest of it, else it
 //! begins a new one. The rule goes by event time, so that a late batch is cut as it would have been live.
@@ -23,13 +23,13 @@ struct Visit {
 
 /// Running sessions, of so many visitors as memory was given for: the latest seen ones.
 #[derive(Debug)]
-pub(super) struct Sessions {
+pub(super) struct SessionTracker {
     visits: Cache<u64, Visit>,
     timeout: Micros,
     longest: Micros,
 }
 
-impl Sessions {
+impl SessionTracker {
     pub(super) fn new(options: &CollectOptions) -> Self {
         Self {
             // By last use and not by frequency: a visitor who has just come must not be turned away.
@@ -51,7 +51,7 @@ impl Sessions {
         let mut named = time;
         let key = client_hash(&event.tracking_id, &event.client_id);
         self.visits.entry(key).and_upsert_with(|running| {
-            let (session, kept) = place(running.map(moka::Entry::into_value), time, self.timeout, self.longest);
+            let (session, kept) = index(running.map(moka::Entry::into_value), time, self.timeout, self.longest);
             named = session;
             kept
         });
@@ -60,7 +60,7 @@ impl Sessions {
 }
 
 /// Which session an event of this time belongs to, and what to remember then.
-fn place(running: Option<Visit>, time: Micros, timeout: Micros, longest: Micros) -> (Micros, Visit) {
+fn index(running: Option<Visit>, time: Micros, timeout: Micros, longest: Micros) -> (Micros, Visit) {
     let fresh = Visit {
         named: time,
         first: time,
@@ -97,7 +97,7 @@ mod tests {
         minutes
             .iter()
             .map(|minute| {
-                let (named, kept) = place(running, minute * MINUTE, 30 * MINUTE, 24 * 60 * MINUTE);
+                let (named, kept) = index(running, minute * MINUTE, 30 * MINUTE, 24 * 60 * MINUTE);
                 running = Some(kept);
                 named / MINUTE
             })
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn visitors_are_told_apart_by_site_and_client() {
-        let sessions = Sessions::new(&CollectOptions::default());
+        let sessions = SessionTracker::new(&CollectOptions::default());
         let id = |site: &str, client: &str, minute: Micros| {
             let mut event = Event {
                 tracking_id: site.into(),

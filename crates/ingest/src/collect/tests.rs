@@ -24,7 +24,7 @@ use tokio::sync::Barrier;
 
 use super::*;
 use crate::enrich::EnrichOptions;
-use crate::log::{LogError, Position, Record};
+use crate::wal::{Position, Record, WalError};
 
 /// 2026-02-02T10:30:00Z, and it stays so until it is moved.
 #[derive(Debug)]
@@ -55,13 +55,13 @@ static ENRICHER: LazyLock<Arc<Enricher>> = LazyLock::new(|| Arc::new(Enricher::n
 
 /// A log in memory that can be made to refuse.
 #[derive(Debug, Default)]
-pub(super) struct MemoryLog {
+pub(super) struct MemoryWal {
     records: Mutex<Vec<Bytes>>,
-    refusal: Mutex<Option<fn() -> LogError>>,
+    refusal: Mutex<Option<fn() -> WalError>>,
     gate: Mutex<Option<Arc<Barrier>>>,
 }
 
-impl MemoryLog {
+impl MemoryWal {
     /// All events, by record.
     fn batches(&self) -> Vec<Vec<Event>> {
         let records = self.records.lock();
@@ -75,7 +75,7 @@ impl MemoryLog {
         self.batches().concat()
     }
 
-    fn refuse(&self, error: Option<fn() -> LogError>) {
+    fn refuse(&self, error: Option<fn() -> WalError>) {
         *self.refusal.lock() = error;
     }
 
@@ -86,19 +86,19 @@ impl MemoryLog {
 }
 
 #[async_trait]
-impl EventLog for MemoryLog {
+impl EventLog for MemoryWal {
     fn id(&self) -> u128 {
         1
     }
 
-    fn check_room(&self) -> Result<(), LogError> {
+    fn check_room(&self) -> Result<(), WalError> {
         match *self.refusal.lock() {
-            Some(error) if matches!(error(), LogError::Overloaded { .. }) => Err(error()),
+            Some(error) if matches!(error(), WalError::Overloaded { .. }) => Err(error()),
             _ => Ok(()),
         }
     }
 
-    async fn append(&self, payload: Bytes) -> Result<Position, LogError> {
+    async fn append(&self, payload: Bytes) -> Result<Position, WalError> {
         if let Some(error) = *self.refusal.lock() {
             return Err(error());
         }
@@ -114,11 +114,11 @@ impl EventLog for MemoryLog {
         Ok(position)
     }
 
-    async fn read_from(&self, from: Position, _: usize) -> Result<Vec<Record>, LogError> {
-        Err(LogError::NotHeld(from))
+    async fn read_from(&self, from: Position, _: usize) -> Result<Vec<Record>, WalError> {
+        Err(WalError::NotHeld(from))
     }
 
-    async fn wait_for(&self, _: Position) -> Result<(), LogError> {
+    async fn wait_for(&self, _: Position) -> Result<(), WalError> {
         Ok(())
     }
 
@@ -126,7 +126,7 @@ impl EventLog for MemoryLog {
         self.records.lock().len() as Position
     }
 
-    async fn trim(&self, _: Position) -> Result<(), LogError> {
+    async fn trim(&self, _: Position) -> Result<(), WalError> {
         Ok(())
     }
 }
@@ -135,7 +135,7 @@ impl EventLog for MemoryLog {
 struct Server {
     address: SocketAddr,
     collector: Arc<Collector>,
-    log: Arc<MemoryLog>,
+    log: Arc<MemoryWal>,
     clock: Arc<ManualClock>,
     catalog: Arc<dyn Catalog>,
     task: tokio::task::JoinHandle<()>,
@@ -173,7 +173,7 @@ impl Server {
             };
             catalog.create_site(site).await.unwrap();
         }
-        let log = Arc::new(MemoryLog::default());
+        let log = Arc::new(MemoryWal::default());
         let parts = CollectorParts {
             log: Arc::clone(&log) as _,
             directory: Arc::new(Directory::new(Arc::clone(&catalog))),

@@ -83,7 +83,7 @@ impl Enricher {
     pub fn sender(&self, sender: Sender<'_>) -> KnownSender<'_> {
         KnownSender {
             agent: sender.user_agent.and_then(|text| self.user_agents.agent(text)),
-            place: sender.ip.map(|ip| self.geo.find(ip)).unwrap_or_default(),
+            index: sender.ip.map(|ip| self.geo.find(ip)).unwrap_or_default(),
         }
     }
 
@@ -97,7 +97,7 @@ impl Enricher {
 #[derive(Debug)]
 pub struct KnownSender<'a> {
     agent: Option<Arc<Agent>>,
-    place: Place<'a>,
+    index: Place<'a>,
 }
 
 impl KnownSender<'_> {
@@ -106,7 +106,7 @@ impl KnownSender<'_> {
         if let Some(agent) = &self.agent {
             agent.describe(event);
         }
-        self.place.fill(event);
+        self.index.fill(event);
         attribution::attribute(event);
     }
 }

@@ -46,11 +46,11 @@ impl Codes {
     pub(super) fn encode(&mut self, batches: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {
         let (mut fields, mut columns) = (Vec::new(), Vec::new());
         let schema = batches.first().map_or_else(event_file, RecordBatch::schema);
-        for (place, field) in schema.fields().iter().enumerate() {
-            let values: Vec<&dyn Array> = batches.iter().map(|batch| batch.column(place).as_ref()).collect();
-            let coded = self.columns[place].as_mut().map(|words| words.codes(&values));
+        for (index, field) in schema.fields().iter().enumerate() {
+            let values: Vec<&dyn Array> = batches.iter().map(|batch| batch.column(index).as_ref()).collect();
+            let coded = self.columns[index].as_mut().map(|words| words.codes(&values));
             if let Some(None) = coded {
-                self.full[place] = self.columns[place].take();
+                self.full[index] = self.columns[index].take();
             }
             match coded.flatten() {
                 Some(codes) => {
@@ -78,7 +78,7 @@ impl Codes {
 
 #[derive(Debug)]
 struct Dictionary {
-    places: HashTable<u32>,
+    indices: HashTable<u32>,
     ends: Vec<i32>,
     bytes: Vec<u8>,
     /// All texts, until there are more.
@@ -88,7 +88,7 @@ struct Dictionary {
 impl Default for Dictionary {
     fn default() -> Self {
         Self {
-            places: HashTable::new(),
+            indices: HashTable::new(),
             ends: vec![0],
             bytes: Vec::new(),
             texts: None,
@@ -127,8 +127,8 @@ impl Dictionary {
         };
         let is_it = |code: &u32| known(*code) == Some(text.as_bytes());
         let hash = |code: &u32| xxh3_64(known(*code).unwrap_or_default());
-        match self.places.entry(xxh3_64(text.as_bytes()), is_it, hash) {
-            Entry::Occupied(place) => i32::try_from(*place.get()).ok(),
+        match self.indices.entry(xxh3_64(text.as_bytes()), is_it, hash) {
+            Entry::Occupied(index) => i32::try_from(*index.get()).ok(),
             Entry::Vacant(free) => {
                 if ends.len() > TEXTS || bytes.len() + text.len() > BYTES {
                     return None;
@@ -184,10 +184,10 @@ mod tests {
     }
 
     fn decoded(codes: &mut Codes, batch: &RecordBatch, name: &str) -> ArrayRef {
-        let place = event_file().index_of(name).unwrap();
+        let index = event_file().index_of(name).unwrap();
         take(
-            codes.texts().unwrap()[place].as_ref().unwrap(),
-            batch.column(place),
+            codes.texts().unwrap()[index].as_ref().unwrap(),
+            batch.column(index),
             None,
         )
         .unwrap()

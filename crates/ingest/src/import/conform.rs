@@ -200,7 +200,7 @@ impl Conform {
                 "session_id" => Arc::new(sessions.clone()),
                 "event_id" => Arc::clone(&ids),
                 name => match ENRICHED.iter().position(|enriched| *enriched == name) {
-                    Some(place) => enriched.as_ref().map_or(column, |columns| &columns[place]).clone(),
+                    Some(index) => enriched.as_ref().map_or(column, |columns| &columns[index]).clone(),
                     None => Arc::clone(column),
                 },
             })

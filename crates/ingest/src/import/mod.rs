@@ -1,7 +1,7 @@
 //! Bulk load: a file of events into the lake, past the log, as one transaction that happens once.
 //!
 //! ```text
-//! file -> source (Parquet, NDJSON, CSV) -> conform (cast, check, enrich) -> dedupe -> waiting, by day, coded
+//! file -> source (Parquet, NDJSON, CSV) -> conform (cast, check, enrich) -> dedupe -> day buffers, coded
 //!                                                                                      |  a day at a time
 //!                                 one Delta commit (txn: the file's digest) <- files <- sort, encode
 //! ```
@@ -12,10 +12,10 @@
 
 mod codes;
 mod conform;
+mod day_buffers;
 mod reading;
 mod report;
 mod source;
-mod waiting;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -30,8 +30,8 @@ use tokio::task::JoinHandle;
 
 use crate::enrich::Enricher;
 use crate::writer::DedupeOptions;
+use day_buffers::Day;
 use reading::Reading;
-use waiting::Day;
 
 pub use report::{Rejected, Report};
 pub use source::Format;

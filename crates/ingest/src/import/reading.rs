@@ -10,8 +10,8 @@ use arrow::error::ArrowError;
 use footfall_model::clock::Micros;
 
 use super::conform::{self, Conform};
+use super::day_buffers::{BufferLimits, Day, DayBuffers};
 use super::source::{self, Item, Source};
-use super::waiting::{Day, Limits, Waiting};
 use super::{ImportError, ImportOptions, ImportParts, Progress, Report};
 use crate::writer::{EventKey, Window};
 
@@ -21,7 +21,7 @@ pub(super) struct Reading {
     source: Source,
     conform: Conform,
     seen: Window,
-    waiting: Waiting,
+    day_buffers: DayBuffers,
     /// Some rows that were read have no session.
     lacks_sessions: bool,
     now: Micros,
@@ -42,7 +42,7 @@ impl Reading {
             path,
             conform: Conform::new(Arc::clone(&parts.sites), Arc::clone(&parts.enricher), now),
             seen: Window::new(&options.dedupe, now),
-            waiting: Waiting::new(Limits {
+            day_buffers: DayBuffers::new(BufferLimits {
                 rows: options.chunk_rows,
                 bytes: options.memory,
             }),
@@ -64,11 +64,11 @@ impl Reading {
 
     fn next_day(&mut self) -> Result<Option<Day>, ImportError> {
         loop {
-            if let Some(day) = self.waiting.due()? {
+            if let Some(day) = self.day_buffers.due()? {
                 return Ok(Some(day));
             }
             let Some(item) = self.source.items.next() else {
-                return Ok(self.waiting.rest()?);
+                return Ok(self.day_buffers.rest()?);
             };
             match item.map_err(|error| self.unreadable(error))? {
                 Item::Rows(batch) => self.take(&batch)?,
@@ -90,7 +90,7 @@ impl Reading {
         let events = events.map_err(|error| self.unreadable(error))?;
         self.report.imported += events.num_rows() as u64;
         self.lacks_sessions |= conform::lacks_sessions(&events);
-        self.waiting.push(events)?;
+        self.day_buffers.push(events)?;
         self.progress
             .advance(self.source.position.load(Ordering::Relaxed), read);
         Ok(())

@@ -131,7 +131,7 @@ fn parquet(file: File, position: &Arc<AtomicU64>) -> Result<Items, ArrowError> {
     let known: Vec<_> = (0..)
         .zip(builder.schema().fields())
         .filter(|(_, field)| schema::event_file().column_with_name(field.name()).is_some())
-        .map(|(place, _)| place)
+        .map(|(index, _)| index)
         .collect();
     let rows = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or_default();
     let mask = parquet::arrow::ProjectionMask::roots(builder.parquet_schema(), known);
@@ -193,10 +193,10 @@ impl Read for Counted {
 fn ndjson(file: Counted) -> Items {
     let mut lines = BufReader::with_capacity(256 * 1_024, file);
     let mut line = Vec::new();
-    let mut waiting = None;
+    let mut day_buffers = None;
     let mut done = false;
     Box::new(std::iter::from_fn(move || {
-        if let Some(reason) = waiting.take() {
+        if let Some(reason) = day_buffers.take() {
             return Some(Ok(Item::Unreadable(reason)));
         }
         if done {
@@ -218,18 +218,18 @@ fn ndjson(file: Counted) -> Items {
                 Ok(_) => match serde_json::from_slice(&line) {
                     Ok(Value::Object(object)) => rows.push(&object),
                     // What came before keeps its place: rows are numbered by it.
-                    Ok(_) => waiting = Some("the line is no JSON object"),
-                    Err(_) => waiting = Some("the line is not valid JSON"),
+                    Ok(_) => day_buffers = Some("the line is no JSON object"),
+                    Err(_) => day_buffers = Some("the line is not valid JSON"),
                 },
             }
-            if waiting.is_some() {
+            if day_buffers.is_some() {
                 break;
             }
         }
         if rows.count > 0 {
             return Some(rows.finish().map(Item::Rows));
         }
-        waiting.take().map(|reason| Ok(Item::Unreadable(reason)))
+        day_buffers.take().map(|reason| Ok(Item::Unreadable(reason)))
     }))
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::random::Random;
-use crate::log::{Disk, LogFile};
+use crate::wal::{Disk, WalFile};
 
 const SECTOR: u64 = 512;
 
@@ -270,7 +270,7 @@ impl Disk for SimDisk {
         Ok(self.0.lock().names.keys().cloned().collect())
     }
 
-    fn create(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
+    fn create(&self, name: &str) -> io::Result<Box<dyn WalFile>> {
         self.change_dir(|world| {
             world.inodes.push(Inode::default());
             Ok(DirChange::Link(name.to_owned(), world.inodes.len() - 1))
@@ -278,7 +278,7 @@ impl Disk for SimDisk {
         self.open(name)
     }
 
-    fn open(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
+    fn open(&self, name: &str) -> io::Result<Box<dyn WalFile>> {
         let inode = self.0.lock().names.get(name).copied().ok_or(io::ErrorKind::NotFound)?;
         Ok(Box::new(SimFile {
             disk: self.clone(),
@@ -322,7 +322,7 @@ struct SimFile {
     inode: usize,
 }
 
-impl LogFile for SimFile {
+impl WalFile for SimFile {
     fn size(&self) -> io::Result<u64> {
         Ok(self.disk.0.lock().inodes[self.inode].cache.len() as u64)
     }

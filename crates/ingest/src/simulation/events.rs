@@ -8,8 +8,8 @@ use prost::Message;
 use super::executor::BEGIN;
 use super::random::Random;
 
-/// Numbers from here on belong to events that strangers bring past the log.
-pub(super) const STRANGERS: u32 = 1_000_000;
+/// Numbers from here on belong to events that foreign_writers bring past the log.
+pub(super) const FOREIGN_EVENTS: u32 = 1_000_000;
 
 /// Sites that share event ids: the same id of another site is another event.
 const SITES: u32 = 3;

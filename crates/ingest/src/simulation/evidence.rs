@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::model::Known;
 use super::process::World;
-use crate::log::Position;
+use crate::wal::Position;
 
 /// A row of the lake, as far as it tells which event it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Evidence {
             let committed = table.transaction(&app_id).await?;
             Ok::<_, LakeError>((table.snapshot(), committed))
         });
-        let (snapshot, committed) = opened.expect("the table can be opened in calm weather");
+        let (snapshot, committed) = opened.expect("the table can be opened with a calm fault profile");
         let files: BTreeMap<_, _> = snapshot
             .files
             .iter()

@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 
+use super::fault_profile::FaultProfile;
 use super::random::Random;
-use super::weather::Weather;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Power {
@@ -36,7 +36,7 @@ pub(super) enum Step {
     RoomAgain,
     /// Milliseconds that a turn of the committer takes.
     SlowDisk(u64),
-    Lake(Weather),
+    Lake(FaultProfile),
     /// The process stands still while a new one starts, and goes on after so many milliseconds: two writers.
     Zombie(u64),
     /// A second writer in the same process.
@@ -71,9 +71,9 @@ struct Mood {
     power: bool,
     disk: bool,
     full: bool,
-    weather: bool,
+    fault_profile: bool,
     rivals: bool,
-    strangers: bool,
+    foreign_writers: bool,
     duplicates: bool,
     hours: bool,
     checkpoints: bool,
@@ -87,9 +87,9 @@ impl Mood {
             power: random.chance(60),
             disk: random.chance(40),
             full: random.chance(25),
-            weather: random.chance(60),
+            fault_profile: random.chance(60),
             rivals: random.chance(35),
-            strangers: random.chance(35),
+            foreign_writers: random.chance(35),
             duplicates: random.chance(80),
             hours: random.chance(15),
             checkpoints: random.chance(15),
@@ -182,8 +182,8 @@ impl Draft {
                 // Near or far.
                 let reach = self.recent.len() as u64;
                 let back = if self.random.chance(50) { reach.min(6) } else { reach };
-                let place = reach - 1 - self.random.below(back);
-                events.push(self.recent[place as usize].0);
+                let index = reach - 1 - self.random.below(back);
+                events.push(self.recent[index as usize].0);
             } else if self.events < EVENTS {
                 events.push(self.events);
                 self.recent.push_back((self.events, self.now));
@@ -202,7 +202,7 @@ impl Draft {
             16..19 => self.random.between(900..=5_000),
             _ if self.mood.hours && self.random.chance(50) => {
                 // The lake answers meanwhile, else the log's end would lie hours back.
-                self.steps.push(Step::Lake(Weather::Calm));
+                self.steps.push(Step::Lake(FaultProfile::Calm));
                 self.random.between(2 * HOUR..=8 * HOUR)
             }
             _ => self.random.between(5_000..=90_000),
@@ -259,7 +259,7 @@ impl Draft {
     /// A machine is suspended for more than a day; meanwhile another goes on and cleans up the table's log.
     fn long_sleep(&mut self) {
         self.slept = true;
-        self.steps.push(Step::Lake(Weather::Calm));
+        self.steps.push(Step::Lake(FaultProfile::Calm));
         self.send();
         let moment = self.random.between(1..=600);
         self.wait(moment);
@@ -276,10 +276,10 @@ impl Draft {
     }
 
     fn lake(&mut self) {
-        use Weather::{Away, Calm, Flaky, Lossy, Slow, Stale, Storm};
-        if self.mood.weather {
-            let weather = self.random.pick(&[Calm, Calm, Slow, Flaky, Lossy, Stale, Storm, Away]);
-            self.steps.push(Step::Lake(weather));
+        use FaultProfile::{Away, Calm, Flaky, Lossy, Slow, Stale, Storm};
+        if self.mood.fault_profile {
+            let fault_profile = self.random.pick(&[Calm, Calm, Slow, Flaky, Lossy, Stale, Storm, Away]);
+            self.steps.push(Step::Lake(fault_profile));
         }
     }
 
@@ -288,7 +288,7 @@ impl Draft {
         let step = match random.below(8) {
             0..2 if mood.rivals => Step::Zombie(random.pick(&[0, 20, 500, 2_500, 10_000, 60_000])),
             2 if mood.rivals => Step::Rival,
-            3..6 if mood.strangers => Step::Stranger(1 + random.below(4) as u32),
+            3..6 if mood.foreign_writers => Step::Stranger(1 + random.below(4) as u32),
             6 if mood.checkpoints => Step::Checkpoint,
             _ => Step::Refresh,
         };

@@ -6,7 +6,7 @@ use std::fmt;
 use super::events;
 use super::evidence::Evidence;
 use super::model::Known;
-use crate::log::Recovery;
+use crate::wal::Recovery;
 
 /// An invariant that does not hold, and what was seen instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,7 +169,7 @@ pub(super) fn strangers_keep_what_they_committed(evidence: &Evidence) -> Result<
     let stored = stored(evidence);
     let missing: Vec<_> = evidence
         .known
-        .strangers
+        .foreign_writers
         .iter()
         .filter(|event| !stored.contains_key(event))
         .collect();
@@ -179,7 +179,7 @@ pub(super) fn strangers_keep_what_they_committed(evidence: &Evidence) -> Result<
     }
 }
 
-/// No position was given twice, no object overwritten, no file listed twice, no stranger refused.
+/// No position was given twice, no object overwritten, no file listed twice, no foreign writer refused.
 pub(super) fn nobody_saw_what_must_not_happen(evidence: &Evidence) -> Result<(), String> {
     let mut wrong = evidence.wrong.iter().chain(&evidence.known.wrong);
     wrong.next().map_or(Ok(()), |first| Err(first.clone()))

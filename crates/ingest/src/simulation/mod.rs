@@ -5,8 +5,8 @@
 //!   history (steps, from a seed)                 executor: who goes next, a clock that jumps
 //!        |                                            |
 //!        v                                            v
-//!   run ──> senders ──> SimLog(LocalLog) ──> Committer::turn ──> SimDisk
-//!        |                          └──> ShardWriter ──> Table ──> SimStore <── strangers, rivals, zombies
+//!   run ──> senders ──> SimWal(LocalWal) ──> Committer::turn ──> SimDisk
+//!        |                          └──> ShardWriter ──> Table ──> SimStore <── foreign_writers, rivals, zombies
 //!        v
 //!   drain ──> Evidence (what was sent, every Delta version, every row) ──> invariants ──> shrink, if one is broken
 //! ```
@@ -15,11 +15,11 @@
 //! |---|---|
 //! | `random`, `executor`, `trace` | chance, time, tasks; what happened in which order |
 //! | `disk` | a disk that loses, tears and reorders what was not synced (the log's own tests use it too) |
-//! | `store`, `weather` | an object store that fails before and after the effect, is slow, late, stale |
+//! | `store`, `fault_profile` | an object store that fails before and after the effect, is slow, late, stale |
 //! | `history` | the steps of a history, drawn from a seed |
 //! | `events` | what is sent: an event is its number |
 //! | `process` | one Footfall process: log, committer, writer |
-//! | `sender`, `stranger` | who sends events; who else commits to the table |
+//! | `sender`, `foreign_writer` | who sends events; who else commits to the table |
 //! | `run` | carries a history out, with crashes and restarts, and drains it |
 //! | `model`, `evidence`, `invariants` | what must be true afterwards |
 //! | `campaign`, `shrink`, `found` | many seeds; the shortest history that still fails; those that once did |
@@ -35,17 +35,17 @@ pub(crate) mod disk;
 mod events;
 mod evidence;
 mod executor;
-mod found;
+mod fault_profile;
+mod foreign_writer;
 mod history;
 mod invariants;
 mod model;
 mod process;
 pub(crate) mod random;
+mod regressions;
 mod run;
 mod sender;
 mod shrink;
 mod store;
-mod stranger;
 mod tests;
 mod trace;
-mod weather;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::log::Position;
+use crate::wal::Position;
 
 /// What is known from outside. Shared by all who send.
 #[derive(Debug, Clone, Default)]
@@ -23,8 +23,8 @@ pub(super) struct Known {
     pub(super) lost: Vec<(Position, Position)>,
     /// The opening of a log cut off a torn tail.
     pub(super) torn_bytes: u64,
-    /// Events of strangers' commits that returned a version, and of those that were tried.
-    pub(super) strangers: BTreeSet<u32>,
+    /// Events of foreign_writers' commits that returned a version, and of those that were tried.
+    pub(super) foreign_writers: BTreeSet<u32>,
     pub(super) strangers_possible: BTreeSet<u32>,
     /// What must never happen and was seen to happen.
     pub(super) wrong: Vec<String>,

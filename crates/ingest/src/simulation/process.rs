@@ -18,7 +18,7 @@ use super::executor::{TaskId, Time};
 use super::model::Model;
 use super::store::SimStore;
 use super::trace::Trace;
-use crate::log::{Committer, EventLog, LocalLog, LogError, LogOptions, Position, Record, Turn};
+use crate::wal::{Committer, EventLog, LocalWal, Position, Record, Turn, WalError, WalOptions};
 use crate::writer::{DedupeOptions, FlushPolicy, ShardWriter, Timer, WriterError, WriterOptions, WriterParts};
 
 /// What all parts of a simulation share.
@@ -45,8 +45,8 @@ impl IdGen for Ids {
 }
 
 /// Small limits, so that short histories reach each of them.
-pub(super) fn log_options() -> LogOptions {
-    LogOptions {
+pub(super) fn log_options() -> WalOptions {
+    WalOptions {
         segment_bytes: 1_200,
         queue_bytes: 2_500,
         max_record_bytes: 1_000,
@@ -71,15 +71,15 @@ fn writer_options() -> WriterOptions {
 
 /// The real log; says to the committer that there is work, and to the model what a reader was told.
 #[derive(Debug)]
-pub(super) struct SimLog {
-    log: LocalLog,
+pub(super) struct SimWal {
+    log: LocalWal,
     work: Notify,
     gone: CancellationToken,
     model: Model,
 }
 
-impl SimLog {
-    pub(super) fn new(log: LocalLog, model: Model) -> Self {
+impl SimWal {
+    pub(super) fn new(log: LocalWal, model: Model) -> Self {
         Self {
             log,
             work: Notify::new(),
@@ -104,25 +104,25 @@ impl SimLog {
 }
 
 #[async_trait]
-impl EventLog for SimLog {
+impl EventLog for SimWal {
     fn id(&self) -> u128 {
         self.log.id()
     }
 
-    async fn append(&self, payload: Bytes) -> Result<Position, LogError> {
+    async fn append(&self, payload: Bytes) -> Result<Position, WalError> {
         self.work.notify_one();
         self.log.append(payload).await
     }
 
-    async fn read_from(&self, from: Position, max_bytes: usize) -> Result<Vec<Record>, LogError> {
+    async fn read_from(&self, from: Position, max_bytes: usize) -> Result<Vec<Record>, WalError> {
         let read = self.log.read_from(from, max_bytes).await;
-        if let Err(LogError::Damaged(damage)) = &read {
+        if let Err(WalError::Damaged(damage)) = &read {
             self.model.lock().lost.push((damage.lost_from, damage.resume_at));
         }
         read
     }
 
-    async fn wait_for(&self, position: Position) -> Result<(), LogError> {
+    async fn wait_for(&self, position: Position) -> Result<(), WalError> {
         self.log.wait_for(position).await
     }
 
@@ -130,14 +130,14 @@ impl EventLog for SimLog {
         self.log.last()
     }
 
-    async fn trim(&self, position: Position) -> Result<(), LogError> {
+    async fn trim(&self, position: Position) -> Result<(), WalError> {
         self.work.notify_one();
         self.log.trim(position).await
     }
 }
 
 /// What the log's thread does.
-pub(super) async fn commit(mut committer: Committer, log: Arc<SimLog>, world: World) {
+pub(super) async fn commit(mut committer: Committer, log: Arc<SimWal>, world: World) {
     loop {
         world.time.sleep_millis(world.slow_disk.load(Ordering::Relaxed)).await;
         match committer.turn() {
@@ -155,7 +155,7 @@ pub(super) type Ending = Arc<Mutex<Option<Result<(), WriterError>>>>;
 pub(super) type Opened = Arc<Mutex<Option<Arc<Table>>>>;
 
 pub(super) struct Process {
-    pub(super) log: Arc<SimLog>,
+    pub(super) log: Arc<SimWal>,
     pub(super) stop: CancellationToken,
     pub(super) writer: TaskId,
     pub(super) committer: TaskId,
@@ -174,7 +174,7 @@ impl Process {
 }
 
 /// Opens the table and writes until told to stop.
-pub(super) async fn write(world: World, log: Arc<SimLog>, stop: CancellationToken, table: Opened, ending: Ending) {
+pub(super) async fn write(world: World, log: Arc<SimWal>, stop: CancellationToken, table: Opened, ending: Ending) {
     let ended = loop {
         let Some(opened) = open_table(&world, Some(&stop)).await else {
             break Ok(());

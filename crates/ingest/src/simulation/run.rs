@@ -10,6 +10,8 @@ use futures::executor::block_on;
 use super::disk::{Faults, SimDisk};
 use super::evidence::Evidence;
 use super::executor::{Executor, TaskId, Time, Turn};
+use super::fault_profile::{FaultProfile, LATE};
+use super::foreign_writer;
 use super::history::{History, Power, Step};
 use super::invariants::{self, Failure};
 use super::model::Model;
@@ -17,10 +19,8 @@ use super::process::{Ids, Process, World};
 use super::random::Random;
 use super::sender::{self, Door};
 use super::store::SimStore;
-use super::stranger;
 use super::trace::Trace;
-use super::weather::{LATE, Weather};
-use crate::log::Position;
+use crate::wal::Position;
 
 /// Milliseconds after which a thawed zombie is given up.
 const ZOMBIE_LIVES: u64 = 30_000;
@@ -53,7 +53,7 @@ pub(super) struct Simulation {
     process: Option<Process>,
     zombies: Vec<Zombie>,
     clients: Vec<TaskId>,
-    strangers: u32,
+    foreign_writers: u32,
     /// After so many more polls of the process it crashes.
     crash: Option<(u32, Power)>,
     /// What becomes of the machine when the process dies at the disk.
@@ -89,7 +89,7 @@ impl Simulation {
             process: None,
             zombies: Vec::new(),
             clients: Vec::new(),
-            strangers: 0,
+            foreign_writers: 0,
             crash: None,
             dying: Power::Stays,
             start_at: 0,
@@ -134,13 +134,15 @@ impl Simulation {
             }
             Step::RoomAgain => disk.set(|faults| faults.space = None),
             Step::SlowDisk(millis) => self.world.slow_disk.store(*millis, Ordering::Relaxed),
-            Step::Lake(weather) => store.set(*weather),
+            Step::Lake(fault_profile) => store.set(*fault_profile),
             Step::Zombie(millis) => self.zombie(*millis),
             Step::Rival => self.rival(),
             Step::Stranger(rows) => {
-                self.strangers += 1;
-                let task = stranger::commit(self.world.clone(), self.strangers, *rows);
-                let id = self.executor.spawn(format!("stranger {}", self.strangers), task);
+                self.foreign_writers += 1;
+                let task = foreign_writer::commit(self.world.clone(), self.foreign_writers, *rows);
+                let id = self
+                    .executor
+                    .spawn(format!("foreign writer {}", self.foreign_writers), task);
                 self.clients.push(id);
             }
             Step::Checkpoint => self.checkpoint(),
@@ -262,7 +264,7 @@ impl Simulation {
             .note(format_args!("{} drain", self.world.time.micros()));
         self.world.disk.set(|faults| *faults = Faults::default());
         self.world.slow_disk.store(0, Ordering::Relaxed);
-        self.world.store.set(Weather::Calm);
+        self.world.store.set(FaultProfile::Calm);
         // Zombies live it up, and what timed out takes effect.
         self.pass(LATE / 1_000 + ZOMBIE_LIVES + 1_000)?;
         self.crash = None;

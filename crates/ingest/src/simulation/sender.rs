@@ -7,12 +7,12 @@ use parking_lot::Mutex;
 use super::events;
 use super::executor::Time;
 use super::model::Model;
-use super::process::SimLog;
+use super::process::SimWal;
 use super::trace::Trace;
-use crate::log::{EventLog, LogError};
+use crate::wal::{EventLog, WalError};
 
 /// The log of the process that answers now; `None` while there is none.
-pub(super) type Door = Arc<Mutex<Option<Arc<SimLog>>>>;
+pub(super) type Door = Arc<Mutex<Option<Arc<SimWal>>>>;
 
 /// How long a client waits before it sends again, in milliseconds.
 const AGAIN_AFTER: u64 = 500;
@@ -30,7 +30,7 @@ pub(super) async fn send(events: Vec<u32>, tries: u32, door: Door, time: Time, m
 }
 
 /// True if there is nothing more to do.
-async fn attempt(events: &[u32], log: &SimLog, model: &Model, trace: &Trace) -> bool {
+async fn attempt(events: &[u32], log: &SimWal, model: &Model, trace: &Trace) -> bool {
     let answer = tokio::select! { biased;
         // The connection is gone before an answer is read.
         () = log.gone() => None,
@@ -45,8 +45,8 @@ async fn attempt(events: &[u32], log: &SimLog, model: &Model, trace: &Trace) -> 
             true
         }
         // Refused at the door: not a byte of it was stored.
-        Some(Err(LogError::TooLarge { .. })) => true,
-        Some(Err(LogError::Overloaded { .. })) => false,
+        Some(Err(WalError::TooLarge { .. })) => true,
+        Some(Err(WalError::Overloaded { .. })) => false,
         // Whatever was under way may be there after a restart.
         Some(Err(_)) | None => {
             known.possible.extend(events);
@@ -55,7 +55,7 @@ async fn attempt(events: &[u32], log: &SimLog, model: &Model, trace: &Trace) -> 
     }
 }
 
-fn told(answer: Option<&Result<u64, LogError>>) -> String {
+fn told(answer: Option<&Result<u64, WalError>>) -> String {
     match answer {
         Some(Ok(position)) => format!("at {position}"),
         Some(Err(error)) => error.to_string(),

@@ -34,9 +34,9 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use super::executor::Time;
+use super::fault_profile::{Fate, FaultProfile, LATE};
 use super::random::Random;
 use super::trace::Trace;
-use super::weather::{Fate, LATE, Weather};
 
 #[derive(Debug)]
 struct Put {
@@ -49,7 +49,7 @@ struct Put {
 #[derive(Debug)]
 struct State {
     inner: Arc<InMemory>,
-    weather: Weather,
+    fault_profile: FaultProfile,
     random: Random,
     /// Puts on their way, by the moment of their effect.
     under_way: BTreeMap<(u64, u64), Put>,
@@ -100,7 +100,7 @@ impl SimStore {
         let seed = random.next();
         let state = State {
             inner: Arc::default(),
-            weather: Weather::Calm,
+            fault_profile: FaultProfile::Calm,
             random,
             under_way: BTreeMap::new(),
             effects: BTreeMap::new(),
@@ -119,13 +119,13 @@ impl SimStore {
         }
     }
 
-    pub(super) fn set(&self, weather: Weather) {
-        self.state.lock().weather = weather;
+    pub(super) fn set(&self, fault_profile: FaultProfile) {
+        self.state.lock().fault_profile = fault_profile;
     }
 
     /// Whether a request may fail now.
     pub(super) fn has_faults(&self) -> bool {
-        !matches!(self.state.lock().weather, Weather::Calm | Weather::Slow)
+        !matches!(self.state.lock().fault_profile, FaultProfile::Calm | FaultProfile::Slow)
     }
 
     /// The objects as they are, without any fault.
@@ -161,7 +161,7 @@ impl SimStore {
 
     fn draw(&self) -> (Fate, u64, u64) {
         let mut state = self.state.lock();
-        let odds = state.weather.odds();
+        let odds = state.fault_profile.odds();
         let dice = state.random.below(100);
         let there = state.random.between(odds.latency.clone());
         let back = state.random.between(odds.latency.clone());
@@ -180,7 +180,7 @@ impl SimStore {
     fn fated(&self, what: &str, at: &str) -> Option<Fate> {
         let salt = self.standstill()?;
         self.settle();
-        Some(self.state.lock().weather.odds().fate(dice(salt, what, at)))
+        Some(self.state.lock().fault_profile.odds().fate(dice(salt, what, at)))
     }
 
     /// True, the meta data but for the time: an object is as old as it is in simulated time, so that what is cleaned
@@ -197,7 +197,7 @@ impl SimStore {
     fn hidden(&self) -> BTreeSet<Path> {
         let standstill = self.standstill();
         let mut state = self.state.lock();
-        let odds = state.weather.odds();
+        let odds = state.fault_profile.odds();
         let (dice, depth) = match standstill {
             Some(salt) => (dice(salt, "list", ""), salt),
             None => (state.random.below(100), state.random.next()),

@@ -3,14 +3,14 @@
 use super::campaign::{Property, Seeds};
 use super::events;
 use super::evidence::{Added, Evidence, Row, Version};
+use super::fault_profile::FaultProfile;
 use super::history::{History, Step};
 use super::invariants::{self, Failure};
 use super::random::Random;
 use super::run::Simulation;
 use super::shrink::shrink;
 use super::trace::Trace;
-use super::weather::Weather;
-use crate::log::verify_on;
+use crate::wal::verify_on;
 
 const HISTORIES: Property = Property {
     name: "histories",
@@ -41,7 +41,7 @@ fn with_a_flipped_bit(history: &History, trace: &Trace) -> Result<(), Failure> {
     let away = random.below(history.steps.len() as u64 + 1) as usize;
     for (nth, step) in history.steps.iter().enumerate() {
         if nth == away {
-            simulation.carry_out(&Step::Lake(Weather::Away))?;
+            simulation.carry_out(&Step::Lake(FaultProfile::Away))?;
         }
         simulation.carry_out(step)?;
     }
@@ -150,7 +150,7 @@ fn each_invariant_is_broken_by_what_it_is_there_for() {
         }),
         ("the_lake_has_the_whole_log", |e| e.last = 3),
         ("strangers_keep_what_they_committed", |e| {
-            e.known.strangers.insert(9);
+            e.known.foreign_writers.insert(9);
         }),
         ("nobody_saw_what_must_not_happen", |e| e.known.acknowledge(2, &[1])),
     ];

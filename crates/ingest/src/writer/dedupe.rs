@@ -35,7 +35,7 @@ impl EventKey {
     }
 
     /// The key is a hash already: half of it places it in the table.
-    fn place(self) -> u64 {
+    fn index(self) -> u64 {
         self.0 as u64
     }
 }
@@ -70,12 +70,12 @@ impl Window {
             self.young.clear();
             self.young_since = now;
         }
-        if self.old.find(key.place(), |known| *known == key).is_some() {
+        if self.old.find(key.index(), |known| *known == key).is_some() {
             return false;
         }
         match self
             .young
-            .entry(key.place(), |known| *known == key, |known| known.place())
+            .entry(key.index(), |known| *known == key, |known| known.index())
         {
             hashbrown::hash_table::Entry::Occupied(_) => false,
             hashbrown::hash_table::Entry::Vacant(free) => {

@@ -1,4 +1,4 @@
-//! When to write what has gathered: a pure policy.
+//! When to write what is buffered: a pure policy.
 
 use std::time::Duration;
 
@@ -26,9 +26,9 @@ impl Default for FlushPolicy {
     }
 }
 
-/// What has gathered.
+/// What is buffered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Pending {
+pub(super) struct Backlog {
     /// Log records read since the last commit.
     pub(super) records: u64,
     pub(super) rows: usize,
@@ -72,23 +72,23 @@ impl Reason {
 }
 
 /// The full comes before the old, so that the reason names the bottleneck.
-pub(super) fn decide(policy: &FlushPolicy, pending: &Pending) -> Decision {
-    if pending.records == 0 {
+pub(super) fn decide(policy: &FlushPolicy, backlog: &Backlog) -> Decision {
+    if backlog.records == 0 {
         return Decision::Idle;
     }
-    let (limit, reason) = if pending.rows > 0 {
+    let (limit, reason) = if backlog.rows > 0 {
         (policy.interval, Reason::Age)
     } else {
         (policy.idle_interval, Reason::Idle)
     };
-    if pending.rows >= policy.rows {
+    if backlog.rows >= policy.rows {
         Decision::Flush(Reason::Rows)
-    } else if pending.bytes >= policy.bytes {
+    } else if backlog.bytes >= policy.bytes {
         Decision::Flush(Reason::Bytes)
-    } else if pending.age >= limit {
+    } else if backlog.age >= limit {
         Decision::Flush(reason)
     } else {
-        Decision::Gather(limit.saturating_sub(pending.age))
+        Decision::Gather(limit.saturating_sub(backlog.age))
     }
 }
 
@@ -106,7 +106,7 @@ mod tests {
         let age = Duration::from_millis(millis);
         decide(
             &policy,
-            &Pending {
+            &Backlog {
                 records: 1,
                 rows,
                 bytes,
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn nothing_read_is_nothing_to_do() {
-        let nothing = Pending {
+        let nothing = Backlog {
             records: 0,
             rows: 0,
             bytes: 0,

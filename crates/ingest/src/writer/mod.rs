@@ -1,7 +1,7 @@
 //! The shard writer: log to lake.
 //!
 //! ```text
-//! log.read_from(next) -> wire -> dedupe -> Gathered --- flush::decide ---> days, sorted -> columns -> files
+//! log.read_from(next) -> wire -> dedupe -> RowBuffer --- flush::decide ---> days, sorted -> columns -> files
 //!                                                                       -> one Delta commit (txn: log id, position)
 //! ```
 //!
@@ -11,9 +11,9 @@
 mod columns;
 mod dedupe;
 mod flush;
-mod gathered;
-mod persist;
 mod recent;
+mod retry;
+mod row_buffer;
 mod timer;
 mod wire;
 
@@ -27,10 +27,10 @@ use metrics::{counter, gauge, histogram};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::log::{EventLog, LogError, Position, Record};
-use flush::{Decision, Pending, Reason, decide};
-use gathered::{Day, Gathered};
-use persist::persist;
+use crate::wal::{EventLog, Position, Record, WalError};
+use flush::{Backlog, Decision, Reason, decide};
+use retry::with_retries;
+use row_buffer::{Day, RowBuffer};
 use timer::TokioTimer;
 
 #[cfg(test)]
@@ -68,7 +68,7 @@ pub struct WriterOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum WriterError {
     #[error(transparent)]
-    Log(#[from] LogError),
+    Log(#[from] WalError),
     #[error(transparent)]
     Lake(#[from] LakeError),
     #[error("the log's record {position} is no batch of events: {source}; was it written by a newer Footfall?")]
@@ -100,7 +100,7 @@ pub struct ShardWriter {
     committed: Position,
     /// The next position to read.
     next: Position,
-    gathered: Gathered,
+    row_buffer: RowBuffer,
     window: Window,
     timer: Arc<dyn Timer>,
     /// When the oldest record since the last commit was read.
@@ -142,7 +142,7 @@ impl ShardWriter {
             app_id,
             committed,
             next: committed + 1,
-            gathered: Gathered::default(),
+            row_buffer: RowBuffer::default(),
             window: Window::new(&options.dedupe, parts.clock.now()),
             timer,
             since: None,
@@ -158,7 +158,7 @@ impl ShardWriter {
             return Ok(());
         }
         loop {
-            let decision = decide(&self.options.flush, &self.pending());
+            let decision = decide(&self.options.flush, &self.backlog());
             if let Decision::Flush(reason) = decision {
                 if !self.flush(reason, &stop).await? {
                     return Ok(());
@@ -188,11 +188,11 @@ impl ShardWriter {
         }
     }
 
-    fn pending(&self) -> Pending {
-        Pending {
+    fn backlog(&self) -> Backlog {
+        Backlog {
             records: self.next - 1 - self.committed,
-            rows: self.gathered.rows(),
-            bytes: self.gathered.bytes(),
+            rows: self.row_buffer.rows(),
+            bytes: self.row_buffer.bytes(),
             age: self
                 .since
                 .map(|since| self.timer.now().saturating_sub(since))
@@ -209,7 +209,7 @@ impl ShardWriter {
             self.parts.clock.now(),
         );
         for file in &files {
-            let Some(keys) = persist(self.timer.as_ref(), stop, || {
+            let Some(keys) = with_retries(self.timer.as_ref(), stop, || {
                 recent::keys(self.parts.table.store(), file)
             })
             .await?
@@ -233,7 +233,7 @@ impl ShardWriter {
     async fn read(&mut self) -> Result<bool, WriterError> {
         let records = match self.parts.log.read_from(self.next, READ_BYTES).await {
             Ok(records) => records,
-            Err(LogError::Damaged(damage)) => {
+            Err(WalError::Damaged(damage)) => {
                 // What is behind the damage must not wait for it; what is lost is said, never hidden.
                 let lost = damage.resume_at.saturating_sub(self.next);
                 counter!("footfall_writer_lost_records_total").increment(lost);
@@ -259,7 +259,7 @@ impl ShardWriter {
         let position = record.position;
         let now = self.parts.clock.now();
         let duplicates = self
-            .gathered
+            .row_buffer
             .add(&record.payload, |key| self.window.insert(key, now))
             .map_err(|source| WriterError::Undecodable { position, source })?;
         counter!("footfall_writer_duplicates_total").increment(duplicates);
@@ -268,15 +268,15 @@ impl ShardWriter {
         Ok(())
     }
 
-    /// Commits what has gathered; false if the lake did not answer and we are to stop.
+    /// Commits what is buffered; false if the lake did not answer and we are to stop.
     async fn flush(&mut self, reason: Reason, stop: &CancellationToken) -> Result<bool, WriterError> {
         let started = Instant::now();
         let upto = self.next - 1;
-        let gathered = std::mem::take(&mut self.gathered);
-        let count = gathered.rows();
+        let row_buffer = std::mem::take(&mut self.row_buffer);
+        let count = row_buffer.rows();
         let id = self.parts.ids.next_id();
-        let files = self.encode(gathered, id).await?;
-        let Some(add) = persist(self.timer.as_ref(), stop, || self.put(&files)).await? else {
+        let files = self.encode(row_buffer, id).await?;
+        let Some(add) = with_retries(self.timer.as_ref(), stop, || self.put(&files)).await? else {
             return Ok(false);
         };
         drop(files);
@@ -291,7 +291,7 @@ impl ShardWriter {
             }),
         };
         let committing = Instant::now();
-        let Some(version) = persist(self.timer.as_ref(), stop, || self.parts.table.commit(&commit)).await? else {
+        let Some(version) = with_retries(self.timer.as_ref(), stop, || self.parts.table.commit(&commit)).await? else {
             return Ok(false);
         };
         self.committed = upto;
@@ -310,10 +310,10 @@ impl ShardWriter {
     }
 
     /// Makes a file of each day.
-    async fn encode(&mut self, gathered: Gathered, id: u128) -> Result<Vec<EncodedFile>, WriterError> {
+    async fn encode(&mut self, row_buffer: RowBuffer, id: u128) -> Result<Vec<EncodedFile>, WriterError> {
         let name: Arc<str> = format!("events-{id:032x}").into();
         let now = self.parts.clock.now();
-        let (all, days) = blocking(move || gathered.into_days()).await?;
+        let (all, days) = blocking(move || row_buffer.into_days()).await?;
         let files = futures::stream::iter(days)
             .map(|day| {
                 let name = Arc::clone(&name);
@@ -324,7 +324,7 @@ impl ShardWriter {
             .try_collect()
             .await?;
         if let Some(written) = Arc::into_inner(all) {
-            self.gathered = Gathered::reusing(written.into_blocks());
+            self.row_buffer = RowBuffer::reusing(written.into_blocks());
         }
         Ok(files)
     }
@@ -343,10 +343,10 @@ fn encode_day(day: &Day, name: &str, now: Micros) -> Result<EncodedFile, WriterE
 }
 
 /// The record at `position`, if the log still has it whole.
-async fn held(log: &dyn EventLog, position: Position) -> Result<Option<Record>, LogError> {
+async fn held(log: &dyn EventLog, position: Position) -> Result<Option<Record>, WalError> {
     match log.read_from(position, 1).await {
         Ok(records) => Ok(records.into_iter().next()),
-        Err(LogError::NotHeld(_) | LogError::Damaged(_)) => Ok(None),
+        Err(WalError::NotHeld(_) | WalError::Damaged(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }

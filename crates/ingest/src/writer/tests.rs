@@ -21,7 +21,7 @@ use prost::Message;
 use tempfile::TempDir;
 
 use super::*;
-use crate::log::{LocalLog, LogOptions};
+use crate::wal::{LocalWal, WalOptions};
 
 /// 2026-11-01.
 const NOW: Micros = 1_793_491_200_000_000;
@@ -115,8 +115,8 @@ impl Shard {
         }
     }
 
-    fn log(&self) -> Arc<LocalLog> {
-        Arc::new(LocalLog::open(self.state.path(), LogOptions::default()).unwrap().0)
+    fn log(&self) -> Arc<LocalWal> {
+        Arc::new(LocalWal::open(self.state.path(), WalOptions::default()).unwrap().0)
     }
 
     async fn table(&self) -> Arc<Table> {
@@ -124,7 +124,7 @@ impl Shard {
         Arc::new(Table::open(store, Arc::new(FixedClock)).await.unwrap())
     }
 
-    async fn writer(&self, log: &Arc<LocalLog>) -> Result<ShardWriter, WriterError> {
+    async fn writer(&self, log: &Arc<LocalWal>) -> Result<ShardWriter, WriterError> {
         let parts = WriterParts {
             log: log.clone(),
             table: self.table().await,
@@ -140,7 +140,7 @@ impl Shard {
     }
 
     /// Brings all that is in the log into the lake.
-    async fn drain(&self, log: &Arc<LocalLog>) {
+    async fn drain(&self, log: &Arc<LocalWal>) {
         let stop = CancellationToken::new();
         stop.cancel();
         self.writer(log).await.unwrap().run(stop).await.unwrap();

@@ -37,7 +37,7 @@ pub enum Malformed {
 }
 
 /// The place of a text among the columns, by its number in the wire schema.
-const fn place(tag: u32) -> Option<usize> {
+const fn index(tag: u32) -> Option<usize> {
     Some(match tag {
         1..=5 => tag as usize - 1,
         6 => 5,
@@ -69,8 +69,8 @@ impl<'a> Fields<'a> {
         let mut fields = Self::none();
         while !event.is_empty() {
             let (tag, wire_type) = key(&mut event)?;
-            if let Some(place) = place(tag) {
-                fields.texts[place] = Some(delimited(wire_type, &mut event)?);
+            if let Some(index) = index(tag) {
+                fields.texts[index] = Some(delimited(wire_type, &mut event)?);
                 continue;
             }
             match tag {

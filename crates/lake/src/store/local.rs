@@ -66,7 +66,7 @@ impl ObjectStore for DurableLocal {
         };
         let target = self.files.path_to_filesystem(location)?;
         let root = self.root.clone();
-        tokio::task::spawn_blocking(move || place(&root, &target, &payload, exclusive))
+        tokio::task::spawn_blocking(move || index(&root, &target, &payload, exclusive))
             .await?
             .map(|()| PutResult {
                 e_tag: None,
@@ -148,7 +148,7 @@ impl MultipartUpload for Upload {
 }
 
 /// Bytes first, then the name, then the folders: each synced before the next.
-fn place(root: &FsPath, target: &FsPath, payload: &PutPayload, exclusive: bool) -> Result<()> {
+fn index(root: &FsPath, target: &FsPath, payload: &PutPayload, exclusive: bool) -> Result<()> {
     let parent = target.parent().unwrap_or(root);
     let created = create_folders(parent).map_err(|e| failed(parent, e))?;
     let (mut file, staging) = staged(target).map_err(|e| failed(target, e))?;
@@ -164,7 +164,7 @@ fn place(root: &FsPath, target: &FsPath, payload: &PutPayload, exclusive: bool) 
             }
         });
     if exclusive || placed.is_err() {
-        // Left behind, it is no harm: readers pass over names that end so.
+        // PrunedFiles behind, it is no harm: readers pass over names that end so.
         let _ = fs::remove_file(&staging);
     }
     placed.map_err(|e| failed(target, e))?;

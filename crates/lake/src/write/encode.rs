@@ -80,8 +80,8 @@ fn encode_columns(
         let mut done = Vec::new();
         loop {
             let next = waiting.lock().next();
-            let Some((place, writer)) = next else { return Ok(done) };
-            done.push((place, encode_column(rows, group, place, writer)?));
+            let Some((index, writer)) = next else { return Ok(done) };
+            done.push((index, encode_column(rows, group, index, writer)?));
         }
     };
     let mut chunks = thread::scope(|scope| {
@@ -93,21 +93,21 @@ fn encode_columns(
         }
         Ok::<_, LakeError>(chunks)
     })?;
-    chunks.sort_unstable_by_key(|(place, _)| *place);
+    chunks.sort_unstable_by_key(|(index, _)| *index);
     Ok(chunks.into_iter().map(|(_, chunk)| chunk).collect())
 }
 
 fn encode_column(
     rows: &SortedPieces,
     group: &Range<usize>,
-    place: usize,
+    index: usize,
     mut writer: ArrowColumnWriter,
 ) -> Result<ArrowColumnChunk, LakeError> {
     let schema = schema::event_file();
-    let values = rows.values(place)?;
+    let values = rows.values(index)?;
     for start in group.clone().step_by(PAGE_ROWS) {
         let page = values.rows(start..(start + PAGE_ROWS).min(group.end))?;
-        for leaf in compute_leaves(schema.field(place), &page).map_err(encode)? {
+        for leaf in compute_leaves(schema.field(index), &page).map_err(encode)? {
             writer.write(&leaf).map_err(encode)?;
         }
     }
@@ -121,8 +121,8 @@ pub(super) fn encode(error: ParquetError) -> LakeError {
 
 fn properties() -> WriterProperties {
     static PROPERTIES: LazyLock<WriterProperties> = LazyLock::new(|| {
-        let sorted = (0..).take(SORT_COLUMNS.len()).map(|place| SortingColumn {
-            column_idx: place,
+        let sorted = (0..).take(SORT_COLUMNS.len()).map(|index| SortingColumn {
+            column_idx: index,
             descending: false,
             nulls_first: false,
         });
@@ -215,18 +215,18 @@ mod tests {
 
     /// The piece with numbers for the text of a column.
     fn coded(piece: &RecordBatch, name: &str, texts: &StringArray) -> RecordBatch {
-        let place = piece.schema_ref().index_of(name).unwrap();
+        let index = piece.schema_ref().index_of(name).unwrap();
         let code = |text: Option<&str>| texts.iter().position(|known| known == text).map(|code| code as i32);
-        let codes: Int32Array = piece.column(place).as_string::<i32>().iter().map(code).collect();
+        let codes: Int32Array = piece.column(index).as_string::<i32>().iter().map(code).collect();
         let mut columns = piece.columns().to_vec();
-        columns[place] = Arc::new(codes);
+        columns[index] = Arc::new(codes);
         let mut fields: Vec<_> = piece
             .schema_ref()
             .fields()
             .iter()
             .map(|field| field.as_ref().clone())
             .collect();
-        fields[place] = Field::new(name, DataType::Int32, true);
+        fields[index] = Field::new(name, DataType::Int32, true);
         RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
     }
 
@@ -235,9 +235,9 @@ mod tests {
         let batches = [arrivals(0, 400), arrivals(400, 1_200)];
         let (first, then) = (split_days(&batches[0]).unwrap(), split_days(&batches[1]).unwrap());
         let texts = StringArray::from_iter_values((0..40).map(|number| format!("city {number}")));
-        let place = schema::event_file().index_of("city").unwrap();
-        let mut dictionaries = vec![None; place + 1];
-        dictionaries[place] = Some(Arc::new(texts.clone()) as ArrayRef);
+        let index = schema::event_file().index_of("city").unwrap();
+        let mut dictionaries = vec![None; index + 1];
+        dictionaries[index] = Some(Arc::new(texts.clone()) as ArrayRef);
         for ((day, first), (_, then)) in first.into_iter().zip(then) {
             let file = |pieces: Vec<RecordBatch>| {
                 read(in_groups(&SortedPieces::new(day, pieces, &dictionaries).unwrap(), 100).unwrap()).0

@@ -44,10 +44,10 @@ impl SortedPieces {
     pub fn new(event_date: i32, pieces: Vec<RecordBatch>, texts: &[Option<ArrayRef>]) -> Result<Self, LakeError> {
         let order = order(&pieces)?;
         let schema = event_file();
-        let places = schema.fields().iter().enumerate();
-        let columns = places.map(|(place, field)| {
-            let parts = pieces.iter().map(|piece| Arc::clone(piece.column(place)));
-            Column::of(field, parts.collect(), texts.get(place).and_then(Option::as_ref))
+        let indices = schema.fields().iter().enumerate();
+        let columns = indices.map(|(index, field)| {
+            let parts = pieces.iter().map(|piece| Arc::clone(piece.column(index)));
+            Column::of(field, parts.collect(), texts.get(index).and_then(Option::as_ref))
         });
         Ok(Self {
             event_date,
@@ -66,7 +66,7 @@ impl SortedPieces {
     /// # Errors
     /// There is none of this name.
     pub fn column(&self, name: &str) -> Result<ArrayRef, LakeError> {
-        self.values(place(name)?)?.rows(0..self.rows())
+        self.values(index(name)?)?.rows(0..self.rows())
     }
 
     /// With other values in one column, given in order.
@@ -78,17 +78,17 @@ impl SortedPieces {
             let (given, rows) = (values.len(), self.rows());
             return Err(LakeError::Encode(format!("{given} values of {name} for {rows} rows")));
         }
-        self.columns[place(name)?] = Column::Ordered(values);
+        self.columns[index(name)?] = Column::Ordered(values);
         Ok(self)
     }
 
     /// The column at `place`.
-    pub(super) fn values(&self, place: usize) -> Result<Values<'_>, LakeError> {
+    pub(super) fn values(&self, index: usize) -> Result<Values<'_>, LakeError> {
         let all = |parts: &[ArrayRef]| match parts {
             [part] => Ok(Arc::clone(part)),
             parts => concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>()).map_err(encode_error),
         };
-        let (values, texts, order) = match &self.columns[place] {
+        let (values, texts, order) = match &self.columns[index] {
             Column::Values(parts) => (all(parts)?, None, Some(&self.order)),
             Column::Codes(parts, texts) => (all(parts)?, Some(texts), Some(&self.order)),
             Column::Ordered(values) => (Arc::clone(values), None, None),
@@ -144,6 +144,6 @@ impl Column {
     }
 }
 
-fn place(name: &str) -> Result<usize, LakeError> {
+fn index(name: &str) -> Result<usize, LakeError> {
     event_file().index_of(name).map_err(encode_error)
 }

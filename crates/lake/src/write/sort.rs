@@ -47,8 +47,8 @@ pub fn split_days(rows: &RecordBatch) -> Result<Vec<(i32, RecordBatch)>, LakeErr
     if let (1, Some((day, _))) = (days.len(), days.first_key_value()) {
         return Ok(vec![(*day, rows.clone())]);
     }
-    let pieces = days.into_iter().map(|(day, places)| {
-        let piece = take_record_batch(rows, &UInt32Array::from(places));
+    let pieces = days.into_iter().map(|(day, indices)| {
+        let piece = take_record_batch(rows, &UInt32Array::from(indices));
         Ok((day, piece.map_err(encode_error)?))
     });
     pieces.collect()
@@ -78,9 +78,9 @@ pub(super) fn order(pieces: &[RecordBatch]) -> Result<UInt32Array, LakeError> {
     for columns in &columns {
         let mut last = ("", 0);
         let rows = columns.hashes.values().iter().zip(columns.times.values());
-        for (place, (client_hash, time)) in rows.enumerate() {
-            let site = columns.sites.value(place);
-            if place == 0 || site != last.0 {
+        for (index, (client_hash, time)) in rows.enumerate() {
+            let site = columns.sites.value(index);
+            if index == 0 || site != last.0 {
                 last = (site, ranks.get(site).copied().unwrap_or_default());
             }
             keys.push(Key {

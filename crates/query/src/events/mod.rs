@@ -1,16 +1,16 @@
 //! `events` as a table: one pinned snapshot, one caller's sites.
 //!
 //! ```text
-//! filters -> imply (what else must hold) -> prune (files left, and whether they hold other sites' rows)
-//!                                             -> scan (statistics, order, Parquet) -> guard (rows of these sites)
+//! filters -> derived filters (what else must hold) -> prune (files left, and whether they hold other sites' rows)
+//!                                             -> scan (statistics, order, Parquet) -> site_filter (rows of these sites)
 //! ```
 
-mod guard;
-mod imply;
+mod derived_filters;
 mod provider;
 mod prune;
 mod scan;
+mod site_filter;
 mod statistics;
 
 pub(crate) use provider::EventsTable;
-pub(crate) use scan::Reader;
+pub(crate) use scan::EventsReader;

@@ -15,20 +15,20 @@ use footfall_model::access::SiteScope;
 use footfall_model::schema;
 use metrics::counter;
 
-use super::imply;
-use super::prune::{Left, files_left, partition_schema};
-use super::scan::{Reader, Scan, enough};
+use super::derived_filters;
+use super::prune::{PrunedFiles, partition_schema, prune_files};
+use super::scan::{EventsReader, Scan, enough};
 
 /// `events` for one statement.
 #[derive(Debug)]
 pub(crate) struct EventsTable {
     snapshot: Snapshot,
     scope: SiteScope,
-    reader: Arc<Reader>,
+    reader: Arc<EventsReader>,
 }
 
 impl EventsTable {
-    pub(crate) fn new(snapshot: Snapshot, scope: SiteScope, reader: Arc<Reader>) -> Self {
+    pub(crate) fn new(snapshot: Snapshot, scope: SiteScope, reader: Arc<EventsReader>) -> Self {
         Self {
             snapshot,
             scope,
@@ -36,14 +36,19 @@ impl EventsTable {
         }
     }
 
-    fn left(&self, session: &dyn Session, filters: &[Expr], conditions: &[Arc<dyn PhysicalExpr>]) -> Result<Left> {
+    fn left(
+        &self,
+        session: &dyn Session,
+        filters: &[Expr],
+        conditions: &[Arc<dyn PhysicalExpr>],
+    ) -> Result<PrunedFiles> {
         let dates = DFSchema::try_from(partition_schema())?;
         let dates = filters
             .iter()
             .filter(|filter| is_of_date(filter))
             .map(|filter| session.create_physical_expr(filter.clone(), &dates))
             .collect::<Result<Vec<_>>>()?;
-        files_left(&self.snapshot.files, &self.scope, &dates, conditions)
+        prune_files(&self.snapshot.files, &self.scope, &dates, conditions)
     }
 }
 
@@ -83,13 +88,13 @@ impl TableProvider for EventsTable {
             SiteScope::All => None,
             SiteScope::Only(sites) => Some(sites),
         };
-        let visitors = imply::visitors(filters, sites.map(Arc::as_ref))
+        let visitors = derived_filters::visitors(filters, sites.map(Arc::as_ref))
             .map(physical)
             .transpose()?;
-        let known = filters.iter().cloned().chain(imply::dates_and_times(filters));
+        let known = filters.iter().cloned().chain(derived_filters::dates_and_times(filters));
         let conditions = known.map(physical).collect::<Result<Vec<_>>>()?;
         let conditions: Vec<_> = conditions.into_iter().chain(visitors.clone()).collect();
-        let Left { mut files, mixed } = self.left(session, filters, &conditions)?;
+        let PrunedFiles { mut files, mixed } = self.left(session, filters, &conditions)?;
         counter!("footfall_query_files_scanned_total").increment(files.len() as u64);
         counter!("footfall_query_files_pruned_total").increment((self.snapshot.files.len() - files.len()) as u64);
 

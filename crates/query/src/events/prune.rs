@@ -30,7 +30,7 @@ pub(super) fn partition_schema() -> SchemaRef {
 
 /// What is left to read.
 #[derive(Debug)]
-pub(super) struct Left {
+pub(super) struct PrunedFiles {
     pub(super) files: Vec<Arc<DataFile>>,
     /// Some of the files may hold rows of sites out of scope.
     pub(super) mixed: bool,
@@ -38,12 +38,12 @@ pub(super) struct Left {
 
 /// Files that can hold rows for which all `conditions` hold, of sites in `scope`. `dates` are over
 /// [`partition_schema`] and decided exactly, `conditions` over the table's schema, by statistics.
-pub(super) fn files_left(
+pub(super) fn prune_files(
     files: &[Arc<DataFile>],
     scope: &SiteScope,
     dates: &[Arc<dyn PhysicalExpr>],
     conditions: &[Arc<dyn PhysicalExpr>],
-) -> Result<Left> {
+) -> Result<PrunedFiles> {
     let reached: Vec<_> = files
         .iter()
         .filter_map(|file| Some((Arc::clone(file), reach(file, scope)?)))
@@ -60,7 +60,7 @@ pub(super) fn files_left(
     }
     let kept = reached.into_iter().zip(keep).filter(|(_, keep)| *keep);
     let (files, reaches): (Vec<_>, Vec<_>) = kept.map(|(reached, _)| reached).unzip();
-    Ok(Left {
+    Ok(PrunedFiles {
         files,
         mixed: reaches.contains(&Reach::Partly),
     })

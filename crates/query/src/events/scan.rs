@@ -23,13 +23,13 @@ use footfall_lake::DataFile;
 use footfall_model::schema;
 use object_store::{ObjectMeta, ObjectStore};
 
-use super::guard::OfSites;
+use super::site_filter::SiteCondition;
 use super::statistics;
 use crate::store;
 
 /// What all scans of the table share.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub(crate) struct EventsReader {
     root: ObjectStoreUrl,
     schema: TableSchema,
     parquet: TableParquetOptions,
@@ -37,7 +37,7 @@ pub(crate) struct Reader {
     order: Option<LexOrdering>,
 }
 
-impl Reader {
+impl EventsReader {
     pub(crate) fn new(store: &Arc<dyn ObjectStore>, runtime: &RuntimeEnv) -> Result<Self> {
         let table = schema::events();
         let partition = table.field_with_name(schema::PARTITION_COLUMN)?.clone();
@@ -88,13 +88,13 @@ impl Reader {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let site = self.schema.table_schema().index_of("tracking_id")?;
         let mut read = projection.to_vec();
-        let place = read.iter().position(|column| *column == site).unwrap_or_else(|| {
+        let index = read.iter().position(|column| *column == site).unwrap_or_else(|| {
             read.push(site);
             read.len() - 1
         });
         let source = self.data_source(files, read, conditions, None, session)?;
-        let guard = OfSites::new(Arc::new(Column::new("tracking_id", place)), sites);
-        let filter = FilterExecBuilder::new(Arc::new(guard), source)
+        let site_filter = SiteCondition::new(Arc::new(Column::new("tracking_id", index)), sites);
+        let filter = FilterExecBuilder::new(Arc::new(site_filter), source)
             .apply_projection(Some((0..projection.len()).collect()))?
             .with_batch_size(session.config().batch_size());
         Ok(Arc::new(filter.build()?))

@@ -74,7 +74,7 @@ fn pick(weighted: &[(u64, &'static str)], mut at: u64) -> &'static str {
 }
 
 fn one_of(choices: &[&'static str], number: u64) -> &'static str {
-    usize::try_from(number % choices.len() as u64).map_or("", |place| choices[place])
+    usize::try_from(number % choices.len() as u64).map_or("", |index| choices[index])
 }
 
 impl Content {

@@ -96,8 +96,8 @@ impl Form {
             Self::Proto => varint(TIME).to_vec(),
         };
         let find = |mark: &[u8]| {
-            let place = bytes.windows(mark.len()).position(|window| window == mark);
-            place.ok_or_else(|| anyhow::anyhow!("an event has no slot {mark:?}"))
+            let index = bytes.windows(mark.len()).position(|window| window == mark);
+            index.ok_or_else(|| anyhow::anyhow!("an event has no slot {mark:?}"))
         };
         let slots = Slots {
             event_id: find(EVENT_ID.as_bytes())?,
@@ -149,8 +149,8 @@ fn proto(content: &Content, tracking_id: &str) -> Event {
 
 /// A time as a varint, for times from 1987 to 4253.
 pub(crate) fn varint(time: Micros) -> [u8; TIME_VARINT_WIDTH] {
-    std::array::from_fn(|place| {
-        let more = if place + 1 < TIME_VARINT_WIDTH { 0x80 } else { 0 };
-        (time >> (7 * place)).to_le_bytes()[0] & 0x7F | more
+    std::array::from_fn(|index| {
+        let more = if index + 1 < TIME_VARINT_WIDTH { 0x80 } else { 0 };
+        (time >> (7 * index)).to_le_bytes()[0] & 0x7F | more
     })
 }

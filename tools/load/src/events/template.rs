@@ -156,18 +156,18 @@ fn digit(value: i64) -> u8 {
 /// Sixteen hexadecimal digits for each number.
 fn hex<const NUMBERS: usize, const DIGITS: usize>(numbers: [u64; NUMBERS]) -> [u8; DIGITS] {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    std::array::from_fn(|place| {
-        let byte = numbers[place / 16].to_be_bytes()[place % 16 / 2];
-        HEX[usize::from(if place % 2 == 0 { byte >> 4 } else { byte & 15 })]
+    std::array::from_fn(|index| {
+        let byte = numbers[index / 16].to_be_bytes()[index % 16 / 2];
+        HEX[usize::from(if index % 2 == 0 { byte >> 4 } else { byte & 15 })]
     })
 }
 
 /// Two numbers with a point between, as the usual trackers make them.
 fn client_id(visitor: u64) -> [u8; CLIENT_ID_WIDTH] {
     let mut text = [b'.'; CLIENT_ID_WIDTH];
-    let mut put = |places: std::ops::Range<usize>, mut number: u64| {
-        for place in places.rev() {
-            text[place] = b'0' + (number % 10).to_le_bytes()[0];
+    let mut put = |indices: std::ops::Range<usize>, mut number: u64| {
+        for index in indices.rev() {
+            text[index] = b'0' + (number % 10).to_le_bytes()[0];
             number /= 10;
         }
     };

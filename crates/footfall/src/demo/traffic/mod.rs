@@ -136,7 +136,7 @@ impl Source {
     /// A whole session that begins in `window`, if that leaves it time to end before now.
     fn session(&mut self, window: &Range<Micros>) -> Vec<Hit> {
         let visitor = self.visitor();
-        let start = rhythm::moment(&mut self.rng, window, visitor.place.offset_minutes);
+        let start = rhythm::moment(&mut self.rng, window, visitor.index.offset_minutes);
         let mut hits = session::generate(&mut self.rng, &visitor, start);
         let end = hits.last().map_or(start, |hit| hit.at);
         let late_by = (end - self.now).max(0);

@@ -12,7 +12,7 @@ pub(super) struct Place {
     weight: u32,
 }
 
-const fn place(country: &'static str, city: &'static str, offset_minutes: i16, weight: u32) -> Place {
+const fn index(country: &'static str, city: &'static str, offset_minutes: i16, weight: u32) -> Place {
     Place {
         country,
         city,
@@ -22,22 +22,22 @@ const fn place(country: &'static str, city: &'static str, offset_minutes: i16, w
 }
 
 static PLACES: [Place; 16] = [
-    place("US", "New York", -300, 16),
-    place("US", "San Francisco", -480, 10),
-    place("DE", "Berlin", 60, 14),
-    place("DE", "Munich", 60, 6),
-    place("GB", "London", 0, 10),
-    place("FR", "Paris", 60, 8),
-    place("IN", "Mumbai", 330, 7),
-    place("NL", "Amsterdam", 60, 4),
-    place("ES", "Madrid", 60, 4),
-    place("CA", "Toronto", -300, 4),
-    place("BR", "São Paulo", -180, 4),
-    place("JP", "Tokyo", 540, 4),
-    place("AU", "Sydney", 600, 3),
-    place("PL", "Warsaw", 60, 3),
-    place("MX", "Mexico City", -360, 2),
-    place("NP", "Kathmandu", 345, 1),
+    index("US", "New York", -300, 16),
+    index("US", "San Francisco", -480, 10),
+    index("DE", "Berlin", 60, 14),
+    index("DE", "Munich", 60, 6),
+    index("GB", "London", 0, 10),
+    index("FR", "Paris", 60, 8),
+    index("IN", "Mumbai", 330, 7),
+    index("NL", "Amsterdam", 60, 4),
+    index("ES", "Madrid", 60, 4),
+    index("CA", "Toronto", -300, 4),
+    index("BR", "São Paulo", -180, 4),
+    index("JP", "Tokyo", 540, 4),
+    index("AU", "Sydney", 600, 3),
+    index("PL", "Warsaw", 60, 3),
+    index("MX", "Mexico City", -360, 2),
+    index("NP", "Kathmandu", 345, 1),
 ];
 
 /// What people browse with, and how many of them.
@@ -115,7 +115,7 @@ const WITH_ACCOUNT: f64 = 0.25;
 pub(super) struct Visitor {
     pub(super) client_id: String,
     pub(super) user_id: Option<String>,
-    pub(super) place: &'static Place,
+    pub(super) index: &'static Place,
     pub(super) agent: &'static str,
     pub(super) is_bot: bool,
 }
@@ -130,7 +130,7 @@ impl Visitor {
             user_id: rng
                 .random_bool(WITH_ACCOUNT)
                 .then(|| format!("user_{}", 1_000 + number)),
-            place: &PLACES[pick(&mut rng, &PLACES, |place| place.weight)],
+            index: &PLACES[pick(&mut rng, &PLACES, |index| index.weight)],
             agent: BROWSERS[pick(&mut rng, &BROWSERS, |(weight, _)| *weight)].1,
             is_bot: false,
         }
@@ -141,7 +141,7 @@ impl Visitor {
         Self {
             client_id: client_id(rng),
             user_id: None,
-            place: &PLACES[1],
+            index: &PLACES[1],
             agent: BOTS[pick(rng, &BOTS, |(weight, _)| *weight)].1,
             is_bot: true,
         }
@@ -157,10 +157,10 @@ fn client_id(rng: &mut impl Rng) -> String {
 pub(super) fn pick<T>(rng: &mut impl Rng, choices: &[T], weight: impl Fn(&T) -> u32) -> usize {
     let total: u32 = choices.iter().map(&weight).sum();
     let mut left = rng.random_range(0..total.max(1));
-    for (place, choice) in choices.iter().enumerate() {
+    for (index, choice) in choices.iter().enumerate() {
         match left.checked_sub(weight(choice)) {
             Some(rest) => left = rest,
-            None => return place,
+            None => return index,
         }
     }
     0

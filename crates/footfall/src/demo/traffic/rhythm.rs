@@ -44,10 +44,10 @@ pub(super) fn days(now: Micros, days: u16, events: u64) -> Vec<(Range<Micros>, u
         .into_iter()
         .zip(weights)
         .enumerate()
-        .map(|(place, (window, weight))| {
+        .map(|(index, (window, weight))| {
             sum += weight;
             // Rounding the running sum, not the shares, keeps the total exact.
-            let upto = if place == last {
+            let upto = if index == last {
                 events
             } else {
                 (events as f64 * sum / total).round() as u64

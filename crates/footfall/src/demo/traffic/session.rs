@@ -227,8 +227,8 @@ impl Walk<'_> {
             page,
             user: User {
                 user_id: self.visitor.user_id.clone(),
-                country: self.visitor.place.country,
-                city: self.visitor.place.city,
+                country: self.visitor.index.country,
+                city: self.visitor.index.city,
             },
             revenue: None,
             custom_properties: product.map(|product| Properties {

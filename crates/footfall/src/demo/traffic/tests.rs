@@ -161,8 +161,8 @@ fn the_funnel_narrows_in_every_session_and_over_all() {
         let first: Vec<_> = steps
             .map(|step| events.iter().position(|event| *event == step))
             .to_vec();
-        for (count, place) in reached.iter_mut().zip(&first) {
-            *count += u32::from(place.is_some());
+        for (count, index) in reached.iter_mut().zip(&first) {
+            *count += u32::from(index.is_some());
         }
         for pair in first.windows(2) {
             assert!(pair[1].is_none() || pair[0] < pair[1], "{events:?}");

@@ -250,11 +250,11 @@ async fn browsers_of_every_origin_may_send_and_read_the_reply() {
 async fn a_site_that_demands_it_takes_events_with_its_writers_token_only() {
     let server = Server::start().await;
     let writer = server.token(Role::Writer, &["vault"]).await;
-    let stranger = server.token(Role::Writer, &["shop"]).await;
+    let foreign_writer = server.token(Role::Writer, &["shop"]).await;
     let reader = server.token(Role::Reader, &["vault"]).await;
     let admin = server.token(Role::Admin, &[]).await;
     let event = br#"{"tracking_id":"vault","client_id":"c","event_type":"e"}"#;
-    for (token, status) in [(&writer, 204), (&admin, 204), (&stranger, 403), (&reader, 403)] {
+    for (token, status) in [(&writer, 204), (&admin, 204), (&foreign_writer, 403), (&reader, 403)] {
         let authorization = format!("Authorization: Bearer {token}");
         let answer = server.send(&post("/api/v1/events", &[&authorization], event)).await;
         assert_eq!(answer.status, status, "{}", answer.text());

@@ -200,7 +200,7 @@ async fn failures_have_the_codes_that_clients_know() {
 
     grpc.server
         .log
-        .refuse(Some(|| LogError::Overloaded { retry_after_seconds: 4 }));
+        .refuse(Some(|| WalError::Overloaded { retry_after_seconds: 4 }));
     let status = grpc.publish(vec![vec![event("blog", "a")]]).await.unwrap_err();
     assert_eq!(
         (

@@ -32,15 +32,15 @@ async fn a_site_that_is_too_fast_is_told_when_to_come_again() {
 #[tokio::test]
 async fn a_log_that_cannot_take_more_is_answered_with_503() {
     let server = Server::start().await;
-    let overloaded = || LogError::Overloaded { retry_after_seconds: 3 };
-    let full = || LogError::Disk {
+    let overloaded = || WalError::Overloaded { retry_after_seconds: 3 };
+    let full = || WalError::Disk {
         path: "/secret/place".into(),
         source: std::io::ErrorKind::StorageFull.into(),
     };
     for (error, retry_after, code) in [
-        (overloaded as fn() -> LogError, "3", "overloaded"),
+        (overloaded as fn() -> WalError, "3", "overloaded"),
         (full, "5", "log_unavailable"),
-        (|| LogError::Closed, "5", "log_unavailable"),
+        (|| WalError::Closed, "5", "log_unavailable"),
     ] {
         server.log.refuse(Some(error));
         let answer = server.post(&event_with("")).await;

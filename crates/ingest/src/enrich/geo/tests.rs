@@ -205,7 +205,7 @@ fn a_file_that_is_no_geo_database_is_refused_with_the_reason() {
     );
 
     // A tree for IPv6, which the reader descends while it opens, much longer than the file.
-    let place = |name: &[u8]| {
+    let index = |name: &[u8]| {
         whole
             .windows(name.len())
             .position(|window| window == name)
@@ -213,8 +213,8 @@ fn a_file_that_is_no_geo_database_is_refused_with_the_reason() {
             + name.len()
     };
     let mut short = whole.clone();
-    short[place(b"ip_version") + 2] = 6;
-    short[place(b"node_count") + 2] = 0x7f;
+    short[index(b"ip_version") + 2] = 6;
+    short[index(b"node_count") + 2] = 0x7f;
     short[3..6].copy_from_slice(&[9, 9, 9]);
     short[..3].copy_from_slice(&[9, 9, 9]);
     assert!(open(&short).contains("extends beyond"), "{}", open(&short));
@@ -248,11 +248,11 @@ fn a_damaged_database_has_no_places_where_it_is_damaged() {
 #[test]
 fn a_database_that_points_in_circles_leads_nobody_astray() {
     let to_itself = vec![control(1, 0), 0];
-    let places = Database::city("GB", "Boxford");
+    let indices = Database::city("GB", "Boxford");
     let mut record = map(&[("again", to_itself), ("city", vec![]), ("country", vec![])]);
     record.truncate(record.len() - "city".len() - "country".len() - 2);
-    record.extend(&places.record[1..]);
-    let database = Database { record, ..places };
+    record.extend(&indices.record[1..]);
+    let database = Database { record, ..indices };
     let geo = Geo {
         database: Some(checked(database.bytes()).expect("a database")),
     };

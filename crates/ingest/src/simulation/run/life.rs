@@ -6,10 +6,10 @@ use footfall_lake::LakeError;
 use tokio_util::sync::CancellationToken;
 
 use super::{PATIENCE, Simulation, Stop, ZOMBIE_LIVES, Zombie};
-use crate::log::{EventLog, LocalLog, LogError};
 use crate::simulation::history::Power;
 use crate::simulation::invariants::{self, Failure};
-use crate::simulation::process::{self, Ending, Opened, Process, SimLog, World};
+use crate::simulation::process::{self, Ending, Opened, Process, SimWal, World};
+use crate::wal::{EventLog, LocalWal, WalError};
 use crate::writer::WriterError;
 
 impl Simulation {
@@ -18,7 +18,7 @@ impl Simulation {
         match error {
             // What an earlier process had sent to the lake may have arrived only now.
             WriterError::Lake(LakeError::Fenced { .. }) if self.rivals || self.started > 1 => Ok(()),
-            WriterError::Log(LogError::NotHeld(_)) if self.rivals => Ok(()),
+            WriterError::Log(WalError::NotHeld(_)) if self.rivals => Ok(()),
             other => Err(Failure::new("a_writer_gives_up_only_for_a_rival", other.to_string())),
         }
     }
@@ -59,10 +59,10 @@ impl Simulation {
             time,
             ..
         } = self.world.clone();
-        let opened = LocalLog::open_manual(Arc::new(disk.clone()), process::log_options(), ids.as_ref());
+        let opened = LocalWal::open_manual(Arc::new(disk.clone()), process::log_options(), ids.as_ref());
         let (log, committer, recovery) = match opened {
             Ok(opened) => opened,
-            Err(LogError::Disk { path, source }) => {
+            Err(WalError::Disk { path, source }) => {
                 trace.note(format_args!("{} no log: {path}: {source}", time.micros()));
                 if disk.is_dead() {
                     self.end(self.dying);
@@ -76,7 +76,7 @@ impl Simulation {
         invariants::what_was_acknowledged_is_found_again(&model.lock(), &recovery, self.tampered)?;
         model.lock().torn_bytes += recovery.torn_bytes;
         self.started += 1;
-        let log = Arc::new(SimLog::new(log, model));
+        let log = Arc::new(SimWal::new(log, model));
         let committer = process::commit(committer, Arc::clone(&log), self.world.clone());
         let (stop, table, ending) = (CancellationToken::new(), Opened::default(), Ending::default());
         let writer = process::write(

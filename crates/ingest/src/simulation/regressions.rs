@@ -1,0 +1,130 @@
+//! Histories that once failed, each as short as it was found, and what was wrong.
+
+use super::campaign::Property;
+use super::fault_profile::FaultProfile::{Flaky, Stale, Storm};
+use super::history::Power::{Fails, Stays};
+use super::history::Step::*;
+use super::history::{History, Step};
+use super::run::Simulation;
+
+fn holds(seed: u64, steps: Vec<Step>) {
+    let property = Property {
+        name: "a history that once failed",
+        draw: History::draw,
+        holds: Simulation::run,
+    };
+    if let Some(failure) = property.failure(&History { seed, steps }) {
+        panic!("{failure}");
+    }
+}
+
+/// The position was read at an older version than the table stood at.
+#[test]
+fn a_stale_list_took_the_position_back() {
+    holds(
+        9,
+        vec![
+            Send {
+                events: vec![1],
+                tries: 1,
+            },
+            Send {
+                events: vec![3, 4],
+                tries: 1,
+            },
+            Pause(726),
+            Send {
+                events: vec![16, 18, 22],
+                tries: 1,
+            },
+            Refresh,
+            Lake(Stale),
+            Pause(883),
+            Send {
+                events: vec![22, 26, 27, 28, 29],
+                tries: 1,
+            },
+            Pause(4435),
+            DieInDisk(0, Fails),
+            Send {
+                events: vec![30],
+                tries: 1,
+            },
+            Pause(1811),
+        ],
+    );
+}
+
+/// A table of which nobody had asked anything else slept over the first version that brought a position.
+#[test]
+fn a_rival_was_not_met_whose_first_commit_fell_into_the_sleep() {
+    holds(
+        156,
+        vec![
+            Send {
+                events: vec![20],
+                tries: 1,
+            },
+            Pause(88),
+            Zombie(93_600_000),
+            Pause(86_400_000),
+            Pause(7_200_000),
+        ],
+    );
+}
+
+/// Whoever asked for a position while the store failed was told that the table can't be read, and gave up.
+#[test]
+fn a_failing_store_ended_who_asked_for_a_position() {
+    holds(
+        124,
+        vec![
+            Pause(46),
+            Pause(287),
+            Send {
+                events: vec![11],
+                tries: 1,
+            },
+            Pause(600),
+            Lake(Flaky),
+            Pause(4),
+            Stranger(4),
+            Pause(256),
+        ],
+    );
+    holds(254, vec![Lake(Storm), Pause(853), Restart]);
+}
+
+/// Not a fault, but what it takes to see one: the page cache shows a record that is not on the disk, and a sync says
+/// that it is. A restart that built upon it would lose what comes after.
+#[test]
+fn a_record_that_only_the_page_cache_has_is_not_built_upon() {
+    for seed in 0..6 {
+        holds(
+            seed,
+            vec![
+                Send {
+                    events: vec![1],
+                    tries: 1,
+                },
+                Pause(50),
+                FailTruncate,
+                FailSyncs(1),
+                Send {
+                    events: vec![2, 3],
+                    tries: 1,
+                },
+                Pause(2),
+                Crash(0, Stays),
+                Pause(5),
+                Send {
+                    events: vec![4],
+                    tries: 1,
+                },
+                Pause(20),
+                Crash(0, Fails),
+                Pause(500),
+            ],
+        );
+    }
+}

@@ -1,0 +1,150 @@
+//! The one thread that writes: takes what waits as a group, commits it, answers. While it syncs, the next group
+//! gathers.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::queue::{AppendQueue, PendingAppend, TrimRequest, Work};
+use super::read::RecordReader;
+use super::store::Store;
+use super::{Position, Record, WalError};
+
+/// What one turn of a [`Committer`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// A group was written or the log trimmed.
+    Worked,
+    /// Nothing waits.
+    Idle,
+    /// The log was closed and everything accepted is done.
+    Closed,
+}
+
+/// Does the disk's work. [`super::LocalWal::open`] runs it on a thread; a simulator turns it by hand.
+#[derive(Debug)]
+pub struct Committer {
+    store: Store,
+    queue: Arc<AppendQueue>,
+    reader: Arc<RecordReader>,
+    durable: watch::Sender<Position>,
+    /// Reused.
+    group: Vec<PendingAppend>,
+    /// The last group failed; so that a full disk is told once and not with every request.
+    failing: bool,
+}
+
+impl Committer {
+    pub(super) fn new(
+        store: Store,
+        queue: Arc<AppendQueue>,
+        reader: Arc<RecordReader>,
+        durable: watch::Sender<Position>,
+    ) -> Self {
+        let committer = Self {
+            store,
+            queue,
+            reader,
+            durable,
+            group: Vec::new(),
+            failing: false,
+        };
+        committer.gauges();
+        committer
+    }
+
+    /// Works until the log is closed.
+    pub(super) fn run(mut self) {
+        while self.work(true) != Turn::Closed {}
+    }
+
+    /// Does one thing that waits, if any.
+    pub fn turn(&mut self) -> Turn {
+        self.work(false)
+    }
+
+    fn work(&mut self, block: bool) -> Turn {
+        match self.queue.take(&mut self.group, block) {
+            Work::Group => self.commit(),
+            Work::Trim(request) => self.trim(request),
+            Work::Nothing => return Turn::Idle,
+            Work::Closed => {
+                self.store.seal(true);
+                return Turn::Closed;
+            }
+        }
+        Turn::Worked
+    }
+
+    fn commit(&mut self) {
+        let cost = self.group.iter().map(PendingAppend::cost).sum();
+        let committed = self.store.commit(self.group.iter().map(|pending| &pending.payload));
+        match &committed {
+            Ok(first) => {
+                let payloads = self.group.iter().map(|pending| pending.payload.clone());
+                let records = (*first..)
+                    .zip(payloads)
+                    .map(|(position, payload)| Record { position, payload });
+                self.reader.publish(&self.store, records);
+                self.durable.send_replace(self.store.last());
+            }
+            Err(_) => self.reader.publish(&self.store, std::iter::empty()),
+        }
+        self.tell(committed.as_ref().err());
+        // Before the answers: whoever is answered and then kills the process finds the seal.
+        if self.queue.done(cost, self.store.bytes()) {
+            self.store.seal(false);
+        }
+        for (nth, pending) in self.group.drain(..).enumerate() {
+            // Who does not wait any more need not be told.
+            let _ = pending.answer.send(match &committed {
+                Ok(first) => Ok(first + nth as Position),
+                Err(error) => Err(error.repeat()),
+            });
+        }
+    }
+
+    fn trim(&mut self, request: TrimRequest) {
+        let TrimRequest { position, answer } = request;
+        self.reader.forget(position, self.store.first_after_trim(position));
+        let trimmed = self.store.trim(position);
+        self.reader.publish(&self.store, std::iter::empty());
+        self.queue.done(0, self.store.bytes());
+        self.gauges();
+        if let Err(error) = &trimmed {
+            tracing::warn!(%error, position, "the log could not be trimmed");
+        }
+        let _ = answer.send(trimmed);
+    }
+
+    /// Metrics, and a line when the disk begins to fail and when it works again.
+    fn tell(&mut self, failed: Option<&WalError>) {
+        if let Some(error) = failed {
+            metrics::counter!("footfall_wal_failed_groups_total").increment(1);
+            if !self.failing {
+                tracing::error!(%error, "the log cannot store events; they are refused until it can");
+            }
+        } else {
+            metrics::counter!("footfall_wal_appends_total").increment(self.group.len() as u64);
+            let bytes: usize = self.group.iter().map(|pending| pending.payload.len()).sum();
+            metrics::counter!("footfall_wal_bytes_total").increment(bytes as u64);
+            if self.failing {
+                tracing::info!(last = self.store.last(), "the log stores events again");
+            }
+        }
+        self.failing = failed.is_some();
+        self.gauges();
+    }
+
+    fn gauges(&self) {
+        metrics::gauge!("footfall_wal_last_position").set(self.store.last() as f64);
+        metrics::gauge!("footfall_wal_bytes").set(self.store.bytes() as f64);
+    }
+}
+
+impl Drop for Committer {
+    /// However it ends, nobody waits for an answer that does not come.
+    fn drop(&mut self) {
+        self.queue.abandon();
+    }
+}

@@ -1,0 +1,63 @@
+//! A lake that does not answer is asked again: the log keeps the events meanwhile.
+
+use std::time::Duration;
+
+use footfall_lake::LakeError;
+use metrics::counter;
+use tokio_util::sync::CancellationToken;
+
+use super::timer::Timer;
+
+/// The first and the longest pause before the lake is asked again.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+
+/// How often a stopping writer asks a lake that does not answer; the log keeps what could not be written.
+const ATTEMPTS_AT_STOP: u32 = 3;
+
+/// How long a stopping writer waits for an answer: supervisors kill what has not stopped after 30 s or more.
+const PATIENCE_AT_STOP: Duration = Duration::from_secs(10);
+
+/// Asks again and again while the lake does not answer, ever more slowly; `None` if we are to stop meanwhile.
+pub(super) async fn with_retries<T, F>(
+    timer: &dyn Timer,
+    stop: &CancellationToken,
+    mut attempt: impl FnMut() -> F,
+) -> Result<Option<T>, LakeError>
+where
+    F: Future<Output = Result<T, LakeError>>,
+{
+    let (mut pause, longest) = RETRY;
+    let mut attempts = 0;
+    let overdue = async {
+        stop.cancelled().await;
+        timer.sleep(PATIENCE_AT_STOP).await;
+    };
+    tokio::pin!(overdue);
+    loop {
+        // An attempt that is left is as good as one that a crash cut short.
+        let outcome = tokio::select! { biased;
+            outcome = attempt() => outcome,
+            () = &mut overdue => {
+                tracing::warn!("stopping, the lake is silent; the next start goes on from the log");
+                return Ok(None);
+            }
+        };
+        let error = match outcome {
+            Ok(value) => return Ok(Some(value)),
+            Err(error) if error.is_transient() => error,
+            Err(error) => return Err(error),
+        };
+        attempts += 1;
+        counter!("footfall_writer_retries_total").increment(1);
+        tracing::warn!(%error, attempts, "the lake does not answer; the log keeps the events meanwhile");
+        if stop.is_cancelled() && attempts >= ATTEMPTS_AT_STOP {
+            tracing::warn!("stopping without the lake; the next start goes on from the log");
+            return Ok(None);
+        }
+        tokio::select! { biased;
+            () = timer.sleep(pause) => {}
+            () = stop.cancelled(), if !stop.is_cancelled() => {}
+        }
+        pause = (pause * 2).min(longest);
+    }
+}

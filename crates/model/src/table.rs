@@ -1,0 +1,234 @@
+//! What a table of the lake is: declared once, and everything else (files, statistics, pruning, SQL) follows from it.
+
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use crate::schema;
+
+/// The column that names a row's site. Every table has it, never null, and every file is sorted by it first: readers
+/// are held to their sites by it.
+pub const SITE_COLUMN: &str = "tracking_id";
+
+/// A table of the lake.
+///
+/// ```
+/// let events = footfall_model::table::events();
+/// assert_eq!(events.name(), "events");
+/// assert_eq!(events.sort_columns().next(), Some(footfall_model::table::SITE_COLUMN));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableSpec {
+    name: String,
+    folder: String,
+    version: u32,
+    file_schema: SchemaRef,
+    table_schema: SchemaRef,
+    sort: Vec<usize>,
+    statistics: Vec<usize>,
+}
+
+/// What a [`TableSpec`] is made of.
+#[derive(Debug, Clone)]
+pub struct TableColumns<'a> {
+    /// Every column of a file, in its order.
+    pub file: Vec<Field>,
+    /// The column by whose value the table's folders are named; a `Date32`. It is not in the files.
+    pub partition: Field,
+    /// Files are sorted by these, ascending, nulls first.
+    pub sort: &'a [&'a str],
+    /// A commit says minimum, maximum and number of nulls of these, for every file.
+    pub statistics: &'a [&'a str],
+}
+
+/// A declaration that makes no table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecError(String);
+
+impl fmt::Display for SpecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for SpecError {}
+
+impl TableSpec {
+    /// A table that SQL knows as `name`, whose files lie in `folder` below the shard's root. `version` counts the
+    /// changes of its columns.
+    ///
+    /// # Errors
+    /// A column that is named twice or not there, a partition that is no date, or files not sorted by
+    /// [`SITE_COLUMN`] first.
+    pub fn new(name: &str, folder: &str, version: u32, columns: TableColumns<'_>) -> Result<Self, SpecError> {
+        let wrong = |reason: &str| SpecError(format!("table {name}: {reason}"));
+        let TableColumns {
+            file,
+            partition,
+            sort,
+            statistics,
+        } = columns;
+        if partition.data_type() != &DataType::Date32 || partition.is_nullable() {
+            return Err(wrong("the partition column must be a date that is never null"));
+        }
+        let mut all = file.clone();
+        all.push(partition);
+        for (index, field) in all.iter().enumerate() {
+            if all[..index].iter().any(|other| other.name() == field.name()) {
+                return Err(wrong(&format!("column {} is there twice", field.name())));
+            }
+        }
+        let indices = |names: &[&str]| {
+            names
+                .iter()
+                .map(|column| {
+                    let found = file.iter().position(|field| field.name() == column);
+                    found.ok_or_else(|| wrong(&format!("it has no column {column}")))
+                })
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let (sort, statistics) = (indices(sort)?, indices(statistics)?);
+        let first = sort.first().map(|first| &file[*first]);
+        if !first.is_some_and(|site| {
+            site.name() == SITE_COLUMN && site.data_type() == &DataType::Utf8 && !site.is_nullable()
+        }) {
+            return Err(wrong("its files must be sorted by tracking_id first"));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            folder: folder.to_owned(),
+            version,
+            file_schema: Arc::new(Schema::new(file)),
+            table_schema: Arc::new(Schema::new(all)),
+            sort,
+            statistics,
+        })
+    }
+
+    /// The name in SQL.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The folder below the shard's root, such as `events` or `rollups/events_daily`.
+    pub fn folder(&self) -> &str {
+        &self.folder
+    }
+
+    /// How often its columns have changed.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// What a file holds.
+    pub fn file_schema(&self) -> &SchemaRef {
+        &self.file_schema
+    }
+
+    /// What a row has: [`TableSpec::file_schema`], then the partition column.
+    pub fn table_schema(&self) -> &SchemaRef {
+        &self.table_schema
+    }
+
+    /// The column that the table is partitioned by.
+    pub fn partition(&self) -> &Field {
+        self.table_schema.field(self.file_schema.fields().len())
+    }
+
+    /// The columns that every file is sorted by, ascending, nulls first.
+    pub fn sort_columns(&self) -> impl Iterator<Item = &str> {
+        self.names(&self.sort)
+    }
+
+    /// Their indices in [`TableSpec::file_schema`].
+    pub fn sort_indices(&self) -> &[usize] {
+        &self.sort
+    }
+
+    /// The columns of which a commit says minimum, maximum and number of nulls for every file.
+    pub fn statistics_columns(&self) -> impl Iterator<Item = &str> {
+        self.names(&self.statistics)
+    }
+
+    /// Their indices in [`TableSpec::file_schema`].
+    pub fn statistics_indices(&self) -> &[usize] {
+        &self.statistics
+    }
+
+    fn names<'a>(&'a self, indices: &'a [usize]) -> impl Iterator<Item = &'a str> {
+        indices
+            .iter()
+            .map(|index| self.file_schema.field(*index).name().as_str())
+    }
+}
+
+/// The table of events.
+#[expect(clippy::expect_used, reason = "a constant, and a test makes it")]
+pub fn events() -> &'static Arc<TableSpec> {
+    static EVENTS: LazyLock<Arc<TableSpec>> = LazyLock::new(|| {
+        let spec = TableSpec::new(
+            "events",
+            "events",
+            schema::VERSION,
+            TableColumns {
+                file: schema::file_fields(),
+                partition: schema::partition_field(),
+                sort: &schema::SORT_COLUMNS,
+                statistics: &schema::STATISTICS_COLUMNS,
+            },
+        );
+        Arc::new(spec.expect("events is declared right"))
+    });
+    &EVENTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns<'a>(sort: &'a [&'a str], statistics: &'a [&'a str]) -> TableColumns<'a> {
+        TableColumns {
+            file: vec![
+                Field::new(SITE_COLUMN, DataType::Utf8, false),
+                Field::new("n", DataType::Int64, true),
+            ],
+            partition: Field::new("day", DataType::Date32, false),
+            sort,
+            statistics,
+        }
+    }
+
+    #[test]
+    fn a_table_is_its_files_and_the_partition_column() {
+        let spec = TableSpec::new("t", "rollups/t", 3, columns(&[SITE_COLUMN, "n"], &["n"])).unwrap();
+        assert_eq!(spec.partition().name(), "day");
+        assert_eq!(spec.sort_columns().collect::<Vec<_>>(), [SITE_COLUMN, "n"]);
+        assert_eq!(spec.statistics_indices(), [1]);
+        assert_eq!(spec.table_schema().fields().len(), 3);
+    }
+
+    #[test]
+    fn wrong_declarations_are_refused() {
+        let refused = |columns| TableSpec::new("t", "t", 1, columns).unwrap_err().to_string();
+        assert!(refused(columns(&["n"], &[])).contains("sorted by tracking_id first"));
+        assert!(refused(columns(&[SITE_COLUMN, "m"], &[])).contains("no column m"));
+        let twice = TableColumns {
+            partition: Field::new("n", DataType::Date32, false),
+            ..columns(&[SITE_COLUMN], &[])
+        };
+        assert!(refused(twice).contains("column n is there twice"));
+        let nullable = TableColumns {
+            partition: Field::new("day", DataType::Date32, true),
+            ..columns(&[SITE_COLUMN], &[])
+        };
+        assert!(refused(nullable).contains("never null"));
+    }
+
+    #[test]
+    fn events_is_declared_right() {
+        let events = events();
+        assert_eq!(events.table_schema(), &schema::events());
+        assert_eq!(events.file_schema(), &schema::event_file());
+    }
+}
