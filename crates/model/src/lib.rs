@@ -3,6 +3,7 @@
 //! ```text
 //! proto::EventBatch   the wire and log form of events
 //! schema::events()    the lake form: one Arrow schema
+//! rollup              what is counted beforehand
 //! table               what a table of the lake is; `events` is the first
 //! hash                visitor and event identity, stable for ever: files are sorted by it
 //! clock               where time and randomness come in, so that every test is deterministic
@@ -15,5 +16,6 @@ pub mod access;
 pub mod clock;
 pub mod hash;
 pub mod proto;
+pub mod rollup;
 pub mod schema;
 pub mod table;

@@ -46,6 +46,13 @@ pub struct TableColumns<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpecError(String);
 
+impl SpecError {
+    /// With the reason, for whoever declared it.
+    pub fn new(reason: String) -> Self {
+        Self(reason)
+    }
+}
+
 impl fmt::Display for SpecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

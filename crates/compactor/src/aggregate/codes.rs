@@ -1,0 +1,170 @@
+//! Numbers for the values of dimensions: equal values of one site have equal numbers, so that group keys are tuples of
+//! numbers and each text is looked up once for all rollups.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
+use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
+use footfall_model::schema;
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The number of null.
+const NULL: u32 = 0;
+
+/// The dictionaries of one site, and the codes of the rows at hand.
+#[derive(Debug, Default)]
+pub(super) struct Codes {
+    columns: Vec<Column>,
+}
+
+#[derive(Debug)]
+struct Column {
+    name: String,
+    is_boolean: bool,
+    dictionary: Dictionary,
+    rows: Vec<u32>,
+}
+
+impl Codes {
+    /// The index of a dimension, which is added if need be.
+    pub(super) fn dimension(&mut self, name: &str) -> usize {
+        if let Some(known) = self.columns.iter().position(|column| column.name == name) {
+            return known;
+        }
+        let events = schema::event_file();
+        let kind = events.field_with_name(name).map(arrow::datatypes::Field::data_type);
+        self.columns.push(Column {
+            name: name.to_owned(),
+            is_boolean: matches!(kind, Ok(DataType::Boolean)),
+            dictionary: Dictionary::default(),
+            rows: Vec::new(),
+        });
+        self.columns.len() - 1
+    }
+
+    /// Codes the rows of `run`, which is of one site.
+    pub(super) fn assign(&mut self, run: &RecordBatch) -> Result<(), ArrowError> {
+        for column in &mut self.columns {
+            let values = run.column_by_name(&column.name);
+            column.assign(
+                values.ok_or_else(|| ArrowError::SchemaError(format!("events without a column {}", column.name)))?,
+            )?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn of(&self, dimension: usize) -> &[u32] {
+        &self.columns[dimension].rows
+    }
+
+    /// For each dimension and code its place in the order of values, nulls first.
+    pub(super) fn ranks(&self) -> Vec<Vec<u32>> {
+        self.columns.iter().map(|column| column.dictionary.ranks()).collect()
+    }
+
+    /// The values that have these codes.
+    pub(super) fn values(&self, dimension: usize, codes: impl Iterator<Item = u32>) -> ArrayRef {
+        let column = &self.columns[dimension];
+        let values = codes.map(|code| column.dictionary.value(code));
+        if column.is_boolean {
+            return Arc::new(
+                values
+                    .map(|value| value.map(|text| text == TRUE))
+                    .collect::<BooleanArray>(),
+            );
+        }
+        Arc::new(values.collect::<StringArray>())
+    }
+
+    pub(super) fn clear(&mut self) {
+        for column in &mut self.columns {
+            column.dictionary.clear();
+        }
+    }
+}
+
+const TRUE: &str = "true";
+const FALSE: &str = "false";
+
+impl Column {
+    fn assign(&mut self, values: &ArrayRef) -> Result<(), ArrowError> {
+        let wrong = || ArrowError::SchemaError(format!("{} is of type {}", self.name, values.data_type()));
+        self.rows.clear();
+        if self.is_boolean {
+            let values = values.as_boolean_opt().ok_or_else(wrong)?;
+            let texts = values
+                .iter()
+                .map(|value| value.map(|value| if value { TRUE } else { FALSE }));
+            self.rows.extend(texts.map(|text| self.dictionary.code(text)));
+            return Ok(());
+        }
+        let values = values.as_string_opt::<i32>().ok_or_else(wrong)?;
+        if values.null_count() == values.len() {
+            self.rows.resize(values.len(), NULL);
+            return Ok(());
+        }
+        self.rows.extend(values.iter().map(|text| self.dictionary.code(text)));
+        Ok(())
+    }
+}
+
+/// Texts in the order of their first appearance; a text's code is its index and one, null's is 0.
+#[derive(Debug, Default)]
+struct Dictionary {
+    codes: HashTable<u32>,
+    texts: String,
+    ends: Vec<usize>,
+    /// Of the row before: a visitor's events have mostly the same values.
+    last: u32,
+}
+
+impl Dictionary {
+    fn code(&mut self, text: Option<&str>) -> u32 {
+        let Some(text) = text else { return NULL };
+        if self.last != NULL && self.value(self.last) == Some(text) {
+            return self.last;
+        }
+        let Self { codes, texts, ends, .. } = self;
+        let hash = xxh3_64(text.as_bytes());
+        let found = codes.find(hash, |code| value(texts, ends, *code) == Some(text));
+        let code = found.copied().unwrap_or_else(|| {
+            texts.push_str(text);
+            ends.push(texts.len());
+            let code = u32::try_from(ends.len()).unwrap_or(u32::MAX);
+            let hash_of = |code: &u32| xxh3_64(value(texts, ends, *code).unwrap_or_default().as_bytes());
+            codes.insert_unique(hash, code, hash_of);
+            code
+        });
+        self.last = code;
+        code
+    }
+
+    fn value(&self, code: u32) -> Option<&str> {
+        value(&self.texts, &self.ends, code)
+    }
+
+    fn ranks(&self) -> Vec<u32> {
+        let mut sorted: Vec<u32> = (1..).take(self.ends.len()).collect();
+        sorted.sort_unstable_by_key(|code| self.value(*code));
+        let mut ranks = vec![0; self.ends.len() + 1];
+        for (rank, code) in (1..).zip(sorted) {
+            ranks[code as usize] = rank;
+        }
+        ranks
+    }
+
+    fn clear(&mut self) {
+        self.codes.clear();
+        self.texts.clear();
+        self.ends.clear();
+        self.last = NULL;
+    }
+}
+
+fn value<'a>(texts: &'a str, ends: &[usize], code: u32) -> Option<&'a str> {
+    let index = code.checked_sub(1)? as usize;
+    let start = index.checked_sub(1).map_or(0, |before| ends[before]);
+    texts.get(start..*ends.get(index)?)
+}

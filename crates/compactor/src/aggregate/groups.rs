@@ -1,0 +1,131 @@
+//! The groups of one rollup and one site: a group is a bucket of time and a code for each dimension.
+
+use arrow::array::TimestampMicrosecondArray;
+use footfall_model::clock::Micros;
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_64;
+
+#[derive(Debug)]
+pub(super) struct Groups {
+    grain: Micros,
+    /// Numbers of a key: the bucket and the dimensions.
+    width: usize,
+    index: HashTable<u32>,
+    /// `width` numbers a group.
+    keys: Vec<u32>,
+    key: Vec<u32>,
+    recycled: Vec<u32>,
+}
+
+impl Groups {
+    pub(super) fn new(grain: Micros, dimensions: usize) -> Self {
+        Self {
+            grain,
+            width: dimensions + 1,
+            index: HashTable::new(),
+            keys: Vec::new(),
+            key: Vec::new(),
+            recycled: Vec::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.keys.len() / self.width
+    }
+
+    /// The group of each row.
+    pub(super) fn assign(&mut self, times: &[Micros], codes: &[&[u32]]) -> Vec<u32> {
+        let mut groups = std::mem::take(&mut self.recycled);
+        let mut last: Option<u32> = None;
+        for (row, time) in times.iter().enumerate() {
+            self.key.clear();
+            self.key.push(bucket(*time, self.grain));
+            self.key.extend(codes.iter().map(|codes| codes[row]));
+            let group = match last {
+                // A visitor's events are mostly of the group of the event before.
+                Some(last) if key_of(&self.keys, self.width, last) == self.key => last,
+                _ => self.group(),
+            };
+            last = Some(group);
+            groups.push(group);
+        }
+        groups
+    }
+
+    /// Gives memory back for the next rows.
+    pub(super) fn recycle(&mut self, mut groups: Vec<u32>) {
+        groups.clear();
+        self.recycled = groups;
+    }
+
+    /// The group of `self.key`.
+    fn group(&mut self) -> u32 {
+        let Self {
+            width,
+            index,
+            keys,
+            key,
+            ..
+        } = self;
+        let hash = hash(key);
+        if let Some(group) = index.find(hash, |group| key_of(keys, *width, *group) == *key) {
+            return *group;
+        }
+        let group = u32::try_from(keys.len() / *width).unwrap_or(u32::MAX);
+        keys.extend_from_slice(key);
+        index.insert_unique(hash, group, |group| self::hash(key_of(keys, *width, *group)));
+        group
+    }
+
+    /// All groups, by bucket and then by the `ranks` of their dimensions' codes.
+    pub(super) fn sorted(&self, ranks: &[&[u32]]) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..).take(self.len()).collect();
+        let ranked = |group: &u32| {
+            let key = key_of(&self.keys, self.width, *group);
+            let ranks = key[1..].iter().zip(ranks).map(|(code, ranks)| ranks[*code as usize]);
+            (key[0].cast_signed(), ranks.collect::<Vec<_>>())
+        };
+        order.sort_by_cached_key(ranked);
+        order
+    }
+
+    /// The starts of the groups' buckets.
+    pub(super) fn buckets(&self, groups: &[u32]) -> TimestampMicrosecondArray {
+        let starts = groups.iter().map(|group| {
+            let bucket = key_of(&self.keys, self.width, *group)[0];
+            Micros::from(bucket.cast_signed()) * self.grain
+        });
+        TimestampMicrosecondArray::from_iter_values(starts).with_timezone("UTC")
+    }
+
+    /// The code of a group's `nth` dimension.
+    pub(super) fn code(&self, group: u32, nth: usize) -> u32 {
+        key_of(&self.keys, self.width, group)[nth + 1]
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.index.clear();
+        self.keys.clear();
+    }
+}
+
+/// The number of the bucket since 1970. Quarters of an hour fit into 32 bits for 60,000 years either way.
+fn bucket(time: Micros, grain: Micros) -> u32 {
+    let number = time.div_euclid(grain).clamp(i32::MIN.into(), i32::MAX.into());
+    i32::try_from(number).unwrap_or_default().cast_unsigned()
+}
+
+fn key_of(keys: &[u32], width: usize, group: u32) -> &[u32] {
+    let start = group as usize * width;
+    &keys[start..start + width]
+}
+
+fn hash(key: &[u32]) -> u64 {
+    let mut bytes = [0; 4 * 17];
+    let mut used = 0;
+    for (number, bytes) in key.iter().zip(bytes.chunks_exact_mut(4)) {
+        bytes.copy_from_slice(&number.to_le_bytes());
+        used += 4;
+    }
+    xxh3_64(&bytes[..used])
+}

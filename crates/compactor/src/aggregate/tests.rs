@@ -1,0 +1,204 @@
+use std::collections::BTreeMap;
+
+use arrow::array::{
+    BooleanArray, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array,
+};
+use arrow::datatypes::{DataType, Decimal128Type, Int64Type};
+use footfall_model::clock::Micros;
+use footfall_model::rollup::{Grain, built_in};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+
+#[derive(Debug, Clone)]
+struct Event {
+    site: u8,
+    at: Micros,
+    event_type: u8,
+    country: Option<u8>,
+    is_bot: bool,
+    revenue: Option<i32>,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    (
+        0_u8..4,
+        0_i64..3 * 3_600_000_000,
+        0_u8..3,
+        proptest::option::of(0_u8..3),
+        any::<bool>(),
+        proptest::option::of(any::<i32>()),
+    )
+        .prop_map(|(site, at, event_type, country, is_bot, revenue)| Event {
+            site,
+            at,
+            event_type,
+            country,
+            is_bot,
+            revenue,
+        })
+}
+
+fn rows(events: &[Event]) -> RecordBatch {
+    let schema = schema::event_file();
+    let columns = schema.fields().iter().map(|field| -> ArrayRef {
+        match field.name().as_str() {
+            "tracking_id" => Arc::new(StringArray::from_iter_values(
+                events.iter().map(|e| format!("site {}", e.site)),
+            )),
+            "event_timestamp" => {
+                Arc::new(TimestampMicrosecondArray::from_iter_values(events.iter().map(|e| e.at)).with_timezone("UTC"))
+            }
+            "event_type" => Arc::new(StringArray::from_iter_values(
+                events.iter().map(|e| format!("type {}", e.event_type)),
+            )),
+            "country" => Arc::new(
+                events
+                    .iter()
+                    .map(|e| e.country.map(|c| format!("{c}")))
+                    .collect::<StringArray>(),
+            ),
+            "is_bot" => Arc::new(events.iter().map(|e| Some(e.is_bot)).collect::<BooleanArray>()),
+            "revenue" => Arc::new(
+                events
+                    .iter()
+                    .map(|e| e.revenue.map(i128::from))
+                    .collect::<Decimal128Array>()
+                    .with_data_type(field.data_type().clone()),
+            ),
+            _ if field.is_nullable() => new_null_array(field.data_type(), events.len()),
+            _ => match field.data_type() {
+                DataType::Int64 => Arc::new(Int64Array::from_value(0, events.len())),
+                DataType::Utf8 => Arc::new(StringArray::from_iter_values(events.iter().map(|_| ""))),
+                _ => Arc::new(TimestampMicrosecondArray::from_value(0, events.len()).with_timezone("UTC")),
+            },
+        }
+    });
+    RecordBatch::try_new(Arc::clone(&schema), columns.collect()).unwrap()
+}
+
+fn hourly() -> Rollup {
+    Rollup {
+        name: "mine".into(),
+        grain: Grain::Hour,
+        dimensions: ["country", "is_bot", "event_type"].map(str::to_owned).to_vec(),
+        measures: built_in()[0].measures.clone(),
+    }
+}
+
+type Key = (String, Micros, Option<String>, bool, String);
+type Group = (i64, i64, Option<i128>, Option<i128>, Option<i128>, Micros, Micros);
+
+/// The plainest way to the same: in the order that a segment has.
+fn expected(events: &[Event]) -> Vec<(Key, Group)> {
+    let mut groups: BTreeMap<Key, Vec<&Event>> = BTreeMap::new();
+    for event in events {
+        let key = (
+            format!("site {}", event.site),
+            event.at - event.at.rem_euclid(3_600_000_000),
+            event.country.map(|c| c.to_string()),
+            event.is_bot,
+            format!("type {}", event.event_type),
+        );
+        groups.entry(key).or_default().push(event);
+    }
+    let group = |events: Vec<&Event>| {
+        let revenue = || events.iter().filter_map(|e| e.revenue).map(i128::from);
+        let times = || events.iter().map(|e| e.at);
+        (
+            events.len() as i64,
+            revenue().count() as i64,
+            revenue().reduce(|a, b| a + b),
+            revenue().min(),
+            revenue().max(),
+            times().min().unwrap(),
+            times().max().unwrap(),
+        )
+    };
+    groups.into_iter().map(|(key, events)| (key, group(events))).collect()
+}
+
+fn found(segment: &RecordBatch) -> Vec<(Key, Group)> {
+    let text = |row: usize, name: &str| {
+        let column = segment.column_by_name(name).unwrap().as_string::<i32>();
+        column.is_valid(row).then(|| column.value(row).to_owned())
+    };
+    let count = |row, name| {
+        segment
+            .column_by_name(name)
+            .unwrap()
+            .as_primitive::<Int64Type>()
+            .value(row)
+    };
+    let time = |row, name| {
+        let column = segment.column_by_name(name).unwrap();
+        column.as_primitive::<TimestampMicrosecondType>().value(row)
+    };
+    let decimal = |row, name| {
+        let column = segment.column_by_name(name).unwrap().as_primitive::<Decimal128Type>();
+        column.is_valid(row).then(|| column.value(row))
+    };
+    (0..segment.num_rows())
+        .map(|row| {
+            let is_bot = segment.column_by_name("is_bot").unwrap().as_boolean().value(row);
+            let key = (
+                text(row, "tracking_id").unwrap(),
+                time(row, "hour"),
+                text(row, "country"),
+                is_bot,
+                text(row, "event_type").unwrap(),
+            );
+            let group = (
+                count(row, "event_count"),
+                count(row, "revenue_count"),
+                decimal(row, "total_revenue"),
+                decimal(row, "min_revenue"),
+                decimal(row, "max_revenue"),
+                time(row, "first_event"),
+                time(row, "last_event"),
+            );
+            (key, group)
+        })
+        .collect()
+}
+
+#[test]
+fn built_in_rollups_aggregate_events_of_the_real_schema() {
+    let mut aggregation = Aggregation::new(&built_in()).unwrap();
+    let event = Event {
+        site: 1,
+        at: 5,
+        event_type: 0,
+        country: None,
+        is_bot: false,
+        revenue: Some(3),
+    };
+    aggregation.push(&rows(&[event.clone(), event])).unwrap();
+    for (rollup, segment) in built_in().iter().zip(aggregation.finish().unwrap()) {
+        assert_eq!(&segment.schema(), rollup.table().unwrap().file_schema());
+        assert_eq!(segment.num_rows(), 1);
+    }
+    assert!(
+        aggregation
+            .finish()
+            .unwrap()
+            .iter()
+            .all(|segment| segment.num_rows() == 0)
+    );
+}
+
+proptest! {
+    #[test]
+    fn segment_equals_a_plain_group_by(mut events in vec(event(), 0..200), batch in 1_usize..50, others in 0_usize..3) {
+        events.sort_by_key(|event| event.site);
+        let mut rollups = built_in();
+        rollups.insert(others, hourly());
+        let mut aggregation = Aggregation::new(&rollups).unwrap();
+        for events in events.chunks(batch) {
+            aggregation.push(&rows(events)).unwrap();
+        }
+        let segments = aggregation.finish().unwrap();
+        prop_assert_eq!(found(&segments[others]), expected(&events));
+    }
+}

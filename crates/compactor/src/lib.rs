@@ -1,0 +1,13 @@
+//! Keeps the lake small and sorted, and builds the rollups' segments.
+//!
+//! ```text
+//! snapshot -> plan (pure: which files, and why) -> merge (sorted, duplicates dropped) -> events files
+//!                                                        |                                  |
+//!                                                        +-> aggregate -> segments, committed before them
+//! ```
+
+mod aggregate;
+mod plan;
+
+pub use aggregate::Aggregation;
+pub use plan::{FileState, Policy, Reason, Task, plan};

@@ -1,0 +1,276 @@
+//! Rollups: what is counted beforehand, by which dimensions, at which grain. From one declaration come the table of the
+//! segments, the aggregation in the compactor, the view in SQL, and (later) what the router matches.
+
+use arrow::datatypes::{DataType, Field, TimeUnit};
+
+use crate::clock::Micros;
+use crate::schema;
+use crate::table::{SITE_COLUMN, SpecError, TableColumns, TableSpec};
+
+/// The width of a rollup's time buckets, aligned to UTC midnight. None is longer than a day, so that a bucket never
+/// lies in two partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grain {
+    QuarterHour,
+    Hour,
+    Day,
+}
+
+impl Grain {
+    /// Microseconds of a bucket.
+    pub fn micros(self) -> Micros {
+        match self {
+            Self::QuarterHour => 900_000_000,
+            Self::Hour => 3_600_000_000,
+            Self::Day => 86_400_000_000,
+        }
+    }
+
+    /// The column with a bucket's start; a day's is the partition column.
+    pub fn column(self) -> Option<&'static str> {
+        match self {
+            Self::QuarterHour => Some("quarter_hour"),
+            Self::Hour => Some("hour"),
+            Self::Day => None,
+        }
+    }
+}
+
+/// What a segment tells of the events of one group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Measure {
+    /// The column of the segment.
+    pub name: String,
+    pub function: Function,
+    /// One line for the documentation.
+    pub description: String,
+}
+
+/// A function whose partial results merge exactly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Function {
+    /// Number of events.
+    Count,
+    /// Number of events in which this column is not null.
+    CountOf(String),
+    /// Of a decimal or integer column; null if all are.
+    Sum(String),
+    /// Of a decimal, integer or time column; null if all are.
+    Min(String),
+    Max(String),
+}
+
+impl Function {
+    /// The column of `events` that it reads.
+    pub fn column(&self) -> Option<&str> {
+        match self {
+            Self::Count => None,
+            Self::CountOf(column) | Self::Sum(column) | Self::Min(column) | Self::Max(column) => Some(column),
+        }
+    }
+
+    /// Type and nullability of its result over a column of type `of`.
+    fn result(&self, of: Option<&Field>) -> Option<(DataType, bool)> {
+        match (self, of.map(Field::data_type)) {
+            (Self::Count, None) | (Self::CountOf(_), Some(_)) => Some((DataType::Int64, false)),
+            // As wide as sums of sums may get.
+            (Self::Sum(_), Some(DataType::Decimal128(_, scale))) => Some((DataType::Decimal128(38, *scale), true)),
+            (
+                Self::Min(_) | Self::Max(_),
+                Some(kind @ (DataType::Decimal128(..) | DataType::Timestamp(TimeUnit::Microsecond, _))),
+            ) => Some((kind.clone(), true)),
+            _ => None,
+        }
+    }
+
+    /// The aggregate function in SQL that merges partial results.
+    pub fn merge(&self) -> &'static str {
+        match self {
+            Self::Count | Self::CountOf(_) | Self::Sum(_) => "sum",
+            Self::Min(_) => "min",
+            Self::Max(_) => "max",
+        }
+    }
+
+    /// The aggregate in SQL over `events`.
+    pub fn over_events(&self) -> String {
+        match self {
+            Self::Count => "count(*)".to_owned(),
+            Self::CountOf(column) => format!("count({column})"),
+            Self::Sum(column) => format!("sum({column})"),
+            Self::Min(column) => format!("min({column})"),
+            Self::Max(column) => format!("max({column})"),
+        }
+    }
+}
+
+/// A declared pre-aggregation of `events`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rollup {
+    /// The name of the view in SQL and of the folder below `rollups/`.
+    pub name: String,
+    pub grain: Grain,
+    /// Text and boolean columns of `events` that groups are made by, beside the site and the bucket.
+    pub dimensions: Vec<String>,
+    pub measures: Vec<Measure>,
+}
+
+/// More dimensions than this make nearly as many groups as events.
+const MAX_DIMENSIONS: usize = 16;
+
+impl Rollup {
+    /// The table of its segments: site, bucket, dimensions, measures; sorted by all but the measures.
+    ///
+    /// # Errors
+    /// A dimension or a measure that can't be, with what can.
+    pub fn table(&self) -> Result<TableSpec, SpecError> {
+        let events = schema::event_file();
+        let wrong = |reason: String| SpecError::new(format!("rollup {}: {reason}", self.name));
+        if self.dimensions.len() > MAX_DIMENSIONS {
+            let count = self.dimensions.len();
+            return Err(wrong(format!("{count} dimensions are more than {MAX_DIMENSIONS}")));
+        }
+        let mut fields = vec![Field::new(SITE_COLUMN, DataType::Utf8, false)];
+        let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        fields.extend(self.grain.column().map(|name| Field::new(name, utc, false)));
+        for name in &self.dimensions {
+            let field = events.field_with_name(name).ok().filter(|field| {
+                matches!(field.data_type(), DataType::Utf8 | DataType::Boolean) && field.name() != SITE_COLUMN
+            });
+            let field = field.ok_or_else(|| {
+                let possible = events.fields().iter();
+                let possible = possible.filter(|f| matches!(f.data_type(), DataType::Utf8 | DataType::Boolean));
+                let possible: Vec<_> = possible.map(|f| f.name().as_str()).skip(1).collect();
+                wrong(format!("{name} is no dimension; possible are {}", possible.join(", ")))
+            })?;
+            fields.push(field.clone());
+        }
+        let sort: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
+        for measure in &self.measures {
+            let of = measure.function.column();
+            let of = of
+                .map(|name| events.field_with_name(name).map_err(|_| name))
+                .transpose();
+            let of = of.map_err(|name| wrong(format!("{}: events have no column {name}", measure.name)))?;
+            let (kind, nullable) = measure.function.result(of).ok_or_else(|| {
+                let function = &measure.function;
+                wrong(format!("{}: {} is not possible", measure.name, function.over_events()))
+            })?;
+            fields.push(Field::new(&measure.name, kind, nullable));
+        }
+        let sort: Vec<&str> = sort.iter().map(String::as_str).collect();
+        let statistics: Vec<&str> = [SITE_COLUMN].into_iter().chain(self.grain.column()).collect();
+        TableSpec::new(
+            &self.name,
+            &format!("rollups/{}", self.name),
+            1,
+            TableColumns {
+                file: fields,
+                partition: schema::partition_field(),
+                sort: &sort,
+                statistics: &statistics,
+            },
+        )
+    }
+}
+
+/// The rollups that every lake has.
+pub fn built_in() -> Vec<Rollup> {
+    let rollup = |name: &str, grain, dimensions: &[&str]| Rollup {
+        name: name.to_owned(),
+        grain,
+        dimensions: dimensions.iter().map(|name| (*name).to_owned()).collect(),
+        measures: measures(),
+    };
+    vec![
+        rollup("events_totals", Grain::QuarterHour, &["event_type"]),
+        rollup("events_hourly", Grain::Hour, &["event_type", "country", "device"]),
+        rollup(
+            "events_daily",
+            Grain::Day,
+            &[
+                "event_type",
+                "country",
+                "device",
+                "browser",
+                "os",
+                "utm_source",
+                "utm_medium",
+                "utm_campaign",
+                "channel",
+            ],
+        ),
+    ]
+}
+
+fn measures() -> Vec<Measure> {
+    let measure = |name: &str, function, description: &str| Measure {
+        name: name.to_owned(),
+        function,
+        description: description.to_owned(),
+    };
+    let revenue = || "revenue".to_owned();
+    let time = || "event_timestamp".to_owned();
+    vec![
+        measure("event_count", Function::Count, "Number of events"),
+        measure(
+            "revenue_count",
+            Function::CountOf(revenue()),
+            "Number of events with revenue",
+        ),
+        measure("total_revenue", Function::Sum(revenue()), "Sum of revenue"),
+        measure("min_revenue", Function::Min(revenue()), "Smallest revenue of one event"),
+        measure("max_revenue", Function::Max(revenue()), "Largest revenue of one event"),
+        measure("first_event", Function::Min(time()), "Time of the first event"),
+        measure("last_event", Function::Max(time()), "Time of the last event"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rollup(dimensions: &[&str], measures: Vec<Measure>) -> Rollup {
+        Rollup {
+            name: "mine".into(),
+            grain: Grain::Hour,
+            dimensions: dimensions.iter().map(|name| (*name).to_owned()).collect(),
+            measures,
+        }
+    }
+
+    #[test]
+    fn built_in_rollups_are_tables() {
+        for rollup in built_in() {
+            let table = rollup.table().unwrap();
+            assert_eq!(table.folder(), format!("rollups/{}", rollup.name));
+            let buckets = usize::from(rollup.grain.column().is_some());
+            assert_eq!(table.sort_columns().count(), 1 + buckets + rollup.dimensions.len());
+        }
+    }
+
+    #[test]
+    fn wrong_definitions_are_refused_with_what_is_possible() {
+        let refused = |rollup: Rollup| rollup.table().unwrap_err().to_string();
+        let unknown = refused(rollup(&["colour"], Vec::new()));
+        assert!(unknown.contains("colour is no dimension; possible are"), "{unknown}");
+        assert!(unknown.contains("country"), "{unknown}");
+        assert!(refused(rollup(&["revenue"], Vec::new())).contains("revenue is no dimension"));
+        let sum = |column: &str| Measure {
+            name: "total".into(),
+            function: Function::Sum(column.into()),
+            description: String::new(),
+        };
+        assert!(refused(rollup(&["country"], vec![sum("country")])).contains("sum(country) is not possible"));
+        assert!(refused(rollup(&["country"], vec![sum("price")])).contains("no column price"));
+        assert!(refused(rollup(&["country", "country"], Vec::new())).contains("country is there twice"));
+        assert!(refused(rollup(&["country"; 17], Vec::new())).contains("17 dimensions"));
+    }
+
+    #[test]
+    fn buckets_are_never_longer_than_a_day() {
+        for grain in [Grain::QuarterHour, Grain::Hour, Grain::Day] {
+            assert_eq!(Grain::Day.micros() % grain.micros(), 0);
+        }
+    }
+}
