@@ -10,4 +10,4 @@ mod aggregate;
 mod plan;
 
 pub use aggregate::Aggregation;
-pub use plan::{FileState, Policy, Reason, Task, plan};
+pub use plan::{FileState, Policy, Reason, Stage, Task, plan};

@@ -1,7 +1,12 @@
 //! What to merge next, and why. Pure: files and the time in, tasks out.
 //!
-//! Files of about the same size are merged once there are enough of them, so that each row is written again only as
-//! often as its file grows to the next tier. A day that is over ends as files of the target size that do not overlap.
+//! ```text
+//! flushed (fresh) --a minute's--> small --64 of them--> medium --128 of them--> target --the day is over--> final
+//! ```
+//!
+//! Fresh files have no segments, so queries read them raw: they are merged soon. The others are merged once there are
+//! enough of about the same size, so that a row is written at most four times. A day that is over ends as files of the
+//! target size that do not overlap.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,8 +25,19 @@ pub struct FileState {
     pub rows: u64,
     pub bytes: u64,
     pub written_at: Micros,
-    /// A merge of its whole day has written it: it overlaps no other file of that merge.
-    pub is_final: bool,
+    /// What has written it.
+    pub stage: Stage,
+}
+
+/// How far a file has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Flushed or imported: no segments.
+    Fresh,
+    /// Written by a merge.
+    Merged,
+    /// Written by a merge of its whole day: it overlaps no other file of that merge.
+    Final,
 }
 
 /// How eagerly files are merged.
@@ -29,14 +45,16 @@ pub struct FileState {
 pub struct Policy {
     /// What a file grows to.
     pub target_bytes: u64,
-    /// Up to this a file is fresh.
-    pub fresh_bytes: u64,
-    /// Fresh files are merged when the oldest of them has this age…
+    /// Fresh files are merged when the oldest of them has this age and they have [`Policy::fresh_bytes`]…
     pub fresh_age: Micros,
+    pub fresh_bytes: u64,
     /// …or when there are so many.
     pub fresh_files: usize,
-    /// So many files of one tier are merged; a file of the next tier is about so many times as large.
-    pub fan_in: usize,
+    /// So many small files are merged: those below [`Policy::small_bytes`].
+    pub small_files: usize,
+    pub small_bytes: u64,
+    /// So many medium files are merged: those between small ones and a quarter of the target.
+    pub medium_files: usize,
     /// A task reads at most so many files.
     pub max_inputs: usize,
     /// A day counts as over so long after its end: most late events are there by then.
@@ -49,11 +67,13 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             target_bytes: 384 * MIB,
-            fresh_bytes: 8 * MIB,
             fresh_age: 60_000_000,
-            fresh_files: 64,
-            fan_in: 8,
-            max_inputs: 128,
+            fresh_bytes: MIB,
+            fresh_files: 128,
+            small_files: 64,
+            small_bytes: 8 * MIB,
+            medium_files: 128,
+            max_inputs: 256,
             closed_after: 2 * 3_600_000_000,
             late_age: 6 * 3_600_000_000,
         }
@@ -63,10 +83,12 @@ impl Default for Policy {
 /// Why files are merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
-    /// Small files of the last minute, or a backlog of them.
+    /// Files without segments, of the last minute or a backlog.
     Fresh,
-    /// Enough files of about the same size.
-    Tier,
+    /// Enough small files.
+    Small,
+    /// Enough medium files.
+    Medium,
     /// The day is over: from now on its files shall not overlap.
     ClosedDay,
     /// Late events of a day that was closed before.
@@ -77,7 +99,8 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Fresh => "fresh files",
-            Self::Tier => "enough files of one size",
+            Self::Small => "enough small files",
+            Self::Medium => "enough medium files",
             Self::ClosedDay => "the day is over",
             Self::Late => "late events of a closed day",
         })
@@ -135,22 +158,12 @@ fn plan_day(event_date: i32, mut files: Vec<&FileState>, policy: &Policy, now: M
     {
         return vec![task(&files, reason, true)];
     }
-    let mut tiers: BTreeMap<u32, Vec<&FileState>> = BTreeMap::new();
-    for file in files.into_iter().filter(|file| file.bytes < policy.target_bytes / 2) {
-        tiers.entry(policy.tier(file.bytes)).or_default().push(file);
-    }
-    let mut tasks = Vec::new();
-    for (tier, files) in tiers {
+    let (count, mut tasks) = (files.len(), Vec::new());
+    for (reason, files) in policy.tiers(files) {
         for chunk in files.chunks(policy.max_inputs) {
-            let enough = if tier == 0 {
-                let age = chunk.first().map_or(0, |file| now.saturating_sub(file.written_at));
-                chunk.len() >= policy.fresh_files || (chunk.len() >= policy.fan_in && age >= policy.fresh_age)
-            } else {
-                chunk.len() >= policy.fan_in
-            };
             // A closed day with more files than one task may read is first made fewer.
-            if enough || (closed && chunk.len() > 1) {
-                let reason = if tier == 0 { Reason::Fresh } else { Reason::Tier };
+            let too_many = closed && count > policy.max_inputs && chunk.len() > 1;
+            if too_many || policy.is_due(reason, chunk, closed, now) {
                 tasks.push(task(chunk, reason, false));
             }
         }
@@ -160,7 +173,7 @@ fn plan_day(event_date: i32, mut files: Vec<&FileState>, policy: &Policy, now: M
 
 /// Why a day that is over must be written as a whole, if it must.
 fn close(files: &[&FileState], policy: &Policy, now: Micros) -> Option<Reason> {
-    let late: Vec<_> = files.iter().filter(|file| !file.is_final).collect();
+    let late: Vec<_> = files.iter().filter(|file| file.stage != Stage::Final).collect();
     let oldest = late.iter().map(|file| file.written_at).min()?;
     if late.len() == files.len() {
         // One file overlaps nothing.
@@ -172,12 +185,32 @@ fn close(files: &[&FileState], policy: &Policy, now: Micros) -> Option<Reason> {
 }
 
 impl Policy {
-    /// 0: fresh. Each further tier begins at `fan_in` times the size of the one before.
-    fn tier(&self, bytes: u64) -> u32 {
-        let fan_in = u64::try_from(self.fan_in.max(2)).unwrap_or(u64::MAX);
-        match bytes / self.fresh_bytes.max(1) {
-            0 => 0,
-            times => times.ilog(fan_in) + 1,
+    /// The files that may be merged, by what for.
+    fn tiers<'a>(&self, files: Vec<&'a FileState>) -> BTreeMap<Reason, Vec<&'a FileState>> {
+        let mut tiers: BTreeMap<Reason, Vec<&FileState>> = BTreeMap::new();
+        for file in files {
+            let reason = match file.stage {
+                Stage::Final => continue,
+                Stage::Fresh => Reason::Fresh,
+                Stage::Merged if file.bytes < self.small_bytes => Reason::Small,
+                Stage::Merged if file.bytes < self.target_bytes / 4 => Reason::Medium,
+                Stage::Merged => continue,
+            };
+            tiers.entry(reason).or_default().push(file);
+        }
+        tiers
+    }
+
+    /// Whether files of one tier, the oldest first, are enough or old enough. Those of a closed day wait for others.
+    fn is_due(&self, reason: Reason, files: &[&FileState], closed: bool, now: Micros) -> bool {
+        match reason {
+            Reason::Small => files.len() >= self.small_files,
+            Reason::Medium => files.len() >= self.medium_files,
+            _ => {
+                let age = files.first().map_or(0, |file| now.saturating_sub(file.written_at));
+                let bytes: u64 = files.iter().map(|file| file.bytes).sum();
+                files.len() >= self.fresh_files || (!closed && age >= self.fresh_age && bytes >= self.fresh_bytes)
+            }
         }
     }
 }

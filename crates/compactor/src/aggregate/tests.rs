@@ -1,8 +1,6 @@
 use std::collections::BTreeMap;
 
-use arrow::array::{
-    BooleanArray, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array,
-};
+use arrow::array::{BooleanArray, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array};
 use arrow::datatypes::{DataType, Decimal128Type, Int64Type};
 use footfall_model::clock::Micros;
 use footfall_model::rollup::{Grain, built_in};

@@ -13,7 +13,7 @@ fn file(name: u64, bytes: u64, written_at: Micros) -> FileState {
         rows: bytes / 40,
         bytes,
         written_at,
-        is_final: false,
+        stage: Stage::Fresh,
     }
 }
 
@@ -21,6 +21,10 @@ fn names(task: &Task) -> Vec<&str> {
     let name = |file: &FileState| file.path.filename().map(str::to_owned);
     assert!(task.inputs.iter().all(|file| name(file).is_some()));
     task.inputs.iter().filter_map(|file| file.path.filename()).collect()
+}
+
+fn stage(task: &Task) -> Stage {
+    if task.is_final { Stage::Final } else { Stage::Merged }
 }
 
 #[test]
@@ -39,34 +43,47 @@ fn fresh_files_merge_after_a_minute() {
 }
 
 #[test]
-fn few_small_files_of_today_stay() {
-    let files: Vec<_> = (0..7).map(|n| file(n, MIB, 0)).collect();
+fn few_tiny_fresh_files_stay() {
+    let files: Vec<_> = (0..127).map(|n| file(n, 1_000, 0)).collect();
     assert_eq!(plan(&files, &Policy::default(), 3_600 * SECOND), []);
 }
 
 #[test]
-fn files_of_different_tiers_do_not_merge() {
-    let mut files: Vec<_> = (0..7).map(|n| file(n, MIB, 0)).collect();
-    files.extend((7..14).map(|n| file(n, 40 * MIB, 0)));
+fn large_import_gets_its_segments_alone() {
+    let [task] = &plan(&[file(1, 300 * MIB, 0)], &Policy::default(), 60 * SECOND)[..] else {
+        panic!("one task")
+    };
+    assert_eq!((task.reason, task.inputs.len()), (Reason::Fresh, 1));
+}
+
+#[test]
+fn small_and_medium_files_do_not_mix() {
+    let merged = |n, bytes| FileState {
+        stage: Stage::Merged,
+        ..file(n, bytes, 0)
+    };
+    let mut files: Vec<_> = (0..63).map(|n| merged(n, 2 * MIB)).collect();
+    files.extend((63..120).map(|n| merged(n, 40 * MIB)));
     assert_eq!(plan(&files, &Policy::default(), 3_600 * SECOND), []);
-    files.push(file(14, 41 * MIB, 0));
+    files.push(merged(120, 3 * MIB));
     let [task] = &plan(&files, &Policy::default(), 3_600 * SECOND)[..] else {
         panic!("one task")
     };
-    assert_eq!((task.reason, task.inputs.len()), (Reason::Tier, 8));
+    assert_eq!((task.reason, task.inputs.len()), (Reason::Small, 64));
 }
 
 #[test]
 fn closed_day_becomes_final_and_then_rests() {
     let now = DAY + 2 * 3_600 * SECOND;
-    let mut files = vec![file(1, 300 * MIB, SECOND), file(2, 5 * MIB, 2 * SECOND)];
+    let mut files = vec![file(1, 300 * MIB, SECOND), file(2, 1_000, 2 * SECOND)];
+    files[0].stage = Stage::Merged;
     assert_eq!(plan(&files, &Policy::default(), now - 1), []);
     let [task] = &plan(&files, &Policy::default(), now)[..] else {
         panic!("one task")
     };
     assert_eq!((task.reason, task.is_final), (Reason::ClosedDay, true));
     for file in &mut files {
-        file.is_final = true;
+        file.stage = Stage::Final;
     }
     assert_eq!(plan(&files, &Policy::default(), now), []);
 }
@@ -76,7 +93,7 @@ fn late_events_wait_for_others_before_a_closed_day_is_rewritten() {
     let policy = Policy::default();
     let now = 10 * DAY;
     let day = FileState {
-        is_final: true,
+        stage: Stage::Final,
         ..file(1, 300 * MIB, 2 * DAY)
     };
     let late = |bytes, age| file(2, bytes, now - age);
@@ -107,13 +124,16 @@ fn backlog_of_100_000_small_files_drains() {
         for (nth, task) in tasks.iter().enumerate() {
             assert!(task.inputs.len() <= policy.max_inputs && task.inputs.len() > 1);
             files.push(FileState {
-                is_final: task.is_final,
+                stage: stage(task),
                 ..file(1_000_000 * rounds + nth as u64, task.bytes(), now)
             });
         }
         assert!(rounds < 10, "{} files left", files.len());
     }
-    assert!(files.len() <= 4 && files.iter().all(|file| file.is_final), "{files:?}");
+    assert!(
+        files.len() <= 4 && files.iter().all(|file| file.stage == Stage::Final),
+        "{files:?}"
+    );
 }
 
 /// Merges as planned, with outputs cut at the target size; returns bytes written.
@@ -129,7 +149,7 @@ fn carry_out(files: &mut Vec<FileState>, task: &Task, policy: &Policy, now: Micr
         left -= bytes;
         *next += 1;
         files.push(FileState {
-            is_final: task.is_final,
+            stage: stage(task),
             ..file(*next, bytes, now)
         });
     }
@@ -139,7 +159,7 @@ fn carry_out(files: &mut Vec<FileState>, task: &Task, policy: &Policy, now: Micr
 #[test]
 fn a_day_of_flushes_is_written_at_most_four_times() {
     let policy = Policy::default();
-    for flush_bytes in [80_000, 400_000, 1_500_000, 6_000_000] {
+    for flush_bytes in [2_000, 8_000, 80_000, 400_000, 1_500_000, 6_000_000] {
         let (mut files, mut next, mut ingested, mut written, mut most) = (Vec::new(), 0, 0, 0, 0);
         for now in (0..DAY + 3 * 3_600 * SECOND).step_by(2 * SECOND as usize) {
             if now < DAY {
@@ -157,8 +177,8 @@ fn a_day_of_flushes_is_written_at_most_four_times() {
         }
         let amplification = written as f64 / ingested as f64;
         assert!(amplification <= 4.0, "{flush_bytes}: {amplification}");
-        assert!(most <= 120, "{flush_bytes}: {most} files at once");
-        assert!(files.iter().all(|file| file.is_final), "{flush_bytes}");
+        assert!(most <= 320, "{flush_bytes}: {most} files at once");
+        assert!(files.iter().all(|file| file.stage == Stage::Final), "{flush_bytes}");
     }
 }
 
@@ -170,13 +190,13 @@ proptest! {
         let files: Vec<_> = (0..).zip(&sizes).map(|(n, (mib, event_date, at, is_final))| FileState {
             path: Path::from(format!("event_date={event_date}/{n}.parquet")),
             event_date: *event_date,
-            is_final: *is_final,
+            stage: if *is_final { Stage::Final } else { Stage::Fresh },
             ..file(n, mib * MIB + 1, at * SECOND)
         }).collect();
         let tasks = plan(&files, &Policy::default(), now * SECOND);
         let mut seen = HashSet::new();
         for task in &tasks {
-            prop_assert!(task.inputs.len() > 1 || task.reason == Reason::Late);
+            prop_assert!(task.inputs.len() > 1 || matches!(task.reason, Reason::Late | Reason::Fresh));
             for input in &task.inputs {
                 prop_assert_eq!(input.event_date, task.event_date);
                 prop_assert!(seen.insert(input.path.clone()));
