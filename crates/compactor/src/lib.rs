@@ -7,7 +7,9 @@
 //! ```
 
 mod aggregate;
+mod merge;
 mod plan;
 
 pub use aggregate::Aggregation;
+pub use merge::Merge;
 pub use plan::{FileState, Policy, Reason, Stage, Task, plan};
