@@ -26,6 +26,12 @@ impl Grain {
         }
     }
 
+    /// The start of a time's bucket, in SQL.
+    fn bucket_of(self, time: &str) -> String {
+        let minutes = self.micros() / 60_000_000;
+        format!("date_bin(INTERVAL '{minutes} minutes', {time})")
+    }
+
     /// The column with a bucket's start; a day's is the partition column.
     pub fn column(self) -> Option<&'static str> {
         match self {
@@ -174,6 +180,51 @@ impl Rollup {
     }
 }
 
+impl Rollup {
+    /// The SQL of the view: segments where there are any, computed from events where not; exact at every moment.
+    ///
+    /// `segments` names the table of the segments that may be used, `events` that of the events which none of them
+    /// covers.
+    pub fn view_sql(&self, segments: &str, events: &str) -> String {
+        let keys: Vec<&str> = [SITE_COLUMN, schema::PARTITION_COLUMN]
+            .into_iter()
+            .chain(self.grain.column())
+            .chain(self.dimensions.iter().map(String::as_str))
+            .collect();
+        let key = |name: &&str| match self.grain.column() {
+            Some(bucket) if bucket == *name => format!("{} AS {name}", self.grain.bucket_of("event_timestamp")),
+            _ => (*name).to_owned(),
+        };
+        let measures = |sql: fn(&Measure) -> String| {
+            let named = self
+                .measures
+                .iter()
+                .map(|measure| format!("{} AS {}", sql(measure), measure.name));
+            named.collect::<Vec<_>>().join(", ")
+        };
+        let grouped = (1..=keys.len()).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
+        let merged = measures(|measure| format!("{}({})", measure.function.merge(), measure.name));
+        let computed = measures(|measure| match measure.function {
+            Function::Sum(_) => format!(
+                "CAST({} AS DECIMAL(38, {}))",
+                measure.function.over_events(),
+                schema::REVENUE_SCALE
+            ),
+            _ => measure.function.over_events(),
+        });
+        let names: Vec<&str> = self.measures.iter().map(|measure| measure.name.as_str()).collect();
+        format!(
+            "SELECT {all}, {merged} FROM (\
+             SELECT {all}, {names} FROM {segments} \
+             UNION ALL SELECT {computed_keys}, {computed} FROM {events} GROUP BY {grouped}) \
+             GROUP BY {grouped}",
+            all = keys.join(", "),
+            names = names.join(", "),
+            computed_keys = keys.iter().map(key).collect::<Vec<_>>().join(", "),
+        )
+    }
+}
+
 /// The rollups that every lake has.
 pub fn built_in() -> Vec<Rollup> {
     let rollup = |name: &str, grain, dimensions: &[&str]| Rollup {
@@ -265,6 +316,12 @@ mod tests {
         assert!(refused(rollup(&["country"], vec![sum("price")])).contains("no column price"));
         assert!(refused(rollup(&["country", "country"], Vec::new())).contains("country is there twice"));
         assert!(refused(rollup(&["country"; 17], Vec::new())).contains("17 dimensions"));
+    }
+
+    #[test]
+    fn view_merges_segments_with_what_no_segment_covers() {
+        let count = measures().swap_remove(0);
+        insta::assert_snapshot!(rollup(&["country"], vec![count]).view_sql("s", "e"), @r#"SELECT tracking_id, event_date, hour, country, sum(event_count) AS event_count FROM (SELECT tracking_id, event_date, hour, country, event_count FROM s UNION ALL SELECT tracking_id, event_date, date_bin(INTERVAL '60 minutes', event_timestamp) AS hour, country, count(*) AS event_count FROM e GROUP BY 1, 2, 3, 4) GROUP BY 1, 2, 3, 4"#);
     }
 
     #[test]
