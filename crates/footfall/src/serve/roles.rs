@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
-use footfall_flight_server::FlightOptions;
+use footfall_flight_server::{FlightOptions, TokenCheck};
 use footfall_ingest::collect::{Collector, CollectorParts};
 use footfall_ingest::enrich::Enricher;
 use footfall_ingest::wal::LocalWal;
@@ -62,7 +62,7 @@ pub(super) async fn ingest(config: &Config, shared: &Shared, tasks: &Tasks) -> a
 }
 
 /// The Flight SQL service over the lake.
-pub(super) fn query(config: &Config, shared: &Shared) -> anyhow::Result<FlightServiceServer<impl FlightService>> {
+pub(super) fn query(config: &Config, shared: &Shared) -> anyhow::Result<TokenCheck<FlightServiceServer<impl FlightService>>> {
     let spill = config.state_dir().join("spill");
     let engine = Engine::new(Arc::clone(&shared.table), &config.query.options(spill))?;
     Ok(footfall_flight_server::service(
