@@ -62,7 +62,10 @@ pub(super) async fn ingest(config: &Config, shared: &Shared, tasks: &Tasks) -> a
 }
 
 /// The Flight SQL service over the lake.
-pub(super) fn query(config: &Config, shared: &Shared) -> anyhow::Result<TokenCheck<FlightServiceServer<impl FlightService>>> {
+pub(super) fn query(
+    config: &Config,
+    shared: &Shared,
+) -> anyhow::Result<TokenCheck<FlightServiceServer<impl FlightService>>> {
     let spill = config.state_dir().join("spill");
     let engine = Engine::new(Arc::clone(&shared.table), &config.query.options(spill))?;
     Ok(footfall_flight_server::service(

@@ -85,7 +85,9 @@ impl Service<http::Request<Body>> for GrpcIngest {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         if request.uri().path() != PUBLISH {
-            return Box::pin(ready(Ok(Status::unimplemented("IngestService offers Publish").into_http())));
+            return Box::pin(ready(Ok(
+                Status::unimplemented("IngestService offers Publish").into_http()
+            )));
         }
         let publish = self.clone();
         let limit = self.0.options.body_bytes + MESSAGE_OVERHEAD;
