@@ -22,6 +22,9 @@ const CALLS: usize = 4_096;
 /// Those of them that show no token: sites that are open take events so.
 const CALLS_WITHOUT_TOKEN: usize = 1_024;
 
+/// Of a message: statements and most batches of events are smaller.
+const SMALL_BYTES: usize = 64 << 10;
+
 /// A client's hello needs no more: the token is in the headers.
 const HANDSHAKE_BYTES: usize = 4 << 10;
 
@@ -38,23 +41,49 @@ pub(in crate::serve) struct CallLimits {
 #[derive(Debug, Clone)]
 pub(super) struct Class {
     pub(super) calls: Arc<Semaphore>,
-    pub(super) budget: Budget,
+    pub(super) small: Budget,
+    pub(super) large: Budget,
+}
+
+/// Large messages that are slow to arrive must not keep the small ones waiting, which most are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    Small,
+    Large,
+}
+
+impl Lane {
+    pub(super) fn of(bytes: usize) -> Self {
+        if bytes <= SMALL_BYTES { Self::Small } else { Self::Large }
+    }
+}
+
+impl Class {
+    /// A quarter of `budget` is for small messages alone.
+    fn new(calls: usize, budget: &Budget, bytes: usize) -> Self {
+        let small = bytes / 4;
+        Self {
+            calls: Arc::new(Semaphore::new(calls)),
+            small: budget.share(small),
+            large: budget.share(bytes - small),
+        }
+    }
+
+    pub(super) fn budget(&self, lane: Lane) -> &Budget {
+        match lane {
+            Lane::Small => &self.small,
+            Lane::Large => &self.large,
+        }
+    }
 }
 
 impl CallLimits {
-    /// gRPC takes no more than half of the memory for what clients send, so that HTTP is left the other half; calls
-    /// that show no token no more than a quarter.
+    /// Calls that show a token take no more than half of the memory for what clients send, the others no more than a
+    /// quarter; HTTP is left the rest at least.
     pub(in crate::serve) fn new(budget: &Budget, message_timeout: Duration) -> Self {
-        let grpc = budget.share(budget.capacity() / 2);
         Self {
-            with_token: Class {
-                calls: Arc::new(Semaphore::new(CALLS)),
-                budget: grpc,
-            },
-            without_token: Class {
-                calls: Arc::new(Semaphore::new(CALLS_WITHOUT_TOKEN)),
-                budget: budget.share(budget.capacity() / 4),
-            },
+            with_token: Class::new(CALLS, budget, budget.capacity() / 2),
+            without_token: Class::new(CALLS_WITHOUT_TOKEN, budget, budget.capacity() / 4),
             message_timeout,
         }
     }
@@ -143,13 +172,17 @@ mod tests {
 
     #[test]
     fn calls_without_a_token_leave_memory_to_those_with_one() {
-        let limits = CallLimits::new(&Budget::new(800), Duration::from_secs(1));
+        let limits = CallLimits::new(&Budget::new(1_600), Duration::from_secs(1));
         let mut headers = HeaderMap::new();
-        let without = limits.class(&headers).budget.try_reserve(200).unwrap();
-        assert!(limits.class(&headers).budget.try_reserve(1).is_err());
+        let without = limits.class(&headers).clone();
+        let held = [without.small.try_reserve(100), without.large.try_reserve(300)];
+        assert!(held.iter().all(Result::is_ok));
+        assert!(without.small.try_reserve(1).is_err() && without.large.try_reserve(1).is_err());
         headers.insert(AUTHORIZATION, "Bearer x".parse().unwrap());
-        assert!(limits.class(&headers).budget.try_reserve(400).is_ok());
-        drop(without);
+        let with = limits.class(&headers);
+        let held_too = [with.small.try_reserve(200), with.large.try_reserve(600)];
+        assert!(held_too.iter().all(Result::is_ok));
+        assert!(with.small.try_reserve(1).is_err() && with.large.try_reserve(1).is_err());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tonic::Status;
 use tonic::body::Body;
 
-use super::calls::{Class, Messages};
+use super::calls::{Class, Lane, Messages};
 use super::framing::{Framing, TooLarge};
 use super::stopwatch::Stopwatch;
 
@@ -33,9 +33,10 @@ pub(super) struct Held(Arc<Mutex<Holding>>);
 struct Holding {
     call: Option<OwnedSemaphorePermit>,
     /// For messages that were read.
-    read: Option<Reservation>,
+    small: Option<Reservation>,
+    large: Option<Reservation>,
     /// For the message that is being read.
-    reading: Option<Reservation>,
+    reading: Option<(Lane, Reservation)>,
 }
 
 impl Held {
@@ -45,31 +46,36 @@ impl Held {
     }
 
     fn forget_read(&self) {
-        self.0.lock().read = None;
+        let mut holding = self.0.lock();
+        (holding.small, holding.large) = (None, None);
     }
 
     fn end_message(&self) {
         let mut holding = self.0.lock();
-        let ended = holding.reading.take();
-        holding.add_read(ended);
+        if let Some((lane, ended)) = holding.reading.take() {
+            holding.add_read(lane, ended);
+        }
     }
 
-    /// `reserved`, of which the last `begun` bytes are for a message that goes on.
-    fn add(&self, mut reserved: Reservation, begun: usize) {
+    /// `reserved`, of which `begun` bytes are for a message that goes on.
+    fn add(&self, lane: Lane, mut reserved: Reservation, begun: usize) {
         let mut holding = self.0.lock();
         if begun > 0 {
-            holding.reading = reserved.split(begun);
+            holding.reading = reserved.split(begun).map(|reading| (lane, reading));
         }
-        holding.add_read(Some(reserved));
+        holding.add_read(lane, reserved);
     }
 }
 
 impl Holding {
-    fn add_read(&mut self, more: Option<Reservation>) {
-        match (&mut self.read, more) {
-            (Some(read), Some(more)) => read.merge(more),
-            (read @ None, more) => *read = more,
-            (Some(_), None) => {}
+    fn add_read(&mut self, lane: Lane, more: Reservation) {
+        let read = match lane {
+            Lane::Small => &mut self.small,
+            Lane::Large => &mut self.large,
+        };
+        match read {
+            Some(read) => read.merge(more),
+            None => *read = Some(more),
         }
     }
 }
@@ -77,6 +83,7 @@ impl Holding {
 /// A chunk that waits for its messages' memory.
 struct Arrived {
     chunk: Bytes,
+    lane: Lane,
     begun: usize,
     memory: BoxFuture<'static, Result<Reservation, Status>>,
 }
@@ -134,18 +141,25 @@ impl RequestBody {
         if bytes == 0 {
             return Ok(Some(chunk));
         }
-        if let Ok(reserved) = self.class.budget.try_reserve(bytes) {
-            self.held.add(reserved, progress.begun);
+        let lane = Lane::of(bytes);
+        let budget = self.class.budget(lane).clone();
+        let begun = progress.begun;
+        if let Ok(reserved) = budget.try_reserve(bytes) {
+            self.held.add(lane, reserved, begun);
             return Ok(Some(chunk));
         }
-        let (budget, begun) = (self.class.budget.clone(), progress.begun);
         let memory = Box::pin(async move {
             match timeout(MEMORY_TIMEOUT, budget.reserve(bytes)).await {
                 Ok(reserved) => reserved.map_err(|Exhausted| never_fits(bytes, budget.capacity())),
                 Err(_) => Err(refused("memory", "too many requests are under way")),
             }
         });
-        self.arrived = Some(Arrived { chunk, begun, memory });
+        self.arrived = Some(Arrived {
+            chunk,
+            lane,
+            begun,
+            memory,
+        });
         Ok(None)
     }
 
@@ -154,7 +168,7 @@ impl RequestBody {
         loop {
             if let Some(arrived) = &mut self.arrived {
                 let reserved = std::task::ready!(arrived.memory.as_mut().poll(context))?;
-                self.held.add(reserved, arrived.begun);
+                self.held.add(arrived.lane, reserved, arrived.begun);
                 let chunk = self.arrived.take().map(|arrived| arrived.chunk).unwrap_or_default();
                 return Poll::Ready(Some(Ok(Frame::data(chunk))));
             }

@@ -66,7 +66,8 @@ impl Call {
 fn class(bytes: usize, calls: usize) -> Class {
     Class {
         calls: Arc::new(Semaphore::new(calls)),
-        budget: Budget::new(bytes),
+        small: Budget::new(bytes),
+        large: Budget::new(100 * bytes),
     }
 }
 
@@ -81,12 +82,9 @@ async fn announced_message_takes_its_memory_before_its_bytes_are_read() {
     assert_eq!(status.code(), Code::Unavailable, "{status}");
     assert_eq!(status.metadata().get("retry-after").unwrap(), "1");
     drop(first.body);
-    assert!(
-        class.budget.try_reserve(301).is_err(),
-        "the request is not answered yet"
-    );
+    assert!(class.small.try_reserve(301).is_err(), "the request is not answered yet");
     first.held.give_back();
-    assert!(class.budget.try_reserve(1_000).is_ok());
+    assert!(class.small.try_reserve(1_000).is_ok());
 }
 
 #[tokio::test]
@@ -108,7 +106,7 @@ async fn message_waits_a_moment_for_memory_that_becomes_free() {
 async fn message_larger_than_all_memory_is_refused_at_once() {
     let class = class(1_000, 10);
     let mut call = Call::new(&class, REQUEST);
-    call.send(1_001, 1);
+    call.send(100_001, 1);
     assert_eq!(call.read().await.unwrap_err().code(), Code::ResourceExhausted);
     let mut call = Call::new(&class, Messages { limit: 10, ..REQUEST });
     call.send(11, 1);
@@ -128,8 +126,8 @@ async fn endless_stream_holds_one_message_and_a_request_all() {
         }
         // Asks for what never comes.
         assert!(timeout(TIMEOUT / 2, call.read()).await.is_err());
-        assert!(class.budget.try_reserve(500 - held).is_ok());
-        assert!(class.budget.try_reserve(501 - held).is_err());
+        assert!(class.small.try_reserve(500 - held).is_ok());
+        assert!(class.small.try_reserve(501 - held).is_err());
     }
 }
 
@@ -181,4 +179,20 @@ async fn calls_beyond_the_limit_are_refused_until_one_is_answered() {
     assert_eq!(second.read().await.unwrap_err().code(), Code::Unavailable);
     first.held.give_back();
     assert_eq!(second.read().await.unwrap(), 6);
+}
+
+#[tokio::test]
+async fn large_half_sent_messages_leave_small_ones_their_memory() {
+    let class = class(1_000, 10);
+    let mut large = Call::new(&class, REQUEST);
+    large.send(100_000, 1);
+    large.read().await.unwrap();
+    let mut small = Call::new(&class, REQUEST);
+    small.send(1_000, 1_000);
+    assert_eq!(small.read().await.unwrap(), 1_005);
+    drop(small.body);
+    drop(large.body);
+    small.held.give_back();
+    large.held.give_back();
+    assert!(class.small.try_reserve(1_000).is_ok() && class.large.try_reserve(100_000).is_ok());
 }
