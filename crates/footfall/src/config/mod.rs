@@ -28,7 +28,7 @@ pub(crate) struct Config {
     /// Where the lake lies: a folder, or `s3://bucket/prefix`.
     #[serde(deserialize_with = "values::location")]
     pub(crate) data: String,
-    /// Where the catalog, the log and the first token lie. Ask [`Config::state_dir`].
+    /// Where the catalog, the WAL and the first token lie. Ask [`Config::state_dir`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<PathBuf>,
     pub(crate) roles: Roles,
@@ -185,11 +185,6 @@ impl Config {
             (None, Ok(Location::Local(root))) => root.join("state"),
             (None, Ok(Location::S3 { .. }) | Err(_)) => PathBuf::from("./footfall-state"),
         }
-    }
-
-    /// The log's folder.
-    pub(crate) fn log_dir(&self) -> PathBuf {
-        self.state_dir().join("log")
     }
 
     /// What is in effect, as a file that can be read again; secrets are masked.

@@ -83,7 +83,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Server> {
     let (http_addr, flight_addr) = (http.local_addr()?, flight.local_addr()?);
 
     let shared = open(&config).await?;
-    let admin_token = admin_token::ensure(shared.directory.catalog().as_ref(), &state).await?;
+    let admin_token = admin_token::ensure(shared.directory.catalog().as_ref(), shared.ids.as_ref(), &state).await?;
 
     let failure = Failure::default();
     let (front, back) = (Tasks::new(&failure), Tasks::new(&failure));
