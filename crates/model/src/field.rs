@@ -147,30 +147,58 @@ impl TextSlot<'_> {
 }
 
 macro_rules! option {
-    (none) => { None };
-    ($value:literal) => { Some($value) };
+    (none) => {
+        None
+    };
+    ($value:literal) => {
+        Some($value)
+    };
 }
 
 macro_rules! nullable {
-    (Required) => { false };
-    (Optional) => { true };
+    (Required) => {
+        false
+    };
+    (Optional) => {
+        true
+    };
 }
 
 /// The text of an event's field, where it is one.
 macro_rules! text {
-    ($event:ident, $name:ident, none, $type:ident, $presence:ident) => { None };
-    ($event:ident, $name:ident, $tag:literal, Text, Required) => { Some($event.$name.as_str()) };
-    ($event:ident, $name:ident, $tag:literal, Text, Optional) => { $event.$name.as_deref() };
-    ($event:ident, $name:ident, $tag:literal, Json, Optional) => { $event.$name.as_deref() };
-    ($event:ident, $name:ident, $tag:literal, $type:ident, $presence:ident) => { None };
+    ($event:ident, $name:ident, none, $type:ident, $presence:ident) => {
+        None
+    };
+    ($event:ident, $name:ident, $tag:literal, Text, Required) => {
+        Some($event.$name.as_str())
+    };
+    ($event:ident, $name:ident, $tag:literal, Text, Optional) => {
+        $event.$name.as_deref()
+    };
+    ($event:ident, $name:ident, $tag:literal, Json, Optional) => {
+        $event.$name.as_deref()
+    };
+    ($event:ident, $name:ident, $tag:literal, $type:ident, $presence:ident) => {
+        None
+    };
 }
 
 macro_rules! text_mut {
-    ($event:ident, $name:ident, none, $type:ident, $presence:ident) => { None };
-    ($event:ident, $name:ident, $tag:literal, Text, Required) => { Some(TextSlot::Required(&mut $event.$name)) };
-    ($event:ident, $name:ident, $tag:literal, Text, Optional) => { Some(TextSlot::Optional(&mut $event.$name)) };
-    ($event:ident, $name:ident, $tag:literal, Json, Optional) => { Some(TextSlot::Optional(&mut $event.$name)) };
-    ($event:ident, $name:ident, $tag:literal, $type:ident, $presence:ident) => { None };
+    ($event:ident, $name:ident, none, $type:ident, $presence:ident) => {
+        None
+    };
+    ($event:ident, $name:ident, $tag:literal, Text, Required) => {
+        Some(TextSlot::Required(&mut $event.$name))
+    };
+    ($event:ident, $name:ident, $tag:literal, Text, Optional) => {
+        Some(TextSlot::Optional(&mut $event.$name))
+    };
+    ($event:ident, $name:ident, $tag:literal, Json, Optional) => {
+        Some(TextSlot::Optional(&mut $event.$name))
+    };
+    ($event:ident, $name:ident, $tag:literal, $type:ident, $presence:ident) => {
+        None
+    };
 }
 
 macro_rules! event_fields {
@@ -348,6 +376,9 @@ mod tests {
         let spec = EventField::Country.spec();
         assert_eq!(spec.excess_chars(&"ü".repeat(64)), None);
         assert_eq!(spec.excess_chars(&"ü".repeat(65)), Some(65));
-        assert_eq!(EventField::CustomProperties.spec().excess_chars(&"x".repeat(100_000)), None);
+        assert_eq!(
+            EventField::CustomProperties.spec().excess_chars(&"x".repeat(100_000)),
+            None
+        );
     }
 }

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use footfall_model::field::{EventField, FieldSpec, Origin};
+use footfall_model::field::{EventField, FieldSpec, FieldType, Origin};
 
 #[test]
 fn wire_schema_is_what_the_declaration_says() {
@@ -78,6 +78,13 @@ fn proto() -> String {
         let optional = if spec.nullable { "optional " } else { "" };
         let proto_type = spec.field_type.proto().expect("a type of the wire");
         writeln!(text, "  // {}", spec.description).unwrap();
+        if spec.field_type == FieldType::Time {
+            writeln!(
+                text,
+                "  // UTC, microseconds since 1970-01-01; 0 is the same as absent."
+            )
+            .unwrap();
+        }
         writeln!(text, "  {optional}{proto_type} {} = {tag};", spec.name).unwrap();
     }
     text + PROTO_TAIL

@@ -33,8 +33,6 @@ pub(super) struct Day {
     /// What the numbers stand for, by column.
     pub texts: Vec<Option<ArrayRef>>,
     pub rows: usize,
-    /// Some may have to be given a session.
-    pub lacks_sessions: bool,
     bytes: usize,
 }
 

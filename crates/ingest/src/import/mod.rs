@@ -186,11 +186,6 @@ fn read_on(mut reading: Reading) -> JoinHandle<Result<(Reading, Option<Day>), Im
 
 fn encode(day: Day, name: &str, now: Micros) -> Result<EncodedFile, LakeError> {
     let rows = SortedPieces::new(day.event_date, day.pieces, &day.texts)?;
-    let rows = if day.lacks_sessions {
-        conform::assign_sessions(rows)?
-    } else {
-        rows
-    };
     encode_pieces(&rows, name, now)
 }
 

@@ -25,7 +25,7 @@ pub(super) fn event(number: u32) -> Event {
         tracking_id: format!("site-{}", number % SITES),
         event_id: (number / SITES).to_string(),
         client_id: format!("c{}", random.below(5)),
-        session_id: "s".into(),
+        session_id: Some("s".into()),
         event_type: "pageview".into(),
         event_timestamp,
         created_at: BEGIN,

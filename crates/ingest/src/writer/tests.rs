@@ -167,7 +167,7 @@ fn batch(ids: impl IntoIterator<Item = usize>) -> Bytes {
         tracking_id: "site".into(),
         event_id: format!("{id:04}"),
         client_id: format!("c{}", id % 7),
-        session_id: "s".into(),
+        session_id: Some("s".into()),
         event_type: "pageview".into(),
         // Spread over two days.
         event_timestamp: NOW - (id as i64 % 2) * 86_400_000_000,
