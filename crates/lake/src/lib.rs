@@ -11,6 +11,7 @@
 mod blocking;
 mod commit;
 mod error;
+mod folders;
 mod read;
 mod snapshot;
 mod stats;
@@ -21,6 +22,7 @@ mod write;
 pub use blocking::blocking;
 pub use commit::{Commit, Progress, Txn, partition_folder};
 pub use error::LakeError;
+pub use folders::create_durably;
 pub use read::read_columns;
 pub use snapshot::{DataFile, Range, Snapshot};
 pub use store::{Location, S3Options};

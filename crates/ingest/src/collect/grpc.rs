@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use footfall_model::access;
 use footfall_model::proto::ingest_service_server::{IngestService, IngestServiceServer};
 use footfall_model::proto::{EventBatch, PublishSummary, Rejection};
 use futures::future::BoxFuture;
@@ -26,7 +25,7 @@ use super::Collector;
 use super::draft::Draft;
 use super::publish::{Caller, Outcome, Refusal};
 use super::reject::{Cause, Reject};
-use super::reply;
+use super::{reply, sender};
 use crate::enrich::Sender;
 
 /// Messages of a stream that wait for the disk at the same time. With one, a stream could send no more than a message
@@ -66,7 +65,7 @@ impl IngestService for GrpcIngest {
             .metadata()
             .get("authorization")
             .and_then(|value| value.to_str().ok());
-        let token = authorization.and_then(access::bearer).map(str::to_owned);
+        let token = authorization.and_then(sender::bearer_of).map(str::to_owned);
         let result = self.0.drain(request.into_inner(), token.as_deref()).await;
         let class = match &result {
             Ok(_) => "2xx",

@@ -27,6 +27,7 @@ mod budget;
 mod decimal;
 mod draft;
 mod elements;
+mod error_body;
 mod field;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -52,6 +53,7 @@ use tokio::sync::Semaphore;
 use crate::enrich::Enricher;
 use crate::wal::EventLog;
 
+pub use error_body::{ErrorBody, ErrorDetail, json_response};
 pub use grpc::{GrpcIngest, grpc};
 pub use http::router;
 pub use options::{CollectOptions, PropertyLimits};

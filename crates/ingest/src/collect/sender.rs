@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use footfall_model::access;
+pub(super) use footfall_model::access::bearer as bearer_of;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, USER_AGENT};
 
@@ -44,7 +44,7 @@ pub(super) fn user_agent(headers: &HeaderMap) -> Option<&str> {
 
 /// The token of `Authorization: Bearer ...`.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    access::bearer(headers.get(AUTHORIZATION)?.to_str().ok()?)
+    bearer_of(headers.get(AUTHORIZATION)?.to_str().ok()?)
 }
 
 #[cfg(test)]

@@ -144,10 +144,9 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{ArrayRef, TimestampMicrosecondArray};
+    use footfall_model::clock::DAY;
 
     use super::*;
-
-    const DAY: i64 = 86_400_000_000;
 
     /// `rows` of each of `days`, mixed.
     fn batch(days: &[i64], rows: usize) -> RecordBatch {

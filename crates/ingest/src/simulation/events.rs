@@ -1,7 +1,7 @@
 //! What is sent: an event is its number, everything else follows from it.
 
 use bytes::Bytes;
-use footfall_model::clock::Micros;
+use footfall_model::clock::DAY;
 use footfall_model::proto::{Event, EventBatch};
 use prost::Message;
 
@@ -13,8 +13,6 @@ pub(super) const FOREIGN_EVENTS: u32 = 1_000_000;
 
 /// Sites that share event ids: the same id of another site is another event.
 const SITES: u32 = 3;
-
-const DAY: Micros = 86_400_000_000;
 
 /// Most are of today in any order, some are one or three days late.
 pub(super) fn event(number: u32) -> Event {

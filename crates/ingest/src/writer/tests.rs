@@ -8,7 +8,7 @@ use arrow::array::AsArray;
 use async_trait::async_trait;
 use bytes::Bytes;
 use footfall_lake::read_columns;
-use footfall_model::clock::{Micros, RandomIds};
+use footfall_model::clock::{DAY, Micros, RandomIds};
 use footfall_model::proto::{Event, EventBatch};
 use futures::stream::BoxStream;
 use object_store::memory::InMemory;
@@ -170,7 +170,7 @@ fn batch(ids: impl IntoIterator<Item = usize>) -> Bytes {
         session_id: Some("s".into()),
         event_type: "pageview".into(),
         // Spread over two days.
-        event_timestamp: NOW - (id as i64 % 2) * 86_400_000_000,
+        event_timestamp: NOW - (id as i64 % 2) * DAY,
         created_at: NOW,
         ..Event::default()
     });
