@@ -6,28 +6,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::response::Response;
 use chrono::{DateTime, SecondsFormat, Utc};
 use footfall_catalog::{CatalogError, DEFAULT_TENANT, NewSite, NewToken, Site, Token};
 use footfall_model::access::{Role, SiteScope};
 use footfall_model::clock::Micros;
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
-
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct ErrorBody {
-    pub(super) error: Problem,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Problem {
-    pub(super) code: String,
-    pub(super) message: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) field: Option<String>,
-}
 
 /// `POST /api/v1/sites`; all but the tracking id may be left out.
 #[derive(Debug, Serialize, Deserialize)]
@@ -340,18 +323,4 @@ fn later(now: Micros, after: Duration) -> Option<Micros> {
 
 fn invalid(field: &'static str, reason: String) -> CatalogError {
     CatalogError::Invalid { field, reason }
-}
-
-pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    // These bodies are plain structs of strings, so serde has nothing to fail on; still, not a reason to panic.
-    let (status, bytes) = match serde_json::to_vec(body) {
-        Ok(bytes) => (status, bytes),
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, Vec::new()),
-    };
-    let mut response = Response::new(Body::from(bytes));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }

@@ -141,11 +141,6 @@ pub(crate) struct Ingest {
     /// How old an event may be.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) retention: Span,
-    /// The pause that ends a session.
-    #[serde(deserialize_with = "values::not_zero")]
-    pub(crate) session_timeout: Span,
-    /// Visitors whose running session is remembered; each costs about 200 bytes.
-    pub(crate) session_visitors: u64,
     /// How many proxies of our own stand in front; the sender's address is taken from X-Forwarded-For as they wrote it.
     pub(crate) trust_forwarded_for: Hops,
     /// A country or city database in MaxMind's format; without it countries come from a built-in table.
@@ -269,8 +264,6 @@ impl Default for Ingest {
             max_future: Span(Duration::from_hours(1)),
             // 13 months.
             retention: Span(Duration::from_hours(24 * 396)),
-            session_timeout: Span(Duration::from_mins(30)),
-            session_visitors: 200_000,
             trust_forwarded_for: Hops(0),
             geo_database: None,
         }

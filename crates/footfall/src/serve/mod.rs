@@ -82,7 +82,8 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
 pub(crate) async fn start(config: Config) -> anyhow::Result<Server> {
     let metrics = ops::metrics()?;
     let state = config.state_dir();
-    std::fs::create_dir_all(&state).with_context(|| format!("the state folder {} can't be made", state.display()))?;
+    footfall_lake::create_durably(&state)
+        .with_context(|| format!("the state folder {} can't be made", state.display()))?;
     let shares = descriptors::Shares::of(descriptors::take_all());
     let http = listen(config.http.addr, "HTTP")?;
     let flight = listen(config.flight.addr, "Flight SQL")?;

@@ -23,6 +23,8 @@ use object_store::{
 };
 use parking_lot::Mutex;
 
+use crate::folders::create_durably;
+
 const NAME: &str = "local folder";
 
 /// A folder. Reads and deletes are `object_store`'s own; so are lists, but in the order of names.
@@ -35,7 +37,7 @@ pub(super) struct DurableLocal {
 impl DurableLocal {
     /// Creates the folder if it is not there.
     pub(super) fn open(root: &FsPath) -> Result<Self> {
-        fs::create_dir_all(root).map_err(|e| failed(root, e))?;
+        create_durably(root).map_err(|e| failed(root, e))?;
         let files = LocalFileSystem::new_with_prefix(root)?;
         let root = fs::canonicalize(root).map_err(|e| failed(root, e))?;
         Ok(Self {
@@ -147,10 +149,10 @@ impl MultipartUpload for Upload {
     }
 }
 
-/// Bytes first, then the name, then the folders: each synced before the next.
+/// Folders first, then the bytes, then the name: each synced before the next.
 fn index(root: &FsPath, target: &FsPath, payload: &PutPayload, exclusive: bool) -> Result<()> {
     let parent = target.parent().unwrap_or(root);
-    let created = create_folders(parent).map_err(|e| failed(parent, e))?;
+    create_durably(parent).map_err(|e| failed(parent, e))?;
     let (mut file, staging) = staged(target).map_err(|e| failed(target, e))?;
     let placed = payload
         .iter()
@@ -168,21 +170,9 @@ fn index(root: &FsPath, target: &FsPath, payload: &PutPayload, exclusive: bool) 
         let _ = fs::remove_file(&staging);
     }
     placed.map_err(|e| failed(target, e))?;
-    std::iter::once(parent)
-        .chain(created.iter().filter_map(|folder| folder.parent()))
-        .try_for_each(|folder| File::open(folder)?.sync_all())
+    File::open(parent)
+        .and_then(|folder| folder.sync_all())
         .map_err(|e| failed(parent, e))
-}
-
-/// Creates what is missing of `folder` and says which folders were.
-fn create_folders(folder: &FsPath) -> io::Result<Vec<PathBuf>> {
-    let missing: Vec<_> = folder
-        .ancestors()
-        .take_while(|ancestor| !ancestor.exists())
-        .map(FsPath::to_path_buf)
-        .collect();
-    fs::create_dir_all(folder)?;
-    Ok(missing)
 }
 
 /// A new file beside `target`, with a name that `object_store` takes for unfinished and does not list.
