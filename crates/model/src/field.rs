@@ -71,7 +71,7 @@ impl FieldType {
 
 /// Where a field's value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub enum FieldOrigin {
     /// The client; the server never fills it in.
     Client,
     /// The client, and where it sends none, the server on arrival.
@@ -92,7 +92,7 @@ pub struct FieldSpec {
     pub field_type: FieldType,
     /// Whether the column may be null, and whether the wire schema tells absent from empty.
     pub nullable: bool,
-    pub origin: Origin,
+    pub origin: FieldOrigin,
     /// The path in the JSON form, such as `page.url`. `None`: JSON and query parameters can't set it.
     pub json: Option<&'static str>,
     /// The longest text, in characters. `None`: it has no limit of its own.
@@ -109,7 +109,7 @@ impl FieldSpec {
 
     /// Whether the client must send it.
     pub const fn is_required(&self) -> bool {
-        !self.nullable && matches!(self.origin, Origin::Client)
+        !self.nullable && matches!(self.origin, FieldOrigin::Client)
     }
 
     /// The number of characters of a text that has too many.
@@ -218,7 +218,7 @@ macro_rules! event_fields {
                 tag: option!($tag),
                 field_type: FieldType::$type,
                 nullable: nullable!($presence),
-                origin: Origin::$origin,
+                origin: FieldOrigin::$origin,
                 json: option!($json),
                 max_chars: option!($max_chars),
                 description: concat!($($doc),+).trim_ascii(),
@@ -344,7 +344,7 @@ mod tests {
     #[test]
     fn a_field_is_on_the_wire_unless_it_is_derived() {
         for spec in EventField::ALL.iter().map(|field| field.spec()) {
-            assert_eq!(spec.tag.is_none(), spec.origin == Origin::Derived, "{}", spec.name);
+            assert_eq!(spec.tag.is_none(), spec.origin == FieldOrigin::Derived, "{}", spec.name);
             assert!(spec.tag.is_none() || spec.field_type.proto().is_some(), "{}", spec.name);
             assert!(spec.json.is_none() || spec.tag.is_some(), "{}", spec.name);
         }

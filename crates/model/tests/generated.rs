@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use footfall_model::field::{EventField, FieldSpec, FieldType, Origin};
+use footfall_model::field::{EventField, FieldOrigin, FieldSpec, FieldType};
 
 #[test]
 fn wire_schema_is_what_the_declaration_says() {
@@ -117,11 +117,11 @@ fn documentation() -> String {
         let tag = spec.tag.map(|tag| tag.to_string()).unwrap_or_default();
         let most = spec.max_chars.map(|chars| chars.to_string()).unwrap_or_default();
         let from = match spec.origin {
-            Origin::Client if spec.is_required() => "client (required)",
-            Origin::Client => "client",
-            Origin::ClientOrServer => "client, else server",
-            Origin::Server => "server",
-            Origin::Derived => "derived",
+            FieldOrigin::Client if spec.is_required() => "client (required)",
+            FieldOrigin::Client => "client",
+            FieldOrigin::ClientOrServer => "client, else server",
+            FieldOrigin::Server => "server",
+            FieldOrigin::Derived => "derived",
         };
         writeln!(
             text,

@@ -12,7 +12,7 @@ use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
 use arrow::datatypes::{Field, Schema, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use footfall_model::clock::{DAY, Micros, SECOND};
-use footfall_model::field::{EventField, FieldType, Origin};
+use footfall_model::field::{EventField, FieldOrigin, FieldType};
 use footfall_model::hash::{client_hash, derived_event_id};
 use footfall_model::proto::Event;
 use footfall_model::schema;
@@ -275,7 +275,7 @@ fn cast_columns(batch: &RecordBatch, reasons: &mut [Option<String>]) -> Result<V
         let spec = field.spec();
         let given = batch
             .column_by_name(spec.name)
-            .filter(|_| spec.origin != Origin::Derived);
+            .filter(|_| spec.origin != FieldOrigin::Derived);
         let Some(given) = given else {
             return Ok(new_null_array(&spec.field_type.arrow(), batch.num_rows()));
         };

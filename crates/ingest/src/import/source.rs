@@ -12,7 +12,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringBuilder};
 use arrow::csv::reader::Format as CsvFormat;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
-use footfall_model::field::{EventField, Origin};
+use footfall_model::field::{EventField, FieldOrigin};
 use footfall_model::schema;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
@@ -67,7 +67,7 @@ impl Format {
 
 /// The columns that a file may have; others are ignored.
 pub(super) fn columns() -> impl Iterator<Item = EventField> {
-    schema::file_columns().filter(|field| field.spec().origin != Origin::Derived)
+    schema::file_columns().filter(|field| field.spec().origin != FieldOrigin::Derived)
 }
 
 /// A file's rows. A row that can't be read at all comes as [`Item::Unreadable`].
