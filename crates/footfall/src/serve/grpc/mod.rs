@@ -10,6 +10,7 @@
 
 mod calls;
 mod framing;
+mod open_calls;
 mod request_body;
 mod stopwatch;
 mod windows;
