@@ -84,6 +84,7 @@ def attack(args, folder: Path, name: str, path: str, megabytes: int, token: str 
             connections=args.connections,
             messages=args.messages,
             message_bytes=megabytes * MIB,
+            persistent=True,
         )
         # The first query loads what every later one needs.
         server.ask("SELECT count(*) FROM events")

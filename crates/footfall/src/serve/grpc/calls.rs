@@ -11,7 +11,9 @@ use http::{HeaderMap, Request, Response};
 use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::server::NamedService;
+use tonic::{Code, Status};
 
+use super::super::io_timeouts::TokenRefusals;
 use super::open_calls::OpenCalls;
 use super::request_body::{Held, RequestBody};
 
@@ -155,6 +157,7 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let held = Held::default();
+        let refusals = request.extensions().get::<TokenRefusals>().cloned();
         let class = self.limits.class(request.headers()).clone();
         let authorization = request.headers().get(AUTHORIZATION).cloned();
         let messages = Messages::of(request.uri().path());
@@ -167,6 +170,11 @@ where
         Box::pin(async move {
             let answer = answer.await;
             held.give_back();
+            if let (Some(refusals), Ok(answer)) = (refusals, &answer)
+                && Status::from_header_map(answer.headers()).is_some_and(|it| it.code() == Code::Unauthenticated)
+            {
+                refusals.count();
+            }
             answer
         })
     }
