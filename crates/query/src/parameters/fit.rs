@@ -74,6 +74,10 @@ fn from_typed(value: &ScalarValue, wanted: &DataType) -> Result<ScalarValue, &'s
              CAST(CAST(? AS VARCHAR) AS DECIMAL(38, 4)) and bind text",
         );
     }
+    // A number can be cast to a date and back, but nobody meant that.
+    if given.is_temporal() != wanted.is_temporal() && !wanted.is_string() {
+        return Err("");
+    }
     match value.cast_to(wanted) {
         Ok(cast) if cast.cast_to(&given).is_ok_and(|back| back == *value) => Ok(cast),
         _ if (given.is_numeric() && wanted.is_numeric()) || (is_time(&given) && is_time(wanted)) => Ok(value.clone()),

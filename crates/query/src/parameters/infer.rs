@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit};
+use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DataFusionError, Result};
 use datafusion::logical_expr::expr::{Case, Placeholder};
@@ -32,7 +32,7 @@ pub(super) fn types(plan: &LogicalPlan) -> std::result::Result<Types, QueryError
             .entry(number(&placeholder.id).map_err(|error| DataFusionError::External(Box::new(error)))?)
             .or_insert(DataType::Null);
         if let (DataType::Null, Some(field)) = (&known, &placeholder.field) {
-            *known = field.data_type().clone();
+            *known = plain(field.data_type());
         }
         Ok(())
     })?;
@@ -170,7 +170,7 @@ impl Search<'_> {
             && let Some(known) = self.types.get_mut(&number)
             && known.is_null()
         {
-            *known = wanted.clone();
+            *known = plain(wanted);
         }
     }
 
@@ -260,20 +260,22 @@ impl Search<'_> {
 
     /// The types that a call's NULLs would be cast to are those of its parameters.
     fn arguments<F: UDFCoercionExt>(&mut self, function: &F, args: &[Expr], wanted: &DataType) -> Result<()> {
-        let given = args
-            .iter()
-            .map(|arg| Ok(Arc::new(Field::new("", self.type_of(arg)?, true))))
-            .collect::<Result<Vec<FieldRef>>>()?;
-        let taken = fields_with_udf(&given, function).unwrap_or_else(|_| given.clone());
-        let same_type = SAME_TYPE.contains(&function.name());
+        if SAME_TYPE.contains(&function.name()) {
+            return self.alike(&args.iter().collect::<Vec<_>>(), wanted);
+        }
+        let given = args.iter().map(|arg| self.type_of(arg)).collect::<Result<Vec<_>>>()?;
+        let taken = coerced(function, &given);
         for (index, arg) in args.iter().enumerate() {
-            let expected = taken.get(index).map_or(&DataType::Null, |field| field.data_type());
-            let expected = if expected.is_null() && same_type {
-                wanted
-            } else {
-                expected
+            let expected = match (function.name(), index) {
+                // Their default is of the type of what they return.
+                ("lag" | "lead", 2) => given[0].clone(),
+                _ => match taken.as_ref().and_then(|taken| taken.get(index)) {
+                    Some(known) if !known.is_null() => known.clone(),
+                    _ if is_placeholder(arg) && given[index].is_null() => accepted(function, &given, index),
+                    _ => DataType::Null,
+                },
             };
-            self.expect(arg, expected)?;
+            self.expect(arg, &expected)?;
         }
         Ok(())
     }
@@ -295,6 +297,41 @@ impl Search<'_> {
         let known = number(id).ok().and_then(|number| self.types.get(&number));
         let field = known.map(|known| Arc::new(Field::new("", known.clone(), true)));
         Transformed::yes(Expr::Placeholder(Placeholder::new_with_field(id.clone(), field)))
+    }
+}
+
+/// The types that `function` casts its arguments to; `None` if it does not take them.
+fn coerced<F: UDFCoercionExt>(function: &F, given: &[DataType]) -> Option<Vec<DataType>> {
+    let fields = given
+        .iter()
+        .map(|given| Arc::new(Field::new("", given.clone(), true)) as FieldRef);
+    let taken = fields_with_udf(&fields.collect::<Vec<_>>(), function).ok()?;
+    Some(taken.iter().map(|field| field.data_type().clone()).collect())
+}
+
+/// The first type that `function` takes as it is.
+fn accepted<F: UDFCoercionExt>(function: &F, given: &[DataType], index: usize) -> DataType {
+    let candidates = [
+        DataType::Utf8,
+        DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        DataType::Float64,
+        DataType::Int64,
+    ];
+    let taken = candidates.into_iter().find(|candidate| {
+        let mut given = given.to_vec();
+        given[index] = candidate.clone();
+        coerced(function, &given).is_some_and(|taken| taken.get(index) == Some(candidate))
+    });
+    taken.unwrap_or(DataType::Null)
+}
+
+/// Without what only says how values are stored.
+fn plain(of: &DataType) -> DataType {
+    match of {
+        DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
+        DataType::BinaryView | DataType::LargeBinary => DataType::Binary,
+        DataType::Dictionary(_, values) => plain(values),
+        other => other.clone(),
     }
 }
 

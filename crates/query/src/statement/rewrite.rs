@@ -37,7 +37,7 @@ impl VisitorMut for Rewriter {
                 if let Some(characters) = take_length(data_type) {
                     let whole = take(expr);
                     *expr = first_characters(whole, characters);
-                } else if *kind != CastKind::TryCast && *kind != CastKind::SafeCast && take_zone(data_type) {
+                } else if matches!(kind, CastKind::Cast | CastKind::DoubleColon) && take_zone(data_type) {
                     at_utc(expr);
                 }
             }
@@ -111,8 +111,16 @@ fn first_characters(text: Expr, count: u64) -> Expr {
     })
 }
 
+/// From a cast without a zone, which is needed only if it rounds.
 fn at_utc(expr: &mut Expr) {
-    let timestamp = Box::new(take(expr));
+    let timestamp = match take(expr) {
+        Expr::Cast {
+            expr: inner,
+            data_type: DataType::Timestamp(None, _),
+            ..
+        } => inner,
+        other => Box::new(other),
+    };
     *expr = Expr::AtTimeZone {
         timestamp,
         time_zone: Box::new(Expr::Value(Value::SingleQuotedString("UTC".into()).into())),
