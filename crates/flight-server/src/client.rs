@@ -6,7 +6,6 @@ use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
-use footfall_query::TableInfo;
 use futures::{StreamExt, TryStreamExt};
 use tonic::metadata::MetadataMap;
 
@@ -56,13 +55,6 @@ impl Client {
             schema,
             batches: batches.boxed(),
         }
-    }
-
-    pub(crate) fn tables(self, mut tables: Vec<TableInfo>) -> Vec<TableInfo> {
-        for table in &mut tables {
-            table.columns = self.schema(&table.columns);
-        }
-        tables
     }
 }
 

@@ -8,10 +8,9 @@
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 
 pub(crate) fn announced(inferred: Vec<Field>) -> Schema {
-    let fields = inferred.into_iter().map(|field| {
-        let data_type = fillable(field.data_type());
-        field.with_data_type(data_type)
-    });
+    let fields = inferred
+        .into_iter()
+        .map(|field| Field::new(field.name(), fillable(field.data_type()), true));
     Schema::new(fields.collect::<Vec<_>>())
 }
 

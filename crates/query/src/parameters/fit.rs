@@ -7,13 +7,18 @@
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use datafusion::common::ScalarValue;
 
+use super::LIKELY;
 use crate::QueryError;
 
 /// From here on, not every integer has a `f64` of its own.
 const EXACT_IN_F64: f64 = 9_007_199_254_740_992.0;
 
 pub(super) fn fit(field: &Field, value: &ScalarValue) -> Result<ScalarValue, QueryError> {
-    let wanted = match (field.data_type(), value.data_type()) {
+    let expected = match field.metadata().contains_key(LIKELY) {
+        true => &DataType::Null,
+        false => field.data_type(),
+    };
+    let wanted = match (expected, value.data_type()) {
         (DataType::Null, DataType::Utf8View | DataType::LargeUtf8) => DataType::Utf8,
         (DataType::Null, DataType::BinaryView | DataType::LargeBinary) => DataType::Binary,
         (DataType::Null, given) => given,

@@ -3,7 +3,7 @@
 //! DataFusion finds them beside comparisons. JDBC can bind nothing to a parameter without a type, so the rest of SQL is
 //! searched too: casts, arguments, CASE, LIMIT, and `? IS NULL` beside a comparison with another parameter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
@@ -16,8 +16,14 @@ use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Ope
 use super::number;
 use crate::QueryError;
 
-/// By number; `Null` where it is not known.
-type Types = BTreeMap<usize, DataType>;
+/// What is known of the parameters, by their numbers.
+#[derive(Debug, Default)]
+pub(super) struct Types {
+    /// `Null` where it is not known.
+    pub(super) types: BTreeMap<usize, DataType>,
+    /// Whose type is only the likely one, because others would be taken as well.
+    pub(super) likely: BTreeSet<usize>,
+}
 
 /// What one parameter's type says about another's may take a few turns to arrive.
 const ROUNDS: usize = 4;
@@ -26,9 +32,10 @@ const ROUNDS: usize = 4;
 const SAME_TYPE: [&str; 6] = ["coalesce", "greatest", "ifnull", "least", "nullif", "nvl"];
 
 pub(super) fn types(plan: &LogicalPlan) -> std::result::Result<Types, QueryError> {
-    let mut types = Types::new();
+    let mut found = Types::default();
     each_placeholder(plan, |placeholder| {
-        let known = types
+        let known = found
+            .types
             .entry(number(&placeholder.id).map_err(|error| DataFusionError::External(Box::new(error)))?)
             .or_insert(DataType::Null);
         if let (DataType::Null, Some(field)) = (&known, &placeholder.field) {
@@ -37,23 +44,23 @@ pub(super) fn types(plan: &LogicalPlan) -> std::result::Result<Types, QueryError
         Ok(())
     })?;
     for _ in 0..ROUNDS {
-        let before = unknown(&types);
+        let before = unknown(&found);
         if before == 0 {
             break;
         }
         plan.apply_with_subqueries(|node| {
-            search(node, &mut types)?;
+            search(node, &mut found)?;
             Ok(TreeNodeRecursion::Continue)
         })?;
-        if unknown(&types) == before {
+        if unknown(&found) == before {
             break;
         }
     }
-    Ok(types)
+    Ok(found)
 }
 
-fn unknown(types: &Types) -> usize {
-    types.values().filter(|known| known.is_null()).count()
+fn unknown(found: &Types) -> usize {
+    found.types.values().filter(|known| known.is_null()).count()
 }
 
 fn each_placeholder(plan: &LogicalPlan, mut see: impl FnMut(&Placeholder) -> Result<()>) -> Result<()> {
@@ -70,7 +77,7 @@ fn each_placeholder(plan: &LogicalPlan, mut see: impl FnMut(&Placeholder) -> Res
     Ok(())
 }
 
-fn search(node: &LogicalPlan, types: &mut Types) -> Result<()> {
+fn search(node: &LogicalPlan, found: &mut Types) -> Result<()> {
     let mut schema = DFSchema::empty();
     for input in node.inputs() {
         schema.merge(input.schema());
@@ -80,7 +87,7 @@ fn search(node: &LogicalPlan, types: &mut Types) -> Result<()> {
         LogicalPlan::Limit(_) => DataType::Int64,
         _ => DataType::Null,
     };
-    let mut search = Search { schema: &schema, types };
+    let mut search = Search { schema: &schema, found };
     node.apply_expressions(|expr| {
         if has_placeholder(expr)? {
             search.expect(expr, &wanted)?;
@@ -97,7 +104,7 @@ fn has_placeholder(expr: &Expr) -> Result<bool> {
 /// Within the expressions over one schema.
 struct Search<'a> {
     schema: &'a DFSchema,
-    types: &'a mut Types,
+    found: &'a mut Types,
 }
 
 impl Search<'_> {
@@ -167,10 +174,21 @@ impl Search<'_> {
 
     fn learn(&mut self, placeholder: &Placeholder, wanted: &DataType) {
         if let Ok(number) = number(&placeholder.id)
-            && let Some(known) = self.types.get_mut(&number)
+            && let Some(known) = self.found.types.get_mut(&number)
             && known.is_null()
         {
             *known = plain(wanted);
+        }
+    }
+
+    /// As [`Self::learn`], where another type would do too.
+    fn guess(&mut self, placeholder: &Placeholder, likely: &DataType) {
+        if let Ok(number) = number(&placeholder.id)
+            && !likely.is_null()
+            && self.found.types.get(&number).is_some_and(DataType::is_null)
+        {
+            self.found.types.insert(number, plain(likely));
+            self.found.likely.insert(number);
         }
     }
 
@@ -179,8 +197,11 @@ impl Search<'_> {
             Operator::And | Operator::Or => {
                 self.expect(left, &DataType::Boolean)?;
                 self.expect(right, &DataType::Boolean)?;
-                self.null_check(left, right)?;
-                self.null_check(right, left)
+                if *op == Operator::Or {
+                    self.null_check(left, right)?;
+                    self.null_check(right, left)?;
+                }
+                Ok(())
             }
             Operator::Plus | Operator::Minus if self.type_of(left)?.is_temporal() && is_placeholder(right) => {
                 let other = match op {
@@ -205,7 +226,7 @@ impl Search<'_> {
 
     /// `? IS NULL OR city = ?`: a filter that may be left open. Both parameters get the same value.
     fn null_check(&mut self, check: &Expr, beside: &Expr) -> Result<()> {
-        let (Expr::IsNull(inner) | Expr::IsNotNull(inner)) = check else {
+        let Expr::IsNull(inner) = check else {
             return Ok(());
         };
         let Expr::Placeholder(checked) = inner.as_ref() else {
@@ -220,7 +241,7 @@ impl Search<'_> {
             }
             Ok(TreeNodeRecursion::Continue)
         })?;
-        self.learn(checked, &other);
+        self.guess(checked, &other);
         Ok(())
     }
 
@@ -275,7 +296,10 @@ impl Search<'_> {
                     _ => DataType::Null,
                 },
             };
-            self.expect(arg, &expected)?;
+            match arg {
+                Expr::Placeholder(placeholder) => self.guess(placeholder, &expected),
+                other => self.expect(other, &expected)?,
+            }
         }
         Ok(())
     }
@@ -294,7 +318,7 @@ impl Search<'_> {
         let Expr::Placeholder(Placeholder { id, .. }) = &expr else {
             return Transformed::no(expr);
         };
-        let known = number(id).ok().and_then(|number| self.types.get(&number));
+        let known = number(id).ok().and_then(|number| self.found.types.get(&number));
         let field = known.map(|known| Arc::new(Field::new("", known.clone(), true)));
         Transformed::yes(Expr::Placeholder(Placeholder::new_with_field(id.clone(), field)))
     }

@@ -14,11 +14,16 @@ const MAX_PARAMETERS: usize = 1000;
 
 /// One field a parameter, in numeric order; of type `Null` where nothing around it says which type it has.
 pub(crate) fn fields(plan: &LogicalPlan) -> Result<Vec<Field>, QueryError> {
-    let types = infer::types(plan)?;
+    let infer::Types { types, likely } = infer::types(plan)?;
     let last = types.last_key_value().map_or(0, |(number, _)| *number);
     let fields = (1..=last).map(|number| {
         let known = types.get(&number).cloned().unwrap_or(DataType::Null);
-        Field::new(number.to_string(), known, true)
+        let field = Field::new(number.to_string(), known, true);
+        if likely.contains(&number) {
+            field.with_metadata([(LIKELY.to_owned(), String::new())].into())
+        } else {
+            field
+        }
     });
     Ok(fields.collect())
 }
@@ -42,6 +47,9 @@ pub(crate) fn bind(plan: LogicalPlan, fields: &[Field], values: &[ScalarValue]) 
         .collect::<Result<Vec<_>, _>>()?;
     Ok(plan.with_param_values(ParamValues::from(values))?)
 }
+
+/// In the metadata of a parameter's field: its type is the likely one, but values of others are taken as they are.
+const LIKELY: &str = "footfall.likely";
 
 fn number(id: &str) -> Result<usize, QueryError> {
     let number = id.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok());

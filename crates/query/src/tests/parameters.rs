@@ -195,6 +195,10 @@ async fn types_are_inferred_from_their_context() {
         ("SELECT sum(x) FROM (VALUES (1), (?)) t(x)", vec![Int64]),
         ("SELECT ?, ? IS NULL, ? = ?", vec![Null, Null, Null, Null]),
         ("SELECT $3 + 1", vec![Null, Null, Int64]),
+        (
+            "SELECT 1 FROM events WHERE event_timestamp > now() AND ? IS NULL AND city = ?",
+            vec![Null, Utf8],
+        ),
     ] {
         let got: Vec<_> = match engine.describe(&SiteScope::All, sql).await {
             Ok(described) => described.parameters.iter().map(|f| f.data_type().clone()).collect(),
@@ -276,6 +280,28 @@ async fn values_keep_what_a_cast_would_lose() {
             text("day"),
             "2026-11-01T00:00:00",
         ),
+        // Taken as they are, where several types are.
+        (
+            "SELECT to_timestamp(?)",
+            ScalarValue::from(1_793_527_200_i64),
+            "2026-11-01T10:00:00",
+        ),
+        (
+            "SELECT to_timestamp(?)",
+            text("2026-11-01T10:00:00"),
+            "2026-11-01T10:00:00",
+        ),
+        (
+            "SELECT abs(?)",
+            ScalarValue::from(-9_007_199_254_740_993_i64),
+            "9007199254740993",
+        ),
+        (
+            "SELECT count(*) FROM events WHERE $1 IS NULL OR city = 'x'",
+            text("x"),
+            "0",
+        ),
+        ("SELECT concat(?, 'x')", ScalarValue::from(5_i64), "5x"),
         // Refused, because digits would be dropped or guessed.
         (
             "SELECT CAST(1.5 AS DECIMAL(18, 4)) = ?",
