@@ -11,7 +11,7 @@ import jdbc_driver
 import lakes
 from conftest import SETTINGS
 from events import ago, pageview, rfc3339
-from server import Server
+from server import Server, wait_until
 
 TYPES = ("pageview", "click", "purchase")
 
@@ -67,3 +67,4 @@ def test_jdbc(filled: Events, classes: Path, version: str, zone: str):
     print(done.stdout)
     assert done.returncode == 0, f"{done.returncode} checks failed:\n{done.stdout}\n{done.stderr[-4000:]}"
     assert done.stdout.count("passed: ") == 15
+    wait_until(lambda: filled.server.metric("footfall_queries_running") == 0, "cancelled queries have ended")
