@@ -36,7 +36,7 @@ static READ_ONLY: LazyLock<SQLOptions> = LazyLock::new(|| {
 pub struct Description {
     /// Exactly the schema of the stream that `execute` returns.
     pub schema: SchemaRef,
-    /// One field a parameter, in order, named "1", "2"…; of type `Null` where it can't be told.
+    /// One field a parameter, in order, named "1", "2"…; of type `Null` where nothing says which.
     pub parameters: Vec<Field>,
 }
 

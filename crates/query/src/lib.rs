@@ -30,6 +30,7 @@ mod testing;
 mod tests;
 mod workers;
 
+pub use catalog::{CATALOG, SCHEMA};
 pub use datafusion::common::ScalarValue;
 pub use datafusion::execution::SendableRecordBatchStream;
 pub use engine::{Description, Engine, TableInfo};
