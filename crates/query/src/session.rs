@@ -6,7 +6,6 @@ use std::sync::Arc;
 use chrono::DateTime;
 use datafusion::common::Result;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
 use datafusion::prelude::SessionConfig;
@@ -58,7 +57,7 @@ impl SessionFactory {
     }
 }
 
-/// Memory, spill and caches: shared by all statements.
+/// Spill and caches: shared by all statements. Each gets its memory from [`crate::memory`].
 pub(crate) fn runtime(store: &Arc<dyn ObjectStore>, options: &EngineOptions) -> Result<Arc<RuntimeEnv>> {
     clear_spill(&options.spill_dir)?;
     let disk = DiskManagerBuilder::default()
@@ -66,7 +65,6 @@ pub(crate) fn runtime(store: &Arc<dyn ObjectStore>, options: &EngineOptions) -> 
         .with_max_temp_directory_size(options.spill_bytes);
     RuntimeEnvBuilder::new()
         .with_object_store_registry(Arc::new(OneStore(Arc::clone(store))))
-        .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes)))
         .with_disk_manager_builder(disk)
         .with_metadata_cache_limit(options.metadata_cache_bytes)
         .build_arc()
