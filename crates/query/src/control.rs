@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use datafusion::common::DataFusionError;
 use parking_lot::Mutex;
 
-use crate::QueryError;
+use crate::{QueryError, busy};
 
 /// Shared by a statement's operators and by whoever schedules it.
 #[derive(Debug, Default)]
@@ -102,7 +102,7 @@ pub(crate) fn enter<T>(control: &Arc<Control>, phase: Phase, work: impl FnOnce()
     }
     let entered = (Arc::clone(control), phase);
     let _restore = Restore(CURRENT.with_borrow_mut(|current| current.replace(entered)));
-    work()
+    busy::entered(work)
 }
 
 /// Whether the statement that this thread works for may go on; always, if it works for none.

@@ -212,6 +212,12 @@ impl Engine {
         }]
     }
 
+    /// Whether no statement holds a thread or memory.
+    #[cfg(test)]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.memory.used() == 0 && self.workers.tasks() == 0
+    }
+
     /// The context with the statement's own part of the memory.
     fn with_memory(&self, context: TaskContext) -> Arc<TaskContext> {
         let runtime = RuntimeEnv {

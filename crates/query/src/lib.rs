@@ -10,6 +10,7 @@
 //! the caller may not read leaves the `events` provider, whatever the SQL; memory, spill, time and the number of
 //! statements at once are bounded, and reaching a bound is an answer ([`QueryError::Limit`]).
 
+mod busy;
 mod caller;
 mod catalog;
 mod control;

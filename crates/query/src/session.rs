@@ -14,7 +14,8 @@ use object_store::ObjectStore;
 
 use crate::catalog::{CATALOG, Lake, SCHEMA};
 use crate::store::OneStore;
-use crate::{EngineOptions, functions};
+use crate::functions::{self, BoundConcatOperator};
+use crate::EngineOptions;
 
 /// How many levels of parentheses and subqueries SQL may have.
 pub(crate) const MAX_NESTING: usize = 50;
@@ -40,6 +41,7 @@ impl SessionFactory {
             .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
             .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
             .with_window_functions(SessionStateDefaults::default_window_functions())
+            .with_analyzer_rule(Arc::new(BoundConcatOperator::default()))
             .with_table_function_list(SessionStateDefaults::default_table_functions())
             .build();
         Self {

@@ -33,6 +33,12 @@ impl Workers {
         Ok(Self(Some(runtime)))
     }
 
+    /// Those that have not ended.
+    #[cfg(test)]
+    pub(crate) fn tasks(&self) -> usize {
+        self.0.as_ref().map_or(0, |runtime| runtime.metrics().num_alive_tasks())
+    }
+
     /// Does `work` here. It goes on when the returned future is dropped.
     ///
     /// # Errors

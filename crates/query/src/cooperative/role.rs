@@ -10,7 +10,9 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{InListExpr, Literal};
+use datafusion::physical_expr::expressions::{BinaryExpr, InListExpr, LikeExpr, Literal};
+use datafusion::physical_expr::ScalarFunctionExpr;
+use datafusion::logical_expr::Operator;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::{
     CrossJoinExec, HashJoinExec, NestedLoopJoinExec, PiecewiseMergeJoinExec, SortMergeJoinExec, SymmetricHashJoinExec,
@@ -30,6 +32,8 @@ pub(super) enum Role {
     Plain,
     /// Computes columns, some of them of long constants: so many rows at a time.
     Rows(usize),
+    /// Computes what may take long for a row: in slices that take a moment.
+    Timed,
     /// Came out of a projection, whose values may be long.
     Projected,
     /// Copies each as often as it has a partner.
@@ -71,12 +75,14 @@ pub(super) fn roles(plan: &dyn ExecutionPlan) -> Result<Vec<Role>> {
     if let Some(window) = plan.downcast_ref::<BoundedWindowAggExec>() {
         return Ok(vec![Role::BoundedWindow(limits::window_cost(window.window_expr()))]);
     }
-    let constants = constant_bytes(plan)?;
+    let Costs { constants, slow } = costs(plan)?;
     let inputs = plan.children().into_iter().enumerate().map(|(index, input)| {
         if plan.is::<ScalarSubqueryExec>() && index > 0 {
             Role::Subquery
         } else if let Some(rows) = limits::rows_with_constants(constants) {
             Role::Rows(rows)
+        } else if slow {
+            Role::Timed
         } else if input.is::<ProjectionExec>() {
             Role::Projected
         } else {
@@ -86,21 +92,52 @@ pub(super) fn roles(plan: &dyn ExecutionPlan) -> Result<Vec<Role>> {
     Ok(inputs.collect())
 }
 
-/// The bytes of an operator's constants that are copied for each row; the values of IN are not.
-fn constant_bytes(plan: &dyn ExecutionPlan) -> Result<usize> {
-    let mut bytes = 0;
+#[derive(Debug, Default)]
+struct Costs {
+    /// The bytes of constants that are copied for each row; the values of IN are not.
+    constants: usize,
+    /// Whether a row may take long.
+    slow: bool,
+}
+
+fn costs(plan: &dyn ExecutionPlan) -> Result<Costs> {
+    let mut costs = Costs::default();
     plan.apply_expressions(&mut |root: &Arc<dyn PhysicalExpr>| {
         root.apply(|part| {
             if part.downcast_ref::<InListExpr>().is_some() {
                 return Ok(TreeNodeRecursion::Jump);
             }
             if let Some(literal) = part.downcast_ref::<Literal>() {
-                bytes += literal.value().size();
+                costs.constants += literal.value().size();
             }
+            costs.slow |= is_slow(part);
             Ok(TreeNodeRecursion::Continue)
         })
     })?;
-    Ok(bytes)
+    Ok(costs)
+}
+
+/// Patterns are compiled and matched in a time that is up to who writes them.
+fn is_slow(part: &Arc<dyn PhysicalExpr>) -> bool {
+    const SLOW: [&str; 7] = [
+        "regexp_like",
+        "regexp_match",
+        "regexp_replace",
+        "regexp_count",
+        "regexp_instr",
+        "levenshtein",
+        "array_sort",
+    ];
+    if let Some(call) = part.downcast_ref::<ScalarFunctionExpr>() {
+        return SLOW.contains(&call.fun().name());
+    }
+    let Some(binary) = part.downcast_ref::<BinaryExpr>() else {
+        return part.downcast_ref::<LikeExpr>().is_some();
+    };
+    matches!(
+        binary.op(),
+        Operator::RegexMatch | Operator::RegexIMatch | Operator::RegexNotMatch | Operator::RegexNotIMatch
+    )
 }
 
 impl Role {
@@ -136,7 +173,7 @@ impl Shaper {
     /// If the operator above would make too much of it.
     pub(super) fn accept(&mut self, batch: RecordBatch) -> Result<()> {
         match &self.role {
-            Role::Plain | Role::Rows(_) => {}
+            Role::Plain | Role::Timed | Role::Rows(_) => {}
             Role::Projected => limits::projected(&batch)?,
             Role::CrossBuild(widest) => {
                 widest.fetch_max(limits::joined(&batch)?, Ordering::Relaxed);
@@ -162,7 +199,7 @@ impl Shaper {
     /// What the operator above gets next; `None` if the input has to be asked.
     pub(super) fn next(&mut self) -> Option<RecordBatch> {
         match &self.role {
-            Role::Probe | Role::BoundedWindow(_) => self.slices.next_timed(),
+            Role::Timed | Role::Probe | Role::BoundedWindow(_) => self.slices.next_timed(),
             Role::Rows(rows) => self.slices.next(*rows),
             Role::CrossProbe(widest) => self.slices.next(limits::rows_beside(widest.load(Ordering::Relaxed))),
             _ => self.slices.next(usize::MAX),

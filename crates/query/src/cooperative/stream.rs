@@ -13,6 +13,7 @@ use futures::{Stream, StreamExt};
 use tokio::task::coop;
 
 use super::role::Shaper;
+use crate::busy::Busy;
 use crate::control::{Control, Phase, enter};
 
 /// Computing that uses up one unit of the 128 that tokio gives a task before it must yield: some 6 ms in all.
@@ -25,8 +26,8 @@ pub(super) struct YieldStream {
     input: SendableRecordBatchStream,
     control: Arc<Control>,
     shaper: Shaper,
-    /// When the operator above got its last batch: what it computed since then is its task's time too.
-    handed_out: Option<Instant>,
+    /// What the operator above computes with a batch is its task's time too.
+    busy: Busy,
 }
 
 impl YieldStream {
@@ -35,7 +36,7 @@ impl YieldStream {
             input,
             control,
             shaper,
-            handed_out: None,
+            busy: Busy::default(),
         }
     }
 
@@ -64,10 +65,11 @@ impl Stream for YieldStream {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(since) = self.handed_out.take() {
-            let used = since.elapsed();
-            self.shaper.took(used);
-            spend(used, cx);
+        if let Some((time, of_this_poll)) = self.busy.stop() {
+            self.shaper.took(time);
+            if of_this_poll {
+                spend(time, cx);
+            }
         }
         if let Err(reason) = ready!(self.control.poll_running(cx)) {
             return Poll::Ready(Some(Err(DataFusionError::External(Box::new(reason)))));
@@ -79,7 +81,7 @@ impl Stream for YieldStream {
         // Also if it is pending: giving the unit back would give back all that was spent.
         unit.made_progress();
         if polled.is_ready() {
-            self.handed_out = Some(Instant::now());
+            self.busy.start();
         }
         polled
     }
