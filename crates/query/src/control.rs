@@ -64,7 +64,9 @@ impl Control {
     /// Ready once the statement is stopped.
     pub(crate) fn poll_stopped(&self, cx: &Context<'_>) -> Poll<QueryError> {
         self.register(cx);
-        self.stopped.get().map_or(Poll::Pending, |reason| Poll::Ready(reason.clone()))
+        self.stopped
+            .get()
+            .map_or(Poll::Pending, |reason| Poll::Ready(reason.clone()))
     }
 
     fn register(&self, cx: &Context<'_>) {
@@ -155,7 +157,9 @@ mod tests {
         assert!(checkpoint().is_ok());
         enter(&stopped, Phase::Planning, || {
             assert!(checkpoint().is_err());
-            enter(&going, Phase::Executing, || assert!(checkpoint().is_ok() && !planning()));
+            enter(&going, Phase::Executing, || {
+                assert!(checkpoint().is_ok() && !planning())
+            });
             assert!(checkpoint().is_err() && planning());
         });
         assert!(checkpoint().is_ok());

@@ -177,7 +177,10 @@ impl Engine {
     ) -> Result<SendableRecordBatchStream, QueryError> {
         let values = parameters.to_vec();
         let caller = caller.into();
-        let begun = self.begin(&caller).await.inspect_err(|error| Outcome::begin().failed(error))?;
+        let begun = self
+            .begin(&caller)
+            .await
+            .inspect_err(|error| Outcome::begin().failed(error))?;
         let mut outcome = Outcome::begin();
         let control = Arc::clone(&begun.control);
         let work = |planner: Arc<Planner>, sites: SiteScope, sql: Arc<str>| async move {
@@ -237,7 +240,12 @@ impl Engine {
         })
     }
 
-    async fn planned<T, W>(&self, caller: Caller, sql: &str, work: impl FnOnce(Arc<Planner>, SiteScope, Arc<str>) -> W) -> Result<T, QueryError>
+    async fn planned<T, W>(
+        &self,
+        caller: Caller,
+        sql: &str,
+        work: impl FnOnce(Arc<Planner>, SiteScope, Arc<str>) -> W,
+    ) -> Result<T, QueryError>
     where
         T: Send + 'static,
         W: Future<Output = Result<T, QueryError>> + Send + 'static,

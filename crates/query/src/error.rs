@@ -137,7 +137,8 @@ fn of_store(error: &object_store::Error) -> QueryError {
     tracing::error!(%error, "the lake's store failed a query");
     match error {
         object_store::Error::NotFound { .. } => QueryError::Unavailable(
-            "a file of the lake is gone; run the query again, and if that does not help, ask who runs the server".into(),
+            "a file of the lake is gone; run the query again, and if that does not help, ask who runs the server"
+                .into(),
         ),
         _ => QueryError::Unavailable(
             "the lake's store does not answer or refuses to; try again, and if that does not help, ask who runs the \

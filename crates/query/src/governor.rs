@@ -126,7 +126,9 @@ async fn not_computing(producer: &mut watch::Receiver<Producer>) -> Producer {
 }
 
 fn abandoned(idle: Duration) -> QueryError {
-    QueryError::Timeout(format!("no rows of the result were taken for {idle:?}; run the query again"))
+    QueryError::Timeout(format!(
+        "no rows of the result were taken for {idle:?}; run the query again"
+    ))
 }
 
 /// The answer for a statement that computed longer than it may.

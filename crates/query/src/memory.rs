@@ -3,6 +3,9 @@
 //! A statement may use two thirds of what the others leave: alone, two thirds of the whole; beside a large one, two
 //! thirds of the last third; and so on. However much large statements hold, a short one still finds what it needs.
 //! Within a statement the rule is DataFusion's `FairSpillPool`'s: what can spill shares what the rest leaves.
+//!
+//! A consumer that spills writes all that it holds in one step that can't be interrupted. So it may hold only as much
+//! as takes a moment to sort and to write.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +13,17 @@ use std::sync::Arc;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
 use parking_lot::Mutex;
+
+const MIB: usize = 1024 * 1024;
+
+/// What an operator that spills may hold.
+const MAX_SPILLABLE: usize = 256 * MIB;
+
+/// What a sort may hold: it spills what it merges, row by row.
+const MAX_SORTED: usize = 64 * MIB;
+
+/// DataFusion's name for the memory of a sort.
+const SORT: &str = "ExternalSorter";
 
 /// The memory of all statements, bytes.
 #[derive(Debug)]
@@ -43,6 +57,15 @@ impl SharedMemory {
 /// What a statement may use in all, if others use `others` of `total`.
 fn limit(total: usize, others: usize) -> usize {
     total.saturating_sub(others) / 3 * 2
+}
+
+/// What one consumer may have, however much there is.
+fn most(consumer: &MemoryConsumer) -> usize {
+    match consumer.can_spill() {
+        true if consumer.name().starts_with(SORT) => MAX_SORTED,
+        true => MAX_SPILLABLE,
+        false => usize::MAX,
+    }
 }
 
 #[derive(Debug, Default)]
@@ -112,7 +135,9 @@ impl MemoryPool for StatementMemory {
         let mut used = self.shared.used.lock();
         let others = used.saturating_sub(state.spillable + state.unspillable);
         let limit = limit(self.shared.total, others);
-        let available = state.available(limit, reservation.size(), can_spill);
+        let available = state
+            .available(limit, reservation.size(), can_spill)
+            .min(most(reservation.consumer()));
         if reservation.size().saturating_add(additional) > available {
             return Err(DataFusionError::ResourcesExhausted(format!(
                 "{} has {} bytes and wants {additional} more; {available} are available to it",

@@ -77,8 +77,8 @@ impl EngineOptions {
         }
     }
 
-    /// More than there are partitions: a step that takes long keeps one thread, and the system shares the cores.
+    /// More than there are partitions: a step that takes long keeps its thread, and the system shares the cores.
     pub(crate) fn threads(&self) -> usize {
-        self.target_partitions.max(1) + 1
+        2 * self.target_partitions.max(1) + 1
     }
 }

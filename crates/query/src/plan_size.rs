@@ -13,7 +13,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use crate::QueryError;
 
 /// Parts of expressions, once each column is replaced by what defines it.
-const MAX_PARTS: u64 = 400_000;
+const MAX_PARTS: u64 = 30_000;
 
 /// Columns of all operators together.
 const MAX_COLUMNS: usize = 30_000;
@@ -100,7 +100,7 @@ fn parts(expr: &Expr, inputs: &HashMap<Column, u64>, subqueries: &mut Vec<Logica
     expr.apply(|part| {
         let parts = match part {
             Expr::Column(column) => inputs.get(column).copied().unwrap_or(1),
-            Expr::Literal(value, _) => 1 + (value.size() / PART_BYTES) as u64,
+            Expr::Literal(value, _) => 1 + ((value.size() - size_of_val(value)) / PART_BYTES) as u64,
             Expr::ScalarSubquery(subquery) => {
                 subqueries.push(subquery.subquery.as_ref().clone());
                 1

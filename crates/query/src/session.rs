@@ -12,10 +12,10 @@ use datafusion::prelude::SessionConfig;
 use footfall_model::clock::Clock;
 use object_store::ObjectStore;
 
-use crate::catalog::{CATALOG, Lake, SCHEMA};
-use crate::store::OneStore;
-use crate::functions::{self, BoundConcatOperator};
 use crate::EngineOptions;
+use crate::catalog::{CATALOG, Lake, SCHEMA};
+use crate::functions::{self, BoundConcatOperator};
+use crate::store::OneStore;
 
 /// How many levels of parentheses and subqueries SQL may have.
 pub(crate) const MAX_NESTING: usize = 50;

@@ -335,7 +335,10 @@ impl<W> Queue<W> {
     /// Whether somebody waits who has no more slots than `token` has.
     fn contended(&self, token: &Token) -> bool {
         let mine = self.shares.get(token).map_or(0, |share| share.running);
-        let mut waiting = self.shares.values().filter(|share| share.waits(&self.limits, self.open));
+        let mut waiting = self
+            .shares
+            .values()
+            .filter(|share| share.waits(&self.limits, self.open));
         waiting.any(|share| share.running <= mine)
     }
 

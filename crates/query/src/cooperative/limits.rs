@@ -122,9 +122,7 @@ pub(super) fn window_cost(expressions: &[Arc<dyn WindowExpr>]) -> WindowCost {
         });
         let frame = expression.get_window_frame();
         let moves = !(frame.start_bound.is_unbounded() && frame.end_bound.is_unbounded());
-        aggregate
-            .filter(|_| moves)
-            .map_or(WindowCost::Constant, aggregate_cost)
+        aggregate.filter(|_| moves).map_or(WindowCost::Constant, aggregate_cost)
     });
     costs.max().unwrap_or(WindowCost::Constant)
 }
@@ -184,7 +182,12 @@ fn widest(array: &dyn Array) -> usize {
         DataType::Utf8View => array.as_string_view().lengths().max().unwrap_or(0) as usize,
         DataType::BinaryView => array.as_binary_view().lengths().max().unwrap_or(0) as usize,
         DataType::Dictionary(..) => widest(array.as_any_dictionary().values().as_ref()),
-        DataType::Struct(_) => array.as_struct().columns().iter().map(|column| widest(column.as_ref())).sum(),
+        DataType::Struct(_) => array
+            .as_struct()
+            .columns()
+            .iter()
+            .map(|column| widest(column.as_ref()))
+            .sum(),
         DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) | DataType::Map(..) => {
             let items = longest_list(array);
             items.saturating_mul(item_bytes(array))

@@ -9,10 +9,10 @@ use datafusion::common::Result;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{BinaryExpr, InListExpr, LikeExpr, Literal};
-use datafusion::physical_expr::ScalarFunctionExpr;
 use datafusion::logical_expr::Operator;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::ScalarFunctionExpr;
+use datafusion::physical_expr::expressions::{BinaryExpr, InListExpr, LikeExpr, Literal};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::{
     CrossJoinExec, HashJoinExec, NestedLoopJoinExec, PiecewiseMergeJoinExec, SortMergeJoinExec, SymmetricHashJoinExec,
@@ -66,7 +66,10 @@ pub(super) fn roles(plan: &dyn ExecutionPlan) -> Result<Vec<Role>> {
         return Ok(vec![Role::Joined, Role::Joined]);
     }
     if let Some(unnest) = plan.downcast_ref::<UnnestExec>() {
-        let lists = unnest.list_column_indices().iter().map(|list| list.index_in_input_schema);
+        let lists = unnest
+            .list_column_indices()
+            .iter()
+            .map(|list| list.index_in_input_schema);
         return Ok(vec![Role::Unnest(lists.collect())]);
     }
     if let Some(window) = plan.downcast_ref::<WindowAggExec>() {
@@ -142,8 +145,8 @@ fn is_slow(part: &Arc<dyn PhysicalExpr>) -> bool {
 
 impl Role {
     pub(super) fn shaper(&self, context: &TaskContext) -> Shaper {
-        let held = matches!(self, Self::Window(_))
-            .then(|| MemoryConsumer::new("Window").register(context.memory_pool()));
+        let held =
+            matches!(self, Self::Window(_)).then(|| MemoryConsumer::new("Window").register(context.memory_pool()));
         Shaper {
             role: self.clone(),
             slices: Slices::default(),

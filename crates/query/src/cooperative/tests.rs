@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use footfall_model::access::SiteScope;
 use futures::{StreamExt, TryStreamExt};
 
-use crate::testing::{TestLake, events, lake, rows};
+use crate::testing::{TestLake, events, lake};
 use crate::{Caller, Engine, QueryError};
 
 const ALL: SiteScope = SiteScope::All;
@@ -166,14 +166,23 @@ async fn every_shape_lets_short_statements_through_and_ends_when_it_should() {
             .collect();
         tokio::time::sleep(Duration::from_millis(300)).await;
         let asked = Instant::now();
-        let short = engine.execute(caller("light"), "SELECT count(*) FROM events WHERE tracking_id = 'x'", &[]).await;
+        let short = engine
+            .execute(
+                caller("light"),
+                "SELECT count(*) FROM events WHERE tracking_id = 'x'",
+                &[],
+            )
+            .await;
         let short = match short {
             Ok(stream) => stream.try_collect::<Vec<_>>().await.map_err(QueryError::from),
             Err(error) => Err(error),
         };
         let latency = asked.elapsed();
         if short.is_err() || latency > SOON {
-            bad.push(format!("{name}: a short statement beside it: {latency:?} {:?}", short.err()));
+            bad.push(format!(
+                "{name}: a short statement beside it: {latency:?} {:?}",
+                short.err()
+            ));
         }
         let mut answers = Vec::new();
         for query in running {
@@ -181,7 +190,10 @@ async fn every_shape_lets_short_statements_through_and_ends_when_it_should() {
         }
         let ended = began.elapsed();
         let idle = is_idle(&engine).await;
-        eprintln!("{name}: short {latency:?}, ended {ended:?} {:?} idle {idle}", answers[0]);
+        eprintln!(
+            "{name}: short {latency:?}, ended {ended:?} {:?} idle {idle}",
+            answers[0]
+        );
         if !idle {
             bad.push(format!("{name}: still computes after its time is over"));
         }

@@ -147,7 +147,10 @@ impl ScalarUDFImpl for Bounded {
         if planning() && bound > MAX_PLANNED_BYTES {
             return Err(self.refused(bound, MAX_PLANNED_BYTES));
         }
-        let constant = arguments.args.iter().all(|argument| matches!(argument, ColumnarValue::Scalar(_)));
+        let constant = arguments
+            .args
+            .iter()
+            .all(|argument| matches!(argument, ColumnarValue::Scalar(_)));
         if constant {
             // It is copied for each row.
             if bound > MAX_BYTES {

@@ -23,8 +23,8 @@ pub(super) enum Growth {
 pub(super) fn of(function: &str) -> Option<Growth> {
     match function {
         "repeat" | "lpad" | "rpad" | "array_repeat" | "array_resize" => Some(Growth::Length),
-        "concat" | "concat_ws" | "make_array" | "array_concat" | "array_append" | "array_prepend" | "map" | "struct"
-        | "named_struct" | "overlay" => Some(Growth::Sum),
+        "concat" | "concat_ws" | "make_array" | "array_concat" | "array_append" | "array_prepend" | "map"
+        | "struct" | "named_struct" | "overlay" => Some(Growth::Sum),
         "replace" | "regexp_replace" | "translate" | "array_to_string" | "to_char" => Some(Growth::Product),
         "levenshtein" | "array_has_all" | "array_has_any" => Some(Growth::Steps),
         _ => None,

@@ -60,7 +60,11 @@ fn open_statements_are_bounded_for_each_principal_and_overall() {
     }
     let granted = names(&queue.grant());
     assert_eq!(granted.len(), 8);
-    assert!(["ann", "bob", "cyd"].iter().all(|p| granted.iter().filter(|g| g == &p).count() <= 4));
+    assert!(
+        ["ann", "bob", "cyd"]
+            .iter()
+            .all(|p| granted.iter().filter(|g| g == &p).count() <= 4)
+    );
     assert_eq!(queue.open, 8);
     assert!(!queue.contended(&token("ann")), "nobody who waits may begin");
 }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::parser::{ExplainStatement, Statement as DfStatement};
-use datafusion::sql::sqlparser::ast::{ObjectName, Query, Select, Statement, TableFactor, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, Select, Statement, TableFactor, Visit, Visitor};
 use footfall_model::access::SiteScope;
 
 use super::size::Size;
@@ -102,7 +102,12 @@ impl Visitor for ReadsOnly {
         }
     }
 
+    fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<QueryError> {
+        self.size.expression(expression)
+    }
+
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<QueryError> {
+        self.size.selected(select)?;
         match &select.into {
             None => ControlFlow::Continue(()),
             Some(_) => ControlFlow::Break(read_only("SELECT INTO")),

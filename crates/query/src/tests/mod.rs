@@ -4,5 +4,6 @@ mod answers;
 mod limits;
 mod order;
 mod parameters;
+mod planning;
 mod pruning;
 mod security;
