@@ -17,10 +17,10 @@ use parking_lot::Mutex;
 const MIB: usize = 1024 * 1024;
 
 /// What an operator that spills may hold.
-const MAX_SPILLABLE: usize = 256 * MIB;
+const MAX_SPILLABLE: usize = 64 * MIB;
 
-/// What a sort may hold: it spills what it merges, row by row.
-const MAX_SORTED: usize = 64 * MIB;
+/// What a sort may hold: it compares and merges row by row what it spills.
+const MAX_SORTED: usize = 32 * MIB;
 
 /// DataFusion's name for the memory of a sort.
 const SORT: &str = "ExternalSorter";

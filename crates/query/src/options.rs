@@ -77,8 +77,9 @@ impl EngineOptions {
         }
     }
 
-    /// More than there are partitions: a step that takes long keeps its thread, and the system shares the cores.
+    /// One for each part of each statement that computes: a step that takes long keeps its thread, and the system
+    /// shares the cores. One more, so that a statement that begins finds a thread.
     pub(crate) fn threads(&self) -> usize {
-        2 * self.target_partitions.max(1) + 1
+        self.concurrent_queries.max(1) * self.target_partitions.max(1) + 1
     }
 }

@@ -12,7 +12,8 @@ use crate::{Caller, Engine, QueryError};
 const ALL: SiteScope = SiteScope::All;
 
 /// Until a statement that was given up has given everything back, and until a short one is answered.
-const SOON: Duration = Duration::from_secs(1);
+/// A second, on a machine that does nothing else.
+const SOON: Duration = Duration::from_secs(3);
 
 /// Each computes for minutes, or asks for more than there is, and none of its rows matter.
 const SHAPES: [(&str, &str); 22] = [
@@ -85,7 +86,7 @@ const SHAPES: [(&str, &str); 22] = [
     ),
     (
         "unnest",
-        "SELECT sum(x) FROM (SELECT unnest(array_repeat(a.value, 100000)) AS x FROM generate_series(1, 10000000) a)",
+        "SELECT sum(x) FROM (SELECT unnest(array_repeat(a.value, 700)) AS x FROM generate_series(1, 10000000) a)",
     ),
     (
         "pattern",
@@ -120,7 +121,7 @@ async fn filled() -> (TestLake, Arc<Engine>) {
     let lake = lake().await;
     lake.add("x", events().crowd(20_000)).await;
     let mut options = lake.options();
-    options.statement_timeout = Duration::from_secs(2);
+    options.statement_timeout = Duration::from_millis(1200);
     let engine = Arc::new(Engine::new(Arc::clone(&lake.table), &options).unwrap());
     (lake, engine)
 }
@@ -205,12 +206,10 @@ async fn every_shape_lets_short_statements_through_and_ends_when_it_should() {
                 continue;
             }
         };
-        let _ = tokio::time::timeout(Duration::from_millis(700), stream.next()).await;
+        let _ = tokio::time::timeout(Duration::from_millis(300), stream.next()).await;
         drop(stream);
         if !is_idle(&engine).await {
             bad.push(format!("{name}: still computes after it was dropped"));
-            tokio::time::sleep(Duration::from_secs(5)).await;
-            eprintln!("{name} 6 s later: idle {}", engine.is_idle());
         }
     }
     assert!(bad.is_empty(), "{}", bad.join("\n"));

@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Query, Select};
 use crate::QueryError;
 
 /// Tables and subqueries that a statement may write down: joins of them are planned one inside the other.
-const MAX_TABLES: usize = 64;
+const MAX_TABLES: usize = 48;
 
 /// Tables that it may read, once the names of WITH are replaced by what they stand for.
 const MAX_READ: usize = 512;
