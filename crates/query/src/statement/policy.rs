@@ -104,7 +104,12 @@ impl Visitor for ReadsOnly {
         }
     }
 
+    fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<QueryError> {
+        self.size.expression(expression)
+    }
+
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<QueryError> {
+        self.size.selected(select)?;
         match &select.into {
             None => proceed(dropped::select(select)),
             Some(_) => ControlFlow::Break(read_only("SELECT INTO")),

@@ -5,5 +5,6 @@ mod clauses;
 mod limits;
 mod order;
 mod parameters;
+mod planning;
 mod pruning;
 mod security;
