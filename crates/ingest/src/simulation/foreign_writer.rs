@@ -16,7 +16,10 @@ pub(super) async fn commit(world: World, nth: u32, rows: u32) {
     let Some(table) = open_table(&world, None).await else {
         return;
     };
-    let events: Vec<_> = numbers.iter().map(|number| events::event(*number)).collect();
+    let events: Vec<_> = numbers
+        .iter()
+        .map(|number| events::event(*number, Clock::now(&world.time)))
+        .collect();
     let days = partitions(&writer::rows(&events)).unwrap();
     let id = world.ids.next_id();
     let name = format!("{IMPORTED}{id:032x}");

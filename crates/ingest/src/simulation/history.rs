@@ -200,11 +200,7 @@ impl Draft {
             6..12 => self.random.between(1..=60),
             12..16 => self.random.between(60..=900),
             16..19 => self.random.between(900..=5_000),
-            _ if self.mood.hours && self.random.chance(50) => {
-                // The lake answers meanwhile, else the log's end would lie hours back.
-                self.steps.push(Step::Lake(FaultProfile::Calm));
-                self.random.between(2 * HOUR..=8 * HOUR)
-            }
+            _ if self.mood.hours && self.random.chance(50) => self.random.between(2 * HOUR..=8 * HOUR),
             _ => self.random.between(5_000..=90_000),
         };
         self.wait(millis);

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use footfall_model::clock::Clock;
 use parking_lot::Mutex;
 
 use super::events;
@@ -21,7 +23,14 @@ pub(super) async fn send(events: Vec<u32>, tries: u32, door: Door, time: Time, m
     for _ in 0..tries {
         let log = door.lock().clone();
         if let Some(log) = log
-            && attempt(&events, &log, &model, &trace).await
+            && attempt(
+                events::payload(&events, Clock::now(&time)),
+                &events,
+                &log,
+                &model,
+                &trace,
+            )
+            .await
         {
             return;
         }
@@ -30,11 +39,11 @@ pub(super) async fn send(events: Vec<u32>, tries: u32, door: Door, time: Time, m
 }
 
 /// True if there is nothing more to do.
-async fn attempt(events: &[u32], log: &SimWal, model: &Model, trace: &Trace) -> bool {
+async fn attempt(payload: Bytes, events: &[u32], log: &SimWal, model: &Model, trace: &Trace) -> bool {
     let answer = tokio::select! { biased;
         // The connection is gone before an answer is read.
         () = log.gone() => None,
-        answer = log.append(events::payload(events)) => Some(answer),
+        answer = log.append(payload) => Some(answer),
     };
     let mut known = model.lock();
     trace.note(format_args!("{events:?}: {}", told(answer.as_ref())));

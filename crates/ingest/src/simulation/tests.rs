@@ -88,7 +88,7 @@ fn the_same_seed_is_the_same_history() {
 /// Evidence of a history in which all went well: events 1 and 2, in two versions.
 fn sound() -> Evidence {
     let row = |number| {
-        let event = events::event(number);
+        let event = events::event(number, 0);
         Row {
             tracking_id: event.tracking_id,
             event_id: event.event_id,

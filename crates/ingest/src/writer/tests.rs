@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow::array::AsArray;
 use async_trait::async_trait;
 use bytes::Bytes;
-use footfall_lake::read_columns;
+use footfall_lake::{IMPORTED, partitions, read_columns, write_file};
 use footfall_model::clock::{Micros, RandomIds};
 use footfall_model::proto::{Event, EventBatch};
 use futures::stream::BoxStream;
@@ -35,7 +35,7 @@ impl Clock for FixedClock {
     }
 }
 
-/// Fails as told: the first puts fail, alternately before and after they took effect.
+/// The first `failures` puts fail, alternately before and after they took effect.
 #[derive(Debug, Default)]
 struct Store {
     inner: InMemory,
@@ -125,6 +125,10 @@ impl Shard {
     }
 
     async fn writer(&self, log: &Arc<LocalWal>) -> Result<ShardWriter, WriterError> {
+        self.writer_that_keeps(log, DedupeOptions::default()).await
+    }
+
+    async fn writer_that_keeps(&self, log: &Arc<LocalWal>, dedupe: DedupeOptions) -> Result<ShardWriter, WriterError> {
         let parts = WriterParts {
             log: log.clone(),
             table: self.table().await,
@@ -135,8 +139,19 @@ impl Shard {
             interval: Duration::from_millis(3),
             ..FlushPolicy::default()
         };
-        let dedupe = DedupeOptions::default();
         ShardWriter::open(parts, WriterOptions { flush, dedupe }).await
+    }
+
+    /// Commits one file with these events, each received at its time, and with this beginning of its name.
+    async fn commit_file(&self, name: &str, id: u128, events: impl IntoIterator<Item = (usize, Micros)>) {
+        let table = self.table().await;
+        let events: Vec<_> = events.into_iter().map(|(id, received)| event(id, received)).collect();
+        let mut add = Vec::new();
+        for day in partitions(&rows(&events)).unwrap() {
+            let name = format!("{name}{id:032x}");
+            add.push(write_file(table.store(), day, &name, NOW).await.unwrap());
+        }
+        table.commit(&Commit { id, add, txn: None }).await.unwrap();
     }
 
     /// Brings all that is in the log into the lake.
@@ -162,8 +177,8 @@ impl Shard {
     }
 }
 
-fn batch(ids: impl IntoIterator<Item = usize>) -> Bytes {
-    let events = ids.into_iter().map(|id| Event {
+fn event(id: usize, created_at: Micros) -> Event {
+    Event {
         tracking_id: "site".into(),
         event_id: format!("{id:04}"),
         client_id: format!("c{}", id % 7),
@@ -171,10 +186,17 @@ fn batch(ids: impl IntoIterator<Item = usize>) -> Bytes {
         event_type: "pageview".into(),
         // Spread over two days.
         event_timestamp: NOW - (id as i64 % 2) * 86_400_000_000,
-        created_at: NOW,
+        created_at,
         ..Event::default()
-    });
-    let events = events.collect();
+    }
+}
+
+fn batch(ids: impl IntoIterator<Item = usize>) -> Bytes {
+    received(ids, NOW)
+}
+
+fn received(ids: impl IntoIterator<Item = usize>, created_at: Micros) -> Bytes {
+    let events = ids.into_iter().map(|id| event(id, created_at)).collect();
     EventBatch { events }.encode_to_vec().into()
 }
 
@@ -283,4 +305,58 @@ async fn two_writers_of_one_log_never_double_an_event_and_one_of_them_is_told_to
         "{refused}"
     );
     assert_eq!(shard.stored().await, once(0..10));
+}
+
+const HOUR: Micros = 3_600_000_000;
+
+async fn drain_keeping(shard: &Shard, log: &Arc<LocalWal>, ids: usize) {
+    let window = Duration::from_secs(6 * 3_600);
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let writer = shard
+        .writer_that_keeps(log, DedupeOptions { window, ids })
+        .await
+        .unwrap();
+    writer.run(stop).await.unwrap();
+}
+
+/// Files that were merged are gone; their rows are in a file with more rows than the window has ids.
+#[tokio::test(flavor = "multi_thread")]
+async fn recall_finds_the_newest_rows_of_a_large_merged_file() {
+    let shard = Shard::new();
+    // Not in the order of time, as files are sorted by visitor: every third is of the last hour.
+    let events = (0..300).map(|id| (id, NOW - HOUR * (1 + 7 * i64::from(id % 3 != 0))));
+    shard.commit_file("merged-", 1, events).await;
+    let log = shard.log();
+    log.append(batch((0..300).filter(|id| id % 3 == 0))).await.unwrap();
+    drain_keeping(&shard, &log, 200).await;
+    assert_eq!(shard.stored().await, once(0..300));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recall_prefers_the_newest_rows_to_those_of_an_import() {
+    let shard = Shard::new();
+    shard
+        .commit_file("events-", 1, (0..50).map(|id| (id, NOW - HOUR)))
+        .await;
+    shard.commit_file(IMPORTED, 2, (50..500).map(|id| (id, NOW))).await;
+    shard
+        .commit_file("events-", 3, (500..600).map(|id| (id, NOW - 2 * HOUR)))
+        .await;
+    let log = shard.log();
+    log.append(batch(0..50)).await.unwrap();
+    drain_keeping(&shard, &log, 100).await;
+    assert_eq!(shard.stored().await, once(0..600));
+}
+
+/// The server was away for longer than the window; in its log is a duplicate of what it had committed before.
+#[tokio::test(flavor = "multi_thread")]
+async fn recall_reaches_back_from_the_oldest_unwritten_event() {
+    let shard = Shard::new();
+    let log = shard.log();
+    log.append(received(0..10, NOW - 9 * HOUR)).await.unwrap();
+    shard.drain(&log).await;
+    log.append(received(5..15, NOW - 8 * HOUR)).await.unwrap();
+    shard.drain(&log).await;
+    assert_eq!(shard.stored().await, once(0..15));
 }
