@@ -24,8 +24,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use footfall_catalog::Directory;
-use footfall_lake::{Location, Table};
+use footfall_lake::{Lake, Location, Table};
 use footfall_model::clock::{Clock, IdGen, RandomIds, SystemClock};
+use footfall_model::table;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +38,9 @@ pub(crate) use admin_token::path as admin_token_path;
 /// New connections that may wait to be accepted: after an outage thousands of clients come back at once, and those that
 /// find no room are reset. The system's own limit (`net.core.somaxconn`) may be lower.
 const BACKLOG: u32 = 4_096;
+
+/// The one shard that there is so far.
+const SHARD: u8 = 0;
 
 /// A server that runs.
 pub(crate) struct Server {
@@ -59,6 +63,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGen>,
     directory: Arc<Directory>,
+    lake: Lake,
+    /// The table of events.
     table: Arc<Table>,
 }
 
@@ -86,7 +92,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Server> {
     let failure = Failure::default();
     let (front, back) = (Tasks::new(&failure), Tasks::new(&failure));
     let stopping = CancellationToken::new();
-    back.spawn("lake follower", |stop| follow::refresh(Arc::clone(&shared.table), stop));
+    back.spawn("lake follower", |stop| follow::refresh(shared.lake.clone(), stop));
 
     let mut routes = tonic::service::Routes::builder();
     let mut router = ops::router(metrics, stopping.clone()).merge(crate::admin::router(
@@ -123,21 +129,31 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Server> {
 async fn open(config: &Config) -> anyhow::Result<Shared> {
     let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdGen>) = (Arc::new(SystemClock), Arc::new(RandomIds));
     let catalog = crate::state::open_catalog(&config.state_dir()).await?;
-    let table = lake_startup::open_with_retries(config, Arc::clone(&clock)).await?;
+    let lake = lake_startup::open_with_retries(config, Arc::clone(&clock)).await?;
+    let table = events_of(&lake)?;
     Ok(Shared {
         clock,
         ids,
         directory: Arc::new(Directory::new(catalog)),
-        table: Arc::new(table),
+        lake,
+        table,
     })
 }
 
-/// The `events` table at the configured place.
-pub(crate) async fn open_lake(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Table> {
+/// The tables of the configured lake.
+pub(crate) async fn open_lake(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Lake> {
     let location: Location = config.data.parse()?;
-    let store = location.table_store("events", &config.s3.options())?;
-    let table = Table::open(store, clock).await;
-    table.with_context(|| format!("the lake at {} can't be opened", config.data))
+    let store = location.shard_store(SHARD, &config.s3.options())?;
+    let lake = Lake::open(store, &[Arc::clone(table::events())], clock).await;
+    lake.with_context(|| format!("the lake at {} can't be opened", config.data))
+}
+
+/// The table of events.
+pub(crate) fn events_of(lake: &Lake) -> anyhow::Result<Arc<Table>> {
+    let table = lake.table(table::events().name());
+    table
+        .cloned()
+        .context("the lake was opened without its table of events")
 }
 
 fn listen(addr: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {

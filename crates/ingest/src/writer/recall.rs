@@ -13,8 +13,9 @@ use std::sync::Arc;
 use arrow::array::{AsArray, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimeUnit};
-use footfall_lake::{DataFile, IMPORTED, LakeError, Snapshot, Table, read_columns};
+use footfall_lake::{DataFile, LakeError, Origin, Snapshot, StatValue, Table, read_columns};
 use footfall_model::clock::Micros;
+use footfall_model::table::TableSpec;
 use futures::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
@@ -40,22 +41,24 @@ pub(super) fn received(record: &Record) -> Option<Micros> {
         .min()
 }
 
-/// The latest `created_at` that a row of `file` can have.
-fn newest_row(file: &DataFile) -> Micros {
-    file.written_at
+/// The latest `created_at` that a row of `file` can have: a row comes before it is written.
+fn newest_row(spec: &TableSpec, file: &DataFile) -> Micros {
+    match file
+        .column(spec, "created_at")
+        .and_then(|received| received.max.as_ref())
+    {
+        Some(StatValue::Timestamp(newest)) => *newest,
+        _ => file.written_at,
+    }
 }
 
-/// Imported rows are told apart by their file's digest, and must not push out what came through the log.
-fn is_imported(file: &DataFile) -> bool {
-    file.path.filename().is_some_and(|name| name.starts_with(IMPORTED))
-}
-
-/// Files that may hold rows that came at `start` or later, those with the newest rows first.
-fn candidates(snapshot: &Snapshot, start: Micros) -> Vec<Arc<DataFile>> {
-    let files = snapshot.files.iter();
-    let recent = files.filter(|file| newest_row(file) >= start && !is_imported(file));
-    let mut recent: Vec<_> = recent.cloned().collect();
-    recent.sort_by_key(|file| std::cmp::Reverse(newest_row(file)));
+/// Files that may hold rows that came at `start` or later, with the time of the newest, newest first. Imported files are
+/// left out: they are told apart by their digest, and must not push out what came through the log.
+fn candidates(snapshot: &Snapshot, start: Micros) -> Vec<(Micros, Arc<DataFile>)> {
+    let files = snapshot.files().filter(|file| file.origin != Origin::Import);
+    let dated = files.map(|file| (newest_row(snapshot.spec(), file), Arc::clone(file)));
+    let mut recent: Vec<_> = dated.filter(|(newest, _)| *newest >= start).collect();
+    recent.sort_by_key(|(newest, _)| std::cmp::Reverse(*newest));
     recent
 }
 
@@ -110,8 +113,8 @@ async fn read_snapshot(
     stop: &CancellationToken,
 ) -> Result<Outcome, LakeError> {
     let mut files = 0;
-    for file in candidates(&table.snapshot(), newest.start) {
-        if newest.is_beyond(newest_row(&file)) {
+    for (newest_row, file) in candidates(&table.snapshot(), newest.start) {
+        if newest.is_beyond(newest_row) {
             break;
         }
         // Into keys of its own, so that a file that is read again after an error counts once.
@@ -137,9 +140,9 @@ async fn read_file(table: &Table, file: &DataFile, mut keys: NewestKeys) -> Resu
         return Ok(FileKeys::Read(keys));
     };
     table.refresh().await?;
-    match table.snapshot().files.iter().any(|live| live.path == file.path) {
-        true => Err(error),
-        false => Ok(FileKeys::Removed),
+    match table.snapshot().file(&file.path) {
+        Some(_) => Err(error),
+        None => Ok(FileKeys::Removed),
     }
 }
 
@@ -252,21 +255,32 @@ impl NewestKeys {
 mod tests {
     use std::time::Duration;
 
+    use footfall_lake::ColumnStatistics;
+    use footfall_model::table::events;
     use object_store::path::Path;
 
     use super::*;
 
-    fn file(name: &str, written_at: Micros) -> Arc<DataFile> {
-        Arc::new(DataFile {
-            path: Path::from(format!("event_date=2026-11-01/{name}.parquet")),
+    fn file(name: &str, origin: Origin, newest: Option<Micros>) -> DataFile {
+        let unknown = ColumnStatistics::default();
+        let received = newest.map(|newest| ColumnStatistics {
+            max: Some(StatValue::Timestamp(newest)),
+            ..unknown.clone()
+        });
+        let statistics = events().statistics_columns().map(|column| match column {
+            "created_at" => received.clone().unwrap_or_default(),
+            _ => unknown.clone(),
+        });
+        DataFile {
+            path: Path::from(format!("events/event_date=2026-11-01/{name}.parquet")),
             size: 1,
-            rows: 1,
-            written_at,
-            event_date: 0,
-            tracking_id: None,
-            client_hash: None,
-            event_timestamp: None,
-        })
+            rows: None,
+            written_at: 95,
+            partition_date: 0,
+            statistics: statistics.collect(),
+            origin,
+            tags: Vec::new(),
+        }
     }
 
     fn key(id: i64) -> EventKey {
@@ -282,21 +296,19 @@ mod tests {
     }
 
     #[test]
-    fn candidates_are_newest_first_without_imports_and_old_files() {
-        let snapshot = Snapshot {
-            version: 1,
-            files: [
-                file("events-c", 98),
-                file("events-d", 99),
-                file("events-a", 89),
-                file("import-x", 97),
-                file("events-b", 90),
-            ]
-            .into(),
-        };
+    fn candidates_are_newest_first_without_imports_and_old_rows() {
+        let files = [
+            file("c", Origin::Wal, Some(98)),
+            file("d", Origin::Compaction, Some(99)),
+            file("merged today, rows of yesterday", Origin::Compaction, Some(89)),
+            file("x", Origin::Import, Some(97)),
+            file("b", Origin::Wal, Some(90)),
+            file("no statistics", Origin::Foreign, None),
+        ];
+        let snapshot = Snapshot::new(Arc::clone(events()), 1, files);
         let candidates = candidates(&snapshot, 90);
-        let names: Vec<_> = candidates.iter().filter_map(|file| file.path.filename()).collect();
-        assert_eq!(names, ["events-d.parquet", "events-c.parquet", "events-b.parquet"]);
+        let names: Vec<_> = candidates.iter().filter_map(|(_, file)| file.path.filename()).collect();
+        assert_eq!(names, ["d.parquet", "c.parquet", "no statistics.parquet", "b.parquet"]);
     }
 
     #[test]

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow::array::AsArray;
 use async_trait::async_trait;
 use bytes::Bytes;
-use footfall_lake::{IMPORTED, partitions, read_columns, write_file};
+use footfall_lake::{partitions, read_columns, write_file};
 use footfall_model::clock::{Micros, RandomIds};
 use footfall_model::proto::{Event, EventBatch};
+use footfall_model::table;
 use futures::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -121,7 +122,11 @@ impl Shard {
 
     async fn table(&self) -> Arc<Table> {
         let store: Arc<dyn ObjectStore> = self.store.clone();
-        Arc::new(Table::open(store, Arc::new(FixedClock)).await.unwrap())
+        Arc::new(
+            Table::open(store, Arc::clone(table::events()), Arc::new(FixedClock))
+                .await
+                .unwrap(),
+        )
     }
 
     async fn writer(&self, log: &Arc<LocalWal>) -> Result<ShardWriter, WriterError> {
@@ -142,16 +147,16 @@ impl Shard {
         ShardWriter::open(parts, WriterOptions { flush, dedupe }).await
     }
 
-    /// Commits one file with these events, each received at its time, and with this beginning of its name.
-    async fn commit_file(&self, name: &str, id: u128, events: impl IntoIterator<Item = (usize, Micros)>) {
+    /// Commits a file for each day of these events, each received at its time.
+    async fn commit_files(&self, origin: Origin, id: u128, events: impl IntoIterator<Item = (usize, Micros)>) {
         let table = self.table().await;
         let events: Vec<_> = events.into_iter().map(|(id, received)| event(id, received)).collect();
         let mut add = Vec::new();
-        for day in partitions(&rows(&events)).unwrap() {
-            let name = format!("{name}{id:032x}");
-            add.push(write_file(table.store(), day, &name, NOW).await.unwrap());
+        for (nth, day) in partitions(&rows(&events)).unwrap().into_iter().enumerate() {
+            let new = NewFile::new(table.spec(), day.event_date, file_name(id, nth), origin, NOW);
+            add.push(write_file(table.store(), new, day.rows).await.unwrap());
         }
-        table.commit(&Commit { id, add, txn: None }).await.unwrap();
+        table.commit(&Commit::append(id, add)).await.unwrap();
     }
 
     /// Brings all that is in the log into the lake.
@@ -165,7 +170,7 @@ impl Shard {
     async fn stored(&self) -> BTreeMap<String, usize> {
         let table = self.table().await;
         let mut stored = BTreeMap::new();
-        for file in table.snapshot().files.iter() {
+        for file in table.snapshot().files() {
             let batches = read_columns(table.store(), file, &["event_id"]).await.unwrap();
             for batch in batches.try_collect::<Vec<_>>().await.unwrap() {
                 for id in batch.column(0).as_string::<i32>().iter().flatten() {
@@ -326,7 +331,7 @@ async fn recall_finds_the_newest_rows_of_a_large_merged_file() {
     let shard = Shard::new();
     // Not in the order of time, as files are sorted by visitor: every third is of the last hour.
     let events = (0..300).map(|id| (id, NOW - HOUR * (1 + 7 * i64::from(id % 3 != 0))));
-    shard.commit_file("merged-", 1, events).await;
+    shard.commit_files(Origin::Compaction, 1, events).await;
     let log = shard.log();
     log.append(batch((0..300).filter(|id| id % 3 == 0))).await.unwrap();
     drain_keeping(&shard, &log, 200).await;
@@ -337,11 +342,13 @@ async fn recall_finds_the_newest_rows_of_a_large_merged_file() {
 async fn recall_prefers_the_newest_rows_to_those_of_an_import() {
     let shard = Shard::new();
     shard
-        .commit_file("events-", 1, (0..50).map(|id| (id, NOW - HOUR)))
+        .commit_files(Origin::Wal, 1, (0..50).map(|id| (id, NOW - HOUR)))
         .await;
-    shard.commit_file(IMPORTED, 2, (50..500).map(|id| (id, NOW))).await;
     shard
-        .commit_file("events-", 3, (500..600).map(|id| (id, NOW - 2 * HOUR)))
+        .commit_files(Origin::Import, 2, (50..500).map(|id| (id, NOW)))
+        .await;
+    shard
+        .commit_files(Origin::Wal, 3, (500..600).map(|id| (id, NOW - 2 * HOUR)))
         .await;
     let log = shard.log();
     log.append(batch(0..50)).await.unwrap();

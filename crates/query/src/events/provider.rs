@@ -48,7 +48,8 @@ impl EventsTable {
             .filter(|filter| is_of_date(filter))
             .map(|filter| session.create_physical_expr(filter.clone(), &dates))
             .collect::<Result<Vec<_>>>()?;
-        prune_files(&self.snapshot.files, &self.scope, &dates, conditions)
+        let files: Vec<_> = self.snapshot.files().cloned().collect();
+        prune_files(&files, &self.scope, &dates, conditions)
     }
 }
 
@@ -96,7 +97,7 @@ impl TableProvider for EventsTable {
         let conditions: Vec<_> = conditions.into_iter().chain(visitors.clone()).collect();
         let PrunedFiles { mut files, mixed } = self.left(session, filters, &conditions)?;
         counter!("footfall_query_files_scanned_total").increment(files.len() as u64);
-        counter!("footfall_query_files_pruned_total").increment((self.snapshot.files.len() - files.len()) as u64);
+        counter!("footfall_query_files_pruned_total").increment((self.snapshot.len() - files.len()) as u64);
 
         let whole = !mixed && filters.iter().all(is_of_date);
         if let Some(limit) = limit

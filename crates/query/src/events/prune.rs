@@ -13,11 +13,10 @@ use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
-use footfall_lake::DataFile;
+use footfall_lake::{ColumnStatistics, DataFile, StatValue};
 use footfall_model::access::SiteScope;
 use footfall_model::schema;
-
-use super::statistics::is_exact_text;
+use footfall_model::table::{self, SITE_COLUMN};
 
 /// The conditions on `event_date` alone are evaluated over this.
 pub(super) fn partition_schema() -> SchemaRef {
@@ -87,13 +86,14 @@ fn reach(file: &DataFile, scope: &SiteScope) -> Option<Reach> {
     if sites.is_empty() {
         return None;
     }
-    let Some(range) = &file.tracking_id else {
+    let column = file.column(table::events(), SITE_COLUMN);
+    let Some((min, max)) = column.and_then(ColumnStatistics::text_range) else {
         return Some(Reach::Partly);
     };
-    if range.min > range.max || !any_between(sites, &range.min, &range.max) {
+    if min > max || !any_between(sites, min, max) {
         return None;
     }
-    let one_site = range.min == range.max && is_exact_text(&range.min);
+    let one_site = min == max && column.is_some_and(|column| column.is_exact);
     Some(if one_site { Reach::Wholly } else { Reach::Partly })
 }
 
@@ -104,7 +104,7 @@ fn any_between(sites: &BTreeSet<String>, min: &str, max: &str) -> bool {
 
 /// A row's date is its file's: the condition holds for all rows of a file or for none.
 fn by_date(files: &[Arc<DataFile>], condition: &Arc<dyn PhysicalExpr>) -> Result<Vec<bool>> {
-    let dates = Date32Array::from_iter_values(files.iter().map(|file| file.event_date));
+    let dates = Date32Array::from_iter_values(files.iter().map(|file| file.partition_date));
     let batch = RecordBatch::try_new(partition_schema(), vec![Arc::new(dates)])?;
     let holds = condition.evaluate(&batch)?.into_array(files.len())?;
     Ok(holds.as_boolean().iter().map(|holds| holds == Some(true)).collect())
@@ -126,27 +126,39 @@ struct FileStatistics<'a>(&'a [Arc<DataFile>]);
 
 impl FileStatistics<'_> {
     fn bounds(&self, column: &str, end: End) -> Option<ArrayRef> {
-        let files = self.0.iter();
-        Some(match column {
-            "tracking_id" => Arc::new(
-                files
-                    .map(|f| f.tracking_id.as_ref().map(|r| end.of(&r.min, &r.max)))
-                    .collect::<StringArray>(),
-            ),
-            "client_hash" => Arc::new(
-                files
-                    .map(|f| f.client_hash.as_ref().map(|r| *end.of(&r.min, &r.max)))
-                    .collect::<Int64Array>(),
-            ),
-            "event_timestamp" => Arc::new(
-                files
-                    .map(|f| f.event_timestamp.as_ref().map(|r| *end.of(&r.min, &r.max)))
-                    .collect::<TimestampMicrosecondArray>()
-                    .with_timezone("UTC"),
-            ),
-            schema::PARTITION_COLUMN => Arc::new(files.map(|f| Some(f.event_date)).collect::<Date32Array>()),
-            _ => return None,
-        })
+        if column == schema::PARTITION_COLUMN {
+            return Some(Arc::new(Date32Array::from_iter_values(
+                self.0.iter().map(|f| f.partition_date),
+            )));
+        }
+        let bound = |file: &Arc<DataFile>| {
+            let column = file.column(table::events(), column)?;
+            end.of(&column.min, &column.max).clone()
+        };
+        let bounds = self.0.iter().map(bound);
+        match column {
+            "tracking_id" => Some(Arc::new(bounds.map(text).collect::<StringArray>())),
+            "client_hash" => Some(Arc::new(bounds.map(number).collect::<Int64Array>())),
+            "event_timestamp" | "created_at" => {
+                let times = bounds.map(number).collect::<TimestampMicrosecondArray>();
+                Some(Arc::new(times.with_timezone("UTC")))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn text(value: Option<StatValue>) -> Option<Box<str>> {
+    match value {
+        Some(StatValue::Utf8(text)) => Some(text),
+        _ => None,
+    }
+}
+
+fn number(value: Option<StatValue>) -> Option<i64> {
+    match value {
+        Some(StatValue::Int64(number) | StatValue::Timestamp(number)) => Some(number),
+        _ => None,
     }
 }
 
@@ -186,7 +198,7 @@ impl PruningStatistics for FileStatistics<'_> {
     }
 
     fn row_counts(&self) -> Option<ArrayRef> {
-        Some(Arc::new(UInt64Array::from_iter_values(self.0.iter().map(|f| f.rows))))
+        Some(Arc::new(self.0.iter().map(|f| f.rows).collect::<UInt64Array>()))
     }
 
     fn contained(&self, _column: &Column, _values: &HashSet<ScalarValue>) -> Option<BooleanArray> {

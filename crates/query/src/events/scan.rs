@@ -182,7 +182,7 @@ pub(super) fn partitioned(file: &DataFile) -> PartitionedFile {
         e_tag: None,
         version: None,
     };
-    let date = ScalarValue::Date32(Some(file.event_date));
+    let date = ScalarValue::Date32(Some(file.partition_date));
     let mut partitioned = PartitionedFile::new_from_meta(meta).with_partition_values(vec![date]);
     // Not by `with_statistics`, which would take the date's for those of the column after the last that is known.
     partitioned.statistics = Some(Arc::new(statistics::of_file(file)));
@@ -210,7 +210,7 @@ pub(super) fn enough(files: Vec<Arc<DataFile>>, limit: usize) -> Vec<Arc<DataFil
         .into_iter()
         .take_while(|file| {
             let more = rows < limit;
-            rows = rows.saturating_add(file.rows);
+            rows = rows.saturating_add(file.rows.unwrap_or_default());
             more
         })
         .collect()

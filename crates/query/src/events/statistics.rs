@@ -3,39 +3,22 @@
 use std::sync::Arc;
 
 use datafusion::common::stats::Precision;
-use datafusion::common::{ColumnStatistics, Result, ScalarValue, Statistics};
+use datafusion::common::{ColumnStatistics as ColumnStatisticsOfPlan, Result, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
-use footfall_lake::{DataFile, Range};
-use footfall_model::clock::Micros;
-use footfall_model::schema;
-
-/// Longer texts may be truncated in the Delta log's statistics.
-const TRUNCATED_AT: usize = 32;
-
-/// Whether a text in the statistics is the value itself, not cut.
-pub(super) fn is_exact_text(text: &str) -> bool {
-    text.chars().count() < TRUNCATED_AT
-}
+use footfall_lake::{ColumnStatistics, DataFile, StatValue};
+use footfall_model::{schema, table};
 
 /// Statistics of a file's first columns, by which it is sorted: the Delta log's statistics tell nothing of the others,
 /// and a plan holds these for every file that it reads.
 pub(super) fn of_file(file: &DataFile) -> Statistics {
-    let zone: Arc<str> = Arc::from("UTC");
-    let time = |at: &Micros| ScalarValue::TimestampMicrosecond(Some(*at), Some(Arc::clone(&zone)));
+    let exact = |number: u64| Precision::Exact(usize::try_from(number).unwrap_or(usize::MAX));
+    let columns = schema::SORT_COLUMNS
+        .iter()
+        .map(|name| column(file.column(table::events(), name)));
     Statistics {
-        num_rows: Precision::Exact(usize::try_from(file.rows).unwrap_or(usize::MAX)),
+        num_rows: file.rows.map_or(Precision::Absent, exact),
         total_byte_size: Precision::Inexact(usize::try_from(file.size).unwrap_or(usize::MAX)),
-        column_statistics: vec![
-            column(file.tracking_id.as_ref(), exact_texts, |text| {
-                ScalarValue::Utf8(Some(text.clone()))
-            }),
-            column(
-                file.client_hash.as_ref(),
-                |_| true,
-                |hash| ScalarValue::Int64(Some(*hash)),
-            ),
-            column(file.event_timestamp.as_ref(), exact_times, time),
-        ],
+        column_statistics: columns.collect(),
     }
 }
 
@@ -61,8 +44,8 @@ pub(super) fn of_files(files: &[PartitionedFile]) -> Result<Statistics> {
     Ok(all)
 }
 
-fn unknown(nullable: bool) -> ColumnStatistics {
-    let mut column = ColumnStatistics::new_unknown();
+fn unknown(nullable: bool) -> ColumnStatisticsOfPlan {
+    let mut column = ColumnStatisticsOfPlan::new_unknown();
     if !nullable {
         column.null_count = Precision::Exact(0);
     }
@@ -70,54 +53,51 @@ fn unknown(nullable: bool) -> ColumnStatistics {
 }
 
 /// Of a column without nulls.
-fn column<T>(
-    range: Option<&Range<T>>,
-    is_exact: impl Fn(&Range<T>) -> bool,
-    value: impl Fn(&T) -> ScalarValue,
-) -> ColumnStatistics {
+fn column(known: Option<&ColumnStatistics>) -> ColumnStatisticsOfPlan {
     let mut column = unknown(false);
-    if let Some(range) = range {
-        let precision = if is_exact(range) {
-            Precision::Exact
-        } else {
-            Precision::Inexact
+    if let Some(known) = known {
+        let precision = |value: &Option<StatValue>| match value.as_ref().and_then(scalar) {
+            Some(value) if known.is_exact => Precision::Exact(value),
+            Some(value) => Precision::Inexact(value),
+            None => Precision::Absent,
         };
-        column.min_value = precision(value(&range.min));
-        column.max_value = precision(value(&range.max));
+        column.min_value = precision(&known.min);
+        column.max_value = precision(&known.max);
     }
     column
 }
 
-fn exact_texts(range: &Range<String>) -> bool {
-    is_exact_text(&range.min) && is_exact_text(&range.max)
-}
-
-/// The lake widens a maximum that was cut to milliseconds to the last microsecond of it, and the minimum beside it
-/// was cut then too.
-fn exact_times(range: &Range<Micros>) -> bool {
-    range.max.rem_euclid(1_000) != 999
+fn scalar(value: &StatValue) -> Option<ScalarValue> {
+    match value {
+        StatValue::Utf8(text) => Some(ScalarValue::Utf8(Some(text.to_string()))),
+        StatValue::Int64(number) => Some(ScalarValue::Int64(Some(*number))),
+        StatValue::Timestamp(at) => Some(ScalarValue::TimestampMicrosecond(Some(*at), Some(Arc::from("UTC")))),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use footfall_lake::Origin;
     use object_store::path::Path;
 
     use super::super::scan::partitioned;
     use super::*;
 
-    fn file(event_date: i32) -> DataFile {
+    fn file(partition_date: i32) -> DataFile {
         DataFile {
             path: Path::from("x.parquet"),
             size: 1_000,
-            rows: 10,
+            rows: Some(10),
             written_at: 0,
-            event_date,
-            tracking_id: Some(Range {
-                min: "a".to_owned(),
-                max: "b".to_owned(),
-            }),
-            client_hash: Some(Range { min: -1, max: 1 }),
-            event_timestamp: Some(Range { min: 0, max: 5 }),
+            partition_date,
+            statistics: Box::new([
+                ColumnStatistics::exact(StatValue::text("a"), StatValue::text("b"), 0),
+                ColumnStatistics::exact(StatValue::Int64(-1), StatValue::Int64(1), 0),
+                ColumnStatistics::exact(StatValue::Timestamp(0), StatValue::Timestamp(5), 0),
+            ]),
+            origin: Origin::Wal,
+            tags: Vec::new(),
         }
     }
 
