@@ -88,7 +88,7 @@ fn a_failing_store_ended_who_asked_for_a_position() {
             Pause(600),
             Lake(Flaky),
             Pause(4),
-            Stranger(4),
+            ForeignAppend(4),
             Pause(256),
         ],
     );

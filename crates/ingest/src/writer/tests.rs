@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow::array::AsArray;
 use async_trait::async_trait;
 use bytes::Bytes;
-use footfall_lake::{partitions, read_columns, write_file};
+use footfall_lake::{Operation, partitions, read_columns, write_file};
 use footfall_model::clock::{Micros, RandomIds};
 use footfall_model::proto::{Event, EventBatch};
 use footfall_model::table;
@@ -149,6 +149,16 @@ impl Shard {
 
     /// Commits a file for each day of these events, each received at its time.
     async fn commit_files(&self, origin: Origin, id: u128, events: impl IntoIterator<Item = (usize, Micros)>) {
+        let add = self.write_files(origin, id, events).await;
+        self.table().await.commit(&Commit::append(id, add)).await.unwrap();
+    }
+
+    async fn write_files(
+        &self,
+        origin: Origin,
+        id: u128,
+        events: impl IntoIterator<Item = (usize, Micros)>,
+    ) -> Vec<DataFile> {
         let table = self.table().await;
         let events: Vec<_> = events.into_iter().map(|(id, received)| event(id, received)).collect();
         let mut add = Vec::new();
@@ -156,7 +166,7 @@ impl Shard {
             let new = NewFile::new(table.spec(), day.event_date, file_name(id, nth), origin, NOW);
             add.push(write_file(table.store(), new, day.rows).await.unwrap());
         }
-        table.commit(&Commit::append(id, add)).await.unwrap();
+        add
     }
 
     /// Brings all that is in the log into the lake.
@@ -354,6 +364,32 @@ async fn recall_prefers_the_newest_rows_to_those_of_an_import() {
     log.append(batch(0..50)).await.unwrap();
     drain_keeping(&shard, &log, 100).await;
     assert_eq!(shard.stored().await, once(0..600));
+}
+
+/// Between the pinning of the snapshot and the reading of the file, another process merged and vacuumed it.
+#[tokio::test(flavor = "multi_thread")]
+async fn recall_follows_rows_into_the_file_they_were_merged_into() {
+    let shard = Shard::new();
+    shard.commit_files(Origin::Wal, 1, [(0, NOW), (2, NOW)]).await;
+    let table = shard.table().await;
+    let before: Vec<_> = table.snapshot().files().map(|file| file.path.clone()).collect();
+    let add = shard.write_files(Origin::Compaction, 2, [(0, NOW), (2, NOW)]).await;
+    let merge = Commit {
+        operation: Operation::Merge,
+        remove: before.clone(),
+        ..Commit::append(2, add)
+    };
+    shard.table().await.commit(&merge).await.unwrap();
+    for path in &before {
+        shard.store.inner.delete(path).await.unwrap();
+    }
+    let mut window = Window::new(&DedupeOptions::default(), NOW);
+    let (timer, stop) = (TokioTimer::new(), CancellationToken::new());
+    let recalled = recall::fill(&mut window, &table, NOW - HOUR, &timer, &stop)
+        .await
+        .unwrap();
+    assert_eq!(recalled.map(|recalled| recalled.files), Some(1));
+    assert!(!window.insert(EventKey::new("site", "0002"), NOW));
 }
 
 /// The server was away for longer than the window; in its log is a duplicate of what it had committed before.
