@@ -8,7 +8,6 @@ use std::time::Duration;
 use arrow::array::new_null_array;
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow_flight::flight_service_client::FlightServiceClient;
-use arrow_flight::flight_service_server::FlightServiceServer;
 use footfall_catalog::{Catalog, DEFAULT_TENANT, Directory, NewSite, NewToken, SqliteCatalog};
 use footfall_lake::{Commit, Location, NewFile, Origin, S3Options, Table, partitions, write_file};
 use footfall_model::access::{Role, SiteScope};
@@ -97,7 +96,7 @@ impl Server {
         let running = flight.running();
         let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = incoming.local_addr().unwrap();
-        let service = FlightServiceServer::new(flight);
+        let service = crate::serve(flight);
         let serving = tokio::spawn(async move {
             let server = tonic::transport::Server::builder().add_service(service);
             server.serve_with_incoming(incoming).await.unwrap();

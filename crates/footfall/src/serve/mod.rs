@@ -9,8 +9,8 @@
 
 mod admin_token;
 mod descriptors;
-mod flight;
 mod follow;
+mod grpc;
 mod http;
 mod io_timeouts;
 mod lake_startup;
@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use footfall_catalog::Directory;
+use footfall_ingest::collect::Budget;
 use footfall_lake::{Lake, Location, Table};
 use footfall_model::clock::{Clock, IdGen, RandomIds, SystemClock};
 use footfall_model::table;
@@ -31,6 +32,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use grpc::{BoundedCalls, CallLimits};
 use tasks::{Failure, Tasks};
 
 pub(crate) use admin_token::path as admin_token_path;
@@ -87,7 +89,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Server> {
     let (http_addr, flight_addr) = (http.local_addr()?, flight.local_addr()?);
 
     let shared = open(&config).await?;
-    let admin_token = admin_token::ensure(shared.directory.catalog().as_ref(), &state).await?;
+    let admin_token = admin_token::ensure(shared.directory.catalog().as_ref(), shared.ids.as_ref(), &state).await?;
 
     let failure = Failure::default();
     let (front, back) = (Tasks::new(&failure), Tasks::new(&failure));
@@ -100,18 +102,28 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Server> {
         Arc::clone(&shared.clock),
     ));
     let mut log = None;
-    if config.roles.ingest() {
-        let ingest = roles::ingest(&config, &shared, &back).await?;
+    let mut budget = Budget::new(config.ingest.in_flight_bytes.bytes());
+    let ingest = match config.roles.ingest() {
+        true => Some(roles::ingest(&config, &shared, &back).await?),
+        false => None,
+    };
+    if let Some(ingest) = &ingest {
+        budget = ingest.collector.budget().clone();
+    }
+    let limits = CallLimits::new(&budget, config.ingest.body_timeout.0);
+    if let Some(ingest) = ingest {
         router = router.merge(footfall_ingest::collect::router(Arc::clone(&ingest.collector)));
-        routes.add_service(footfall_ingest::collect::grpc(ingest.collector));
+        let publish = footfall_ingest::collect::grpc(ingest.collector);
+        routes.add_service(BoundedCalls::new(publish, limits.clone()));
         log = Some(ingest.log);
     }
     if config.roles.query() {
-        routes.add_service(roles::query(&config, &shared)?);
+        routes.add_service(BoundedCalls::new(roles::query(&config, &shared)?, limits));
     }
     front.spawn("HTTP listener", |stop| http::serve(http, router, shares, stop));
-    front.spawn("Flight SQL listener", |stop| {
-        flight::serve(flight, routes.routes(), shares.flight, stop)
+    let receive_bytes = config.flight.receive_bytes.bytes();
+    front.spawn("gRPC listener", |stop| {
+        grpc::serve(flight, routes.routes(), shares.flight, receive_bytes, stop)
     });
     Ok(Server {
         http_addr,

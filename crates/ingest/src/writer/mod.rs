@@ -78,17 +78,17 @@ pub enum WriterError {
     Log(#[from] WalError),
     #[error(transparent)]
     Lake(#[from] LakeError),
-    #[error("the log's record {position} is no batch of events: {source}; was it written by a newer Footfall?")]
+    #[error("the WAL's record {position} is no batch of events: {source}; was it written by a newer Footfall?")]
     Undecodable { position: Position, source: Malformed },
     #[error(
-        "the lake has this log's records up to {lake}, but the log ends at {log}: it is an old copy of the state \
-         folder; put the newer one back, or start with an empty one"
+        "the lake has this WAL's records up to {lake}, but the WAL ends at {log}: it is from an old copy of the state \
+         folder; put the newer copy back"
     )]
     OldLog { lake: Position, log: Position },
     #[error(
-        "the log's record {position} is not what the lake has under this number: another process has continued a copy of \
-         this state folder, and some events of this log may not be in the lake. Go on with the other process's state \
-         folder or an empty one, and keep this one"
+        "the WAL's record {position} is not what the lake has under this number: another process has continued a copy of \
+         this state folder, and some events of this WAL may not be in the lake; go on with the other process's state \
+         folder"
     )]
     OtherLog { position: Position },
     #[error("the events can't be made into columns: {0}")]
