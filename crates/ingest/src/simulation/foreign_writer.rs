@@ -3,7 +3,7 @@
 use arrow::array::BooleanArray;
 use arrow::compute::filter_record_batch;
 use footfall_lake::{Commit, DataFile, LakeError, Operation, Origin, Txn};
-use footfall_model::clock::{Clock, IdGen};
+use footfall_model::clock::{Clock, IdGen, Micros};
 use object_store::path::Path;
 use object_store::{ObjectStore, PutMode, PutOptions};
 use serde_json::{Value, json};
@@ -18,16 +18,41 @@ use crate::writer;
 /// How often a program plans again after somebody else was faster.
 const PLANS: u32 = 4;
 
+/// Rows that come into the table past the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Load {
+    /// Our own import, as new.
+    Import,
+    /// Another program copies rows that were received hours ago.
+    Backfill,
+}
+
+impl Load {
+    fn origin(self) -> Origin {
+        match self {
+            Self::Import => Origin::Import,
+            Self::Backfill => Origin::Foreign,
+        }
+    }
+
+    fn received(self, now: Micros) -> Micros {
+        match self {
+            Self::Import => now,
+            Self::Backfill => now - 3 * 3_600 * 1_000_000,
+        }
+    }
+}
+
 /// Commits events with the numbers of the `nth` foreign writer in one transaction.
-pub(super) async fn append(world: World, nth: u32, rows: u32) {
+pub(super) async fn append(world: World, nth: u32, load: Load, rows: u32) {
     let numbers: Vec<u32> = (0..rows).map(|row| FOREIGN_EVENTS + nth * 1_000 + row).collect();
-    let Some(client) = TableClient::open(&world, format!("foreign writer {nth}")).await else {
+    let Some(client) = TableClient::open(&world, format!("loader {nth}")).await else {
         return;
     };
-    let received = Clock::now(&world.time);
+    let received = load.received(Clock::now(&world.time));
     let events: Vec<_> = numbers.iter().map(|number| events::event(*number, received)).collect();
     let id = world.ids.next_id();
-    let Ok(add) = client.write(&writer::rows(&events), 1, Origin::Import, id).await else {
+    let Ok(add) = client.write(&writer::rows(&events), 1, load.origin(), id).await else {
         return;
     };
     world.model.lock().foreign_possible.extend(&numbers);
@@ -51,7 +76,7 @@ pub(super) async fn append(world: World, nth: u32, rows: u32) {
 
 /// Deletes a file, or some of its rows.
 pub(super) async fn delete(world: World, nth: u32, mut random: Random) {
-    let Some(client) = TableClient::open(&world, format!("foreign writer {nth}")).await else {
+    let Some(client) = TableClient::open(&world, format!("deleter {nth}")).await else {
         return;
     };
     for _ in 0..PLANS {
@@ -95,7 +120,7 @@ async fn delete_from(client: &TableClient, file: &DataFile, random: &mut Random)
 /// Adds a live file once more, with statistics in milliseconds and without our tags, as programs do that compute
 /// statistics.
 pub(super) async fn restate(world: World, nth: u32, mut random: Random) {
-    let Some(client) = TableClient::open(&world, format!("foreign writer {nth}")).await else {
+    let Some(client) = TableClient::open(&world, format!("restater {nth}")).await else {
         return;
     };
     for _ in 0..PLANS {

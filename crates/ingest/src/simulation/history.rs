@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use super::compactor::Lease;
 use super::fault_profile::FaultProfile;
+use super::foreign_writer::Load;
 use super::random::Random;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +43,8 @@ pub(super) enum Step {
     Zombie(u64),
     /// A second writer in the same process.
     Rival,
-    /// Another program commits files with so many rows.
-    ForeignAppend(u32),
+    /// So many rows come into the table past the log.
+    ForeignAppend(Load, u32),
     /// Another program deletes a file or some of its rows.
     ForeignDelete,
     /// Another program adds a live file again, with coarser statistics.
@@ -72,8 +73,8 @@ const EVENTS: u32 = 90;
 /// A duplicate is sent within this time after the first, far less than the window.
 const DUPLICATES_WITHIN: u64 = 20 * 60 * 1_000;
 
-/// Rows of an import that alone would fill the window.
-const LARGE_IMPORT: u32 = 120;
+/// Rows that alone would fill the window.
+const LARGE_LOAD: u32 = 230;
 
 const HOUR: u64 = 3_600_000;
 
@@ -92,7 +93,7 @@ struct StepKinds {
     hours: bool,
     checkpoints: bool,
     compactors: bool,
-    large_imports: bool,
+    large_loads: bool,
     deletes: bool,
     restatements: bool,
     vacuum: bool,
@@ -113,7 +114,7 @@ impl StepKinds {
             hours: random.chance(15),
             checkpoints: random.chance(15),
             compactors: random.chance(60),
-            large_imports: random.chance(10),
+            large_loads: random.chance(20),
             deletes: random.chance(20),
             restatements: random.chance(20),
             vacuum: random.chance(40),
@@ -315,7 +316,7 @@ impl HistoryBuilder {
             7..9 if kinds.vacuum => Step::Vacuum,
             9 if kinds.deletes => Step::ForeignDelete,
             10 if kinds.restatements => Step::ForeignRestate,
-            11 if kinds.large_imports => Step::ForeignAppend(LARGE_IMPORT),
+            11 if kinds.large_loads => Step::ForeignAppend(random.pick(&[Load::Import, Load::Backfill]), LARGE_LOAD),
             _ => return,
         };
         // Two at once, or one that is killed.
@@ -331,7 +332,7 @@ impl HistoryBuilder {
         let step = match random.below(8) {
             0..2 if kinds.rivals => Step::Zombie(random.pick(&[0, 20, 500, 2_500, 10_000, 60_000])),
             2 if kinds.rivals => Step::Rival,
-            3..6 if kinds.foreign_writers => Step::ForeignAppend(1 + random.below(4) as u32),
+            3..6 if kinds.foreign_writers => Step::ForeignAppend(Load::Import, 1 + random.below(4) as u32),
             6 if kinds.checkpoints => Step::Checkpoint,
             _ => Step::Refresh,
         };

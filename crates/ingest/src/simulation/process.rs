@@ -67,7 +67,8 @@ fn writer_options() -> WriterOptions {
         },
         dedupe: DedupeOptions {
             window: Duration::from_secs(6 * 3_600),
-            ids: 100,
+            // At least half of it is remembered, which is more than a history has events.
+            ids: 200,
         },
     }
 }

@@ -148,7 +148,7 @@ impl Simulation {
             Step::Lake(fault_profile) => store.set(*fault_profile),
             Step::Zombie(millis) => self.zombie(*millis),
             Step::Rival => self.rival(),
-            Step::ForeignAppend(_)
+            Step::ForeignAppend(..)
             | Step::ForeignDelete
             | Step::ForeignRestate
             | Step::Compact(_)
@@ -174,7 +174,7 @@ impl Simulation {
         let nth = self.others;
         let random = Random::new(self.random.next());
         match step {
-            Step::ForeignAppend(rows) => self.spawn_client(foreign_writer::append(world, nth, *rows)),
+            Step::ForeignAppend(load, rows) => self.spawn_client(foreign_writer::append(world, nth, *load, *rows)),
             Step::ForeignDelete => self.spawn_client(foreign_writer::delete(world, nth, random)),
             Step::ForeignRestate => self.spawn_client(foreign_writer::restate(world, nth, random)),
             Step::Compact(lease) => {

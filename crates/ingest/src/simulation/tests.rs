@@ -41,10 +41,10 @@ const COVERED: [&[&str]; 7] = [
     &["compactor", "version"],
     &["compactor", "conflict"],
     &["compactor", "stale lease"],
-    &["compactor", "no answer"],
-    &["foreign writer", "version"],
-    &["foreign writer", "conflict"],
     &["KillCompactors"],
+    &["loader", "version"],
+    &["deleter", "version"],
+    &["restater", "version"],
 ];
 
 #[test]
