@@ -113,9 +113,11 @@ pub(crate) struct Ingest {
     /// Bytes in memory at which they are written at once.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) buffer_bytes: ByteSize,
-    /// How long an event id is remembered, so that a repeated event is stored once.
+    /// How long an event id is remembered at least, so that a repeated event is stored once; shorter if `dedupe_ids`
+    /// is reached (the metric `footfall_writer_dedupe_window_seconds` says how long it is now).
     pub(crate) dedupe_window: Span,
-    /// Ids remembered at most; each costs about 20 bytes.
+    /// Ids remembered at most, the newest half of them always; each costs about 20 bytes. For a window of `w` seconds at
+    /// `r` events per second: `2 * w * r`.
     pub(crate) dedupe_ids: usize,
     /// A site's rate limit; over it events are refused (429).
     #[serde(deserialize_with = "values::not_zero")]
