@@ -45,7 +45,7 @@ pub(super) async fn open_or_create(log: &LogStoreRef, spec: &TableSpec) -> Resul
 /// Two processes may both find no table: whoever comes second finds the first one's.
 async fn create(log: &LogStoreRef, spec: &TableSpec) -> Result<(), LakeError> {
     let columns: StructType = spec
-        .table_schema()
+        .commented_schema()
         .as_ref()
         .try_into_kernel()
         .map_err(|e: arrow::error::ArrowError| LakeError::delta("created")(DeltaTableError::generic(e.to_string())))?;
