@@ -11,7 +11,7 @@ use footfall_model::access::{Principal, Role, bearer};
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
-use crate::status;
+use crate::{session, status};
 
 /// Go and Grafana send Basic without padding, Java and C++ with.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -33,7 +33,8 @@ impl Auth {
     /// Whose call this is, and the token that proves it.
     ///
     /// # Errors
-    /// UNAUTHENTICATED without a token that is in force; UNAVAILABLE if the catalog does not answer.
+    /// UNAUTHENTICATED without a token that is in force; UNAVAILABLE if the catalog does not answer; INVALID_ARGUMENT
+    /// if the headers ask for a session that there is not.
     pub(crate) async fn principal(&self, metadata: &MetadataMap) -> Result<(Principal, Token), Status> {
         let token = token(metadata).map_err(|refusal| Status::unauthenticated(refusal.to_string()))?;
         let known = self.directory.principal(&token.0).await;
@@ -43,6 +44,7 @@ impl Auth {
             )
         })?;
         tracing::Span::current().record("token_id", principal.token_id.as_str());
+        session::check(metadata).map_err(status::of_malformed)?;
         Ok((principal, token))
     }
 

@@ -33,5 +33,6 @@ pub use statistics::{ChunkStatistics, ColumnArrays, ColumnStatistics, StatValue}
 pub use store::{Location, S3Options};
 pub use table::Table;
 pub use write::{
-    EncodedFile, NewFile, Partition, SortedPieces, encode_ordered, encode_pieces, partitions, split_days, write_file,
+    EncodedFile, FileWriter, NewFile, Partition, SortedPieces, encode_ordered, encode_pieces, partitions, split_days,
+    write_file,
 };

@@ -63,7 +63,7 @@ pub(super) struct SiteBody {
     timezone: String,
     currency: String,
     writer_token_required: bool,
-    created_at: Time,
+    created_at: TimeText,
 }
 
 impl From<Site> for SiteBody {
@@ -76,7 +76,7 @@ impl From<Site> for SiteBody {
             timezone: site.timezone,
             currency: site.currency,
             writer_token_required: site.writer_token_required,
-            created_at: Time(site.created_at),
+            created_at: TimeText(site.created_at),
         }
     }
 }
@@ -107,7 +107,7 @@ pub(super) struct SitesBody {
 pub(super) struct TokenRequest {
     role: RoleName,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sites: Option<Sites>,
+    sites: Option<SitesValue>,
     /// RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<String>,
@@ -160,10 +160,10 @@ impl From<NewToken> for TokenRequest {
 pub(super) struct TokenBody {
     id: String,
     role: RoleName,
-    sites: Sites,
-    created_at: Time,
-    expires_at: Option<Time>,
-    revoked_at: Option<Time>,
+    sites: SitesValue,
+    created_at: TimeText,
+    expires_at: Option<TimeText>,
+    revoked_at: Option<TimeText>,
 }
 
 impl From<Token> for TokenBody {
@@ -172,9 +172,9 @@ impl From<Token> for TokenBody {
             id: token.id,
             role: token.role.into(),
             sites: token.sites.into(),
-            created_at: Time(token.created_at),
-            expires_at: token.expires_at.map(Time),
-            revoked_at: token.revoked_at.map(Time),
+            created_at: TimeText(token.created_at),
+            expires_at: token.expires_at.map(TimeText),
+            revoked_at: token.revoked_at.map(TimeText),
         }
     }
 }
@@ -235,7 +235,7 @@ impl From<RoleName> for Role {
 /// `"all"`, or a list of tracking ids.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged, expecting = "sites: expected \"all\" or a list of tracking ids")]
-enum Sites {
+enum SitesValue {
     Word(AllSites),
     List(BTreeSet<String>),
 }
@@ -246,7 +246,7 @@ enum AllSites {
     All,
 }
 
-impl From<SiteScope> for Sites {
+impl From<SiteScope> for SitesValue {
     fn from(sites: SiteScope) -> Self {
         match sites {
             SiteScope::All => Self::Word(AllSites::All),
@@ -255,11 +255,11 @@ impl From<SiteScope> for Sites {
     }
 }
 
-impl From<Sites> for SiteScope {
-    fn from(sites: Sites) -> Self {
+impl From<SitesValue> for SiteScope {
+    fn from(sites: SitesValue) -> Self {
         match sites {
-            Sites::Word(AllSites::All) => Self::All,
-            Sites::List(sites) => Self::Only(Arc::new(sites)),
+            SitesValue::Word(AllSites::All) => Self::All,
+            SitesValue::List(sites) => Self::Only(Arc::new(sites)),
         }
     }
 }
@@ -267,15 +267,15 @@ impl From<Sites> for SiteScope {
 /// UTC microseconds, written as RFC 3339.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-struct Time(Micros);
+struct TimeText(Micros);
 
-impl From<Time> for String {
-    fn from(time: Time) -> Self {
+impl From<TimeText> for String {
+    fn from(time: TimeText) -> Self {
         format_time(time.0)
     }
 }
 
-impl TryFrom<String> for Time {
+impl TryFrom<String> for TimeText {
     type Error = CatalogError;
 
     fn try_from(text: String) -> Result<Self, CatalogError> {

@@ -1,8 +1,10 @@
 //! The engine as its users meet it: real Delta tables, real Parquet files, SQL in and Arrow out.
 
 mod answers;
+mod clauses;
 mod limits;
 mod order;
 mod parameters;
+mod planning;
 mod pruning;
 mod security;
