@@ -15,11 +15,11 @@ use footfall_model::schema;
 use tokio::time::{timeout, timeout_at};
 
 use crate::catalog::{CATALOG, EVENTS, Lake, SCHEMA};
-use crate::events::{EventsReader, EventsTable};
 use crate::query_stream::{Outcome, QueryStream, Work, too_long};
 use crate::session::{self, SessionFactory};
 use crate::slots::Slots;
 use crate::stack::with_room;
+use crate::table::{LakeTable, TableReader};
 use crate::workers::Workers;
 use crate::{EngineOptions, QueryError, output, parameters, statement};
 
@@ -55,7 +55,7 @@ pub struct TableInfo {
 #[derive(Debug)]
 pub struct Engine {
     table: Arc<Table>,
-    reader: Arc<EventsReader>,
+    reader: Arc<TableReader>,
     sessions: SessionFactory,
     slots: Slots,
     workers: Workers,
@@ -74,7 +74,11 @@ impl Engine {
     pub fn new(table: Arc<Table>, options: &EngineOptions) -> Result<Self, QueryError> {
         let runtime = session::runtime(table.store(), options)?;
         Ok(Self {
-            reader: Arc::new(EventsReader::new(table.store(), &runtime)?),
+            reader: Arc::new(TableReader::new(
+                footfall_model::table::events(),
+                table.store(),
+                &runtime,
+            )?),
             sessions: SessionFactory::new(runtime, options),
             slots: Slots::new(options.concurrent_queries, options.queue_timeout),
             workers: Workers::new(options.target_partitions)?,
@@ -182,7 +186,7 @@ impl Engine {
 
     async fn plan(&self, sites: &SiteScope, sql: &str) -> Result<Planned, QueryError> {
         let statement = statement::parse(sql, sites)?;
-        let events = EventsTable::new(self.table.snapshot(), sites.clone(), Arc::clone(&self.reader));
+        let events = LakeTable::new(self.table.snapshot(), sites.clone(), Arc::clone(&self.reader));
         let state = self.sessions.state(Lake {
             events: Arc::new(events),
         });

@@ -8,62 +8,76 @@ use arrow::array::{
     ArrayRef, BooleanArray, Date32Array, Int64Array, StringArray, TimestampMicrosecondArray, UInt64Array,
 };
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::Schema;
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use footfall_lake::DataFile;
 use footfall_model::access::SiteScope;
-use footfall_model::schema;
+use footfall_model::table::TableSpec;
 
+use super::conditions::Conditions;
 use super::statistics::is_exact_text;
 
-/// The conditions on `event_date` alone are evaluated over this.
-pub(super) fn partition_schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![Field::new(
-        schema::PARTITION_COLUMN,
-        DataType::Date32,
-        false,
-    )]))
-}
-
 /// What is left to read.
-#[derive(Debug)]
-pub(super) struct PrunedFiles {
-    pub(super) files: Vec<Arc<DataFile>>,
-    /// Some of the files may hold rows of sites out of scope.
-    pub(super) mixed: bool,
+#[derive(Debug, Default)]
+pub(crate) struct PrunedFiles {
+    /// All their rows are of sites in scope.
+    pub(crate) whole: Vec<Arc<DataFile>>,
+    /// They may hold rows of sites out of scope too.
+    pub(crate) shared: Vec<Arc<DataFile>>,
 }
 
-/// Files that can hold rows for which all `conditions` hold, of sites in `scope`. `dates` are over
-/// [`partition_schema`] and decided exactly, `conditions` over the table's schema, by statistics.
-pub(super) fn prune_files(
+impl PrunedFiles {
+    pub(crate) fn len(&self) -> usize {
+        self.whole.len() + self.shared.len()
+    }
+}
+
+/// The files that can hold rows for which all `conditions` hold, of sites in `scope`.
+///
+/// A reader's conditions on dates are tried on days on which only others may have rows: one that fails is taken for
+/// true, and fails again, or not, on the reader's own rows.
+pub(super) fn prune(
+    spec: &TableSpec,
     files: &[Arc<DataFile>],
     scope: &SiteScope,
-    dates: &[Arc<dyn PhysicalExpr>],
-    conditions: &[Arc<dyn PhysicalExpr>],
+    conditions: &Conditions,
 ) -> Result<PrunedFiles> {
-    let reached: Vec<_> = files
+    let reached = files
         .iter()
-        .filter_map(|file| Some((Arc::clone(file), reach(file, scope)?)))
-        .collect();
-    let candidates: Vec<_> = reached.iter().map(|(file, _)| Arc::clone(file)).collect();
+        .filter_map(|file| Some((Arc::clone(file), reach(file, scope)?)));
+    let (candidates, reaches): (Vec<_>, Vec<_>) = reached.unzip();
     let mut keep = vec![true; candidates.len()];
-    for condition in dates {
-        and(&mut keep, by_date(&candidates, condition)?);
+    let days: BTreeSet<i32> = candidates.iter().map(|file| file.event_date).collect();
+    let days: Vec<_> = days.into_iter().collect();
+    for condition in &conditions.dates {
+        let holds = match scope {
+            SiteScope::All => on_days(spec, &days, condition)?,
+            SiteScope::Only(_) => on_days_or_failing(spec, &days, condition),
+        };
+        let held: BTreeSet<_> = days
+            .iter()
+            .zip(holds)
+            .filter_map(|(day, holds)| holds.then_some(*day))
+            .collect();
+        and(&mut keep, candidates.iter().map(|file| held.contains(&file.event_date)));
     }
-    for condition in conditions {
-        if let Some(may_hold) = by_statistics(&candidates, condition)? {
+    for condition in &conditions.files {
+        if let Some(may_hold) = by_statistics(spec, &candidates, condition)? {
             and(&mut keep, may_hold);
         }
     }
-    let kept = reached.into_iter().zip(keep).filter(|(_, keep)| *keep);
-    let (files, reaches): (Vec<_>, Vec<_>) = kept.map(|(reached, _)| reached).unzip();
-    Ok(PrunedFiles {
-        files,
-        mixed: reaches.contains(&Reach::Partly),
-    })
+    let mut pruned = PrunedFiles::default();
+    for ((file, reach), keep) in candidates.into_iter().zip(reaches).zip(keep) {
+        match reach {
+            _ if !keep => {}
+            Reach::Wholly => pruned.whole.push(file),
+            Reach::Partly => pruned.shared.push(file),
+        }
+    }
+    Ok(pruned)
 }
 
 fn and(keep: &mut [bool], also: impl IntoIterator<Item = bool>) {
@@ -102,31 +116,45 @@ fn any_between(sites: &BTreeSet<String>, min: &str, max: &str) -> bool {
     sites.range::<str, _>(range).next().is_some()
 }
 
-/// A row's date is its file's: the condition holds for all rows of a file or for none.
-fn by_date(files: &[Arc<DataFile>], condition: &Arc<dyn PhysicalExpr>) -> Result<Vec<bool>> {
-    let dates = Date32Array::from_iter_values(files.iter().map(|file| file.event_date));
-    let batch = RecordBatch::try_new(partition_schema(), vec![Arc::new(dates)])?;
-    let holds = condition.evaluate(&batch)?.into_array(files.len())?;
+/// A row's date is its file's: the condition holds for all rows of a day or for none.
+fn on_days(spec: &TableSpec, days: &[i32], condition: &Arc<dyn PhysicalExpr>) -> Result<Vec<bool>> {
+    let schema = Arc::new(Schema::new(vec![spec.partition().clone()]));
+    let dates = Date32Array::from_iter_values(days.iter().copied());
+    let batch = RecordBatch::try_new(schema, vec![Arc::new(dates)])?;
+    let holds = condition.evaluate(&batch)?.into_array(days.len())?;
     Ok(holds.as_boolean().iter().map(|holds| holds == Some(true)).collect())
 }
 
+/// The same, and true for a day on which the condition fails.
+fn on_days_or_failing(spec: &TableSpec, days: &[i32], condition: &Arc<dyn PhysicalExpr>) -> Vec<bool> {
+    let one = |day: &i32| on_days(spec, std::slice::from_ref(day), condition).map_or(true, |holds| holds == [true]);
+    on_days(spec, days, condition).unwrap_or_else(|_| days.iter().map(one).collect())
+}
+
 /// Whether each file may hold a row for which `condition` holds; `None` if it can't be told from statistics.
-fn by_statistics(files: &[Arc<DataFile>], condition: &Arc<dyn PhysicalExpr>) -> Result<Option<Vec<bool>>> {
+fn by_statistics(
+    spec: &TableSpec,
+    files: &[Arc<DataFile>],
+    condition: &Arc<dyn PhysicalExpr>,
+) -> Result<Option<Vec<bool>>> {
     let predicate = PruningPredicateBuilder::new()
-        .with_file_schema(schema::events())
+        .with_file_schema(Arc::clone(spec.table_schema()))
         .try_build(Arc::clone(condition));
     match predicate {
-        Ok(predicate) if !predicate.always_true() => predicate.prune(&FileStatistics(files)).map(Some),
+        Ok(predicate) if !predicate.always_true() => predicate.prune(&FileStatistics { spec, files }).map(Some),
         Ok(_) | Err(_) => Ok(None),
     }
 }
 
 /// The Delta log's statistics, a row a file.
-struct FileStatistics<'a>(&'a [Arc<DataFile>]);
+struct FileStatistics<'a> {
+    spec: &'a TableSpec,
+    files: &'a [Arc<DataFile>],
+}
 
 impl FileStatistics<'_> {
     fn bounds(&self, column: &str, end: End) -> Option<ArrayRef> {
-        let files = self.0.iter();
+        let files = self.files.iter();
         Some(match column {
             "tracking_id" => Arc::new(
                 files
@@ -144,7 +172,9 @@ impl FileStatistics<'_> {
                     .collect::<TimestampMicrosecondArray>()
                     .with_timezone("UTC"),
             ),
-            schema::PARTITION_COLUMN => Arc::new(files.map(|f| Some(f.event_date)).collect::<Date32Array>()),
+            name if name == self.spec.partition().name() => {
+                Arc::new(files.map(|f| Some(f.event_date)).collect::<Date32Array>())
+            }
             _ => return None,
         })
     }
@@ -175,18 +205,19 @@ impl PruningStatistics for FileStatistics<'_> {
     }
 
     fn num_containers(&self) -> usize {
-        self.0.len()
+        self.files.len()
     }
 
     fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
-        let schema = schema::events();
-        let field = schema.field_with_name(column.name()).ok()?;
-        let none = || Arc::new(UInt64Array::from_value(0, self.0.len())) as ArrayRef;
+        let field = self.spec.table_schema().field_with_name(column.name()).ok()?;
+        let none = || Arc::new(UInt64Array::from_value(0, self.files.len())) as ArrayRef;
         (!field.is_nullable()).then(none)
     }
 
     fn row_counts(&self) -> Option<ArrayRef> {
-        Some(Arc::new(UInt64Array::from_iter_values(self.0.iter().map(|f| f.rows))))
+        Some(Arc::new(UInt64Array::from_iter_values(
+            self.files.iter().map(|f| f.rows),
+        )))
     }
 
     fn contained(&self, _column: &Column, _values: &HashSet<ScalarValue>) -> Option<BooleanArray> {
