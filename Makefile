@@ -19,7 +19,7 @@ BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo build release lint unit e2e test bench-freshness bench-import bench-start bench-ingest bench-overload release-load cargo-there python-there
+.PHONY: help demo build release lint unit e2e test bench-freshness bench-import bench-start bench-ingest bench-overload bench-grpc-flood release-load cargo-there python-there
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ bench-ingest: release-load $(venv)/tools-requirements.txt ## events/s and what t
 
 bench-overload: release-load $(venv)/tools-requirements.txt ## twice the rate it can take, among slow and silent clients
 	$(python) tools/bench_overload.py --binary $(release_binary) --load $(load_binary) $(BENCH_ARGS)
+
+bench-grpc-flood: release $(venv)/requirements.txt ## half-sent gRPC messages by the thousands: memory, and what others get
+	$(python) tools/grpc_flood.py --binary $(release_binary) $(BENCH_ARGS)
 
 # In one command, so that both share one build of what they depend on.
 release-load: cargo-there

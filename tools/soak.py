@@ -94,7 +94,7 @@ FLAT = {
     "file descriptors": Flat(1.0, 16),
     "threads": Flat(1.0, 8),
     # The log is given up by whole segments.
-    "log, MiB": Flat(1.25, 64),
+    "WAL, MiB": Flat(1.25, 64),
     # Between two checkpoints, versions gather.
     "_delta_log, files": Flat(1.10, CHECKPOINT_EVERY / 2),
     "visible lag, s": Flat(1.50, 1.0),
@@ -197,7 +197,7 @@ def sample(server: Serving) -> dict[str, float]:
         "memory, MiB": status_bytes(server, "VmRSS") / MIB,
         "file descriptors": sum(1 for _ in (process / "fd").iterdir()),
         "threads": sum(1 for _ in (process / "task").iterdir()),
-        "log, MiB": files_of(server.folder / "state" / "log")[1] / MIB,
+        "WAL, MiB": files_of(server.folder / "state" / "wal")[1] / MIB,
     }
     files, size = files_of(server.folder / EVENTS / "_delta_log")
     values |= {"_delta_log, files": files, "_delta_log, MiB": size / MIB}

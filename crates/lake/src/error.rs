@@ -38,6 +38,12 @@ pub enum LakeError {
          shard; stop one of them"
     )]
     Fenced { app_id: String, ours: i64, theirs: i64 },
+    /// Another process has taken the lease over.
+    #[error("the lease {app_id:?} is at epoch {theirs}, ours at {ours}: another process holds it now")]
+    StaleLease { app_id: String, ours: i64, theirs: i64 },
+    /// A file that a commit would remove is not live any more.
+    #[error("{path} is not in version {version} of the table any more; plan again")]
+    Conflict { path: Path, version: u64 },
     /// A commit or a file that we did not write as it is.
     #[error("{path} is nothing that Footfall can follow: {reason}")]
     Malformed { path: Path, reason: String },

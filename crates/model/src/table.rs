@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::schema;
 
@@ -59,8 +59,8 @@ impl TableSpec {
     /// changes of its columns.
     ///
     /// # Errors
-    /// A column that is named twice or not there, a partition that is no date, or files not sorted by
-    /// [`SITE_COLUMN`] first.
+    /// A column that is named twice or not there, a partition that is no date, statistics of a type that has none, or
+    /// files not sorted by [`SITE_COLUMN`] first.
     pub fn new(name: &str, folder: &str, version: u32, columns: TableColumns<'_>) -> Result<Self, SpecError> {
         let wrong = |reason: &str| SpecError(format!("table {name}: {reason}"));
         let TableColumns {
@@ -89,6 +89,14 @@ impl TableSpec {
                 .collect::<Result<Vec<_>, _>>()
         };
         let (sort, statistics) = (indices(sort)?, indices(statistics)?);
+        if let Some(column) = statistics
+            .iter()
+            .map(|index| &file[*index])
+            .find(|column| !has_statistics(column.data_type()))
+        {
+            let reason = format!("there are no statistics of {}, a {}", column.name(), column.data_type());
+            return Err(wrong(&reason));
+        }
         let first = sort.first().map(|first| &file[*first]);
         if !first.is_some_and(|site| {
             site.name() == SITE_COLUMN && site.data_type() == &DataType::Utf8 && !site.is_nullable()
@@ -146,7 +154,8 @@ impl TableSpec {
         &self.sort
     }
 
-    /// The columns of which a commit says minimum, maximum and number of nulls for every file.
+    /// The columns of which a commit says minimum, maximum and number of nulls for every file. They are of a type for
+    /// which [`has_statistics`] holds.
     pub fn statistics_columns(&self) -> impl Iterator<Item = &str> {
         self.names(&self.statistics)
     }
@@ -160,6 +169,21 @@ impl TableSpec {
         indices
             .iter()
             .map(|index| self.file_schema.field(*index).name().as_str())
+    }
+}
+
+/// Whether minimum and maximum of a column of this type can be kept in the Delta log.
+pub fn has_statistics(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Utf8
+        | DataType::Boolean
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::Float64
+        | DataType::Date32
+        | DataType::Decimal128(..) => true,
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => zone.as_deref() == Some("UTC"),
+        _ => false,
     }
 }
 
@@ -192,6 +216,7 @@ mod tests {
             file: vec![
                 Field::new(SITE_COLUMN, DataType::Utf8, false),
                 Field::new("n", DataType::Int64, true),
+                Field::new("raw", DataType::Binary, true),
             ],
             partition: Field::new("day", DataType::Date32, false),
             sort,
@@ -205,7 +230,7 @@ mod tests {
         assert_eq!(spec.partition().name(), "day");
         assert_eq!(spec.sort_columns().collect::<Vec<_>>(), [SITE_COLUMN, "n"]);
         assert_eq!(spec.statistics_indices(), [1]);
-        assert_eq!(spec.table_schema().fields().len(), 3);
+        assert_eq!(spec.table_schema().fields().len(), 4);
     }
 
     #[test]
@@ -213,6 +238,7 @@ mod tests {
         let refused = |columns| TableSpec::new("t", "t", 1, columns).unwrap_err().to_string();
         assert!(refused(columns(&["n"], &[])).contains("sorted by tracking_id first"));
         assert!(refused(columns(&[SITE_COLUMN, "m"], &[])).contains("no column m"));
+        assert!(refused(columns(&[SITE_COLUMN], &["raw"])).contains("no statistics of raw"));
         let twice = TableColumns {
             partition: Field::new("n", DataType::Date32, false),
             ..columns(&[SITE_COLUMN], &[])

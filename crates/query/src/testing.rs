@@ -13,11 +13,11 @@ use arrow::array::{
 use arrow::util::pretty::pretty_format_batches;
 use async_trait::async_trait;
 use chrono::NaiveDateTime;
-use footfall_lake::{Commit, Table, partitions, write_file};
+use footfall_lake::{Commit, NewFile, Origin, Table, partitions, write_file};
 use footfall_model::access::SiteScope;
 use footfall_model::clock::{Clock, Micros};
 use footfall_model::hash::client_hash;
-use footfall_model::schema;
+use footfall_model::{schema, table};
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use object_store::memory::InMemory;
@@ -177,7 +177,9 @@ pub(crate) struct TestLake {
 pub(crate) async fn lake() -> TestLake {
     let store = CountingStore::default();
     let reads = store.reads.clone();
-    let table = Table::open(Arc::new(store), Arc::new(FixedClock)).await.unwrap();
+    let table = Table::open(Arc::new(store), Arc::clone(table::events()), Arc::new(FixedClock))
+        .await
+        .unwrap();
     TestLake {
         table: Arc::new(table),
         reads,
@@ -196,19 +198,11 @@ impl TestLake {
     pub(crate) async fn add_rows(&self, name: &str, rows: &RecordBatch) {
         let mut add = Vec::new();
         for partition in partitions(rows).unwrap() {
-            add.push(
-                write_file(self.table.store(), partition, name, micros(NOW))
-                    .await
-                    .unwrap(),
-            );
+            let new = NewFile::new(table::events(), partition.event_date, name, Origin::Wal, micros(NOW));
+            add.push(write_file(self.table.store(), new, partition.rows).await.unwrap());
         }
         let id = self.commits.fetch_add(1, Ordering::SeqCst);
-        let commit = Commit {
-            id: u128::from(id),
-            add,
-            txn: None,
-        };
-        self.table.commit(&commit).await.unwrap();
+        self.table.commit(&Commit::append(u128::from(id), add)).await.unwrap();
     }
 
     pub(crate) fn options(&self) -> EngineOptions {
@@ -273,7 +267,7 @@ impl Reads {
     }
 
     fn count(&self, path: &Path) {
-        if path.as_ref().ends_with(".parquet") && !path.as_ref().starts_with("_delta_log") {
+        if path.as_ref().ends_with(".parquet") && !path.as_ref().contains("_delta_log") {
             self.0.lock().push(path.clone());
         }
     }

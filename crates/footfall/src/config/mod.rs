@@ -28,7 +28,7 @@ pub(crate) struct Config {
     /// Where the lake lies: a folder, or `s3://bucket/prefix`.
     #[serde(deserialize_with = "values::location")]
     pub(crate) data: String,
-    /// Where the catalog, the log and the first token lie. Ask [`Config::state_dir`].
+    /// Where the catalog, the WAL and the first token lie. Ask [`Config::state_dir`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<PathBuf>,
     pub(crate) roles: Roles,
@@ -53,6 +53,10 @@ pub(crate) struct Http {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Flight {
     pub(crate) addr: SocketAddr,
+    /// What clients may have sent and the server has not read yet, all connections together. Each may send 64 KiB or
+    /// more, so that as many are accepted as fit.
+    #[serde(deserialize_with = "values::not_zero")]
+    pub(crate) receive_bytes: Size,
 }
 
 /// Access to S3. What is not given is taken from the standard `AWS_*` variables.
@@ -116,13 +120,14 @@ pub(crate) struct Ingest {
     /// A site's rate limit; over it events are refused (429).
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) events_per_second: u32,
-    /// One request's body, also after decompression.
+    /// One request's body, also after decompression; one gRPC message.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) body_bytes: Size,
-    /// For a request's body to arrive.
+    /// For a request's body, or a gRPC message, to arrive.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) body_timeout: Span,
-    /// Bodies of all requests together; over it requests are refused (503).
+    /// Bodies of all HTTP requests and messages of all gRPC calls together, Flight SQL's included; over it they are
+    /// refused (503, UNAVAILABLE).
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) in_flight_bytes: Size,
     /// One event.
@@ -182,11 +187,6 @@ impl Config {
         }
     }
 
-    /// The log's folder.
-    pub(crate) fn log_dir(&self) -> PathBuf {
-        self.state_dir().join("log")
-    }
-
     /// What is in effect, as a file that can be read again; secrets are masked.
     pub(crate) fn to_toml(&self) -> Result<String, toml::ser::Error> {
         let effective = Self {
@@ -226,7 +226,10 @@ impl Default for Http {
 
 impl Default for Flight {
     fn default() -> Self {
-        Self { addr: loopback(31337) }
+        Self {
+            addr: loopback(31337),
+            receive_bytes: Size::mib(64),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use footfall_lake::Table;
+use footfall_lake::{Lake, Table};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -13,8 +13,8 @@ const REFRESH: Duration = Duration::from_secs(1);
 /// Delta versions between two checkpoints.
 const CHECKPOINT_EVERY: u64 = 100;
 
-/// Refreshes the table until `stop`. A lake that does not answer is asked again: queries go on over what is known.
-pub(super) async fn refresh(table: Arc<Table>, stop: CancellationToken) -> anyhow::Result<()> {
+/// Refreshes the tables until `stop`. A lake that does not answer is asked again: queries go on over what is known.
+pub(super) async fn refresh(lake: Lake, stop: CancellationToken) -> anyhow::Result<()> {
     let mut ticks = interval(REFRESH);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -23,7 +23,7 @@ pub(super) async fn refresh(table: Arc<Table>, stop: CancellationToken) -> anyho
             () = stop.cancelled() => return Ok(()),
         }
         let refreshed = tokio::select! {
-            refreshed = table.refresh() => refreshed,
+            refreshed = lake.refresh() => refreshed,
             // A lake that does not answer must not keep the server from stopping.
             () = stop.cancelled() => return Ok(()),
         };
@@ -36,12 +36,12 @@ pub(super) async fn refresh(table: Arc<Table>, stop: CancellationToken) -> anyho
 /// Writes a checkpoint every so many versions, so that opening the table and the list of its log stay cheap.
 pub(super) async fn checkpoint(table: Arc<Table>, stop: CancellationToken) -> anyhow::Result<()> {
     let mut versions = table.subscribe();
-    let mut last = versions.borrow().version;
+    let mut last = versions.borrow().version();
     loop {
         // The next round number: a server that is restarted more often than that gets there too.
         let next = (last / CHECKPOINT_EVERY + 1) * CHECKPOINT_EVERY;
         tokio::select! {
-            there = versions.wait_for(|snapshot| snapshot.version >= next) => there?,
+            there = versions.wait_for(|snapshot| snapshot.version() >= next) => there?,
             () = stop.cancelled() => return Ok(()),
         };
         let written = tokio::select! {
@@ -52,6 +52,6 @@ pub(super) async fn checkpoint(table: Arc<Table>, stop: CancellationToken) -> an
             Ok(()) => tracing::debug!(version = next, "checkpoint written"),
             Err(error) => tracing::warn!(%error, "no checkpoint could be written; tried again later"),
         }
-        last = table.snapshot().version;
+        last = table.snapshot().version();
     }
 }

@@ -53,6 +53,7 @@ use tokio::sync::Semaphore;
 use crate::enrich::Enricher;
 use crate::wal::EventLog;
 
+pub use budget::{Budget, Exhausted, Reservation};
 pub use grpc::{GrpcIngest, grpc};
 pub use http::router;
 pub use options::{CollectOptions, PropertyLimits, TextLimits};
@@ -94,6 +95,11 @@ impl Collector {
             parts,
             options,
         }
+    }
+
+    /// What HTTP bodies take their memory from, for gRPC messages to take theirs from it too.
+    pub fn budget(&self) -> &budget::Budget {
+        &self.memory
     }
 }
 

@@ -36,9 +36,11 @@ pub struct CollectOptions {
     pub trusted_proxies: usize,
     /// For a request's body to arrive.
     pub body_timeout: Duration,
-    /// Memory for the bodies of all HTTP requests together. What does not fit is answered with 503.
+    /// Memory for the bodies of all HTTP requests and the messages of all gRPC calls together. An HTTP request that does
+    /// not fit gets 503.
     pub in_flight_bytes: usize,
-    /// HTTP requests that are worked on at the same time, from their whole body to their record; the others wait.
+    /// HTTP requests and gRPC messages that are worked on at the same time, from their whole body to their record; the
+    /// others wait.
     pub turns: usize,
     /// Rejections that the summary of one gRPC stream lists; more are only counted.
     pub listed_rejections: usize,

@@ -199,7 +199,8 @@ impl Collector {
         Ok(verdicts)
     }
 
-    async fn credentials(&self, token: Option<&str>) -> Result<Credentials, Refusal> {
+    /// Whose token this is.
+    pub(super) async fn credentials(&self, token: Option<&str>) -> Result<Credentials, Refusal> {
         let Some(secret) = token else {
             return Ok(Credentials::None);
         };

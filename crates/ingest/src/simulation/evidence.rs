@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::datatypes::TimestampMicrosecondType;
-use footfall_lake::{DataFile, LakeError, Table, read_columns};
+use footfall_lake::{DataFile, LakeError, Origin, Table, read_columns};
 use footfall_model::clock::{Clock, Micros};
+use footfall_model::table;
 use futures::TryStreamExt;
 use futures::executor::block_on;
 use object_store::ObjectStore;
@@ -64,18 +65,17 @@ impl Evidence {
         let clock: Arc<dyn Clock> = Arc::new(world.time.clone());
         let app_id = format!("footfall-log-{:032x}", log.0);
         let opened = block_on(async {
-            let table = Table::open(Arc::clone(&store), clock).await?;
+            let table = Table::open(Arc::clone(&store), Arc::clone(table::events()), clock).await?;
             let committed = table.transaction(&app_id).await?;
             Ok::<_, LakeError>((table.snapshot(), committed))
         });
         let (snapshot, committed) = opened.expect("the table can be opened with a calm fault profile");
         let files: BTreeMap<_, _> = snapshot
-            .files
-            .iter()
-            .map(|file| (file.path.to_string(), file.rows))
+            .files()
+            .map(|file| (file.path.to_string(), file.rows.unwrap_or_default()))
             .collect();
         let mut wrong = world.store.wrong();
-        if files.len() != snapshot.files.len() {
+        if files.len() != snapshot.len() {
             wrong.push("the snapshot holds a file twice".to_owned());
         }
         let versions = world.store.versions();
@@ -85,7 +85,7 @@ impl Evidence {
                 .iter()
                 .map(|(number, text)| version(&store, *number, text))
                 .collect(),
-            snapshot: (snapshot.version, files),
+            snapshot: (snapshot.version(), files),
             app_id,
             committed,
             last: log.1,
@@ -114,7 +114,7 @@ fn version(store: &Arc<dyn ObjectStore>, number: u64, text: &[u8]) -> Version {
             }
         }
         if let Some(add) = action.get("add") {
-            let path = add["path"].as_str().unwrap().to_owned();
+            let path = format!("events/{}", add["path"].as_str().unwrap());
             let stats: Value = serde_json::from_str(add["stats"].as_str().unwrap()).unwrap();
             let rows = stats["numRecords"].as_u64().unwrap();
             let found = block_on(rows_of(store, &path, add["size"].as_u64().unwrap()));
@@ -128,12 +128,12 @@ async fn rows_of(store: &Arc<dyn ObjectStore>, path: &str, size: u64) -> Result<
     let file = DataFile {
         path: Path::parse(path).map_err(|e| e.to_string())?,
         size,
-        rows: 0,
+        rows: None,
         written_at: 0,
-        event_date: 0,
-        tracking_id: None,
-        client_hash: None,
-        event_timestamp: None,
+        partition_date: 0,
+        statistics: Box::default(),
+        origin: Origin::Foreign,
+        tags: Vec::new(),
     };
     let columns = ["tracking_id", "event_id", "event_timestamp"];
     let batches = read_columns(store, &file, &columns).await.map_err(|e| e.to_string())?;

@@ -1,6 +1,6 @@
 //! Another program that commits to the same table: its versions come between the writer's.
 
-use footfall_lake::{Commit, IMPORTED, Txn, partitions, write_file};
+use footfall_lake::{Commit, NewFile, Origin, Txn, file_name, partitions, write_file};
 use footfall_model::clock::{Clock, IdGen};
 
 use super::events::{self, FOREIGN_EVENTS};
@@ -19,12 +19,13 @@ pub(super) async fn commit(world: World, nth: u32, rows: u32) {
     let events: Vec<_> = numbers.iter().map(|number| events::event(*number)).collect();
     let days = partitions(&writer::rows(&events)).unwrap();
     let id = world.ids.next_id();
-    let name = format!("{IMPORTED}{id:032x}");
     let mut add = Vec::new();
-    for day in days {
+    for (nth_file, day) in days.into_iter().enumerate() {
         let mut tries = 0;
         add.push(loop {
-            match write_file(table.store(), day.clone(), &name, Clock::now(&world.time)).await {
+            let (name, now) = (file_name(id, nth_file), Clock::now(&world.time));
+            let new = NewFile::new(table.spec(), day.event_date, name, Origin::Import, now);
+            match write_file(table.store(), new, day.rows.clone()).await {
                 Ok(file) => break file,
                 Err(_) if tries < TRIES => tries += 1,
                 Err(_) => return,
@@ -40,7 +41,10 @@ pub(super) async fn commit(world: World, nth: u32, rows: u32) {
         upto: 1,
         fingerprint: None,
     });
-    let commit = Commit { id, add, txn };
+    let commit = Commit {
+        txn,
+        ..Commit::append(id, add)
+    };
     for _ in 0..TRIES {
         match table.commit(&commit).await {
             Ok(version) => {

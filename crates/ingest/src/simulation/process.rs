@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use footfall_lake::{LakeError, Table};
 use footfall_model::clock::{Clock, IdGen};
+use footfall_model::table::events;
 use object_store::ObjectStore;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -221,9 +222,9 @@ pub(super) async fn open_table(world: &World, stop: Option<&CancellationToken>) 
     loop {
         let store: Arc<dyn ObjectStore> = Arc::new(world.store.clone());
         let clock: Arc<dyn Clock> = Arc::new(world.time.clone());
-        match Table::open(store, clock).await {
+        match Table::open(store, Arc::clone(events()), clock).await {
             Ok(table) => {
-                let version = table.snapshot().version;
+                let version = table.snapshot().version();
                 world
                     .trace
                     .note(format_args!("{} table open at {version}", world.time.micros()));

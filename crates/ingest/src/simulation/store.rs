@@ -91,7 +91,7 @@ fn now<T>(answer: impl Future<Output = T>) -> T {
 
 /// The version that an object of the Delta log makes, if it is one.
 fn version(at: &Path) -> Option<u64> {
-    let name = at.as_ref().strip_prefix("_delta_log/")?.strip_suffix(".json")?;
+    let name = at.as_ref().strip_prefix("events/_delta_log/")?.strip_suffix(".json")?;
     (name.len() == 20).then(|| name.parse().ok())?
 }
 

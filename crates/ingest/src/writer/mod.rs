@@ -20,8 +20,10 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-use footfall_lake::{Commit, DataFile, EncodedFile, LakeError, Table, Txn, blocking, encode_ordered};
-use footfall_model::clock::{Clock, IdGen, Micros};
+use footfall_lake::{
+    Commit, DataFile, EncodedFile, LakeError, NewFile, Origin, Table, Txn, blocking, encode_ordered, file_name,
+};
+use footfall_model::clock::{Clock, IdGen};
 use futures::{StreamExt, TryStreamExt};
 use metrics::{counter, gauge, histogram};
 use tokio::time::Instant;
@@ -71,17 +73,17 @@ pub enum WriterError {
     Log(#[from] WalError),
     #[error(transparent)]
     Lake(#[from] LakeError),
-    #[error("the log's record {position} is no batch of events: {source}; was it written by a newer Footfall?")]
+    #[error("the WAL's record {position} is no batch of events: {source}; was it written by a newer Footfall?")]
     Undecodable { position: Position, source: Malformed },
     #[error(
-        "the lake has this log's records up to {lake}, but the log ends at {log}: it is an old copy of the state \
-         folder; put the newer one back, or start with an empty one"
+        "the lake has this WAL's records up to {lake}, but the WAL ends at {log}: it is from an old copy of the state \
+         folder; put the newer copy back"
     )]
     OldLog { lake: Position, log: Position },
     #[error(
-        "the log's record {position} is not what the lake has under this number: another process has continued a copy of \
-         this state folder, and some events of this log may not be in the lake. Go on with the other process's state \
-         folder or an empty one, and keep this one"
+        "the WAL's record {position} is not what the lake has under this number: another process has continued a copy of \
+         this state folder, and some events of this WAL may not be in the lake; go on with the other process's state \
+         folder"
     )]
     OtherLog { position: Position },
     #[error("the events can't be made into columns: {0}")]
@@ -281,14 +283,13 @@ impl ShardWriter {
         };
         drop(files);
         let commit = Commit {
-            id,
-            add,
             txn: Some(Txn {
                 app_id: self.app_id.clone(),
                 after: self.committed.cast_signed(),
                 upto: upto.cast_signed(),
                 fingerprint: Some(self.fingerprint),
             }),
+            ..Commit::append(id, add)
         };
         let committing = Instant::now();
         let Some(version) = with_retries(self.timer.as_ref(), stop, || self.parts.table.commit(&commit)).await? else {
@@ -311,13 +312,12 @@ impl ShardWriter {
 
     /// Makes a file of each day.
     async fn encode(&mut self, row_buffer: RowBuffer, id: u128) -> Result<Vec<EncodedFile>, WriterError> {
-        let name: Arc<str> = format!("events-{id:032x}").into();
-        let now = self.parts.clock.now();
+        let (spec, now) = (Arc::clone(self.parts.table.spec()), self.parts.clock.now());
         let (all, days) = blocking(move || row_buffer.into_days()).await?;
-        let files = futures::stream::iter(days)
-            .map(|day| {
-                let name = Arc::clone(&name);
-                blocking(move || encode_day(&day, &name, now))
+        let files = futures::stream::iter(days.into_iter().enumerate())
+            .map(|(nth, day)| {
+                let new = NewFile::new(&spec, day.date(), file_name(id, nth), Origin::Wal, now);
+                blocking(move || encode_day(&day, &new))
             })
             .buffered(PARALLEL_FILES)
             .map(|encoded| encoded?)
@@ -338,8 +338,8 @@ impl ShardWriter {
     }
 }
 
-fn encode_day(day: &Day, name: &str, now: Micros) -> Result<EncodedFile, WriterError> {
-    encode_ordered(day.date(), day.columns().map(|rows| Ok(rows?)), name, now)
+fn encode_day(day: &Day, new: &NewFile) -> Result<EncodedFile, WriterError> {
+    encode_ordered(new, day.columns().map(|rows| Ok(rows?)))
 }
 
 /// The record at `position`, if the log still has it whole.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::AsArray;
-use footfall_lake::{DataFile, IMPORTED, LakeError, Snapshot, read_columns};
+use footfall_lake::{DataFile, LakeError, Origin, Snapshot, read_columns};
 use footfall_model::clock::Micros;
 use futures::TryStreamExt;
 use object_store::ObjectStore;
@@ -16,16 +16,15 @@ pub(super) fn files(snapshot: &Snapshot, options: &DedupeOptions, now: Micros) -
     let window = Micros::try_from(options.window.as_micros()).unwrap_or(Micros::MAX);
     let oldest = now.saturating_sub(window);
     let mut recent: Vec<_> = snapshot
-        .files
-        .iter()
+        .files()
         .filter(|file| file.written_at >= oldest)
-        .filter(|file| !file.path.filename().is_some_and(|name| name.starts_with(IMPORTED)))
+        .filter(|file| file.origin != Origin::Import)
         .cloned()
         .collect();
     recent.sort_by_key(|file| std::cmp::Reverse(file.written_at));
     let mut rows = 0;
     let fitting = recent.iter().take_while(|file| {
-        rows += file.rows;
+        rows += file.rows.unwrap_or_default();
         rows <= options.ids as u64
     });
     let fitting = fitting.count();
@@ -37,7 +36,7 @@ pub(super) fn files(snapshot: &Snapshot, options: &DedupeOptions, now: Micros) -
 /// The keys of one file's events.
 pub(super) async fn keys(store: &Arc<dyn ObjectStore>, file: &DataFile) -> Result<Vec<EventKey>, LakeError> {
     let mut batches = read_columns(store, file, &["tracking_id", "event_id"]).await?;
-    let mut keys = Vec::with_capacity(usize::try_from(file.rows).unwrap_or_default());
+    let mut keys = Vec::with_capacity(usize::try_from(file.rows.unwrap_or_default()).unwrap_or_default());
     while let Some(batch) = batches.try_next().await? {
         let text = |name: &str| {
             let column = batch
@@ -62,36 +61,34 @@ pub(super) async fn keys(store: &Arc<dyn ObjectStore>, file: &DataFile) -> Resul
 mod tests {
     use std::time::Duration;
 
+    use footfall_model::table;
     use object_store::path::Path;
 
     use super::*;
 
-    fn file(name: &str, written_at: Micros, rows: u64) -> Arc<DataFile> {
-        Arc::new(DataFile {
+    fn file(name: &str, origin: Origin, written_at: Micros, rows: u64) -> DataFile {
+        DataFile {
             path: Path::from(format!("event_date=2026-11-01/{name}.parquet")),
             size: 1,
-            rows,
+            rows: Some(rows),
             written_at,
-            event_date: 0,
-            tracking_id: None,
-            client_hash: None,
-            event_timestamp: None,
-        })
+            partition_date: 0,
+            statistics: Box::default(),
+            origin,
+            tags: Vec::new(),
+        }
     }
 
     #[test]
     fn the_newest_files_of_the_window_are_taken_as_far_as_their_ids_fit() {
-        let snapshot = Snapshot {
-            version: 1,
-            files: [
-                file("events-d", 99_000_000, 40),
-                file("events-a", 1_000_000, 1),
-                file("events-c", 98_000_000, 60),
-                file("import-x", 97_500_000, 1_000_000),
-                file("events-b", 97_000_000, 1),
-            ]
-            .into(),
-        };
+        let all = [
+            file("d", Origin::Wal, 99_000_000, 40),
+            file("a", Origin::Wal, 1_000_000, 1),
+            file("c", Origin::Foreign, 98_000_000, 60),
+            file("x", Origin::Import, 97_500_000, 1_000_000),
+            file("b", Origin::Wal, 97_000_000, 1),
+        ];
+        let snapshot = Snapshot::new(Arc::clone(table::events()), 1, all);
         let options = DedupeOptions {
             window: Duration::from_secs(10),
             ids: 100,
@@ -100,6 +97,6 @@ mod tests {
             .iter()
             .filter_map(|file| file.path.filename().map(str::to_owned))
             .collect();
-        assert_eq!(taken, ["events-c.parquet", "events-d.parquet"]);
+        assert_eq!(taken, ["c.parquet", "d.parquet"]);
     }
 }

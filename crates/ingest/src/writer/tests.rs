@@ -10,6 +10,7 @@ use bytes::Bytes;
 use footfall_lake::read_columns;
 use footfall_model::clock::{Micros, RandomIds};
 use footfall_model::proto::{Event, EventBatch};
+use footfall_model::table;
 use futures::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -121,7 +122,11 @@ impl Shard {
 
     async fn table(&self) -> Arc<Table> {
         let store: Arc<dyn ObjectStore> = self.store.clone();
-        Arc::new(Table::open(store, Arc::new(FixedClock)).await.unwrap())
+        Arc::new(
+            Table::open(store, Arc::clone(table::events()), Arc::new(FixedClock))
+                .await
+                .unwrap(),
+        )
     }
 
     async fn writer(&self, log: &Arc<LocalWal>) -> Result<ShardWriter, WriterError> {
@@ -150,7 +155,7 @@ impl Shard {
     async fn stored(&self) -> BTreeMap<String, usize> {
         let table = self.table().await;
         let mut stored = BTreeMap::new();
-        for file in table.snapshot().files.iter() {
+        for file in table.snapshot().files() {
             let batches = read_columns(table.store(), file, &["event_id"]).await.unwrap();
             for batch in batches.try_collect::<Vec<_>>().await.unwrap() {
                 for id in batch.column(0).as_string::<i32>().iter().flatten() {

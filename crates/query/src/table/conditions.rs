@@ -3,6 +3,7 @@
 //! A reader's files may hold other sites' rows. Which conditions may be evaluated on those is decided here, by the
 //! condition's shape alone: whatever the files hold, the same statement is pruned and scanned by the same conditions.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema};
@@ -25,7 +26,7 @@ use super::derived_filters;
 
 /// What is known of the rows that a scan must return.
 #[derive(Debug, Default)]
-pub(super) struct Conditions {
+pub(crate) struct Conditions {
     /// Each is about the partition's date alone, over a schema of that column.
     pub(super) dates: Vec<Arc<dyn PhysicalExpr>>,
     /// Files whose statistics contradict one of these are not read.
@@ -35,8 +36,16 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
+    /// What `filters` over the table say to a caller of `scope`.
+    pub(crate) fn new(spec: &TableSpec, scope: &SiteScope, filters: &[Expr], props: &ExecutionProps) -> Result<Self> {
+        match scope {
+            SiteScope::All => Self::of_all(spec, filters, props),
+            SiteScope::Only(sites) => Self::of_reader(spec, sites, filters, props),
+        }
+    }
+
     /// For a caller that may see all rows: everything counts, and an error in a condition on dates is the answer.
-    pub(super) fn of_all(spec: &TableSpec, filters: &[Expr], props: &ExecutionProps) -> Result<Self> {
+    fn of_all(spec: &TableSpec, filters: &[Expr], props: &ExecutionProps) -> Result<Self> {
         let schema = DFSchema::try_from(spec.table_schema().as_ref().clone())?;
         let physical = |expr: &Expr| physical_expr(expr, &schema, props);
         let visitors = derived_filters::visitors(filters, None);
@@ -55,13 +64,8 @@ impl Conditions {
         })
     }
 
-    /// For a reader of `scope`'s sites: plain comparisons, and what follows from them.
-    pub(super) fn of_reader(
-        spec: &TableSpec,
-        scope: &SiteScope,
-        filters: &[Expr],
-        props: &ExecutionProps,
-    ) -> Result<Self> {
+    /// For a reader of `sites`: plain comparisons, and what follows from them.
+    fn of_reader(spec: &TableSpec, sites: &BTreeSet<String>, filters: &[Expr], props: &ExecutionProps) -> Result<Self> {
         let schema = DFSchema::try_from(spec.table_schema().as_ref().clone())?;
         let (mut plain, mut rows) = (Vec::new(), Vec::new());
         for filter in filters.iter().flat_map(split_conjunction) {
@@ -73,15 +77,11 @@ impl Conditions {
                 }
             }
         }
-        let sites = match scope {
-            SiteScope::All => None,
-            SiteScope::Only(sites) => Some(sites.as_ref()),
-        };
         let physical = |expr: &Expr| physical_expr(expr, &schema, props);
         let derived = derived_filters::dates_and_times(&plain);
         let derived = derived.iter().map(physical).collect::<Result<Vec<_>>>()?;
         // Files are sorted by the visitor's hash: few pages are left for the other conditions.
-        let visitors = derived_filters::visitors(&plain, sites);
+        let visitors = derived_filters::visitors(&plain, Some(sites));
         rows.splice(0..0, visitors.iter().map(physical).collect::<Result<Vec<_>>>()?);
         Ok(Self {
             dates: dates(spec, filters, props)?,

@@ -72,14 +72,11 @@ impl TableProvider for LakeTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let (spec, props) = (self.reader.spec(), session.execution_props());
-        let conditions = match &self.scope {
-            SiteScope::All => Conditions::of_all(spec, filters, props)?,
-            SiteScope::Only(_) => Conditions::of_reader(spec, &self.scope, filters, props)?,
-        };
-        let pruned = prune(spec, &self.snapshot.files, &self.scope, &conditions)?;
+        let conditions = Conditions::new(spec, &self.scope, filters, props)?;
+        let pruned = prune(&self.snapshot, &self.scope, &conditions)?;
         let left = pruned.len() as u64;
         counter!("footfall_query_files_scanned_total").increment(left);
-        counter!("footfall_query_files_pruned_total").increment(self.snapshot.files.len() as u64 - left);
+        counter!("footfall_query_files_pruned_total").increment(self.snapshot.len() as u64 - left);
         let scan = Scan {
             files: pruned,
             projection: projection.map(Vec::as_slice),

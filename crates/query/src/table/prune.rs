@@ -1,24 +1,23 @@
-//! Which files can hold rows that a query wants. Pure: files and conditions in, files out.
+//! Which files can hold rows that a query wants. Pure: a snapshot and conditions in, files out.
+//!
+//! Everything is decided on arrays of a chunk's files, which the snapshot keeps; a chunk without a file that is left is
+//! not looked at again.
 
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BooleanArray, Date32Array, Int64Array, StringArray, TimestampMicrosecondArray, UInt64Array,
-};
-use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::Schema;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Date32Array, RecordBatch, StringArray, UInt64Array};
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
-use footfall_lake::DataFile;
+use datafusion::physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder};
+use footfall_lake::{ChunkStatistics, ColumnArrays, DataFile, Snapshot};
 use footfall_model::access::SiteScope;
-use footfall_model::table::TableSpec;
+use footfall_model::table::{SITE_COLUMN, TableSpec};
 
 use super::conditions::Conditions;
-use super::statistics::is_exact_text;
 
 /// What is left to read.
 #[derive(Debug, Default)]
@@ -39,42 +38,46 @@ impl PrunedFiles {
 ///
 /// A reader's conditions on dates are tried on days on which only others may have rows: one that fails is taken for
 /// true, and fails again, or not, on the reader's own rows.
-pub(super) fn prune(
-    spec: &TableSpec,
-    files: &[Arc<DataFile>],
-    scope: &SiteScope,
-    conditions: &Conditions,
-) -> Result<PrunedFiles> {
-    let reached = files
+pub(crate) fn prune(snapshot: &Snapshot, scope: &SiteScope, conditions: &Conditions) -> Result<PrunedFiles> {
+    let spec = snapshot.spec();
+    let dates: SchemaRef = Arc::new(Schema::new(vec![spec.partition().clone()]));
+    let predicates: Vec<_> = conditions
+        .files
         .iter()
-        .filter_map(|file| Some((Arc::clone(file), reach(file, scope)?)));
-    let (candidates, reaches): (Vec<_>, Vec<_>) = reached.unzip();
-    let mut keep = vec![true; candidates.len()];
-    let days: BTreeSet<i32> = candidates.iter().map(|file| file.event_date).collect();
-    let days: Vec<_> = days.into_iter().collect();
-    for condition in &conditions.dates {
-        let holds = match scope {
-            SiteScope::All => on_days(spec, &days, condition)?,
-            SiteScope::Only(_) => on_days_or_failing(spec, &days, condition),
-        };
-        let held: BTreeSet<_> = days
-            .iter()
-            .zip(holds)
-            .filter_map(|(day, holds)| holds.then_some(*day))
-            .collect();
-        and(&mut keep, candidates.iter().map(|file| held.contains(&file.event_date)));
-    }
-    for condition in &conditions.files {
-        if let Some(may_hold) = by_statistics(spec, &candidates, condition)? {
-            and(&mut keep, may_hold);
-        }
-    }
+        .filter_map(|condition| predicate(spec, condition))
+        .collect();
     let mut pruned = PrunedFiles::default();
-    for ((file, reach), keep) in candidates.into_iter().zip(reaches).zip(keep) {
-        match reach {
-            _ if !keep => {}
-            Reach::Wholly => pruned.whole.push(file),
-            Reach::Partly => pruned.shared.push(file),
+    for chunk in snapshot.chunks() {
+        let (files, statistics) = (chunk.files(), chunk.statistics());
+        let reaches = reaches(spec, statistics, files.len(), scope);
+        let mut keep: Vec<bool> = reaches.iter().map(|reach| *reach != Reach::Nothing).collect();
+        for condition in &conditions.dates {
+            if !keep.contains(&true) {
+                break;
+            }
+            let holds = match scope {
+                SiteScope::All => on_days(&dates, &statistics.dates, condition)?,
+                SiteScope::Only(_) => on_days_or_failing(&dates, &statistics.dates, condition),
+            };
+            and(&mut keep, holds);
+        }
+        for predicate in &predicates {
+            if !keep.contains(&true) {
+                break;
+            }
+            let statistics = FileStatistics {
+                spec,
+                files: files.len(),
+                statistics,
+            };
+            and(&mut keep, predicate.prune(&statistics)?);
+        }
+        for ((file, reach), keep) in files.iter().zip(reaches).zip(keep) {
+            match reach {
+                Reach::Wholly if keep => pruned.whole.push(Arc::clone(file)),
+                Reach::Partly if keep => pruned.shared.push(Arc::clone(file)),
+                _ => {}
+            }
         }
     }
     Ok(pruned)
@@ -91,24 +94,47 @@ fn and(keep: &mut [bool], also: impl IntoIterator<Item = bool>) {
 enum Reach {
     Wholly,
     Partly,
+    Nothing,
 }
 
-/// `None`: nothing of it.
-fn reach(file: &DataFile, scope: &SiteScope) -> Option<Reach> {
+fn reaches(spec: &TableSpec, statistics: &ChunkStatistics, files: usize, scope: &SiteScope) -> Vec<Reach> {
     let SiteScope::Only(sites) = scope else {
-        return Some(Reach::Wholly);
+        return vec![Reach::Wholly; files];
     };
     if sites.is_empty() {
-        return None;
+        return vec![Reach::Nothing; files];
     }
-    let Some(range) = &file.tracking_id else {
-        return Some(Reach::Partly);
+    let Some((column, min, max)) = site_bounds(spec, statistics) else {
+        return vec![Reach::Partly; files];
     };
-    if range.min > range.max || !any_between(sites, &range.min, &range.max) {
-        return None;
-    }
-    let one_site = range.min == range.max && is_exact_text(&range.min);
-    Some(if one_site { Reach::Wholly } else { Reach::Partly })
+    let known = |file| min.is_valid(file) && max.is_valid(file);
+    let of = |file| {
+        if !known(file) {
+            return Reach::Partly;
+        }
+        let (min, max) = (min.value(file), max.value(file));
+        if min > max || !any_between(sites, min, max) {
+            Reach::Nothing
+        } else if min == max && column.exact.is_valid(file) && column.exact.value(file) {
+            Reach::Wholly
+        } else {
+            Reach::Partly
+        }
+    };
+    (0..files).map(of).collect()
+}
+
+fn site_bounds<'a>(
+    spec: &TableSpec,
+    statistics: &'a ChunkStatistics,
+) -> Option<(&'a ColumnArrays, &'a StringArray, &'a StringArray)> {
+    let column = column(spec, statistics, SITE_COLUMN)?;
+    Some((column, column.min.as_string_opt()?, column.max.as_string_opt()?))
+}
+
+fn column<'a>(spec: &TableSpec, statistics: &'a ChunkStatistics, name: &str) -> Option<&'a ColumnArrays> {
+    let nth = spec.statistics_columns().position(|column| column == name)?;
+    statistics.columns.get(nth)
 }
 
 fn any_between(sites: &BTreeSet<String>, min: &str, max: &str) -> bool {
@@ -116,108 +142,80 @@ fn any_between(sites: &BTreeSet<String>, min: &str, max: &str) -> bool {
     sites.range::<str, _>(range).next().is_some()
 }
 
-/// A row's date is its file's: the condition holds for all rows of a day or for none.
-fn on_days(spec: &TableSpec, days: &[i32], condition: &Arc<dyn PhysicalExpr>) -> Result<Vec<bool>> {
-    let schema = Arc::new(Schema::new(vec![spec.partition().clone()]));
-    let dates = Date32Array::from_iter_values(days.iter().copied());
-    let batch = RecordBatch::try_new(schema, vec![Arc::new(dates)])?;
+/// A row's date is its file's: the condition holds for all rows of a file or for none.
+fn on_days(schema: &SchemaRef, days: &Arc<Date32Array>, condition: &Arc<dyn PhysicalExpr>) -> Result<Vec<bool>> {
+    let batch = RecordBatch::try_new(Arc::clone(schema), vec![Arc::clone(days) as _])?;
     let holds = condition.evaluate(&batch)?.into_array(days.len())?;
     Ok(holds.as_boolean().iter().map(|holds| holds == Some(true)).collect())
 }
 
 /// The same, and true for a day on which the condition fails.
-fn on_days_or_failing(spec: &TableSpec, days: &[i32], condition: &Arc<dyn PhysicalExpr>) -> Vec<bool> {
-    let one = |day: &i32| on_days(spec, std::slice::from_ref(day), condition).map_or(true, |holds| holds == [true]);
-    on_days(spec, days, condition).unwrap_or_else(|_| days.iter().map(one).collect())
-}
-
-/// Whether each file may hold a row for which `condition` holds; `None` if it can't be told from statistics.
-fn by_statistics(
-    spec: &TableSpec,
-    files: &[Arc<DataFile>],
-    condition: &Arc<dyn PhysicalExpr>,
-) -> Result<Option<Vec<bool>>> {
-    let predicate = PruningPredicateBuilder::new()
-        .with_file_schema(Arc::clone(spec.table_schema()))
-        .try_build(Arc::clone(condition));
-    match predicate {
-        Ok(predicate) if !predicate.always_true() => predicate.prune(&FileStatistics { spec, files }).map(Some),
-        Ok(_) | Err(_) => Ok(None),
+fn on_days_or_failing(schema: &SchemaRef, days: &Arc<Date32Array>, condition: &Arc<dyn PhysicalExpr>) -> Vec<bool> {
+    if let Ok(holds) = on_days(schema, days, condition) {
+        return holds;
     }
+    let distinct: BTreeSet<i32> = days.values().iter().copied().collect();
+    let refuted = |day: &i32| {
+        let day = Arc::new(Date32Array::from_value(*day, 1));
+        on_days(schema, &day, condition).is_ok_and(|holds| holds == [false])
+    };
+    let refuted: BTreeSet<i32> = distinct.into_iter().filter(refuted).collect();
+    days.values().iter().map(|day| !refuted.contains(day)).collect()
 }
 
-/// The Delta log's statistics, a row a file.
+/// What statistics can say about the condition, if anything.
+fn predicate(spec: &TableSpec, condition: &Arc<dyn PhysicalExpr>) -> Option<PruningPredicate> {
+    let builder = PruningPredicateBuilder::new().with_file_schema(Arc::clone(spec.table_schema()));
+    let predicate = builder.try_build(Arc::clone(condition)).ok()?;
+    (!predicate.always_true()).then_some(predicate)
+}
+
+/// The statistics of a chunk's files.
 struct FileStatistics<'a> {
     spec: &'a TableSpec,
-    files: &'a [Arc<DataFile>],
+    files: usize,
+    statistics: &'a ChunkStatistics,
 }
 
 impl FileStatistics<'_> {
-    fn bounds(&self, column: &str, end: End) -> Option<ArrayRef> {
-        let files = self.files.iter();
-        Some(match column {
-            "tracking_id" => Arc::new(
-                files
-                    .map(|f| f.tracking_id.as_ref().map(|r| end.of(&r.min, &r.max)))
-                    .collect::<StringArray>(),
-            ),
-            "client_hash" => Arc::new(
-                files
-                    .map(|f| f.client_hash.as_ref().map(|r| *end.of(&r.min, &r.max)))
-                    .collect::<Int64Array>(),
-            ),
-            "event_timestamp" => Arc::new(
-                files
-                    .map(|f| f.event_timestamp.as_ref().map(|r| *end.of(&r.min, &r.max)))
-                    .collect::<TimestampMicrosecondArray>()
-                    .with_timezone("UTC"),
-            ),
-            name if name == self.spec.partition().name() => {
-                Arc::new(files.map(|f| Some(f.event_date)).collect::<Date32Array>())
-            }
-            _ => return None,
-        })
+    fn is_date(&self, column: &Column) -> bool {
+        column.name() == self.spec.partition().name()
     }
-}
 
-#[derive(Clone, Copy)]
-enum End {
-    Min,
-    Max,
-}
-
-impl End {
-    fn of<'a, T: ?Sized>(self, min: &'a T, max: &'a T) -> &'a T {
-        match self {
-            Self::Min => min,
-            Self::Max => max,
-        }
+    fn dates(&self) -> ArrayRef {
+        Arc::clone(&self.statistics.dates) as _
     }
 }
 
 impl PruningStatistics for FileStatistics<'_> {
-    fn min_values(&self, column: &Column) -> Option<ArrayRef> {
-        self.bounds(column.name(), End::Min)
+    fn min_values(&self, name: &Column) -> Option<ArrayRef> {
+        if self.is_date(name) {
+            return Some(self.dates());
+        }
+        Some(Arc::clone(&column(self.spec, self.statistics, name.name())?.min))
     }
 
-    fn max_values(&self, column: &Column) -> Option<ArrayRef> {
-        self.bounds(column.name(), End::Max)
+    fn max_values(&self, name: &Column) -> Option<ArrayRef> {
+        if self.is_date(name) {
+            return Some(self.dates());
+        }
+        Some(Arc::clone(&column(self.spec, self.statistics, name.name())?.max))
     }
 
     fn num_containers(&self) -> usize {
-        self.files.len()
+        self.files
     }
 
-    fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
-        let field = self.spec.table_schema().field_with_name(column.name()).ok()?;
-        let none = || Arc::new(UInt64Array::from_value(0, self.files.len())) as ArrayRef;
-        (!field.is_nullable()).then(none)
+    fn null_counts(&self, name: &Column) -> Option<ArrayRef> {
+        let field = self.spec.table_schema().field_with_name(name.name()).ok()?;
+        if !field.is_nullable() {
+            return Some(Arc::new(UInt64Array::from_value(0, self.files)));
+        }
+        Some(Arc::clone(&column(self.spec, self.statistics, name.name())?.null_counts) as _)
     }
 
     fn row_counts(&self) -> Option<ArrayRef> {
-        Some(Arc::new(UInt64Array::from_iter_values(
-            self.files.iter().map(|f| f.rows),
-        )))
+        Some(Arc::clone(&self.statistics.rows) as _)
     }
 
     fn contained(&self, _column: &Column, _values: &HashSet<ScalarValue>) -> Option<BooleanArray> {

@@ -83,8 +83,8 @@ impl TableReader {
             let schema = self.spec.table_schema().project(&projection)?;
             return Ok(Arc::new(EmptyExec::new(Arc::new(schema))));
         }
-        let files: Vec<_> = files.iter().map(|file| partitioned(file)).collect();
-        let statistics = statistics::of_files(&files)?;
+        let files: Vec<_> = files.iter().map(|file| partitioned(&self.spec, file)).collect();
+        let statistics = statistics::of_files(&self.spec, &files)?;
         let (groups, ordered) = self.groups(files, session.config().target_partitions());
         let order = self.order.clone().filter(|_| ordered);
         let source = self.source(scan.conditions, true);
@@ -109,7 +109,9 @@ impl TableReader {
         let PrunedFiles { mut whole, shared } = scan.files;
         let mut counted = 0;
         if projection.is_empty() && scan.conditions.is_empty() {
-            counted = whole.drain(..).map(|file| file.rows).sum();
+            let rows: Vec<_> = whole.iter().filter_map(|file| file.rows).collect();
+            whole.retain(|file| file.rows.is_none());
+            counted = rows.into_iter().fold(0, u64::saturating_add);
         }
         let files = whole.into_iter().chain(shared).collect();
         let input = self.shared_scan(files, &projection, &scan.conditions, sites, session)?;
@@ -137,7 +139,10 @@ impl TableReader {
         if files.is_empty() {
             return Ok(None);
         }
-        files.sort_by(|a, b| (a.event_date, a.written_at, &a.path).cmp(&(b.event_date, b.written_at, &b.path)));
+        files.sort_by(|a, b| {
+            let key = |file: &DataFile| (file.partition_date, file.written_at);
+            key(a).cmp(&key(b)).then_with(|| a.path.cmp(&b.path))
+        });
         let site = self.spec.table_schema().index_of(SITE_COLUMN)?;
         let read = projection.iter().copied().chain([site]).collect();
         let conditions = [self.of_sites(sites, session)?]
@@ -145,7 +150,7 @@ impl TableReader {
             .chain(conditions.iter().cloned());
         let source = self.source(conditions.collect(), false);
         let config = FileScanConfigBuilder::new(store::root(store::SHARED)?, source)
-            .with_file_groups(dealt(files, session.config().target_partitions()))
+            .with_file_groups(self.dealt(&files, session.config().target_partitions()))
             .with_projection_indices(Some(read))?
             .build();
         let scan = DataSourceExec::from_data_source(config);
@@ -191,22 +196,38 @@ impl TableReader {
             if let Ok(groups) = groups
                 && groups.len() <= partitions
             {
-                return (groups.into_iter().map(with_statistics).collect(), true);
+                return (
+                    groups.into_iter().map(|group| self.with_statistics(group)).collect(),
+                    true,
+                );
             }
         }
         let groups = balanced(files, partitions).into_iter();
-        (groups.map(with_statistics).collect(), false)
+        (groups.map(|group| self.with_statistics(group)).collect(), false)
+    }
+
+    /// Files in turn to as many groups, whatever their sizes: those tell of other sites' rows.
+    fn dealt(&self, files: &[Arc<DataFile>], partitions: usize) -> Vec<FileGroup> {
+        let turns = partitions.clamp(1, files.len().max(1));
+        let mut groups = vec![Vec::new(); turns];
+        for (turn, file) in files.iter().enumerate() {
+            groups[turn % turns].push(PartitionedFile {
+                statistics: None,
+                ..partitioned(&self.spec, file)
+            });
+        }
+        groups.into_iter().map(FileGroup::new).collect()
+    }
+
+    fn with_statistics(&self, group: FileGroup) -> FileGroup {
+        match statistics::of_files(&self.spec, group.files()) {
+            Ok(statistics) => group.with_statistics(Arc::new(statistics)),
+            Err(_) => group,
+        }
     }
 }
 
-fn with_statistics(group: FileGroup) -> FileGroup {
-    match statistics::of_files(group.files()) {
-        Ok(statistics) => group.with_statistics(Arc::new(statistics)),
-        Err(_) => group,
-    }
-}
-
-pub(super) fn partitioned(file: &DataFile) -> PartitionedFile {
+pub(super) fn partitioned(spec: &TableSpec, file: &DataFile) -> PartitionedFile {
     let meta = ObjectMeta {
         location: file.path.clone(),
         last_modified: chrono::DateTime::from_timestamp_micros(file.written_at).unwrap_or_default(),
@@ -214,10 +235,10 @@ pub(super) fn partitioned(file: &DataFile) -> PartitionedFile {
         e_tag: None,
         version: None,
     };
-    let date = ScalarValue::Date32(Some(file.event_date));
+    let date = ScalarValue::Date32(Some(file.partition_date));
     let mut partitioned = PartitionedFile::new_from_meta(meta).with_partition_values(vec![date]);
     // Not by `with_statistics`, which would take the date's for those of the column after the last that is known.
-    partitioned.statistics = Some(Arc::new(statistics::of_file(file)));
+    partitioned.statistics = Some(Arc::new(statistics::of_file(spec, file)));
     partitioned
 }
 
@@ -234,19 +255,6 @@ fn balanced(mut files: Vec<PartitionedFile>, partitions: usize) -> Vec<FileGroup
     groups.into_iter().map(|(_, files)| FileGroup::new(files)).collect()
 }
 
-/// Files in turn to as many groups, whatever their sizes: those tell of other sites' rows.
-fn dealt(files: Vec<Arc<DataFile>>, partitions: usize) -> Vec<FileGroup> {
-    let mut groups = vec![Vec::new(); partitions.clamp(1, files.len().max(1))];
-    let turns = groups.len();
-    for (turn, file) in files.iter().enumerate() {
-        groups[turn % turns].push(PartitionedFile {
-            statistics: None,
-            ..partitioned(file)
-        });
-    }
-    groups.into_iter().map(FileGroup::new).collect()
-}
-
 /// Enough files for `limit` rows, if all rows of them will do.
 pub(super) fn enough(files: Vec<Arc<DataFile>>, limit: usize) -> Vec<Arc<DataFile>> {
     let mut rows = 0_u64;
@@ -255,7 +263,7 @@ pub(super) fn enough(files: Vec<Arc<DataFile>>, limit: usize) -> Vec<Arc<DataFil
         .into_iter()
         .take_while(|file| {
             let more = rows < limit;
-            rows = rows.saturating_add(file.rows);
+            rows = rows.saturating_add(file.rows.unwrap_or_default());
             more
         })
         .collect()

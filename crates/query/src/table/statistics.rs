@@ -1,49 +1,34 @@
 //! What DataFusion is told about a file without reading it.
 
-use std::sync::Arc;
-
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::stats::Precision;
-use datafusion::common::{ColumnStatistics, Result, ScalarValue, Statistics};
+use datafusion::common::{ColumnStatistics as ColumnStatisticsOfPlan, Result, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
-use footfall_lake::{DataFile, Range};
-use footfall_model::clock::Micros;
-use footfall_model::schema;
+use footfall_lake::{ColumnStatistics, DataFile, StatValue};
+use footfall_model::table::TableSpec;
 
-/// Longer texts may be truncated in the Delta log's statistics.
-const TRUNCATED_AT: usize = 32;
-
-/// Whether a text in the statistics is the value itself, not cut.
-pub(super) fn is_exact_text(text: &str) -> bool {
-    text.chars().count() < TRUNCATED_AT
-}
-
-/// Statistics of a file's first columns, by which it is sorted: the Delta log's statistics tell nothing of the others,
-/// and a plan holds these for every file that it reads.
-pub(super) fn of_file(file: &DataFile) -> Statistics {
-    let zone: Arc<str> = Arc::from("UTC");
-    let time = |at: &Micros| ScalarValue::TimestampMicrosecond(Some(*at), Some(Arc::clone(&zone)));
+/// Statistics of a file's first columns, up to the last one that it is sorted by: a plan holds these for every file
+/// that it reads.
+pub(super) fn of_file(spec: &TableSpec, file: &DataFile) -> Statistics {
+    let exact = |number: u64| Precision::Exact(usize::try_from(number).unwrap_or(usize::MAX));
+    let columns = spec.sort_indices().iter().max().map_or(0, |last| last + 1);
+    let columns = spec.file_schema().fields().iter().take(columns).enumerate();
+    let columns = columns.map(|(index, field)| {
+        let sorted = spec.sort_indices().contains(&index);
+        column(field, sorted.then(|| file.column(spec, field.name())).flatten())
+    });
     Statistics {
-        num_rows: Precision::Exact(usize::try_from(file.rows).unwrap_or(usize::MAX)),
+        num_rows: file.rows.map_or(Precision::Absent, exact),
         total_byte_size: Precision::Inexact(usize::try_from(file.size).unwrap_or(usize::MAX)),
-        column_statistics: vec![
-            column(file.tracking_id.as_ref(), exact_texts, |text| {
-                ScalarValue::Utf8(Some(text.clone()))
-            }),
-            column(
-                file.client_hash.as_ref(),
-                |_| true,
-                |hash| ScalarValue::Int64(Some(*hash)),
-            ),
-            column(file.event_timestamp.as_ref(), exact_times, time),
-        ],
+        column_statistics: columns.collect(),
     }
 }
 
 /// Statistics of all the table's columns, over all `files`; those bear [`of_file`] and their date.
-pub(super) fn of_files(files: &[PartitionedFile]) -> Result<Statistics> {
-    let table = schema::events();
+pub(super) fn of_files(spec: &TableSpec, files: &[PartitionedFile]) -> Result<Statistics> {
+    let table = spec.table_schema();
     let each = files.iter().filter_map(|file| file.statistics.as_deref());
-    let mut all = Statistics::try_merge_iter(each, &table)?;
+    let mut all = Statistics::try_merge_iter(each, table)?;
     let others = table.fields().iter().skip(all.column_statistics.len());
     let others: Vec<_> = others.map(|field| unknown(field.is_nullable())).collect();
     all.column_statistics.extend(others);
@@ -61,70 +46,76 @@ pub(super) fn of_files(files: &[PartitionedFile]) -> Result<Statistics> {
     Ok(all)
 }
 
-fn unknown(nullable: bool) -> ColumnStatistics {
-    let mut column = ColumnStatistics::new_unknown();
+fn unknown(nullable: bool) -> ColumnStatisticsOfPlan {
+    let mut column = ColumnStatisticsOfPlan::new_unknown();
     if !nullable {
         column.null_count = Precision::Exact(0);
     }
     column
 }
 
-/// Of a column without nulls.
-fn column<T>(
-    range: Option<&Range<T>>,
-    is_exact: impl Fn(&Range<T>) -> bool,
-    value: impl Fn(&T) -> ScalarValue,
-) -> ColumnStatistics {
-    let mut column = unknown(false);
-    if let Some(range) = range {
-        let precision = if is_exact(range) {
-            Precision::Exact
-        } else {
-            Precision::Inexact
+fn column(field: &Field, known: Option<&ColumnStatistics>) -> ColumnStatisticsOfPlan {
+    let mut column = unknown(field.is_nullable());
+    if let Some(known) = known {
+        let precision = |value: &Option<StatValue>| match value.as_ref().and_then(|value| scalar(value, field)) {
+            Some(value) if known.is_exact => Precision::Exact(value),
+            Some(value) => Precision::Inexact(value),
+            None => Precision::Absent,
         };
-        column.min_value = precision(value(&range.min));
-        column.max_value = precision(value(&range.max));
+        column.min_value = precision(&known.min);
+        column.max_value = precision(&known.max);
     }
     column
 }
 
-fn exact_texts(range: &Range<String>) -> bool {
-    is_exact_text(&range.min) && is_exact_text(&range.max)
-}
-
-/// The lake widens a maximum that was cut to milliseconds to the last microsecond of it, and the minimum beside it
-/// was cut then too.
-fn exact_times(range: &Range<Micros>) -> bool {
-    range.max.rem_euclid(1_000) != 999
+fn scalar(value: &StatValue, field: &Field) -> Option<ScalarValue> {
+    Some(match (value, field.data_type()) {
+        (StatValue::Boolean(value), _) => ScalarValue::Boolean(Some(*value)),
+        (StatValue::Int32(number), _) => ScalarValue::Int32(Some(*number)),
+        (StatValue::Int64(number), _) => ScalarValue::Int64(Some(*number)),
+        (StatValue::Date32(day), _) => ScalarValue::Date32(Some(*day)),
+        (StatValue::Timestamp(at), DataType::Timestamp(_, zone)) => {
+            ScalarValue::TimestampMicrosecond(Some(*at), zone.clone())
+        }
+        (StatValue::Decimal128(number), DataType::Decimal128(precision, scale)) => {
+            ScalarValue::Decimal128(Some(**number), *precision, *scale)
+        }
+        (StatValue::Utf8(text), _) => ScalarValue::Utf8(Some(text.to_string())),
+        // A NaN has no place in an order.
+        (StatValue::Float64(_), _) | (StatValue::Timestamp(_) | StatValue::Decimal128(_), _) => return None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use footfall_lake::Origin;
+    use footfall_model::{schema, table};
     use object_store::path::Path;
 
     use super::super::scan::partitioned;
     use super::*;
 
-    fn file(event_date: i32) -> DataFile {
+    fn file(partition_date: i32) -> DataFile {
         DataFile {
             path: Path::from("x.parquet"),
             size: 1_000,
-            rows: 10,
+            rows: Some(10),
             written_at: 0,
-            event_date,
-            tracking_id: Some(Range {
-                min: "a".to_owned(),
-                max: "b".to_owned(),
-            }),
-            client_hash: Some(Range { min: -1, max: 1 }),
-            event_timestamp: Some(Range { min: 0, max: 5 }),
+            partition_date,
+            statistics: Box::new([
+                ColumnStatistics::exact(StatValue::text("a"), StatValue::text("b"), 0),
+                ColumnStatistics::exact(StatValue::Int64(-1), StatValue::Int64(1), 0),
+                ColumnStatistics::exact(StatValue::Timestamp(0), StatValue::Timestamp(5), 0),
+            ]),
+            origin: Origin::Wal,
+            tags: Vec::new(),
         }
     }
 
     #[test]
     fn a_files_statistics_are_of_the_columns_that_it_is_sorted_by() {
         let file_schema = schema::event_file();
-        let columns = of_file(&file(1)).column_statistics;
+        let columns = of_file(table::events(), &file(1)).column_statistics;
         assert_eq!(columns.len(), schema::SORT_COLUMNS.len());
         for (field, column) in file_schema.fields().iter().zip(columns) {
             let (min, max) = (column.min_value.get_value(), column.max_value.get_value());
@@ -136,8 +127,8 @@ mod tests {
 
     #[test]
     fn statistics_of_files_are_of_every_column_of_the_table() {
-        let files = [3, 1, 2].map(|date| partitioned(&file(date)));
-        let all = of_files(&files).unwrap();
+        let files = [3, 1, 2].map(|date| partitioned(table::events(), &file(date)));
+        let all = of_files(table::events(), &files).unwrap();
         let table = schema::events();
         assert_eq!(all.num_rows, Precision::Exact(30));
         assert_eq!(all.column_statistics.len(), table.fields().len());

@@ -196,7 +196,12 @@ async fn reader_error_hides_other_sites_values() {
 async fn reader_error_hides_other_sites_days() {
     let lake = shared_lake().await;
     // By its statistics this file could hold rows of "mine".
-    let others = events().site("a").at("2026-11-04 10:00").pageview("/").site("z").pageview("/");
+    let others = events()
+        .site("a")
+        .at("2026-11-04 10:00")
+        .pageview("/")
+        .site("z")
+        .pageview("/");
     lake.add("others", others).await;
     let engine = lake.engine();
     for day in [1, 2, 3, 4] {

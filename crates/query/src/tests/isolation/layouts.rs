@@ -83,7 +83,11 @@ impl Layout {
         let columns = schema::event_file().fields().len();
         let pick = |random: &mut Random, all: &[Texts]| (0..columns).map(|_| all[random.below(all.len())]).collect();
         let large = random.one_in(12);
-        let files = (0..1 + random.below(4)).map(|_| file(random, &site, large)).collect();
+        let mut files: Vec<_> = (0..1 + random.below(4)).map(|_| file(random, &site, large)).collect();
+        if !random.one_in(10) {
+            let day = random.below(3);
+            add(&mut files[0], random, &site, 8, day);
+        }
         Self {
             ours: pick(random, &OURS),
             theirs: pick(random, &THEIRS),

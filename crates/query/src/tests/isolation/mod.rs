@@ -22,11 +22,11 @@ use self::statements::Statement;
 use crate::testing::{TestLake, lake, rows};
 use crate::{Engine, EngineOptions, QueryError};
 
-const LAYOUTS: u64 = 26;
+const LAYOUTS: u64 = 25;
 const STATEMENTS: usize = 200;
 
 /// Where rows come in any order, because parts of the work race.
-const RACING_STATEMENTS: usize = 10;
+const RACING_STATEMENTS: usize = 6;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shared_lake_answers_a_reader_as_a_lake_of_its_own() {
@@ -81,7 +81,6 @@ async fn layout(seed: u64) -> Tally {
     let layout = Layout::random(&mut random);
     let (shared, alone) = (lake().await, lake().await);
     layout.write(&shared, &alone).await;
-    let t0 = std::time::Instant::now();
     let reader = layout.reader();
     let mut tally = Tally::default();
     let (in_shared, in_alone) = (engine(&shared, 1), engine(&alone, 1));
@@ -89,6 +88,10 @@ async fn layout(seed: u64) -> Tally {
         let Statement { sql, is_explain, .. } = Statement::random(&mut random, &layout);
         let mut ours = answer(&in_shared, &reader, &sql).await;
         let mut expected = answer(&in_alone, &reader, &sql).await;
+        assert!(
+            !matches!(ours, Err(QueryError::Internal(_))),
+            "seed {seed}, case {case}: {ours:?}\n{sql}"
+        );
         if is_explain {
             (ours, expected) = (words(ours), words(expected));
         }
@@ -101,7 +104,6 @@ async fn layout(seed: u64) -> Tally {
             tally.hidden += 10 * usize::from(all != expected);
         }
     }
-    eprintln!("seed {seed}: {:?} {}", t0.elapsed(), layout.rows());
     let (in_shared, in_alone) = (engine(&shared, 3), engine(&alone, 3));
     for case in 0..RACING_STATEMENTS {
         let statement = Statement::random(&mut random, &layout);

@@ -1,0 +1,104 @@
+//! From one version to the next, whoever made it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use deltalake_core::DeltaTable;
+use deltalake_core::logstore::get_actions;
+use footfall_model::clock::Micros;
+use object_store::ObjectStoreExt;
+
+use super::{Table, delta, malformed};
+use crate::blocking::in_runtime;
+use crate::commit::{self, AppliedTxn, Known};
+use crate::{LakeError, layout};
+
+/// How long after we last knew the newest version the next ones are surely still in the log: half of its retention,
+/// in microseconds.
+const FOLLOWABLE: Micros = 12 * 3_600 * 1_000_000;
+
+/// What we know while we follow a table.
+#[derive(Debug)]
+pub(super) struct Following {
+    pub(super) known: Known,
+    /// When we last knew the newest version.
+    pub(super) at: Micros,
+}
+
+impl Following {
+    pub(super) fn new(now: Micros) -> Self {
+        Self {
+            known: Known::default(),
+            at: now,
+        }
+    }
+}
+
+impl Table {
+    pub(super) fn is_behind(&self, following: &Following) -> bool {
+        self.clock.now().saturating_sub(following.at) > FOLLOWABLE
+    }
+
+    pub(super) async fn catch_up(&self, following: &mut Following) -> Result<(), LakeError> {
+        let now = self.clock.now();
+        if self.is_behind(following) {
+            in_runtime(self.read_anew(&mut following.known)).await?;
+        }
+        loop {
+            let next = self.current.borrow().version() + 1;
+            let Some(bytes) = self.read(next).await? else {
+                following.at = now;
+                return Ok(());
+            };
+            self.apply(next, &bytes, following)?;
+        }
+    }
+
+    /// Leaps to the newest version: those between may have been cleaned away.
+    async fn read_anew(&self, known: &mut Known) -> Result<(), LakeError> {
+        let mut table = DeltaTable::new(Arc::clone(&self.log));
+        table.load().await.map_err(LakeError::unread)?;
+        let state = table.snapshot().map_err(LakeError::unread)?;
+        let version = state.version();
+        if version <= self.current.borrow().version() {
+            return Ok(());
+        }
+        for (app_id, reached) in &mut known.txns {
+            let upto = state.transaction_version(self.log.as_ref(), app_id).await;
+            let upto = upto.map_err(LakeError::unread)?;
+            if upto != reached.as_ref().map(|reached| reached.upto) {
+                let commit = None;
+                *reached = upto.map(|upto| AppliedTxn { upto, version, commit });
+            }
+        }
+        let snapshot = delta::snapshot_of(state, &self.spec)?;
+        self.opened.lock().take();
+        self.current.send_replace(snapshot);
+        Ok(())
+    }
+
+    async fn read(&self, version: u64) -> Result<Option<Bytes>, LakeError> {
+        let path = layout::commit_path(&self.spec, version);
+        match self.store.get(&path).await {
+            Ok(reply) => Ok(Some(reply.bytes().await.map_err(LakeError::store(&path))?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(source) => Err(LakeError::Store { path, source }),
+        }
+    }
+
+    pub(super) fn apply(&self, version: u64, bytes: &Bytes, following: &mut Following) -> Result<(), LakeError> {
+        let path = layout::commit_path(&self.spec, version);
+        let actions = get_actions(version, bytes).map_err(LakeError::delta("read"))?;
+        let changes = commit::changes_of(&self.spec, actions).map_err(malformed(&path))?;
+        for (app_id, upto) in changes.txns {
+            let commit = changes.id.clone();
+            let reached = AppliedTxn { upto, version, commit };
+            following.known.txns.insert(app_id, Some(reached));
+        }
+        following.known.remember(changes.id, version);
+        self.opened.lock().take();
+        self.current
+            .send_modify(|snapshot| *snapshot = snapshot.next(version, &changes.remove, changes.add));
+        Ok(())
+    }
+}
