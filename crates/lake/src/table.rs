@@ -15,6 +15,8 @@
 //! version that we know can have been cleaned away; a process that stood still for longer (a suspended machine) reads
 //! the table anew before it goes on.
 
+mod compat;
+mod complete;
 mod delta;
 mod follow;
 
@@ -69,14 +71,14 @@ impl Table {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, LakeError> {
         let log = delta::log_store(&store, &spec)?;
-        let table = delta::open_or_create(&log, &spec).await?;
+        let table = delta::open_or_create(&store, &log, &spec, clock.now()).await?;
         let state = table.snapshot().map_err(LakeError::delta("read"))?;
-        let (current, _) = watch::channel(delta::snapshot_of(state, &spec)?);
+        let (current, _) = watch::channel(delta::snapshot_of(state, &store, &spec).await?);
         Ok(Self {
             spec,
             store,
             log,
-            following: Mutex::new(Following::new(clock.now())),
+            following: Mutex::new(Following::new(state, clock.now())),
             clock,
             opened: SyncMutex::new(Some(table)),
             current,
@@ -191,7 +193,7 @@ impl Table {
                 .put_opts(&path, bytes.clone().into(), PutOptions::from(PutMode::Create));
             match put.await {
                 Ok(_) => {
-                    self.apply(version, &bytes, &mut following)?;
+                    self.apply(version, &bytes, &mut following).await?;
                     following.at = self.clock.now();
                     return Ok(version);
                 }
@@ -217,5 +219,7 @@ fn malformed(path: &Path) -> impl Fn(String) -> LakeError {
     }
 }
 
+#[cfg(test)]
+mod foreign_tests;
 #[cfg(test)]
 mod tests;

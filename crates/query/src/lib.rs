@@ -10,13 +10,21 @@
 //! the caller may not read leaves its table's provider, whatever the SQL; memory, spill, time and the number of
 //! statements at once are bounded, and reaching a bound is an answer ([`QueryError::Limit`]).
 
+mod busy;
+mod caller;
 mod catalog;
+mod control;
+mod cooperative;
 mod engine;
 mod error;
 mod functions;
+mod governor;
+mod memory;
 mod options;
 mod output;
 mod parameters;
+mod pins;
+mod plan_size;
 mod query_stream;
 mod session;
 mod slots;
@@ -30,6 +38,8 @@ mod testing;
 mod tests;
 mod workers;
 
+pub use caller::Caller;
+pub use catalog::{CATALOG, SCHEMA};
 pub use datafusion::common::ScalarValue;
 pub use datafusion::execution::SendableRecordBatchStream;
 pub use engine::{Description, Engine, TableInfo};

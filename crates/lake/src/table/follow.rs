@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use deltalake_core::DeltaTable;
+use deltalake_core::kernel::{Metadata, Protocol};
 use deltalake_core::logstore::get_actions;
+use deltalake_core::table::state::DeltaTableState;
 use footfall_model::clock::Micros;
 use object_store::ObjectStoreExt;
 
+use super::complete::complete;
 use super::{Table, delta, malformed};
 use crate::blocking::in_runtime;
 use crate::commit::{self, AppliedTxn, Known};
@@ -21,14 +24,18 @@ const FOLLOWABLE: Micros = 12 * 3_600 * 1_000_000;
 #[derive(Debug)]
 pub(super) struct Following {
     pub(super) known: Known,
+    protocol: Protocol,
+    metadata: Metadata,
     /// When we last knew the newest version.
     pub(super) at: Micros,
 }
 
 impl Following {
-    pub(super) fn new(now: Micros) -> Self {
+    pub(super) fn new(state: &DeltaTableState, now: Micros) -> Self {
         Self {
             known: Known::default(),
+            protocol: state.protocol().clone(),
+            metadata: state.metadata().clone(),
             at: now,
         }
     }
@@ -42,7 +49,7 @@ impl Table {
     pub(super) async fn catch_up(&self, following: &mut Following) -> Result<(), LakeError> {
         let now = self.clock.now();
         if self.is_behind(following) {
-            in_runtime(self.read_anew(&mut following.known)).await?;
+            in_runtime(self.read_anew(following)).await?;
         }
         loop {
             let next = self.current.borrow().version() + 1;
@@ -50,12 +57,12 @@ impl Table {
                 following.at = now;
                 return Ok(());
             };
-            self.apply(next, &bytes, following)?;
+            self.apply(next, &bytes, following).await?;
         }
     }
 
     /// Leaps to the newest version: those between may have been cleaned away.
-    async fn read_anew(&self, known: &mut Known) -> Result<(), LakeError> {
+    async fn read_anew(&self, following: &mut Following) -> Result<(), LakeError> {
         let mut table = DeltaTable::new(Arc::clone(&self.log));
         table.load().await.map_err(LakeError::unread)?;
         let state = table.snapshot().map_err(LakeError::unread)?;
@@ -63,7 +70,8 @@ impl Table {
         if version <= self.current.borrow().version() {
             return Ok(());
         }
-        for (app_id, reached) in &mut known.txns {
+        delta::check(&self.spec, state.protocol(), state.metadata())?;
+        for (app_id, reached) in &mut following.known.txns {
             let upto = state.transaction_version(self.log.as_ref(), app_id).await;
             let upto = upto.map_err(LakeError::unread)?;
             if upto != reached.as_ref().map(|reached| reached.upto) {
@@ -71,7 +79,8 @@ impl Table {
                 *reached = upto.map(|upto| AppliedTxn { upto, version, commit });
             }
         }
-        let snapshot = delta::snapshot_of(state, &self.spec)?;
+        let snapshot = delta::snapshot_of(state, &self.store, &self.spec).await?;
+        (following.protocol, following.metadata) = (state.protocol().clone(), state.metadata().clone());
         self.opened.lock().take();
         self.current.send_replace(snapshot);
         Ok(())
@@ -86,10 +95,17 @@ impl Table {
         }
     }
 
-    pub(super) fn apply(&self, version: u64, bytes: &Bytes, following: &mut Following) -> Result<(), LakeError> {
+    pub(super) async fn apply(&self, version: u64, bytes: &Bytes, following: &mut Following) -> Result<(), LakeError> {
         let path = layout::commit_path(&self.spec, version);
         let actions = get_actions(version, bytes).map_err(LakeError::delta("read"))?;
         let changes = commit::changes_of(&self.spec, actions).map_err(malformed(&path))?;
+        if changes.protocol.is_some() || changes.metadata.is_some() {
+            let protocol = changes.protocol.unwrap_or_else(|| following.protocol.clone());
+            let metadata = changes.metadata.unwrap_or_else(|| following.metadata.clone());
+            delta::check(&self.spec, &protocol, &metadata)?;
+            (following.protocol, following.metadata) = (protocol, metadata);
+        }
+        let added = complete(&self.store, &self.spec, changes.add).await?;
         for (app_id, upto) in changes.txns {
             let commit = changes.id.clone();
             let reached = AppliedTxn { upto, version, commit };
@@ -98,7 +114,7 @@ impl Table {
         following.known.remember(changes.id, version);
         self.opened.lock().take();
         self.current
-            .send_modify(|snapshot| *snapshot = snapshot.next(version, &changes.remove, changes.add));
+            .send_modify(|snapshot| *snapshot = snapshot.next(version, &changes.remove, added));
         Ok(())
     }
 }
