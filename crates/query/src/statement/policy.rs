@@ -104,17 +104,17 @@ impl Visitor for ReadsOnly {
         }
     }
 
-    fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<QueryError> {
-        self.size.expression(expression)?;
-        proceed(dropped::expression(expression))
-    }
-
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<QueryError> {
         self.size.selected(select)?;
         match &select.into {
             None => proceed(dropped::select(select)),
             Some(_) => ControlFlow::Break(read_only("SELECT INTO")),
         }
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<QueryError> {
+        proceed(dropped::expression(expr))?;
+        self.size.expression(expr)
     }
 
     fn post_visit_query(&mut self, query: &Query) -> ControlFlow<QueryError> {

@@ -3,6 +3,7 @@
 mod added_columns;
 mod answers;
 mod clauses;
+mod isolation;
 mod limits;
 mod order;
 mod parameters;
