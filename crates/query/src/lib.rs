@@ -38,8 +38,8 @@ mod testing;
 mod tests;
 mod workers;
 
-pub use catalog::{CATALOG, SCHEMA};
 pub use caller::Caller;
+pub use catalog::{CATALOG, SCHEMA};
 pub use datafusion::common::ScalarValue;
 pub use datafusion::execution::SendableRecordBatchStream;
 pub use engine::{Description, Engine, TableInfo};
