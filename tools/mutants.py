@@ -198,7 +198,7 @@ def main() -> None:
         help="build folder that nothing else uses, since what is built there is broken (default: a temporary one)",
     )
     parser.add_argument("--seeds", type=int, default=400, help="histories for each mutant (default: 400)")
-    parser.add_argument("--only", default="", help="only mistakes that contain this")
+    parser.add_argument("--only", default="", help="only mistakes that match this pattern")
     parser.add_argument("--check", action="store_true", help="only look whether the sources still have their places")
     args = parser.parse_args()
     root = Path(__file__).resolve().parent.parent
@@ -211,7 +211,7 @@ def main() -> None:
         run(["git", "clone", "--quiet", "--no-hardlinks", str(root), str(sources)])
         target = args.target or Path(temporary) / "target"
         rows = []
-        for mutant in [mutant for mutant in MUTANTS if args.only in mutant.mistake]:
+        for mutant in [mutant for mutant in MUTANTS if re.search(args.only, mutant.mistake)]:
             began = time.monotonic()
             verdict = judge(mutant, sources, target, args.seeds)
             rows.append((mutant.mistake, verdict, f"{time.monotonic() - began:.0f} s"))

@@ -290,7 +290,7 @@ impl Engine {
 impl Planner {
     async fn prepare(&self, snapshot: Snapshot, sites: &SiteScope, sql: &str) -> Result<Prepared, QueryError> {
         let statement = statement::parse(sql, sites)?;
-        let version = snapshot.version;
+        let version = snapshot.version();
         let events = EventsTable::new(snapshot, sites.clone(), Arc::clone(&self.reader));
         let state = self.sessions.state(Lake {
             events: Arc::new(events),

@@ -23,7 +23,7 @@ impl Pins {
         let snapshot = table.snapshot();
         let now = Instant::now();
         let mut kept = self.0.lock();
-        kept.retain(|(since, old)| now.duration_since(*since) < KEPT && old.version != snapshot.version);
+        kept.retain(|(since, old)| now.duration_since(*since) < KEPT && old.version() != snapshot.version());
         if kept.len() >= MAX_KEPT {
             kept.pop_front();
         }
@@ -35,7 +35,7 @@ impl Pins {
     pub(crate) fn at(&self, version: Option<u64>, table: &Table) -> Snapshot {
         let kept = version.and_then(|version| {
             let kept = self.0.lock();
-            let found = kept.iter().find(|(_, snapshot)| snapshot.version == version);
+            let found = kept.iter().find(|(_, snapshot)| snapshot.version() == version);
             found.map(|(_, snapshot)| snapshot.clone())
         });
         kept.unwrap_or_else(|| table.snapshot())

@@ -105,7 +105,8 @@ impl Visitor for ReadsOnly {
     }
 
     fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<QueryError> {
-        self.size.expression(expression)
+        self.size.expression(expression)?;
+        proceed(dropped::expression(expression))
     }
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<QueryError> {
@@ -114,10 +115,6 @@ impl Visitor for ReadsOnly {
             None => proceed(dropped::select(select)),
             Some(_) => ControlFlow::Break(read_only("SELECT INTO")),
         }
-    }
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<QueryError> {
-        proceed(dropped::expression(expr))
     }
 
     fn post_visit_query(&mut self, query: &Query) -> ControlFlow<QueryError> {

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, CharLengthUnits, CharacterLength, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, ObjectName, TimezoneInfo, TypedString, Value, VisitMut, VisitorMut,
+    FunctionArgumentList, FunctionArguments, Ident, ObjectName, TimezoneInfo, Value, VisitMut, VisitorMut,
 };
 
 const MICROSECONDS: DataType = DataType::Timestamp(Some(6), TimezoneInfo::None);
@@ -41,8 +41,9 @@ impl VisitorMut for Rewriter {
                     at_utc(expr);
                 }
             }
-            Expr::TypedString(TypedString { data_type, .. }) => {
-                if take_zone(data_type) {
+            Expr::TypedString(typed) => {
+                let has_zone = take_zone(&mut typed.data_type);
+                if has_zone {
                     at_utc(expr);
                 }
             }

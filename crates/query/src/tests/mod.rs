@@ -1,5 +1,6 @@
 //! The engine as its users meet it: real Delta tables, real Parquet files, SQL in and Arrow out.
 
+mod added_columns;
 mod answers;
 mod clauses;
 mod limits;
