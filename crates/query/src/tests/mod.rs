@@ -1,6 +1,7 @@
 //! The engine as its users meet it: real Delta tables, real Parquet files, SQL in and Arrow out.
 
 mod answers;
+mod bounds;
 mod limits;
 mod order;
 mod parameters;
