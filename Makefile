@@ -19,7 +19,7 @@ BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo build release lint unit e2e test bench-freshness bench-import bench-start bench-ingest bench-overload bench-grpc-flood release-load cargo-there python-there
+.PHONY: help demo build release lint unit e2e test bench-freshness bench-import bench-start bench-ingest bench-overload bench-grpc-flood bench-hostile-sql release-load cargo-there python-there
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ bench-overload: release-load $(venv)/tools-requirements.txt ## twice the rate it
 
 bench-grpc-flood: release $(venv)/requirements.txt ## half-sent gRPC messages by the thousands: memory, and what others get
 	$(python) tools/grpc_flood.py --binary $(release_binary) $(BENCH_ARGS)
+
+bench-hostile-sql: release $(venv)/requirements.txt ## 1,000 of the heaviest statements, and those that compute for hours: what others get
+	$(python) tools/bench_hostile_sql.py --binary $(release_binary) $(BENCH_ARGS)
 
 # In one command, so that both share one build of what they depend on.
 release-load: cargo-there

@@ -2,6 +2,7 @@
 
 mod added_columns;
 mod answers;
+mod bounds;
 mod clauses;
 mod isolation;
 mod limits;
