@@ -4,6 +4,7 @@ mod answers;
 mod clauses;
 mod limits;
 mod order;
+mod parameter_types;
 mod parameters;
 mod pruning;
 mod security;
