@@ -7,6 +7,7 @@ mod clauses;
 mod isolation;
 mod limits;
 mod order;
+mod parameter_types;
 mod parameters;
 mod planning;
 mod pruning;
