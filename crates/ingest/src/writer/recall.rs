@@ -37,7 +37,7 @@ pub(super) fn window_start(options: &DedupeOptions, now: Micros, unwritten: Opti
 pub(super) fn received(record: &Record) -> Option<Micros> {
     let events = Events::of(&record.payload).map_while(Result::ok);
     events
-        .filter_map(|event| Some(Fields::read(event).ok()?.created_at))
+        .filter_map(|event| Some(Fields::read(event).ok()?.created_at()))
         .min()
 }
 

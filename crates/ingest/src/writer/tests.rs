@@ -8,7 +8,7 @@ use arrow::array::AsArray;
 use async_trait::async_trait;
 use bytes::Bytes;
 use footfall_lake::{Operation, partitions, read_columns, write_file};
-use footfall_model::clock::{Micros, RandomIds};
+use footfall_model::clock::{DAY, Micros, RandomIds};
 use footfall_model::proto::{Event, EventBatch};
 use footfall_model::table;
 use futures::stream::BoxStream;
@@ -197,10 +197,10 @@ fn event(id: usize, created_at: Micros) -> Event {
         tracking_id: "site".into(),
         event_id: format!("{id:04}"),
         client_id: format!("c{}", id % 7),
-        session_id: "s".into(),
+        session_id: Some("s".into()),
         event_type: "pageview".into(),
         // Spread over two days.
-        event_timestamp: NOW - (id as i64 % 2) * 86_400_000_000,
+        event_timestamp: NOW - (id as i64 % 2) * DAY,
         created_at,
         ..Event::default()
     }
