@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use footfall_lake::{Commit, NewFile, Origin, partitions, write_file};
 use footfall_model::access::SiteScope;
 use footfall_model::schema;
@@ -79,7 +80,7 @@ async fn column_is_null_in_files_without_it() {
             .await
             .unwrap();
         assert_eq!(
-            found.iter().map(|batch| batch.num_rows()).sum::<usize>().to_string(),
+            found.iter().map(RecordBatch::num_rows).sum::<usize>().to_string(),
             all
         );
     }
