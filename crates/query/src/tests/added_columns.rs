@@ -1,8 +1,8 @@
 //! Files that are older than a column.
 
-use arrow::array::RecordBatch;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use footfall_lake::{Commit, NewFile, Origin, partitions, write_file};
 use footfall_model::access::SiteScope;
 use footfall_model::schema;
