@@ -21,7 +21,7 @@ mod store;
 mod table;
 mod write;
 
-pub use blocking::blocking;
+pub use blocking::{OwnRuntime, blocking};
 pub use commit::{Commit, Fence, Operation, Progress, Txn};
 pub use error::LakeError;
 pub use folders::create_durably;

@@ -1,7 +1,7 @@
 //! One Footfall process: the log, the committer that a thread would turn, and the writer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -33,6 +33,8 @@ pub(super) struct World {
     pub(super) trace: Trace,
     /// Milliseconds that a turn of the committer takes.
     pub(super) slow_disk: Arc<AtomicU64>,
+    /// The last epoch of the compactors' lease.
+    pub(super) epochs: Arc<AtomicI64>,
 }
 
 /// Ids that count up.
@@ -65,7 +67,8 @@ fn writer_options() -> WriterOptions {
         },
         dedupe: DedupeOptions {
             window: Duration::from_secs(6 * 3_600),
-            ids: 100,
+            // At least half of it is remembered, which is more than a history has events.
+            ids: 200,
         },
     }
 }
@@ -232,8 +235,8 @@ pub(super) async fn open_table(world: &World, stop: Option<&CancellationToken>) 
             }
             Err(_) if stop.is_some_and(CancellationToken::is_cancelled) => return None,
             Err(error) if !world.store.has_faults() => {
-                let wrong = format!("the table can't be opened although the store is well: {error}");
-                world.model.lock().wrong.push(wrong);
+                let violation = format!("the table can't be opened although the store is well: {error}");
+                world.model.lock().violations.push(violation);
                 return None;
             }
             Err(_) => world.trace.note(format_args!("{} no table", world.time.micros())),

@@ -79,9 +79,6 @@ async fn column_is_null_in_files_without_it() {
         let found = rows(&engine, &scope, "SELECT * FROM events ORDER BY event_id", &[])
             .await
             .unwrap();
-        assert_eq!(
-            found.iter().map(RecordBatch::num_rows).sum::<usize>().to_string(),
-            all
-        );
+        assert_eq!(found.iter().map(RecordBatch::num_rows).sum::<usize>().to_string(), all);
     }
 }

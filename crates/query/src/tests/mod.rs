@@ -2,8 +2,11 @@
 
 mod added_columns;
 mod answers;
+mod clauses;
+mod isolation;
 mod limits;
 mod order;
 mod parameters;
+mod planning;
 mod pruning;
 mod security;

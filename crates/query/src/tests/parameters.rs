@@ -1,6 +1,6 @@
 //! `?` and `$1`.
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 use footfall_model::access::SiteScope;
 
 use crate::testing::{TestLake, events, lake, micros, rows};
@@ -61,9 +61,9 @@ async fn values_bind_by_position_in_numeric_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn types_are_told_from_where_parameters_stand() {
+async fn types_are_inferred_beside_columns() {
     let engine = small().await.engine();
-    let utc = DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("UTC".into()));
+    let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let sql = "SELECT * FROM events WHERE tracking_id = ? AND event_timestamp > ? AND is_bot = ? LIMIT ?";
     assert_eq!(
         types(&engine, sql).await,
@@ -80,6 +80,254 @@ async fn types_are_told_from_where_parameters_stand() {
         ("1".to_owned(), DataType::Null)
     );
     assert!(types(&engine, "SELECT 1").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn types_are_inferred_from_their_context() {
+    use DataType::{Boolean, Date32, Float64, Int32, Int64, Null, Utf8};
+    let engine = small().await.engine();
+    let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
+    let revenue = DataType::Decimal128(18, 4);
+    let interval = DataType::Interval(IntervalUnit::MonthDayNano);
+    let mut wrong = Vec::new();
+    for (sql, expected) in [
+        (
+            "SELECT CAST(? AS BIGINT), TRY_CAST(? AS DATE), ?::INTEGER",
+            vec![Int64, Date32, Int32],
+        ),
+        ("SELECT CAST(? + ? AS DOUBLE)", vec![Float64, Float64]),
+        ("SELECT CAST(? AS VARCHAR(3))", vec![Utf8]),
+        (
+            "SELECT coalesce(city, ?), nullif(?, revenue), nvl(event_timestamp, ?) FROM events",
+            vec![Utf8, revenue.clone(), utc.clone()],
+        ),
+        ("SELECT 1 FROM events WHERE coalesce(?, ?) = city", vec![Utf8, Utf8]),
+        (
+            "SELECT date_trunc(?, event_timestamp), to_timestamp(?) FROM events",
+            vec![Utf8, Utf8],
+        ),
+        (
+            "SELECT date_trunc('day', ?) = event_timestamp FROM events",
+            vec![utc.clone()],
+        ),
+        ("SELECT 1 FROM events WHERE ? IS NULL OR city = ?", vec![Utf8, Utf8]),
+        (
+            "SELECT 1 FROM events WHERE event_timestamp > ? OR ? IS NULL",
+            vec![utc.clone(), utc.clone()],
+        ),
+        (
+            "SELECT 1 FROM events WHERE (? IS NULL OR is_bot = ?) AND (? IS NULL OR revenue > ?)",
+            vec![Boolean, Boolean, revenue.clone(), revenue.clone()],
+        ),
+        ("SELECT 1 FROM events WHERE $1 IS NULL OR city = $1", vec![Utf8]),
+        ("SELECT 1 FROM events LIMIT ? OFFSET ?", vec![Int64, Int64]),
+        (
+            "SELECT 1 FROM events WHERE city IN (?, ?) AND client_hash NOT IN (?)",
+            vec![Utf8, Utf8, Int64],
+        ),
+        (
+            "SELECT 1 FROM events WHERE event_date BETWEEN ? AND ?",
+            vec![Date32, Date32],
+        ),
+        (
+            "SELECT 1 FROM events WHERE ? BETWEEN event_date AND ?",
+            vec![Date32, Date32],
+        ),
+        (
+            "SELECT 1 FROM events WHERE event_timestamp > ? - INTERVAL '1 day'",
+            vec![micros.clone()],
+        ),
+        (
+            "SELECT 1 FROM events WHERE event_timestamp > INTERVAL '1 day' + (?)",
+            vec![micros],
+        ),
+        (
+            "SELECT 1 FROM events WHERE event_timestamp > now() - CAST(? AS INTERVAL)",
+            vec![interval],
+        ),
+        (
+            "SELECT 1 FROM events WHERE city LIKE ? OR ? ILIKE ?",
+            vec![Utf8, Utf8, Utf8],
+        ),
+        (
+            "SELECT 1 FROM events WHERE upper(?) = city AND concat(?, 'x') = ? AND abs(?) > 1",
+            vec![Utf8, Utf8, Utf8, Float64],
+        ),
+        ("SELECT ? || city FROM events", vec![Utf8]),
+        (
+            "SELECT CASE WHEN city = ? THEN ? ELSE revenue END FROM events",
+            vec![Utf8, revenue.clone()],
+        ),
+        (
+            "SELECT CASE city WHEN ? THEN 1 ELSE ? END FROM events",
+            vec![Utf8, Int64],
+        ),
+        ("SELECT 1 FROM events WHERE ?", vec![Boolean]),
+        ("SELECT 1 FROM events WHERE NOT ? AND ?", vec![Boolean, Boolean]),
+        (
+            "SELECT 1 FROM events WHERE revenue * ? > ?",
+            vec![revenue.clone(), DataType::Decimal128(37, 8)],
+        ),
+        ("SELECT count(*) FILTER (WHERE city = ?) FROM events", vec![Utf8]),
+        (
+            "SELECT city FROM events GROUP BY city HAVING count(*) > ? AND max(revenue) < ?",
+            vec![Int64, revenue.clone()],
+        ),
+        (
+            "SELECT 1 FROM events a JOIN events b ON a.city = b.city AND a.revenue > ?",
+            vec![revenue.clone()],
+        ),
+        ("SELECT 1 FROM events WHERE ? IN (SELECT city FROM events)", vec![Utf8]),
+        (
+            "SELECT 1 FROM events WHERE city IN (SELECT city FROM events WHERE is_bot = ?)",
+            vec![Boolean],
+        ),
+        ("SELECT (SELECT max(revenue) FROM events) > ?", vec![revenue]),
+        (
+            "SELECT lag(city, 1, ?) OVER (ORDER BY event_timestamp) FROM events",
+            vec![Utf8],
+        ),
+        (
+            "SELECT arrow_cast(?, 'Timestamp(Microsecond, Some(\"UTC\"))')",
+            vec![utc],
+        ),
+        ("SELECT sum(x) FROM (VALUES (1), (?)) t(x)", vec![Int64]),
+        ("SELECT ?, ? IS NULL, ? = ?", vec![Null, Null, Null, Null]),
+        ("SELECT $3 + 1", vec![Null, Null, Int64]),
+        (
+            "SELECT 1 FROM events WHERE event_timestamp > now() AND ? IS NULL AND city = ?",
+            vec![Null, Utf8],
+        ),
+    ] {
+        let got: Vec<_> = match engine.describe(&SiteScope::All, sql).await {
+            Ok(described) => described.parameters.iter().map(|f| f.data_type().clone()).collect(),
+            Err(error) => {
+                wrong.push(format!("{sql}: {error}"));
+                continue;
+            }
+        };
+        if got != expected {
+            wrong.push(format!("{sql}: {got:?}, not {expected:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_keep_what_a_cast_would_lose() {
+    let engine = small().await.engine();
+    let text = |text: &str| ScalarValue::Utf8(Some(text.into()));
+    let millis = |text: &str| ScalarValue::TimestampMillisecond(Some(micros(text) / 1000), Some("UTC".into()));
+    let mut wrong = Vec::new();
+    for (sql, value, answer) in [
+        // Compared as the same literal would be.
+        ("SELECT 3 > ?", ScalarValue::from(2.5), "true"),
+        ("SELECT CAST(3 AS BIGINT) = ?", ScalarValue::from(3.2), "false"),
+        ("SELECT CAST(1.5 AS DECIMAL(18, 4)) = ?", ScalarValue::from(1.5), "true"),
+        (
+            "SELECT CAST(1.5 AS DECIMAL(18, 4)) < ?",
+            ScalarValue::from(1.50001),
+            "true",
+        ),
+        ("SELECT CAST(1.5 AS DECIMAL(18, 4)) = ?", text("1.5"), "true"),
+        (
+            "SELECT CAST(1.5 AS DECIMAL(18, 4)) < ?",
+            ScalarValue::Decimal128(Some(1_500_001), 10, 6),
+            "true",
+        ),
+        (
+            "SELECT CAST(7 AS SMALLINT) < ?",
+            ScalarValue::from(1_000_000_i64),
+            "true",
+        ),
+        ("SELECT DATE '2026-11-01' < ?", millis("2026-11-01 10:00"), "true"),
+        ("SELECT DATE '2026-11-01' = ?", millis("2026-11-01 00:00"), "true"),
+        ("SELECT DATE '2026-11-01' < ?", text("2026-11-01T10:00:00Z"), "true"),
+        (
+            "SELECT CAST('2026-11-01T10:00:00' AS TIMESTAMP(6)) < ?",
+            text("2026-11-01T10:00:00.000000001Z"),
+            "true",
+        ),
+        (
+            "SELECT CAST('2026-11-01T10:00:00' AS TIMESTAMP(6)) = ?",
+            millis("2026-11-01 10:00"),
+            "true",
+        ),
+        (
+            "SELECT CAST('3026-11-01T10:00:00' AS TIMESTAMP(6)) = ?",
+            text("3026-11-01T10:00:00Z"),
+            "true",
+        ),
+        ("SELECT CAST(? AS BIGINT)", ScalarValue::from(2.5), "2"),
+        (
+            "SELECT count(*) FROM events WHERE event_timestamp > ? - INTERVAL '1 day'",
+            millis("2026-11-02 10:00:10"),
+            "15",
+        ),
+        (
+            "SELECT count(*) FROM events WHERE event_timestamp > INTERVAL '1 day' + ?",
+            text("2026-10-31T10:00:10Z"),
+            "15",
+        ),
+        (
+            "SELECT count(*) FROM events WHERE event_timestamp > ? - INTERVAL '1 day'",
+            ScalarValue::Date32(Some(20759)),
+            "25",
+        ),
+        (
+            "SELECT date_trunc(?, TIMESTAMP '2026-11-01 10:00:00')",
+            text("day"),
+            "2026-11-01T00:00:00",
+        ),
+        // Taken as they are, where several types are.
+        (
+            "SELECT to_timestamp(?)",
+            ScalarValue::from(1_793_527_200_i64),
+            "2026-11-01T10:00:00",
+        ),
+        (
+            "SELECT to_timestamp(?)",
+            text("2026-11-01T10:00:00"),
+            "2026-11-01T10:00:00",
+        ),
+        (
+            "SELECT abs(?)",
+            ScalarValue::from(-9_007_199_254_740_993_i64),
+            "9007199254740993",
+        ),
+        (
+            "SELECT count(*) FROM events WHERE $1 IS NULL OR city = 'x'",
+            text("x"),
+            "0",
+        ),
+        ("SELECT concat(?, 'x')", ScalarValue::from(5_i64), "5x"),
+        // Refused, because digits would be dropped or guessed.
+        (
+            "SELECT CAST(1.5 AS DECIMAL(18, 4)) = ?",
+            text("1.50001"),
+            "fewer digits",
+        ),
+        (
+            "SELECT CAST(1.5 AS DECIMAL(18, 4)) = ?",
+            ScalarValue::from(1e12),
+            "does not hold all its digits",
+        ),
+        ("SELECT CAST(3 AS BIGINT) = ?", text("3.2"), "parameter 1 is 3.2"),
+        ("SELECT true = ?", ScalarValue::from(5_i64), "parameter 1 is 5"),
+        (
+            "SELECT DATE '2026-11-01' = ?",
+            ScalarValue::from(5_i64),
+            "parameter 1 is 5",
+        ),
+        ("SELECT DATE '2026-11-01' = ?", text("soon"), "parameter 1 is soon"),
+    ] {
+        let got = bound(&engine, sql, std::slice::from_ref(&value)).await;
+        if got != answer && !(got.starts_with("Invalid") && got.contains(answer)) {
+            wrong.push(format!("{sql} with {value:?}: {got}, not {answer}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
