@@ -96,6 +96,30 @@ def test_a_fenced_log_with_more_records_than_the_lake_is_not_continued(lake: Lak
     assert first.process.running
 
 
+def test_wal_behind_the_lake_is_replaced_without_its_sites_and_tokens(lake: Lake, twins: Twins):
+    first, copy = twins.servers
+    copy.kill()
+    first.accept(more := pageviews(twins.site, 10))
+    first.wait_for_events(twins.site, len(twins.before) + len(more))
+    assert first.stop() == 0
+    with pytest.raises(AssertionError, match="old copy of the state"):
+        copy.start()
+    assert copy.wait_for_end() == 1
+    wal = copy.state / "wal"
+    assert f"move the folder {wal} away" in copy.output()
+
+    wal.rename(wal.with_name("wal.kept"))
+    copy.start()
+    assert copy.admin_token == first.admin_token
+    copy.accept(late := pageviews(twins.site, 10))
+    copy.wait_for_events(twins.site, len(twins.before) + len(more) + len(late))
+    assert copy.stop() == 0
+    # Begun once: the new WAL is continued like any other.
+    copy.start().accept(pageviews(twins.site, 1))
+    copy.wait_for_events(twins.site, len(twins.before) + len(more) + len(late) + 1)
+    delta_log.read(lake).check()
+
+
 def test_a_copy_that_takes_no_events_does_no_harm(lake: Lake, twins: Twins):
     """It follows the lake and answers queries; nothing is to be fenced."""
     first, copy = twins.servers

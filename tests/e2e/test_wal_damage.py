@@ -29,7 +29,7 @@ class Crashed:
 
     @property
     def log(self) -> Path:
-        return self.server.state / "log"
+        return self.server.state / "wal"
 
     @property
     def segments(self) -> list[Path]:
@@ -153,7 +153,7 @@ def check_one_record_is_lost(crashed: Crashed, position: int, segment: Path) -> 
     assert server.metric("footfall_wal_damaged_total") == 1, "one place"
     assert server.metric("footfall_wal_torn_bytes_total") == 0
     assert server.metric("footfall_writer_lost_records_total") == 1
-    assert "the log is damaged" in server.output() and told in server.output()
+    assert "the WAL is damaged" in server.output() and told in server.output()
     assert str(segment) in server.output()
     # It is known and over: the next start has nothing to tell.
     server.kill()
@@ -201,8 +201,8 @@ def test_a_segment_of_another_log_is_refused(
     (foreign,) = wal_files.segments(other.state)
     shutil.copy(foreign, crashed.log / f"{RECORDS + 1:020}.log")
     outcome = crashed.verify()
-    assert outcome.code == 1 and "does not belong to this log" in outcome.errors, outcome
-    with pytest.raises(AssertionError, match="does not belong to this log"):
+    assert outcome.code == 1 and "does not belong to this WAL" in outcome.errors, outcome
+    with pytest.raises(AssertionError, match="does not belong to this WAL"):
         crashed.restart()
 
 

@@ -27,7 +27,7 @@ class Frame:
 
 def segments(state: Path) -> list[Path]:
     """Oldest first."""
-    return sorted((state / "log").glob("*.log"))
+    return sorted((state / "wal").glob("*.log"))
 
 
 def frames(segment: Path) -> list[Frame]:

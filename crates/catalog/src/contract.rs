@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use footfall_model::access::{Principal, Role, SiteScope};
+use footfall_model::clock::RandomIds;
 
 use crate::testing::{ManualClock, SECOND, START, new_site, new_token, only};
-use crate::{Catalog, CatalogError, NewSite, NewToken};
+use crate::{Catalog, CatalogError, NewSite, NewToken, Secret};
 
 /// `$make`: `async fn(Arc<dyn Clock>, Arc<dyn IdGen>) -> (impl Catalog, K)`, an empty catalog each time and whatever
 /// must live as long as it does.
@@ -22,6 +23,7 @@ macro_rules! catalog_contract {
             a_bad_site_is_refused_with_its_field_and_what_is_expected
             a_secret_proves_role_and_sites
             secrets_and_ids_differ
+            secret_kept_before_proves_its_token
             anything_but_the_secret_proves_nothing
             a_token_comes_back_as_it_was_made
             tokens_are_listed_in_order_of_creation
@@ -250,6 +252,19 @@ pub(crate) async fn secrets_and_ids_differ(catalog: Subject, _: &ManualClock) {
         assert!(secret.expose().starts_with("ffp_"));
         assert!(!secret.expose().contains(&one.id) && !secret.expose().contains(&two.id));
     }
+}
+
+pub(crate) async fn secret_kept_before_proves_its_token(catalog: Subject, _: &ManualClock) {
+    let secret = Secret::random(&RandomIds);
+    assert_eq!(catalog.principal(secret.expose()).await.unwrap(), None);
+    let new = new_token(Role::Admin, SiteScope::All);
+    let token = catalog.create_token_with(new.clone(), &secret).await.unwrap();
+    let proven = catalog.principal(secret.expose()).await.unwrap().unwrap();
+    assert_eq!(proven.token_id, token.id);
+    assert!(
+        catalog.create_token_with(new, &secret).await.is_err(),
+        "one secret, one token"
+    );
 }
 
 pub(crate) async fn anything_but_the_secret_proves_nothing(catalog: Subject, _: &ManualClock) {

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use footfall_catalog::Directory;
-use footfall_model::access::{Principal, Role};
+use footfall_model::access::{Principal, Role, bearer};
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
@@ -104,22 +104,20 @@ fn token(metadata: &MetadataMap) -> Result<Token, Refusal> {
 }
 
 fn parse(header: &str) -> Result<Token, Refusal> {
+    if let Some(token) = bearer(header) {
+        return Ok(Token(token.to_owned()));
+    }
     let (scheme, credentials) = header.trim().split_once(' ').ok_or(Refusal::UnknownScheme)?;
-    let credentials = credentials.trim();
-    let token = if scheme.eq_ignore_ascii_case("bearer") {
-        credentials.to_owned()
-    } else if scheme.eq_ignore_ascii_case("basic") {
-        let decoded = BASE64.decode(credentials).map_err(|_| Refusal::NotBasic)?;
-        let pair = String::from_utf8(decoded).map_err(|_| Refusal::NotBasic)?;
-        let (_user, password) = pair.split_once(':').ok_or(Refusal::NotBasic)?;
-        password.to_owned()
-    } else {
+    if !scheme.eq_ignore_ascii_case("basic") {
         return Err(Refusal::UnknownScheme);
-    };
-    if token.is_empty() {
+    }
+    let decoded = BASE64.decode(credentials.trim()).map_err(|_| Refusal::NotBasic)?;
+    let pair = String::from_utf8(decoded).map_err(|_| Refusal::NotBasic)?;
+    let (_user, password) = pair.split_once(':').ok_or(Refusal::NotBasic)?;
+    if password.is_empty() {
         return Err(Refusal::Empty);
     }
-    Ok(Token(token))
+    Ok(Token(password.to_owned()))
 }
 
 #[cfg(test)]

@@ -81,6 +81,8 @@ pub(crate) struct Statement {
     pub(crate) rows: Vec<Vec<ScalarValue>>,
     /// The number of the `FlightInfo` that promised it, by which it can be cancelled; 0 before there is one.
     pub(crate) run: u64,
+    /// The version of the lake that it was described over, and is executed over while the engine still has it.
+    pub(crate) version: Option<u64>,
 }
 
 impl Statement {
@@ -89,6 +91,7 @@ impl Statement {
             sql: sql.into(),
             rows: Vec::new(),
             run: 0,
+            version: None,
         }
     }
 
@@ -99,6 +102,7 @@ impl Statement {
             sql: self.sql.clone(),
             rows: rows.collect::<Result<_, _>>()?,
             run: self.run,
+            version: self.version,
         };
         let length = message.encoded_len();
         if length > MAX_HANDLE_BYTES {
@@ -145,6 +149,7 @@ impl Statement {
             sql: message.sql,
             rows: rows.collect::<Result<_, _>>()?,
             run: message.run,
+            version: message.version,
         })
     }
 }

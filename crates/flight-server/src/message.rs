@@ -18,6 +18,8 @@ pub(crate) struct StatementMessage {
     pub(crate) rows: Vec<RowMessage>,
     #[prost(uint64, tag = "3")]
     pub(crate) run: u64,
+    #[prost(uint64, optional, tag = "4")]
+    pub(crate) version: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, Message)]

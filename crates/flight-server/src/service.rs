@@ -35,7 +35,7 @@ const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct FlightSql {
     engine: Arc<Engine>,
-    auth: Auth,
+    auth: Arc<Auth>,
     running: Arc<ActiveQueries>,
     options: FlightOptions,
 }
@@ -46,10 +46,18 @@ impl FlightSql {
     pub(crate) fn new(engine: Arc<Engine>, directory: Arc<Directory>, options: FlightOptions) -> Self {
         Self {
             engine,
-            auth: Auth::new(directory),
+            auth: Arc::new(Auth::new(directory)),
             running: Arc::default(),
             options,
         }
+    }
+
+    pub(crate) fn auth(&self) -> Arc<Auth> {
+        Arc::clone(&self.auth)
+    }
+
+    pub(crate) fn max_request_bytes(&self) -> usize {
+        self.options.max_request_bytes
     }
 
     /// The streams that are open, for tests to see.

@@ -18,6 +18,9 @@ pub(crate) fn of_query(error: QueryError) -> Status {
         QueryError::Denied(text) => Status::permission_denied(short(text)),
         QueryError::Unsupported(text) => Status::unimplemented(short(text)),
         QueryError::Limit(text) => Status::resource_exhausted(short(text)),
+        QueryError::Timeout(text) => Status::deadline_exceeded(short(text)),
+        QueryError::Unavailable(text) => Status::unavailable(short(text)),
+        QueryError::Cancelled => Status::cancelled(error.to_string()),
         QueryError::Internal(text) => internal(text),
     }
 }
@@ -60,12 +63,15 @@ mod tests {
             (QueryError::Denied("a".into()), Code::PermissionDenied),
             (QueryError::Unsupported("a".into()), Code::Unimplemented),
             (QueryError::Limit("a".into()), Code::ResourceExhausted),
+            (QueryError::Timeout("a".into()), Code::DeadlineExceeded),
+            (QueryError::Unavailable("a".into()), Code::Unavailable),
             (QueryError::Internal("a".into()), Code::Internal),
         ];
         for (error, code) in codes {
             let status = of_query(error);
             assert_eq!((status.code(), status.message()), (code, "a"));
         }
+        assert_eq!(of_query(QueryError::Cancelled).code(), Code::Cancelled);
     }
 
     #[test]

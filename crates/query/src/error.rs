@@ -24,9 +24,18 @@ pub enum QueryError {
     /// Well-formed, but not offered.
     #[error("{0}")]
     Unsupported(String),
-    /// A limit (memory, time, concurrent queries) was reached.
+    /// A limit (memory, size, concurrent queries) was reached.
     #[error("{0}")]
     Limit(String),
+    /// The statement computed longer than it may, or nobody took its rows for too long.
+    #[error("{0}")]
+    Timeout(String),
+    /// The lake's store does not answer or refuses; the server's log has its reason.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The caller went away before there was an answer.
+    #[error("the query was cancelled")]
+    Cancelled,
     /// Ours or the store's fault.
     #[error("{0}")]
     Internal(String),
@@ -41,6 +50,9 @@ impl QueryError {
             Self::Denied(_) => "denied",
             Self::Unsupported(_) => "unsupported",
             Self::Limit(_) => "limit",
+            Self::Timeout(_) => "timeout",
+            Self::Unavailable(_) => "unavailable",
+            Self::Cancelled => "cancelled",
             Self::Internal(_) => "internal",
         }
     }
@@ -83,7 +95,7 @@ fn of(error: &DataFusionError) -> QueryError {
         DataFusionError::IoError(inner) if is_spill_limit(&inner.to_string()) => {
             QueryError::Limit(exhausted(&inner.to_string()))
         }
-        DataFusionError::ObjectStore(inner) => QueryError::Internal(format!("the lake can't be read: {inner}")),
+        DataFusionError::ObjectStore(inner) => of_store(inner),
         other => QueryError::Internal(clean(&other.strip_backtrace())),
     }
 }
@@ -97,6 +109,8 @@ fn of_other(error: &(dyn Error + Send + Sync + 'static)) -> QueryError {
         of_arrow(inner)
     } else if let Some(inner) = error.downcast_ref::<ParquetError>() {
         of_parquet(inner)
+    } else if let Some(inner) = error.downcast_ref::<object_store::Error>() {
+        of_store(inner)
     } else {
         QueryError::Internal(clean(&error.to_string()))
     }
@@ -115,6 +129,22 @@ fn of_arrow(error: &ArrowError) -> QueryError {
         ArrowError::IoError(text, _) if is_spill_limit(text) => QueryError::Limit(exhausted(text)),
         ArrowError::MemoryError(text) => QueryError::Limit(exhausted(text)),
         other => QueryError::Internal(clean(&other.to_string())),
+    }
+}
+
+/// A client learns that the store failed; where the store is, and how it failed, is for the server's log.
+fn of_store(error: &object_store::Error) -> QueryError {
+    tracing::error!(%error, "the lake's store failed a query");
+    match error {
+        object_store::Error::NotFound { .. } => QueryError::Unavailable(
+            "a file of the lake is gone; run the query again, and if that does not help, ask who runs the server"
+                .into(),
+        ),
+        _ => QueryError::Unavailable(
+            "the lake's store does not answer or refuses to; try again, and if that does not help, ask who runs the \
+             server"
+                .into(),
+        ),
     }
 }
 
@@ -226,13 +256,22 @@ mod tests {
     }
 
     #[test]
-    fn the_stores_failures_are_internal() {
-        let error = DataFusionError::ParquetError(Box::new(ParquetError::External(Box::new(
-            object_store::Error::NotImplemented {
-                operation: "get".into(),
-                implementer: "test".into(),
-            },
-        ))));
-        assert!(matches!(QueryError::from(error), QueryError::Internal(_)));
+    fn store_failure_is_unavailable_and_names_neither_endpoint_nor_bucket() {
+        let failure = || object_store::Error::Generic {
+            store: "S3",
+            source: "error sending request for https://storage.internal:9000/bucket/key".into(),
+        };
+        let parquet = ParquetError::External(Box::new(failure()));
+        for error in [
+            DataFusionError::ObjectStore(Box::new(failure())),
+            DataFusionError::ParquetError(Box::new(parquet)),
+            external(failure()),
+            external(external(failure()).context("while reading")),
+        ] {
+            let QueryError::Unavailable(text) = QueryError::from(error) else {
+                panic!("the store is unavailable");
+            };
+            assert!(!text.contains("bucket") && !text.contains("internal"), "{text}");
+        }
     }
 }

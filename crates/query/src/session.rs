@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 use datafusion::common::Result;
+use datafusion::common::alias::AliasGenerator;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
 use datafusion::prelude::SessionConfig;
 use footfall_model::clock::Clock;
 use object_store::ObjectStore;
 
+use crate::EngineOptions;
 use crate::catalog::{CATALOG, Lake, SCHEMA};
+use crate::functions::{self, BoundConcatOperator};
 use crate::store::OneStore;
-use crate::{EngineOptions, functions};
+use crate::table::CheckIsolation;
 
 /// How many levels of parentheses and subqueries SQL may have.
 pub(crate) const MAX_NESTING: usize = 50;
@@ -41,6 +43,8 @@ impl SessionFactory {
             .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
             .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
             .with_window_functions(SessionStateDefaults::default_window_functions())
+            .with_physical_optimizer_rule(Arc::new(CheckIsolation))
+            .with_analyzer_rule(Arc::new(BoundConcatOperator::default()))
             .with_table_function_list(SessionStateDefaults::default_table_functions())
             .build();
         Self {
@@ -53,12 +57,15 @@ impl SessionFactory {
     pub(crate) fn state(&self, lake: Lake) -> SessionState {
         let mut state = self.base.clone();
         state.register_catalog_list(Arc::new(lake));
-        state.execution_props_mut().query_execution_start_time = DateTime::from_timestamp_micros(self.clock.now());
+        let props = state.execution_props_mut();
+        props.query_execution_start_time = DateTime::from_timestamp_micros(self.clock.now());
+        // Its numbers stand in plans: counted over all statements, they would tell how many others ran.
+        props.alias_generator = Arc::new(AliasGenerator::new());
         state
     }
 }
 
-/// Memory, spill and caches: shared by all statements.
+/// Spill and caches: shared by all statements. Each gets its memory from [`crate::memory`].
 pub(crate) fn runtime(store: &Arc<dyn ObjectStore>, options: &EngineOptions) -> Result<Arc<RuntimeEnv>> {
     clear_spill(&options.spill_dir)?;
     let disk = DiskManagerBuilder::default()
@@ -66,7 +73,6 @@ pub(crate) fn runtime(store: &Arc<dyn ObjectStore>, options: &EngineOptions) -> 
         .with_max_temp_directory_size(options.spill_bytes);
     RuntimeEnvBuilder::new()
         .with_object_store_registry(Arc::new(OneStore(Arc::clone(store))))
-        .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes)))
         .with_disk_manager_builder(disk)
         .with_metadata_cache_limit(options.metadata_cache_bytes)
         .build_arc()

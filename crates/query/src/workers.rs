@@ -1,5 +1,5 @@
-//! The threads that queries run on: their own, so that a query that computes for long without a pause keeps neither
-//! the collection of events nor the deadline of another query waiting.
+//! The threads that queries run on: their own, so that planning and computing keep neither the collection of events
+//! nor the deadline of another query waiting.
 
 use std::sync::Arc;
 
@@ -9,8 +9,11 @@ use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::watch;
 
 use crate::QueryError;
+use crate::governor::Producer;
 
 /// Batches that a query may be ahead of its client.
 const BATCHES_AHEAD: usize = 2;
@@ -30,17 +33,54 @@ impl Workers {
         Ok(Self(Some(runtime)))
     }
 
+    /// Those that have not ended.
+    #[cfg(test)]
+    pub(crate) fn tasks(&self) -> usize {
+        self.0.as_ref().map_or(0, |runtime| runtime.metrics().num_alive_tasks())
+    }
+
+    /// Does `work` here. It goes on when the returned future is dropped.
+    ///
+    /// # Errors
+    /// `Internal` if the work panics or the threads are gone.
+    pub(crate) async fn detached<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, QueryError> {
+        let Some(runtime) = &self.0 else {
+            return Err(QueryError::Internal("the threads for queries have stopped".into()));
+        };
+        let done = runtime.spawn(work).await;
+        done.map_err(|error| QueryError::Internal(format!("the query could not be planned: {error}")))
+    }
+
     /// Runs `plan` here; its rows can be read anywhere. Dropping the stream stops it at its next pause.
-    pub(crate) fn run(&self, plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> SendableRecordBatchStream {
+    pub(crate) fn run(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        context: Arc<TaskContext>,
+        state: watch::Sender<Producer>,
+    ) -> SendableRecordBatchStream {
         let mut stream = RecordBatchReceiverStream::builder(plan.schema(), BATCHES_AHEAD);
         let rows = stream.tx();
         let work = async move {
             let mut batches = execute_stream(plan, context)?;
             while let Some(batch) = batches.next().await {
-                if rows.send(batch).await.is_err() {
-                    break;
+                match rows.try_send(batch) {
+                    Ok(()) => {}
+                    Err(TrySendError::Closed(_)) => return Ok(()),
+                    Err(TrySendError::Full(batch)) => {
+                        state.send_replace(Producer::Blocked);
+                        if rows.send(batch).await.is_err() {
+                            return Ok(());
+                        }
+                        state.send_replace(Producer::Computing);
+                    }
                 }
             }
+            // What the operators hold is given back before the last rows are read.
+            drop(batches);
+            state.send_replace(Producer::Done);
             Ok(())
         };
         if let Some(runtime) = &self.0 {

@@ -43,6 +43,9 @@ impl Catalog for Counting {
     async fn create_token(&self, token: NewToken) -> Result<(Token, Secret), CatalogError> {
         self.catalog.create_token(token).await
     }
+    async fn create_token_with(&self, token: NewToken, secret: &Secret) -> Result<Token, CatalogError> {
+        self.catalog.create_token_with(token, secret).await
+    }
     async fn tokens(&self) -> Result<Vec<Token>, CatalogError> {
         self.catalog.tokens().await
     }

@@ -45,8 +45,7 @@ pub(super) enum Command {
     /// Serve, send generated traffic, and show what comes out
     Demo(DemoArgs),
     /// Look after the write-ahead log (WAL)
-    #[command(subcommand)]
-    Wal(WalCommand),
+    Wal(WalArgs),
     /// Print the configuration in effect
     Config(ConfigArgs),
 }
@@ -357,6 +356,14 @@ impl ConfigArgs {
     pub(super) fn overrides(&self) -> Overrides {
         self.folders.overrides()
     }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  footfall wal verify --state /srv/footfall")]
+pub(super) struct WalArgs {
+    #[command(subcommand)]
+    pub(super) command: WalCommand,
 }
 
 #[derive(Debug, Subcommand)]

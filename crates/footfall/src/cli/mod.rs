@@ -78,7 +78,8 @@ async fn dispatch(Cli { config, command }: Cli) -> anyhow::Result<()> {
             logging::init(&config.log);
             Box::pin(crate::demo::run(config, args)).await
         }
-        Command::Wal(WalCommand::Verify(args)) => {
+        Command::Wal(wal) => {
+            let WalCommand::Verify(args) = wal.command;
             let config = load(args.overrides())?;
             logging::init(&config.log);
             wal_verify::run(&config)

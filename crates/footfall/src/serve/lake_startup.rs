@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use footfall_lake::{LakeError, Table};
+use footfall_lake::{Lake, LakeError};
 use footfall_model::clock::Clock;
 use tokio::time::{Instant, sleep};
 
@@ -19,7 +19,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// What no waiting mends: a wrong key, no such bucket, a table that is none.
-pub(super) async fn open_with_retries(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Table> {
+pub(super) async fn open_with_retries(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Lake> {
     let began = Instant::now();
     loop {
         let attempt = super::open_lake(config, Arc::clone(&clock));

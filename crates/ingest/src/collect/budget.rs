@@ -1,45 +1,136 @@
-//! Memory for request bodies, bounded over all requests together.
+//! Memory for what clients send, bounded over all requests together.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The bytes that may be held at once.
+/// The bytes that may be held at once, by HTTP bodies and gRPC messages alike.
 #[derive(Debug, Clone)]
-pub(super) struct Budget(Arc<Semaphore>);
+pub struct Budget {
+    total: Arc<Semaphore>,
+    /// Of the total, what may be held by those that draw from here.
+    share: Option<Arc<Semaphore>>,
+    capacity: usize,
+}
 
 impl Budget {
-    pub(super) fn new(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))))
+    pub fn new(bytes: usize) -> Self {
+        let capacity = capacity(bytes);
+        Self {
+            total: Arc::new(Semaphore::new(capacity)),
+            share: None,
+            capacity,
+        }
+    }
+
+    /// A budget that draws from this one, and never takes more than `bytes` of it.
+    #[must_use]
+    pub fn share(&self, bytes: usize) -> Self {
+        let capacity = capacity(bytes).min(self.capacity);
+        Self {
+            total: Arc::clone(&self.total),
+            share: Some(Arc::new(Semaphore::new(capacity))),
+            capacity,
+        }
+    }
+
+    /// The most that can be held at once.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Takes so many bytes, in the order of the calls, as soon as they are free.
+    ///
+    /// # Errors
+    /// [`Exhausted`] if it is more than there will ever be.
+    pub async fn reserve(&self, bytes: usize) -> Result<Reservation, Exhausted> {
+        if bytes > self.capacity {
+            return Err(Exhausted);
+        }
+        let bytes = u32::try_from(bytes).map_err(|_| Exhausted)?;
+        let share = match &self.share {
+            Some(share) => Some(acquire(share, bytes).await?),
+            None => None,
+        };
+        let total = acquire(&self.total, bytes).await?;
+        Ok(Reservation { total, share })
+    }
+
+    /// Takes so many bytes if they are free now.
+    ///
+    /// # Errors
+    /// [`Exhausted`] if they are not.
+    pub fn try_reserve(&self, bytes: usize) -> Result<Reservation, Exhausted> {
+        let bytes = u32::try_from(bytes).map_err(|_| Exhausted)?;
+        let try_acquire = |semaphore: &Arc<Semaphore>| Arc::clone(semaphore).try_acquire_many_owned(bytes);
+        let share = self.share.as_ref().map(try_acquire).transpose();
+        Ok(Reservation {
+            share: share.map_err(|_| Exhausted)?,
+            total: try_acquire(&self.total).map_err(|_| Exhausted)?,
+        })
     }
 
     /// An account with nothing taken yet.
     pub(super) fn account(&self) -> Account {
         Account {
-            budget: Arc::clone(&self.0),
+            budget: self.clone(),
             held: None,
         }
+    }
+}
+
+fn capacity(bytes: usize) -> usize {
+    bytes.min(Semaphore::MAX_PERMITS)
+}
+
+async fn acquire(semaphore: &Arc<Semaphore>, bytes: u32) -> Result<OwnedSemaphorePermit, Exhausted> {
+    let acquired = Arc::clone(semaphore).acquire_many_owned(bytes).await;
+    acquired.map_err(|_| Exhausted)
+}
+
+/// Bytes of a [`Budget`]. Given back when dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    total: OwnedSemaphorePermit,
+    share: Option<OwnedSemaphorePermit>,
+}
+
+impl Reservation {
+    /// Adds what was taken from the same budget.
+    pub fn merge(&mut self, other: Self) {
+        self.total.merge(other.total);
+        match (&mut self.share, other.share) {
+            (Some(share), Some(other)) => share.merge(other),
+            (share @ None, other) => *share = other,
+            (Some(_), None) => {}
+        }
+    }
+
+    /// Takes a part out; no more than there is.
+    #[must_use]
+    pub fn split(&mut self, bytes: usize) -> Option<Self> {
+        let total = self.total.split(bytes)?;
+        let share = self.share.as_mut().and_then(|share| share.split(bytes));
+        Some(Self { total, share })
     }
 }
 
 /// What one request holds. Given back when dropped.
 #[derive(Debug)]
 pub(super) struct Account {
-    budget: Arc<Semaphore>,
-    held: Option<OwnedSemaphorePermit>,
+    budget: Budget,
+    held: Option<Reservation>,
 }
 
 /// There is no memory left for this request now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Exhausted;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no memory is left for what clients send")]
+pub struct Exhausted;
 
 impl Account {
     /// Takes memory as bytes arrive, so that nobody reserves what he doesn't send.
     pub(super) fn take(&mut self, bytes: usize) -> Result<(), Exhausted> {
-        let bytes = u32::try_from(bytes).map_err(|_| Exhausted)?;
-        let more = Arc::clone(&self.budget)
-            .try_acquire_many_owned(bytes)
-            .map_err(|_| Exhausted)?;
+        let more = self.budget.try_reserve(bytes)?;
         match &mut self.held {
             Some(held) => held.merge(more),
             None => self.held = Some(more),
@@ -50,6 +141,8 @@ impl Account {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     #[test]
@@ -61,5 +154,47 @@ mod tests {
         assert_eq!(second.take(21), Err(Exhausted));
         drop(first);
         assert_eq!(second.take(100), Ok(()));
+    }
+
+    #[test]
+    fn share_never_takes_more_than_its_part_of_the_total() {
+        let budget = Budget::new(100);
+        let share = budget.share(30);
+        let held = share.try_reserve(30).unwrap();
+        assert_eq!(share.try_reserve(1).unwrap_err(), Exhausted);
+        let rest = budget.try_reserve(70).unwrap();
+        assert_eq!(budget.try_reserve(1).unwrap_err(), Exhausted);
+        drop(held);
+        assert!(share.try_reserve(31).is_err());
+        assert!(share.try_reserve(30).is_ok());
+        drop(rest);
+        assert!(budget.try_reserve(100).is_ok());
+    }
+
+    #[test]
+    fn reservation_waits_for_free_bytes_and_refuses_what_never_fits() {
+        let budget = Budget::new(100);
+        let held = budget.try_reserve(60).unwrap();
+        let mut waiting = Box::pin(budget.reserve(50));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        drop(held);
+        assert!(waiting.now_or_never().unwrap().is_ok());
+        assert!(matches!(
+            budget.share(10).reserve(11).now_or_never(),
+            Some(Err(Exhausted))
+        ));
+    }
+
+    #[test]
+    fn split_part_is_given_back_on_its_own() {
+        let budget = Budget::new(100).share(50);
+        let mut whole = budget.try_reserve(50).unwrap();
+        let part = whole.split(20).unwrap();
+        drop(whole);
+        assert!(budget.try_reserve(31).is_err());
+        let mut rest = budget.try_reserve(30).unwrap();
+        rest.merge(part);
+        drop(rest);
+        assert!(budget.try_reserve(50).is_ok());
     }
 }

@@ -1,13 +1,14 @@
 //! One Footfall process: the log, the committer that a thread would turn, and the writer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use footfall_lake::{LakeError, Table};
 use footfall_model::clock::{Clock, IdGen};
+use footfall_model::table::events;
 use object_store::ObjectStore;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -32,6 +33,8 @@ pub(super) struct World {
     pub(super) trace: Trace,
     /// Milliseconds that a turn of the committer takes.
     pub(super) slow_disk: Arc<AtomicU64>,
+    /// The last epoch of the compactors' lease.
+    pub(super) epochs: Arc<AtomicI64>,
 }
 
 /// Ids that count up.
@@ -64,7 +67,8 @@ fn writer_options() -> WriterOptions {
         },
         dedupe: DedupeOptions {
             window: Duration::from_secs(6 * 3_600),
-            ids: 100,
+            // At least half of it is remembered, which is more than a history has events.
+            ids: 200,
         },
     }
 }
@@ -221,9 +225,9 @@ pub(super) async fn open_table(world: &World, stop: Option<&CancellationToken>) 
     loop {
         let store: Arc<dyn ObjectStore> = Arc::new(world.store.clone());
         let clock: Arc<dyn Clock> = Arc::new(world.time.clone());
-        match Table::open(store, clock).await {
+        match Table::open(store, Arc::clone(events()), clock).await {
             Ok(table) => {
-                let version = table.snapshot().version;
+                let version = table.snapshot().version();
                 world
                     .trace
                     .note(format_args!("{} table open at {version}", world.time.micros()));
@@ -231,8 +235,8 @@ pub(super) async fn open_table(world: &World, stop: Option<&CancellationToken>) 
             }
             Err(_) if stop.is_some_and(CancellationToken::is_cancelled) => return None,
             Err(error) if !world.store.has_faults() => {
-                let wrong = format!("the table can't be opened although the store is well: {error}");
-                world.model.lock().wrong.push(wrong);
+                let violation = format!("the table can't be opened although the store is well: {error}");
+                world.model.lock().violations.push(violation);
                 return None;
             }
             Err(_) => world.trace.note(format_args!("{} no table", world.time.micros())),

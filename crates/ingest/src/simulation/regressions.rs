@@ -2,6 +2,7 @@
 
 use super::campaign::Property;
 use super::fault_profile::FaultProfile::{Flaky, Stale, Storm};
+use super::foreign_writer::Load;
 use super::history::Power::{Fails, Stays};
 use super::history::Step::*;
 use super::history::{History, Step};
@@ -88,7 +89,7 @@ fn a_failing_store_ended_who_asked_for_a_position() {
             Pause(600),
             Lake(Flaky),
             Pause(4),
-            Stranger(4),
+            ForeignAppend(Load::Import, 4),
             Pause(256),
         ],
     );

@@ -122,7 +122,7 @@ impl Committer {
         if let Some(error) = failed {
             metrics::counter!("footfall_wal_failed_groups_total").increment(1);
             if !self.failing {
-                tracing::error!(%error, "the log cannot store events; they are refused until it can");
+                tracing::error!(%error, "the WAL cannot store events; they are refused until it can");
             }
         } else {
             metrics::counter!("footfall_wal_appends_total").increment(self.group.len() as u64);

@@ -138,7 +138,7 @@ fn tell(folder: &str, recovery: &Recovery) {
     }
     for damage in damaged {
         metrics::counter!("footfall_wal_damaged_total").increment(1);
-        tracing::error!(%damage, "the log is damaged");
+        tracing::error!(%damage, "the WAL is damaged");
     }
     tracing::info!(folder, first, last, "the log is open");
 }

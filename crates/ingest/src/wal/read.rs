@@ -264,7 +264,7 @@ impl RecordReader {
             let mut reported = self.reported.lock();
             if reported.len() < REPORTED && reported.insert((damage.path.clone(), damage.offset)) {
                 metrics::counter!("footfall_wal_damaged_total").increment(1);
-                tracing::error!(%damage, "the log is damaged");
+                tracing::error!(%damage, "the WAL is damaged");
             }
         }
         error

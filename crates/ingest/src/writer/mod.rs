@@ -6,12 +6,12 @@
 //! ```
 //!
 //! Invariants: every record behind the committed position is read again after a crash, none before it; a commit holds
-//! whole records. The window of seen ids is rebuilt from the lake's recent files, so a restart forgets nothing.
+//! whole records. The window of seen ids is rebuilt from the lake's newest rows, so a restart forgets nothing.
 
 mod columns;
 mod dedupe;
 mod flush;
-mod recent;
+mod recall;
 mod retry;
 mod row_buffer;
 mod timer;
@@ -20,8 +20,10 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-use footfall_lake::{Commit, DataFile, EncodedFile, LakeError, Table, Txn, blocking, encode_ordered};
-use footfall_model::clock::{Clock, IdGen, Micros};
+use footfall_lake::{
+    Commit, DataFile, EncodedFile, LakeError, NewFile, Origin, Table, Txn, blocking, encode_ordered, file_name,
+};
+use footfall_model::clock::{Clock, IdGen};
 use futures::{StreamExt, TryStreamExt};
 use metrics::{counter, gauge, histogram};
 use tokio::time::Instant;
@@ -35,6 +37,7 @@ use timer::TokioTimer;
 
 #[cfg(test)]
 pub(crate) use columns::rows;
+use dedupe::Coverage;
 pub(crate) use dedupe::{EventKey, Window};
 pub(crate) use timer::Timer;
 
@@ -47,6 +50,10 @@ const READ_BYTES: usize = 1_024 * 1_024;
 
 /// Files of one commit that are written at the same time.
 const PARALLEL_FILES: usize = 4;
+
+/// Said when the window is shorter than configured.
+const TOO_MANY_IDS: &str = "there are more event ids than dedupe_ids keeps: duplicates are found in a shorter window than \
+                            dedupe_window, later ones when files are merged";
 
 /// What a writer works with.
 #[derive(Debug, Clone)]
@@ -71,17 +78,17 @@ pub enum WriterError {
     Log(#[from] WalError),
     #[error(transparent)]
     Lake(#[from] LakeError),
-    #[error("the log's record {position} is no batch of events: {source}; was it written by a newer Footfall?")]
+    #[error("the WAL's record {position} is no batch of events: {source}; was it written by a newer Footfall?")]
     Undecodable { position: Position, source: Malformed },
     #[error(
-        "the lake has this log's records up to {lake}, but the log ends at {log}: it is an old copy of the state \
-         folder; put the newer one back, or start with an empty one"
+        "the lake has this WAL's records up to {lake}, but the WAL ends at {log}: it is from an old copy of the state \
+         folder; put the newer copy back"
     )]
     OldLog { lake: Position, log: Position },
     #[error(
-        "the log's record {position} is not what the lake has under this number: another process has continued a copy of \
-         this state folder, and some events of this log may not be in the lake. Go on with the other process's state \
-         folder or an empty one, and keep this one"
+        "the WAL's record {position} is not what the lake has under this number: another process has continued a copy of \
+         this state folder, and some events of this WAL may not be in the lake; go on with the other process's state \
+         folder"
     )]
     OtherLog { position: Position },
     #[error("the events can't be made into columns: {0}")]
@@ -102,6 +109,8 @@ pub struct ShardWriter {
     next: Position,
     row_buffer: RowBuffer,
     window: Window,
+    /// As it was reported last.
+    coverage: Coverage,
     timer: Arc<dyn Timer>,
     /// When the oldest record since the last commit was read.
     since: Option<Duration>,
@@ -144,6 +153,7 @@ impl ShardWriter {
             next: committed + 1,
             row_buffer: RowBuffer::default(),
             window: Window::new(&options.dedupe, parts.clock.now()),
+            coverage: Coverage::Full,
             timer,
             since: None,
             fingerprint: Txn::UNKNOWN,
@@ -200,33 +210,42 @@ impl ShardWriter {
         }
     }
 
-    /// Fills the window with the ids of the lake's recent files; false if the lake did not answer and we are to stop.
+    /// Fills the window with the ids of the lake's newest rows; false if the lake did not answer and we are to stop.
     async fn recall(&mut self, stop: &CancellationToken) -> Result<bool, WriterError> {
         let started = Instant::now();
-        let files = recent::files(
-            &self.parts.table.snapshot(),
-            &self.options.dedupe,
-            self.parts.clock.now(),
-        );
-        for file in &files {
-            let Some(keys) = with_retries(self.timer.as_ref(), stop, || {
-                recent::keys(self.parts.table.store(), file)
-            })
-            .await?
-            else {
-                return Ok(false);
-            };
-            for key in keys {
-                self.window.insert(key, file.written_at);
-            }
+        let unwritten = held(self.parts.log.as_ref(), self.next).await?;
+        let unwritten = unwritten.as_ref().and_then(recall::received);
+        let start = recall::window_start(&self.options.dedupe, self.parts.clock.now(), unwritten);
+        let (table, timer) = (&self.parts.table, self.timer.as_ref());
+        let Some(recalled) = recall::fill(&mut self.window, table, start, timer, stop).await? else {
+            return Ok(false);
+        };
+        let ids = self.window.len();
+        let seconds = started.elapsed().as_secs_f64();
+        tracing::info!(files = recalled.files, ids, seconds, "recent event ids are known again");
+        if let Some(before) = recalled.forgotten_before {
+            let window = self.window.age(self.parts.clock.now());
+            tracing::warn!(ids, before, ?window, wanted = ?self.options.dedupe.window, "{TOO_MANY_IDS}");
         }
-        tracing::info!(
-            files = files.len(),
-            ids = self.window.len(),
-            seconds = started.elapsed().as_secs_f64(),
-            "recent event ids are known again"
-        );
+        self.report_window();
         Ok(true)
+    }
+
+    /// How far back duplicates are found now, and whether that has come to differ from what is configured.
+    fn report_window(&mut self) {
+        let window = self.window.age(self.parts.clock.now());
+        gauge!("footfall_writer_dedupe_window_seconds").set(window.as_secs_f64());
+        gauge!("footfall_writer_dedupe_ids").set(self.window.len() as f64);
+        let coverage = self.window.coverage();
+        let wanted = self.options.dedupe.window;
+        match (self.coverage, coverage) {
+            (Coverage::Full, Coverage::Reduced(window)) => tracing::warn!(?window, ?wanted, "{TOO_MANY_IDS}"),
+            (Coverage::Reduced(_), Coverage::Full) => {
+                tracing::info!(?wanted, "event ids are kept for the dedupe window")
+            }
+            _ => {}
+        }
+        self.coverage = coverage;
     }
 
     /// Takes what the log has; false if it has nothing new.
@@ -252,6 +271,7 @@ impl ShardWriter {
             self.fingerprint = fingerprint(last);
         }
         gauge!("footfall_writer_lag_records").set((self.parts.log.last() - self.committed) as f64);
+        self.report_window();
         Ok(!records.is_empty())
     }
 
@@ -281,14 +301,13 @@ impl ShardWriter {
         };
         drop(files);
         let commit = Commit {
-            id,
-            add,
             txn: Some(Txn {
                 app_id: self.app_id.clone(),
                 after: self.committed.cast_signed(),
                 upto: upto.cast_signed(),
                 fingerprint: Some(self.fingerprint),
             }),
+            ..Commit::append(id, add)
         };
         let committing = Instant::now();
         let Some(version) = with_retries(self.timer.as_ref(), stop, || self.parts.table.commit(&commit)).await? else {
@@ -311,13 +330,12 @@ impl ShardWriter {
 
     /// Makes a file of each day.
     async fn encode(&mut self, row_buffer: RowBuffer, id: u128) -> Result<Vec<EncodedFile>, WriterError> {
-        let name: Arc<str> = format!("events-{id:032x}").into();
-        let now = self.parts.clock.now();
+        let (spec, now) = (Arc::clone(self.parts.table.spec()), self.parts.clock.now());
         let (all, days) = blocking(move || row_buffer.into_days()).await?;
-        let files = futures::stream::iter(days)
-            .map(|day| {
-                let name = Arc::clone(&name);
-                blocking(move || encode_day(&day, &name, now))
+        let files = futures::stream::iter(days.into_iter().enumerate())
+            .map(|(nth, day)| {
+                let new = NewFile::new(&spec, day.date(), file_name(id, nth), Origin::Wal, now);
+                blocking(move || encode_day(&day, &new))
             })
             .buffered(PARALLEL_FILES)
             .map(|encoded| encoded?)
@@ -338,8 +356,8 @@ impl ShardWriter {
     }
 }
 
-fn encode_day(day: &Day, name: &str, now: Micros) -> Result<EncodedFile, WriterError> {
-    encode_ordered(day.date(), day.columns().map(|rows| Ok(rows?)), name, now)
+fn encode_day(day: &Day, new: &NewFile) -> Result<EncodedFile, WriterError> {
+    encode_ordered(new, day.columns().map(|rows| Ok(rows?)))
 }
 
 /// The record at `position`, if the log still has it whole.

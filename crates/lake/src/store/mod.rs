@@ -1,6 +1,7 @@
 //! Where the lake lies: a local folder or a bucket, behind one `ObjectStore`.
 
 mod local;
+mod staging;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -14,9 +15,6 @@ use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 
 use crate::LakeError;
 use local::DurableLocal;
-
-/// The folder of the one shard that there is so far.
-const SHARD: &str = "shard=00";
 
 /// For how long one request to S3 is sent again, and the longest pause between two attempts.
 ///
@@ -71,17 +69,18 @@ impl FromStr for Location {
 }
 
 impl Location {
-    /// The store of one table of the lake, rooted at the table.
-    pub fn table_store(&self, table: &str, s3: &S3Options) -> Result<Arc<dyn ObjectStore>, LakeError> {
+    /// The store of a shard of the lake, rooted at the shard.
+    pub fn shard_store(&self, shard: u8, s3: &S3Options) -> Result<Arc<dyn ObjectStore>, LakeError> {
+        let shard = format!("shard={shard:02}");
         match self {
             Self::Local(root) => {
-                let root = root.join(SHARD).join(table);
+                let root = root.join(shard);
                 let store = DurableLocal::open(&root).map_err(LakeError::store(&Path::default()))?;
                 Ok(Arc::new(store))
             }
             Self::S3 { bucket, prefix } => {
                 let store = s3.client(bucket).map_err(LakeError::store(&Path::default()))?;
-                let root = Path::from(prefix.as_str()).join(SHARD).join(table);
+                let root = Path::from(prefix.as_str()).join(shard);
                 Ok(Arc::new(PrefixStore::new(store, root)))
             }
         }

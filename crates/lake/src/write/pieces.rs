@@ -16,7 +16,6 @@ use crate::LakeError;
 /// keep their order of arrival.
 #[derive(Debug)]
 pub struct SortedPieces {
-    pub(super) event_date: i32,
     pub(super) pieces: Vec<RecordBatch>,
     columns: Vec<Column>,
     /// Of the rows of all pieces, one after the other.
@@ -41,7 +40,7 @@ impl SortedPieces {
     ///
     /// # Errors
     /// They are not of the schema.
-    pub fn new(event_date: i32, pieces: Vec<RecordBatch>, texts: &[Option<ArrayRef>]) -> Result<Self, LakeError> {
+    pub fn new(pieces: Vec<RecordBatch>, texts: &[Option<ArrayRef>]) -> Result<Self, LakeError> {
         let order = order(&pieces)?;
         let schema = event_file();
         let indices = schema.fields().iter().enumerate();
@@ -50,7 +49,6 @@ impl SortedPieces {
             Column::of(field, parts.collect(), texts.get(index).and_then(Option::as_ref))
         });
         Ok(Self {
-            event_date,
             columns: columns.collect::<Result<_, _>>()?,
             pieces,
             order,

@@ -105,6 +105,7 @@ impl Visitor for ReadsOnly {
     }
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<QueryError> {
+        self.size.selected(select)?;
         match &select.into {
             None => proceed(dropped::select(select)),
             Some(_) => ControlFlow::Break(read_only("SELECT INTO")),
@@ -112,7 +113,8 @@ impl Visitor for ReadsOnly {
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<QueryError> {
-        proceed(dropped::expression(expr))
+        proceed(dropped::expression(expr))?;
+        self.size.expression(expr)
     }
 
     fn post_visit_query(&mut self, query: &Query) -> ControlFlow<QueryError> {

@@ -30,7 +30,7 @@ fn a_record_over_the_limit_is_refused_with_both_figures() {
     let answer = rig.append(&[Bytes::from(vec![0; 51])]).remove(0).unwrap_err();
     assert_eq!(
         answer.to_string(),
-        "a log record of 51 bytes is over the limit of 50 bytes; send fewer events at once"
+        "a WAL record of 51 bytes is over the limit of 50 bytes; send fewer events at once"
     );
     assert_eq!(rig.append(&[Bytes::from(vec![0; 50])]).remove(0).unwrap(), 1);
 }

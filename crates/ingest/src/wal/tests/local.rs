@@ -149,7 +149,7 @@ fn what_the_disk_refuses_says_where() {
     std::fs::write(&file, "").unwrap();
     let error = FsDisk::open(&file.join("log")).unwrap_err().to_string();
     assert!(
-        error.starts_with("the log cannot use ") && error.contains("file/log"),
+        error.starts_with("the WAL cannot use ") && error.contains("file/log"),
         "{error}"
     );
     assert!(verify(&dir.path().join("nowhere")).is_err());
