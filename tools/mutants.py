@@ -142,8 +142,8 @@ MUTANTS = (
     Mutant(
         "a follower keeps the files that others remove",
         FOLLOW,
-        "snapshot.next(version, &changes.remove, changes.add)",
-        "snapshot.next(version, &[], changes.add)",
+        "snapshot.next(version, &changes.remove, added)",
+        "snapshot.next(version, &[], added)",
     ),
     Mutant(
         "a file's statistics are those of its last rows",
