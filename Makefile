@@ -39,13 +39,19 @@ lint: cargo-there python-there ## format and clippy, warnings denied
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --profile demo --workspace --all-targets -- -D warnings
 
-unit: cargo-there ## unit and property tests
-	cargo test --locked --profile demo --workspace
+unit: cargo-there python-there ## unit and property tests
+	python3 tools/unit_tests.py --times .test/unit-times.json -- cargo test --locked --profile demo --workspace
 
 e2e: build $(venv)/requirements.txt ## end-to-end tests: real clients, real servers, a folder and S3
-	FOOTFALL_BIN=$(demo_binary) $(python) -m pytest -c tests/pytest.ini -o cache_dir=$(CURDIR)/.test/pytest_cache tests/e2e $(PYTEST_ARGS)
+	FOOTFALL_BIN=$(demo_binary) $(python) -m pytest -c tests/pytest.ini -o cache_dir=$(CURDIR)/.test/pytest_cache \
+	  --junit-xml=.test/e2e-times.xml tests/e2e $(PYTEST_ARGS)
 
-test: lint unit e2e ## everything that is checked
+test: ## everything that is checked, how long it took, and the slowest tests
+	@started=$$(date +%s); \
+	$(MAKE) --no-print-directory lint unit e2e && \
+	python3 tools/slowest_tests.py --unit .test/unit-times.json --e2e .test/e2e-times.xml && \
+	seconds=$$(($$(date +%s) - started)) && \
+	echo "make test: everything holds; $$((seconds / 60)) min $$((seconds % 60)) s"
 
 bench-freshness: release $(venv)/requirements.txt ## from reply to visible, while 10,000 events/s flow in
 	$(python) tools/freshness.py --binary $(release_binary)

@@ -55,6 +55,8 @@ class Flood:
     messages: int
     # Announced; all of it is sent but the last byte.
     message_bytes: int
+    # A connection that the server has closed is followed by a new one.
+    persistent: bool = False
     begun: int = 0
     ended: Counter = field(default_factory=Counter)
     bytes_sent: int = 0
@@ -62,7 +64,7 @@ class Flood:
     def run(self, seconds: float) -> "Flood":
         """Ends when everything was begun and nothing more may be sent for a second, or after so many seconds."""
         selector = selectors.DefaultSelector()
-        connections = [_Connection(self, selector) for _ in range(self.connections)]
+        connections = [_Connection(self, selector, 0) for _ in range(self.connections)]
         end, quiet_since = time.monotonic() + seconds, time.monotonic()
         while time.monotonic() < end:
             before = self.bytes_sent, self.begun, self.ended.total()
@@ -70,6 +72,10 @@ class Flood:
                 key.data.handle(events)
             if (self.bytes_sent, self.begun, self.ended.total()) != before:
                 quiet_since = time.monotonic()
+            if self.persistent:
+                for at, connection in enumerate(connections):
+                    if connection.is_closed and connection.begun < self.messages:
+                        connections[at] = _Connection(self, selector, connection.begun)
             done = self.begun >= self.connections * self.messages or not selector.get_map()
             if done and time.monotonic() > quiet_since + 1:
                 break
@@ -82,7 +88,7 @@ class Flood:
 
 
 class _Connection:
-    def __init__(self, flood: Flood, selector: selectors.BaseSelector):
+    def __init__(self, flood: Flood, selector: selectors.BaseSelector, begun_before: int):
         self.flood, self.selector = flood, selector
         self.socket = socket.create_connection(flood.address, timeout=30)
         self.socket.setblocking(False)
@@ -90,8 +96,12 @@ class _Connection:
         self.window, self.initial_window, self.limit = 65_535, 65_535, 0
         # Of each stream that is open: its window, and what is left to send.
         self.streams: dict[int, list[int]] = {}
-        self.begun = 0
+        self.begun, self.first = begun_before, begun_before
         selector.register(self.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, self)
+
+    @property
+    def is_closed(self) -> bool:
+        return self.socket.fileno() < 0
 
     def handle(self, events: int) -> None:
         try:
@@ -105,12 +115,12 @@ class _Connection:
             pass
         except OSError as error:
             return self.close(type(error).__name__)
-        if self.socket.fileno() >= 0:
+        if not self.is_closed:
             wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self.out else 0)
             self.selector.modify(self.socket, wanted, self)
 
     def close(self, reason: str) -> None:
-        if self.socket.fileno() >= 0:
+        if not self.is_closed:
             self.selector.unregister(self.socket)
             self.socket.close()
             self.flood.ended[f"connection: {reason}"] += 1
@@ -152,12 +162,12 @@ class _Connection:
                 if kind != RST_STREAM:
                     self.out += frame(RST_STREAM, 0, stream, struct.pack(">I", 8))
         elif kind == GOAWAY:
-            self.close("GOAWAY")
+            self.close("closed by the server")
 
     def _fill(self) -> None:
         """Begins messages, and sends on with those that were begun, as far as the server allows."""
         while len(self.streams) < self.limit and self.begun < self.flood.messages and len(self.out) < 1 << 20:
-            stream = 2 * self.begun + 1
+            stream = 2 * (self.begun - self.first) + 1
             self.begun += 1
             self.flood.begun += 1
             self.out += frame(HEADERS, END_HEADERS, stream, header_block(self.flood.path, self.flood.token))

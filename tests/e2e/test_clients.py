@@ -69,6 +69,45 @@ def test_parameters_bind_by_position(server: Server, filled: str):
         assert cursor.fetchone() == (0,)
 
 
+@pytest.mark.parametrize(
+    ("condition", "values", "count"),
+    [
+        ("CAST(? AS BIGINT) = 7", [7], 60),
+        ("CAST(? AS BIGINT) = 7", ["7"], 60),
+        ("coalesce(user_id, ?) = 'nobody'", ["nobody"], 60),
+        ("date_trunc(?, event_timestamp) <= event_timestamp", ["day"], 60),
+        ("(? IS NULL OR event_type = ?)", [None, None], 60),
+        ("(? IS NULL OR event_type = ?)", ["click", "click"], 20),
+        ("event_type IN (?, ?)", ["click", "purchase"], 40),
+        ("revenue BETWEEN ? AND ?", [0, 0.0001], 20),
+        ("revenue = ?", [Decimal("0.0001")], 20),
+        ("revenue < ?", [0.00011], 20),
+        ("event_timestamp > ? - INTERVAL '1 day'", [datetime.datetime.now(datetime.UTC)], 60),
+        ("event_timestamp < ? - INTERVAL '1 day'", [datetime.datetime.now(datetime.UTC)], 0),
+        ("event_timestamp > ?", [datetime.date(2020, 2, 29)], 60),
+        ("event_date > ?", [datetime.datetime(2020, 2, 29, 12)], 60),
+        ("event_timestamp > ?", ["2020-02-29T12:00:00Z"], 60),
+    ],
+)
+def test_parameters_in_context(server: Server, filled: str, condition: str, values: list, count: int):
+    sql = f"SELECT count(*) AS n FROM events WHERE tracking_id = '{filled}' AND {condition}"
+    assert server.query(sql, values).to_pylist() == [{"n": count}]
+
+
+def test_headers_for_another_session_are_refused(server: Server):
+    for name, value in (("database", "other"), ("catalog", "other"), ("schema", "other"), ("timezone", "Asia/Kathmandu")):
+        options = [(b"authorization", f"Bearer {server.admin_token}".encode()), (name.encode(), value.encode())]
+        with flight.connect(server.flight) as client, pytest.raises(pa.ArrowInvalid, match="there is only"):
+            client.get_flight_info(
+                flight.FlightDescriptor.for_command(b""), flight.FlightCallOptions(headers=options, timeout=60)
+            )
+
+
+def test_a_clause_that_the_planner_drops_is_refused(server: Server):
+    with server.cursor() as cursor, pytest.raises(flightsql.NotSupportedError, match="can't be sampled yet"):
+        cursor.execute("SELECT count(*) FROM events TABLESAMPLE (10 PERCENT)")
+
+
 def test_twelve_parameters_keep_their_order(server: Server):
     values = list(range(12))
     sql = "SELECT " + ", ".join(f"CAST(${n + 1} AS BIGINT) AS c{n}" for n in values)

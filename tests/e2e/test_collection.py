@@ -21,7 +21,8 @@ UA_1_ABC_DEF = 0x9881455AD7297868 - (1 << 64)
 
 COLUMNS = [
     "tracking_id", "client_hash", "event_timestamp", "event_id", "client_id", "session_id", "user_id", "event_type",
-    "page_url", "page_title", "referrer", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content",
+    "page_url", "page_host", "page_path", "page_title", "referrer",
+    "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content",
     "country", "city", "device", "browser", "os", "source", "channel", "is_bot", "revenue", "custom_properties",
     "created_at", "event_date",
 ]  # fmt: skip
@@ -46,7 +47,7 @@ def full_event(shared_server: Server) -> dict:
             "event_type": "purchase",
             "timestamp": rfc3339(at),
             "page": {
-                "url": "https://shop.example/checkout?step=3",
+                "url": "https://Shop.example:443/checkout/?step=3#pay",
                 "title": "Kasse – Größe ✓ 日本語 'quoted'",
                 "referrer": "https://www.google.com/search?q=running+shoes",
             },
@@ -80,7 +81,9 @@ def full_event(shared_server: Server) -> dict:
         "session_id": "sess_xyz789",
         "user_id": "user_12345",
         "event_type": "purchase",
-        "page_url": "https://shop.example/checkout?step=3",
+        "page_url": "https://Shop.example:443/checkout/?step=3#pay",
+        "page_host": "shop.example",
+        "page_path": "/checkout",
         "page_title": "Kasse – Größe ✓ 日本語 'quoted'",
         "referrer": "https://www.google.com/search?q=running+shoes",
         "utm_source": "newsletter",
@@ -132,7 +135,8 @@ def test_what_the_client_left_out_is_null_or_filled_in(server: Server, site: str
     server.wait_for_events(site, 1)
     (row,) = stored(server, site)
     assert len(row["event_id"]) == 32
-    assert row["session_id"].startswith("visitor")
+    assert row["session_id"] is None, "none is assigned"
+    assert (row["page_host"], row["page_path"]) == ("shop.example", "/")
     assert abs(row["event_timestamp"] - before) < timedelta(seconds=30)
     assert row["event_timestamp"] == row["created_at"], "without a timestamp, the time of receipt is the event's"
     found = {name: row[name] for name in ("browser", "os", "device", "utm_campaign", "source", "is_bot")}
@@ -235,10 +239,11 @@ def test_a_beacon_image(server: Server, site: str):
     width, height = (int.from_bytes(reply.body[at : at + 2], "little") for at in (6, 8))
     assert (width, height) == (1, 1)
     server.wait_for_events(site, 1)
-    (row,) = stored(server, site, "client_id, page_url, page_title, browser")
+    (row,) = stored(server, site, "client_id, page_url, page_path, page_title, browser")
     assert row == {
         "client_id": "image visitor",
         "page_url": "https://shop.example/thanks?a=1&b=2",
+        "page_path": "/thanks",
         "page_title": "Thänks",
         "browser": "Chrome",
     }
@@ -302,7 +307,8 @@ def test_grpc_publish(server: Server, site: str):
     (row,) = server.query(f"SELECT * FROM events WHERE tracking_id = '{site}' AND event_id = 'full'").to_pylist()
     expected = {
         "client_id": "grpc", "session_id": "s", "user_id": "u", "event_timestamp": at,
-        "page_url": "https://shop.example/", "page_title": "Home", "referrer": "https://news.example/",
+        "page_url": "https://shop.example/", "page_host": "shop.example", "page_path": "/",
+        "page_title": "Home", "referrer": "https://news.example/",
         "utm_source": "s", "utm_medium": "m", "utm_campaign": "c", "utm_term": "t", "utm_content": "x",
         "country": "FR", "city": "Lyon", "device": "mobile", "browser": "Safari", "os": "iOS",
         "revenue": Decimal("129.9501"), "custom_properties": '{"a": 1}', "event_date": at.date(),

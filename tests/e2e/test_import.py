@@ -34,7 +34,7 @@ def history(prefix: str, rows: int = ROWS) -> pa.Table:
             "event_timestamp": pa.array(
                 [START + timedelta(seconds=n * 172_800 / rows) for n in numbers], pa.timestamp("us", tz="UTC")
             ),
-            "page_url": ["https://shop.example/?utm_source=old" for _ in numbers],
+            "page_url": ["https://www.shop.example/sale/?utm_source=old" for _ in numbers],
             "country": [None if n % 3 else "DE" for n in numbers],
             "revenue": pa.array([Decimal("19.9900") if n % 10 == 0 else None for n in numbers], pa.decimal128(18, 4)),
         }
@@ -109,6 +109,8 @@ def test_what_is_imported_is_served(lake: Lake, footfall: Footfall, make_server:
         "city": None,
         "user_id": None,
         "page_title": None,
+        "page_host": "www.shop.example",
+        "page_path": "/sale",
         "revenue": Decimal("19.9900"),
         "utm_source": "old",
         "custom_properties": None,

@@ -14,9 +14,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tonic::Status;
 
 use crate::active_queries::ActiveQueries;
+use crate::client::Client;
 use crate::handle::{Malformed, Statement};
-use crate::status;
 use crate::stream::Rows;
+use crate::{parameter_types, status};
 
 const NO_TRANSACTIONS: &str = "Footfall has no transactions: each statement reads one snapshot. Leave the \
                                transaction out (autocommit)";
@@ -80,13 +81,14 @@ pub(crate) async fn promise(
 pub(crate) async fn prepare(
     engine: &Engine,
     principal: &Principal,
+    client: Client,
     sql: &str,
 ) -> Result<ActionCreatePreparedStatementResult, Status> {
     let described = describe(engine, principal, sql, &[]).await?;
     Ok(ActionCreatePreparedStatementResult {
         prepared_statement_handle: Statement::new(sql).encode().map_err(status::of_malformed)?,
-        dataset_schema: ipc(&described.schema)?,
-        parameter_schema: ipc(&Schema::new(described.parameters))?,
+        dataset_schema: ipc(&client.schema(&described.schema))?,
+        parameter_schema: ipc(&parameter_types::announced(described.parameters))?,
     })
 }
 

@@ -9,7 +9,8 @@ use footfall_model::clock::{RandomIds, SystemClock};
 
 /// Opens the catalog of a state folder, and makes both if they are not there.
 pub(crate) async fn open_catalog(state: &Path) -> anyhow::Result<Arc<dyn Catalog>> {
-    std::fs::create_dir_all(state).with_context(|| format!("the state folder {} can't be made", state.display()))?;
+    footfall_lake::create_durably(state)
+        .with_context(|| format!("the state folder {} can't be made", state.display()))?;
     let path = state.join("catalog.sqlite");
     let catalog = SqliteCatalog::open(&path, Arc::new(SystemClock), Arc::new(RandomIds))
         .await

@@ -4,9 +4,11 @@ use std::error::Error;
 use std::fmt;
 use std::iter::successors;
 
+use delta_kernel::Error as KernelError;
 use deltalake_core::DeltaTableError;
 use object_store::client::HttpError;
 use object_store::path::Path;
+use parquet::errors::ParquetError;
 
 /// Why a table could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -19,10 +21,7 @@ pub enum LakeError {
     Encode(String),
     /// A file of the table is no Parquet, or the store failed while it was read.
     #[error("{path} can't be read: {source}")]
-    Unreadable {
-        path: Path,
-        source: parquet::errors::ParquetError,
-    },
+    Unreadable { path: Path, source: ParquetError },
     /// The store refused or did not answer. Whatever was asked may be asked again.
     #[error("the object store failed at {path}: {}", Causes(source))]
     Store { path: Path, source: object_store::Error },
@@ -44,6 +43,13 @@ pub enum LakeError {
     /// A file that a commit would remove is not live any more.
     #[error("{path} is not in version {version} of the table any more; plan again")]
     Conflict { path: Path, version: u64 },
+    /// The table demands what we don't do.
+    #[error("the table {table} can't be followed: {reason}. To go on, {advice}")]
+    Unsupported {
+        table: String,
+        reason: String,
+        advice: String,
+    },
     /// A commit or a file that we did not write as it is.
     #[error("{path} is nothing that Footfall can follow: {reason}")]
     Malformed { path: Path, reason: String },
@@ -53,30 +59,43 @@ impl LakeError {
     /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Store { .. } => true,
-            Self::Unreadable { source, .. } => matches!(source, parquet::errors::ParquetError::External(_)),
+            Self::Store { source, .. } => !matches!(
+                source,
+                object_store::Error::InvalidPath { .. }
+                    | object_store::Error::NotSupported { .. }
+                    | object_store::Error::NotImplemented { .. }
+                    | object_store::Error::UnknownConfigurationKey { .. }
+            ),
+            Self::Unreadable { source, .. } => matches!(source, ParquetError::External(_)) && !self.is_missing(),
             _ => false,
         }
+    }
+
+    /// Whether a file is not there: it may have been removed from the table, and then from the store, since the table
+    /// was looked at.
+    pub fn is_missing(&self) -> bool {
+        matches!(self.store_error(), Some(object_store::Error::NotFound { .. }))
     }
 
     /// Whether the store itself did not answer, or said that it can't now: waiting helps, unlike with a wrong key or a
     /// bucket that is not there.
     pub fn is_unreachable(&self) -> bool {
-        let mut store_failed = false;
-        for cause in causes(self) {
-            if cause.is::<HttpError>() {
-                return true;
-            }
+        let Some(error) = self.store_error() else { return false };
+        let failed = matches!(error, object_store::Error::Generic { .. });
+        causes(error).any(|cause| {
             // The status is in the text alone.
-            store_failed |= matches!(
-                cause.downcast_ref::<object_store::Error>(),
-                Some(object_store::Error::Generic { .. })
-            );
-            if store_failed && says_try_again(&cause.to_string()) {
-                return true;
-            }
+            cause.is::<HttpError>() || failed && says_try_again(&cause.to_string())
+        })
+    }
+
+    /// The store's error, if it was the store.
+    fn store_error(&self) -> Option<&object_store::Error> {
+        match self {
+            Self::Store { source, .. } => Some(source),
+            Self::Unreadable { source, .. } => of_parquet(source),
+            Self::Delta { source, .. } => of_delta(source),
+            _ => None,
         }
-        false
     }
 
     pub(crate) fn store(path: &Path) -> impl FnOnce(object_store::Error) -> Self {
@@ -84,9 +103,12 @@ impl LakeError {
         move |source| Self::Store { path, source }
     }
 
-    /// Delta's reader failed over a table that it could read before: it doesn't say whether the store was the cause, but
-    /// then it mostly was, and asking again costs nothing.
+    /// Delta's reader failed over a table that it could read before. Unless the log is wrong, the store was the cause or
+    /// did not show all of it, and asking again helps.
     pub(crate) fn unread(source: DeltaTableError) -> Self {
+        if is_final(&source) {
+            return Self::delta("read")(source);
+        }
         Self::Store {
             path: Path::from("_delta_log"),
             source: object_store::Error::Generic {
@@ -101,6 +123,61 @@ impl LakeError {
             doing,
             source: Box::new(source),
         }
+    }
+}
+
+/// Whether Delta's reader will fail in the same way again.
+fn is_final(error: &DeltaTableError) -> bool {
+    match error {
+        DeltaTableError::KernelError(error) => is_final_kernel(error),
+        DeltaTableError::InvalidJsonLog { .. }
+        | DeltaTableError::InvalidStatsJson { .. }
+        | DeltaTableError::SchemaMismatch { .. }
+        | DeltaTableError::MetadataError(_)
+        | DeltaTableError::UnsupportedColumnMapping { .. } => true,
+        _ => false,
+    }
+}
+
+fn is_final_kernel(error: &KernelError) -> bool {
+    match error {
+        KernelError::Backtraced { source, .. } => is_final_kernel(source),
+        KernelError::Unsupported(_)
+        | KernelError::InvalidProtocol(_)
+        | KernelError::InvalidColumnMappingMode(_)
+        | KernelError::MalformedJson(_)
+        | KernelError::DeletionVector(_)
+        | KernelError::Arrow(_)
+        | KernelError::Schema(_) => true,
+        _ => false,
+    }
+}
+
+/// The store's error behind one of Delta's library, whose chain of causes leaves it out.
+fn of_delta(error: &DeltaTableError) -> Option<&object_store::Error> {
+    match error {
+        DeltaTableError::ObjectStore { source } => Some(source),
+        DeltaTableError::Parquet { source } => of_parquet(source),
+        DeltaTableError::KernelError(error) => of_kernel(error),
+        DeltaTableError::GenericError { source } => source.downcast_ref(),
+        _ => None,
+    }
+}
+
+fn of_kernel(error: &KernelError) -> Option<&object_store::Error> {
+    match error {
+        KernelError::Backtraced { source, .. } => of_kernel(source),
+        KernelError::ObjectStore(source) => Some(source),
+        KernelError::Parquet(source) => of_parquet(source),
+        KernelError::GenericError { source } => source.downcast_ref(),
+        _ => None,
+    }
+}
+
+fn of_parquet(error: &ParquetError) -> Option<&object_store::Error> {
+    match error {
+        ParquetError::External(source) => source.downcast_ref(),
+        _ => None,
     }
 }
 
@@ -154,6 +231,46 @@ mod tests {
         assert!(!failed("Server returned non-2xx status code: 400 Bad Request: ").is_unreachable());
         let source = DeltaTableError::generic("status code: 500");
         assert!(!LakeError::delta("read")(source).is_unreachable(), "that is no store's");
+    }
+
+    #[test]
+    fn errors_behind_deltas_library_are_told_by_type() {
+        let missing = || object_store::Error::NotFound {
+            path: "x".into(),
+            source: io::Error::other("gone").into(),
+        };
+        let refused = || object_store::Error::Generic {
+            store: "S3",
+            source: "status code: 503".into(),
+        };
+        let kernel = |error| LakeError::delta("read")(DeltaTableError::KernelError(error));
+        assert!(kernel(KernelError::ObjectStore(refused())).is_unreachable());
+        assert!(!kernel(KernelError::ObjectStore(missing())).is_unreachable());
+        assert!(!kernel(KernelError::Unsupported("status code: 503".into())).is_unreachable());
+
+        let unread = |error| LakeError::unread(DeltaTableError::KernelError(error)).is_transient();
+        assert!(unread(KernelError::ObjectStore(refused())));
+        assert!(unread(KernelError::MissingVersion));
+        assert!(!unread(KernelError::Unsupported("a feature".into())));
+        assert!(!LakeError::unread(DeltaTableError::MetadataError("wrong".into())).is_transient());
+    }
+
+    #[test]
+    fn file_that_is_missing_is_not_waited_for() {
+        let unreadable = |source| LakeError::Unreadable {
+            path: Path::from("x"),
+            source: ParquetError::External(Box::new(source)),
+        };
+        let missing = unreadable(object_store::Error::NotFound {
+            path: "x".into(),
+            source: io::Error::other("gone").into(),
+        });
+        assert!(missing.is_missing() && !missing.is_transient());
+        let silent = unreadable(object_store::Error::Generic {
+            store: "S3",
+            source: "no answer".into(),
+        });
+        assert!(!silent.is_missing() && silent.is_transient());
     }
 
     #[test]

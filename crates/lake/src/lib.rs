@@ -11,6 +11,7 @@
 mod blocking;
 mod commit;
 mod error;
+mod folders;
 mod lake;
 mod layout;
 mod read;
@@ -20,16 +21,18 @@ mod store;
 mod table;
 mod write;
 
-pub use blocking::blocking;
+pub use blocking::{OwnRuntime, blocking};
 pub use commit::{Commit, Fence, Operation, Progress, Txn};
 pub use error::LakeError;
+pub use folders::create_durably;
 pub use lake::Lake;
 pub use layout::{file_name, partition_folder};
 pub use read::read_columns;
 pub use snapshot::{DataFile, FileChunk, LakeSnapshot, Origin, Snapshot};
 pub use statistics::{ChunkStatistics, ColumnArrays, ColumnStatistics, StatValue};
 pub use store::{Location, S3Options};
-pub use table::Table;
+pub use table::{CheckpointReason, LogGrowth, Table};
 pub use write::{
-    EncodedFile, NewFile, Partition, SortedPieces, encode_ordered, encode_pieces, partitions, split_days, write_file,
+    EncodedFile, FileWriter, NewFile, Partition, SortedPieces, encode_ordered, encode_pieces, partitions, split_days,
+    write_file,
 };

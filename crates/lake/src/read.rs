@@ -34,12 +34,30 @@ pub async fn read_columns(
         path: path.clone(),
         source,
     };
-    let builder = ParquetRecordBatchStreamBuilder::new(reader)
+    // Other writers note types of their own for the same columns.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options)
         .await
         .map_err(&unreadable)?;
     let wanted = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
     let batches = builder.with_projection(wanted).build().map_err(&unreadable)?;
     Ok(batches.map_err(unreadable).boxed())
+}
+
+/// What a file says of itself.
+pub(crate) async fn read_footer(
+    store: &Arc<dyn ObjectStore>,
+    file: &DataFile,
+) -> Result<Arc<ParquetMetaData>, LakeError> {
+    let mut reader = FileReader {
+        store: Arc::clone(store),
+        path: file.path.clone(),
+        size: file.size,
+    };
+    reader.get_metadata(None).await.map_err(|source| LakeError::Unreadable {
+        path: file.path.clone(),
+        source,
+    })
 }
 
 struct FileReader {

@@ -19,7 +19,6 @@ use crate::caller::Caller;
 use crate::catalog::{CATALOG, EVENTS, Lake, SCHEMA};
 use crate::control::Control;
 use crate::cooperative::cooperative;
-use crate::events::{EventsReader, EventsTable};
 use crate::governor::{Governed, Producer, Times, too_long};
 use crate::memory::SharedMemory;
 use crate::pins::Pins;
@@ -27,6 +26,7 @@ use crate::query_stream::{Outcome, QueryStream};
 use crate::session::{self, SessionFactory};
 use crate::slots::{Admission, Slot, Slots};
 use crate::stack::planning;
+use crate::table::{LakeTable, TableReader};
 use crate::workers::Workers;
 use crate::{EngineOptions, QueryError, output, parameters, plan_size, statement};
 
@@ -43,7 +43,7 @@ static READ_ONLY: LazyLock<SQLOptions> = LazyLock::new(|| {
 pub struct Description {
     /// Exactly the schema of the stream that `execute` returns.
     pub schema: SchemaRef,
-    /// One field a parameter, in order, named "1", "2"…; of type `Null` where it can't be told.
+    /// One field a parameter, in order, named "1", "2"…; of type `Null` where nothing says which.
     pub parameters: Vec<Field>,
     /// The version of the lake that it was planned over; `execute` takes it to run over the same one.
     pub version: u64,
@@ -74,7 +74,7 @@ pub struct Engine {
 #[derive(Debug)]
 struct Planner {
     table: Arc<Table>,
-    reader: Arc<EventsReader>,
+    reader: Arc<TableReader>,
     sessions: SessionFactory,
     runtime: Arc<RuntimeEnv>,
     pins: Pins,
@@ -113,7 +113,11 @@ impl Engine {
         let runtime = session::runtime(table.store(), options)?;
         Ok(Self {
             planner: Arc::new(Planner {
-                reader: Arc::new(EventsReader::new(table.store(), &runtime)?),
+                reader: Arc::new(TableReader::new(
+                    footfall_model::table::events(),
+                    table.store(),
+                    &runtime,
+                )?),
                 sessions: SessionFactory::new(Arc::clone(&runtime), options),
                 runtime,
                 pins: Pins::default(),
@@ -291,7 +295,7 @@ impl Planner {
     async fn prepare(&self, snapshot: Snapshot, sites: &SiteScope, sql: &str) -> Result<Prepared, QueryError> {
         let statement = statement::parse(sql, sites)?;
         let version = snapshot.version();
-        let events = EventsTable::new(snapshot, sites.clone(), Arc::clone(&self.reader));
+        let events = LakeTable::new(snapshot, sites.clone(), Arc::clone(&self.reader));
         let state = self.sessions.state(Lake {
             events: Arc::new(events),
         });

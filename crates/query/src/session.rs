@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 use datafusion::common::Result;
+use datafusion::common::alias::AliasGenerator;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
@@ -16,6 +17,7 @@ use crate::EngineOptions;
 use crate::catalog::{CATALOG, Lake, SCHEMA};
 use crate::functions::{self, BoundConcatOperator};
 use crate::store::OneStore;
+use crate::table::CheckIsolation;
 
 /// How many levels of parentheses and subqueries SQL may have.
 pub(crate) const MAX_NESTING: usize = 50;
@@ -41,6 +43,7 @@ impl SessionFactory {
             .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
             .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
             .with_window_functions(SessionStateDefaults::default_window_functions())
+            .with_physical_optimizer_rule(Arc::new(CheckIsolation))
             .with_analyzer_rule(Arc::new(BoundConcatOperator::default()))
             .with_table_function_list(SessionStateDefaults::default_table_functions())
             .build();
@@ -54,7 +57,10 @@ impl SessionFactory {
     pub(crate) fn state(&self, lake: Lake) -> SessionState {
         let mut state = self.base.clone();
         state.register_catalog_list(Arc::new(lake));
-        state.execution_props_mut().query_execution_start_time = DateTime::from_timestamp_micros(self.clock.now());
+        let props = state.execution_props_mut();
+        props.query_execution_start_time = DateTime::from_timestamp_micros(self.clock.now());
+        // Its numbers stand in plans: counted over all statements, they would tell how many others ran.
+        props.alias_generator = Arc::new(AliasGenerator::new());
         state
     }
 }

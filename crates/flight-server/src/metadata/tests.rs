@@ -26,7 +26,7 @@ fn ask(command: &Command) -> RecordBatch {
         table("public", "sessions", "VIEW"),
         table("system", "queries", "VIEW"),
     ];
-    answer(command, &tables).unwrap().unwrap()
+    answer(command, &tables, Client::Other).unwrap().unwrap()
 }
 
 fn texts(batch: &RecordBatch, column: usize) -> Vec<&str> {
@@ -120,7 +120,7 @@ fn an_endless_pattern_is_refused() {
         table_name_filter_pattern: Some("%".repeat(MAX_PATTERN_BYTES + 1)),
         ..CommandGetTables::default()
     });
-    let status = answer(&command, &[]).unwrap_err();
+    let status = answer(&command, &[], Client::Other).unwrap_err();
     assert_eq!(status.code(), tonic::Code::InvalidArgument);
 }
 
@@ -184,5 +184,5 @@ fn keys_are_none_and_no_error() {
 #[test]
 fn other_commands_are_not_metadata() {
     let query = Command::CommandStatementQuery(Default::default());
-    assert!(answer(&query, &[]).unwrap().is_none());
+    assert!(answer(&query, &[], Client::Other).unwrap().is_none());
 }

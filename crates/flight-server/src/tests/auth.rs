@@ -108,3 +108,32 @@ async fn a_ticket_is_no_key_its_bearer_sees_only_the_own_sites() {
     let mut acme = server.client(&server.acme);
     assert_eq!(lines(&fetch(&mut acme, info).await.unwrap()), ["acme"]);
 }
+
+#[tokio::test]
+async fn headers_for_another_session_are_refused_in_every_call() {
+    let server = Server::start().await;
+    for (name, value) in [
+        ("database", "other"),
+        ("catalog", "other"),
+        ("schema", "other"),
+        ("timezone", "Asia/Kathmandu"),
+    ] {
+        let mut client = server.client(&server.acme);
+        client.set_header(name, value);
+        let refused = query(&mut client, "SELECT 1").await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{name}: {refused}");
+        assert!(refused.message().contains("there is only"), "{refused}");
+        let refused = client.get_catalogs().await.map_err(Status::from).unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{name}: {refused}");
+
+        let mut request = with_token(stream::iter([HandshakeRequest::default()]), &server.acme);
+        request.metadata_mut().insert(name, value.parse().unwrap());
+        let refused = server.raw().handshake(request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{name}: {refused}");
+    }
+    let mut client = server.client(&server.acme);
+    for (name, value) in [("database", "footfall"), ("schema", "public"), ("timezone", "UTC")] {
+        client.set_header(name, value);
+    }
+    assert_eq!(table(&mut client, "SELECT 1").await, ["1"]);
+}

@@ -1,7 +1,12 @@
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int32Array, Int64Array, LargeStringArray, StringArray};
-use arrow::datatypes::DataType;
+use arrow::array::{
+    ArrayRef, AsArray, Int32Array, Int64Array, LargeStringArray, StringArray, TimestampMicrosecondArray,
+    TimestampMillisecondArray,
+};
+use arrow::datatypes::{DataType, Schema, TimeUnit};
+use arrow_flight::SchemaResult;
+use arrow_flight::sql::CommandGetTables;
 
 use super::*;
 
@@ -42,8 +47,61 @@ async fn a_prepared_statement_tells_its_columns_and_its_parameters() {
     let statement = client.prepare("SELECT $1".into(), None).await.unwrap();
     assert_eq!(
         statement.parameter_schema().unwrap().field(0).data_type(),
-        &DataType::Null
+        &DataType::Utf8
     );
+}
+
+#[tokio::test]
+async fn parameters_are_announced_in_types_that_jdbc_fills_right() {
+    let server = Server::start().await;
+    let mut client = server.client(&server.acme);
+    let sql =
+        "SELECT 1 FROM events WHERE event_timestamp > ? AND revenue > ? AND ? IS NULL AND CAST(? AS TIME) IS NULL";
+    let statement = client.prepare(sql.into(), None).await.unwrap();
+    let parameters = statement.parameter_schema().unwrap();
+    let types: Vec<_> = parameters.fields().iter().map(|field| field.data_type()).collect();
+    let millis = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
+    assert_eq!(
+        types,
+        [
+            &millis,
+            &DataType::Float64,
+            &DataType::Utf8,
+            &DataType::Time32(TimeUnit::Millisecond)
+        ]
+    );
+    // What is so announced can be bound, and so can what the column has.
+    let day = 1_793_577_600_000_000;
+    let sql = "SELECT count(*) FROM events WHERE event_timestamp > ?";
+    let millis = TimestampMillisecondArray::from(vec![day / 1000 + 90_000]).with_timezone("UTC");
+    assert_eq!(run(&mut client, sql, vec![Arc::new(millis)]).await.unwrap(), ["2"]);
+    let micros = TimestampMicrosecondArray::from(vec![day + 90_000_000]).with_timezone("UTC");
+    assert_eq!(run(&mut client, sql, vec![Arc::new(micros)]).await.unwrap(), ["2"]);
+}
+
+#[tokio::test]
+async fn java_gets_timestamps_without_their_zone_wherever_it_looks() {
+    let server = Server::start().await;
+    let mut client = server.client(&server.acme);
+    client.set_header("user-agent", "grpc-java-netty/1.71.0");
+    let plain = DataType::Timestamp(TimeUnit::Microsecond, None);
+    let sql = "SELECT event_timestamp FROM events ORDER BY 1";
+    let mut statement = client.prepare(sql.into(), None).await.unwrap();
+    assert_eq!(statement.dataset_schema().unwrap().field(0).data_type(), &plain);
+    let info = statement.execute().await.unwrap();
+    let rows = fetch(&mut client, info).await.unwrap();
+    assert_eq!(rows[0].schema().field(0).data_type(), &plain);
+    assert_eq!(lines(&rows)[0], "2026-11-02T00:01:00");
+    let query = CommandGetTables {
+        include_schema: true,
+        ..CommandGetTables::default()
+    };
+    let info = client.get_tables(query).await.unwrap();
+    let tables = fetch(&mut client, info).await.unwrap();
+    let schema = tables[0].column(4).as_binary::<i32>().value(0).to_vec();
+    let columns = Schema::try_from(SchemaResult { schema: schema.into() }).unwrap();
+    let column = columns.field_with_name("event_timestamp").unwrap();
+    assert_eq!(column.data_type(), &plain);
 }
 
 #[tokio::test]

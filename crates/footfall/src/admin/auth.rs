@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use footfall_catalog::Directory;
-use footfall_model::access::Role;
+use footfall_model::access::{self, Role};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
@@ -33,7 +33,5 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (Some(value), None) = (values.next(), values.next()) else {
         return None;
     };
-    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+    access::bearer(value.to_str().ok()?)
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use footfall_catalog::{Catalog, CatalogError, NewSite, NewToken, Secret, Site, Token};
+use footfall_ingest::collect::ErrorBody;
 use http::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::{Host, Url};
 
-use super::wire::{ErrorBody, NewTokenBody, SiteBody, SiteRequest, SitesBody, TokenBody, TokenRequest, TokensBody};
+use super::wire::{NewTokenBody, SiteBody, SiteRequest, SitesBody, TokenBody, TokenRequest, TokensBody};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -159,10 +160,10 @@ impl Remote {
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(not_footfall);
         }
-        let refusal: ErrorBody = serde_json::from_slice(&body).map_err(not_footfall)?;
+        let refusal: ErrorBody<'_> = serde_json::from_slice(&body).map_err(not_footfall)?;
         let message = match refusal.error.field {
             Some(field) => format!("{field}: {}", refusal.error.message),
-            None => refusal.error.message,
+            None => refusal.error.message.into_owned(),
         };
         Err(AdminError::Refused { message })
     }

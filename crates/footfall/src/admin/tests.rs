@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use footfall_catalog::{Catalog, DEFAULT_TENANT, Directory, NewSite, NewToken, Secret, SqliteCatalog};
 use footfall_model::access::{Role, SiteScope};
-use footfall_model::clock::{Clock, Micros, RandomIds};
+use footfall_model::clock::{Clock, DAY, Micros, RandomIds};
 use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
@@ -18,7 +18,6 @@ use super::client::{Admin, AdminError};
 
 /// 2026-02-02T10:30:00Z.
 const START: Micros = 1_770_028_200_000_000;
-const DAY: Micros = 86_400_000_000;
 
 #[derive(Debug)]
 struct ManualClock(AtomicI64);

@@ -4,7 +4,7 @@ use clap::{CommandFactory, Parser};
 use footfall_model::access::{Role, SiteScope};
 
 use super::args::{Cli, Command, TokenCommand};
-use super::table::Table;
+use super::table::TextTable;
 use super::*;
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
@@ -114,7 +114,7 @@ fn a_cause_that_was_said_is_not_said_again() {
 
 #[test]
 fn tables_are_aligned_and_can_not_command_the_terminal() {
-    let mut table = Table::new(["A", "LONG"]);
+    let mut table = TextTable::new(["A", "LONG"]);
     table.row(["wide cell".into(), "é".into()]);
     table.row(["x\x1b[2J".into(), String::new()]);
     assert_eq!(table.render(), "A          LONG\nwide cell  é\nx\u{fffd}[2J\n");

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::args::{AdminArgs, RoleArg, TokenArgs, TokenCommand, TokenCreate, TokenRevoke};
 use super::print;
 use super::site::{Missing, connect};
-use super::table::Table;
+use super::table::TextTable;
 use crate::config::Config;
 use crate::serve::admin_token_path;
 
@@ -92,7 +92,7 @@ async fn list(config: &Config, args: &AdminArgs) -> anyhow::Result<()> {
         return print("there is no token yet; a server makes the first when it starts\n");
     }
     let now = SystemClock.now();
-    let mut table = Table::new(["ID", "ROLE", "SITES", "MADE", "GOOD"]);
+    let mut table = TextTable::new(["ID", "ROLE", "SITES", "MADE", "GOOD"]);
     for token in tokens {
         let good = match (token.revoked_at, token.expires_at) {
             (Some(at), _) => format!("revoked {}", rfc3339(at)),

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use footfall_ingest::wal::{VerifyReport, WalError, verify};
 
 use super::print;
-use super::table::{Table, printable_lines};
+use super::table::{TextTable, printable_lines};
 use crate::config::Config;
 
 /// At most so many damaged places are printed.
@@ -39,7 +39,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
 }
 
 fn render(report: &VerifyReport) -> String {
-    let mut table = Table::new(["SEGMENTS", "RECORDS", "BYTES", "FIRST", "LAST", "TORN BYTES", "DAMAGED"]);
+    let mut table = TextTable::new(["SEGMENTS", "RECORDS", "BYTES", "FIRST", "LAST", "TORN BYTES", "DAMAGED"]);
     table.row([
         report.segments.to_string(),
         report.records.to_string(),

@@ -19,7 +19,7 @@ use footfall_lake::Location;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use load::{Setting, Sources};
-pub(crate) use values::{Hops, LogFormat, Masked, Roles, Size, Span};
+pub(crate) use values::{ByteSize, Hops, LogFormat, Masked, Roles, Span};
 
 /// Everything that can be configured. Each key has a default that works.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ pub(crate) struct Flight {
     /// What clients may have sent and the server has not read yet, all connections together. Each may send 64 KiB or
     /// more, so that as many are accepted as fit.
     #[serde(deserialize_with = "values::not_zero")]
-    pub(crate) receive_bytes: Size,
+    pub(crate) receive_bytes: ByteSize,
 }
 
 /// Access to S3. What is not given is taken from the standard `AWS_*` variables.
@@ -92,13 +92,13 @@ pub(crate) struct Log {
 pub(crate) struct Wal {
     /// A segment file that has reached this size is followed by a new one.
     #[serde(deserialize_with = "values::not_zero")]
-    pub(crate) segment_bytes: Size,
+    pub(crate) segment_bytes: ByteSize,
     /// Kept on disk at most; over it events are refused (503) until the lake has caught up.
     #[serde(deserialize_with = "values::not_zero")]
-    pub(crate) max_bytes: Size,
+    pub(crate) max_bytes: ByteSize,
     /// May wait for the disk; over it events are refused (503).
     #[serde(deserialize_with = "values::not_zero")]
-    pub(crate) queue_bytes: Size,
+    pub(crate) queue_bytes: ByteSize,
 }
 
 /// Collection of events and their way into the lake.
@@ -112,27 +112,29 @@ pub(crate) struct Ingest {
     pub(crate) flush_rows: usize,
     /// Bytes in memory at which they are written at once.
     #[serde(deserialize_with = "values::not_zero")]
-    pub(crate) buffer_bytes: Size,
-    /// How long an event id is remembered, so that a repeated event is stored once.
+    pub(crate) buffer_bytes: ByteSize,
+    /// How long an event id is remembered at least, so that a repeated event is stored once; shorter if `dedupe_ids`
+    /// is reached (the metric `footfall_writer_dedupe_window_seconds` says how long it is now).
     pub(crate) dedupe_window: Span,
-    /// Ids remembered at most; each costs about 20 bytes.
+    /// Ids remembered at most, the newest half of them always; each costs about 20 bytes. For a window of `w` seconds at
+    /// `r` events per second: `2 * w * r`.
     pub(crate) dedupe_ids: usize,
     /// A site's rate limit; over it events are refused (429).
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) events_per_second: u32,
     /// One request's body, also after decompression; one gRPC message.
     #[serde(deserialize_with = "values::not_zero")]
-    pub(crate) body_bytes: Size,
+    pub(crate) body_bytes: ByteSize,
     /// For a request's body, or a gRPC message, to arrive.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) body_timeout: Span,
     /// Bodies of all HTTP requests and messages of all gRPC calls together, Flight SQL's included; over it they are
     /// refused (503, UNAVAILABLE).
     #[serde(deserialize_with = "values::not_zero")]
-    pub(crate) in_flight_bytes: Size,
+    pub(crate) in_flight_bytes: ByteSize,
     /// One event.
     #[serde(deserialize_with = "values::not_zero")]
-    pub(crate) event_bytes: Size,
+    pub(crate) event_bytes: ByteSize,
     /// Events of one request.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) batch_events: usize,
@@ -141,11 +143,6 @@ pub(crate) struct Ingest {
     /// How old an event may be.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) retention: Span,
-    /// The pause that ends a session.
-    #[serde(deserialize_with = "values::not_zero")]
-    pub(crate) session_timeout: Span,
-    /// Visitors whose running session is remembered; each costs about 200 bytes.
-    pub(crate) session_visitors: u64,
     /// How many proxies of our own stand in front; the sender's address is taken from X-Forwarded-For as they wrote it.
     pub(crate) trust_forwarded_for: Hops,
     /// A country or city database in MaxMind's format; without it countries come from a built-in table.
@@ -159,11 +156,11 @@ pub(crate) struct Ingest {
 pub(crate) struct Query {
     /// For all queries together; what does not fit is spilled to the state folder.
     #[serde(deserialize_with = "values::not_zero")]
-    pub(crate) memory_bytes: Size,
+    pub(crate) memory_bytes: ByteSize,
     /// May be spilled.
-    pub(crate) spill_bytes: Size,
+    pub(crate) spill_bytes: ByteSize,
     /// For what is known of files without reading them again.
-    pub(crate) metadata_cache_bytes: Size,
+    pub(crate) metadata_cache_bytes: ByteSize,
     /// One statement's time to compute; it does not run while the client does not take rows.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) timeout: Span,
@@ -237,7 +234,7 @@ impl Default for Flight {
     fn default() -> Self {
         Self {
             addr: loopback(31337),
-            receive_bytes: Size::mib(64),
+            receive_bytes: ByteSize::mib(64),
         }
     }
 }
@@ -254,9 +251,9 @@ impl Default for Log {
 impl Default for Wal {
     fn default() -> Self {
         Self {
-            segment_bytes: Size::mib(64),
-            max_bytes: Size::mib(8 * 1024),
-            queue_bytes: Size::mib(64),
+            segment_bytes: ByteSize::mib(64),
+            max_bytes: ByteSize::mib(8 * 1024),
+            queue_bytes: ByteSize::mib(64),
         }
     }
 }
@@ -266,20 +263,18 @@ impl Default for Ingest {
         Self {
             flush_interval: Span(Duration::from_secs(2)),
             flush_rows: 250_000,
-            buffer_bytes: Size::mib(32),
+            buffer_bytes: ByteSize::mib(32),
             dedupe_window: Span(Duration::from_hours(6)),
             dedupe_ids: 1_835_008,
             events_per_second: 1_000,
-            body_bytes: Size::mib(1),
+            body_bytes: ByteSize::mib(1),
             body_timeout: Span(Duration::from_secs(10)),
-            in_flight_bytes: Size::mib(16),
-            event_bytes: Size::kib(32),
+            in_flight_bytes: ByteSize::mib(16),
+            event_bytes: ByteSize::kib(32),
             batch_events: 500,
             max_future: Span(Duration::from_hours(1)),
             // 13 months.
             retention: Span(Duration::from_hours(24 * 396)),
-            session_timeout: Span(Duration::from_mins(30)),
-            session_visitors: 200_000,
             trust_forwarded_for: Hops(0),
             geo_database: None,
         }
@@ -290,9 +285,9 @@ impl Default for Query {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            memory_bytes: Size::mib(1024),
-            spill_bytes: Size::mib(16 * 1024),
-            metadata_cache_bytes: Size::mib(64),
+            memory_bytes: ByteSize::mib(1024),
+            spill_bytes: ByteSize::mib(16 * 1024),
+            metadata_cache_bytes: ByteSize::mib(64),
             timeout: Span(Duration::from_mins(1)),
             idle_timeout: Span(Duration::from_mins(30)),
             concurrency: 2 * cores,

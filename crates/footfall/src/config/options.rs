@@ -50,8 +50,6 @@ impl Ingest {
             events_per_second: self.events_per_second,
             max_future: self.max_future.0,
             retention: self.retention.0,
-            session_timeout: self.session_timeout.0,
-            session_visitors: self.session_visitors,
             trusted_proxies: self.trust_forwarded_for.0,
             body_timeout: self.body_timeout.0,
             in_flight_bytes: self.in_flight_bytes.bytes(),

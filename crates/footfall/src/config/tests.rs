@@ -171,7 +171,7 @@ fn variables_are_text_whatever_the_type_of_the_setting() {
     assert_eq!(config.s3.region.as_deref(), Some("true"));
     assert!(config.roles.query() && !config.roles.ingest());
     assert_eq!(config.query.concurrency, 3);
-    assert_eq!(config.query.memory_bytes, Size::mib(512));
+    assert_eq!(config.query.memory_bytes, ByteSize::mib(512));
     assert_eq!(config.ingest.trust_forwarded_for, Hops(2));
     assert_eq!(config.ingest.flush_interval, Span(Duration::from_millis(500)));
 }
@@ -237,7 +237,7 @@ fn sizes_and_durations_are_read_in_every_usual_way() {
         ("7B", 7),
     ] {
         let config = from_file(&format!("wal.segment_bytes = '{text}'")).unwrap();
-        assert_eq!(config.wal.segment_bytes, Size(bytes), "{text}");
+        assert_eq!(config.wal.segment_bytes, ByteSize(bytes), "{text}");
     }
     for text in ["", "MiB", "-1", "1.5GiB", "99999999999GiB"] {
         assert!(from_file(&format!("wal.segment_bytes = '{text}'")).is_err(), "{text}");

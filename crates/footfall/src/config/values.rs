@@ -16,9 +16,9 @@ const DECIMAL_UNITS: [(&str, u64); 3] = [("GB", 1_000_000_000), ("MB", 1_000_000
 
 /// A number of bytes, written `64MiB`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Size(pub(crate) u64);
+pub(crate) struct ByteSize(pub(crate) u64);
 
-impl Size {
+impl ByteSize {
     pub(crate) const fn kib(n: u64) -> Self {
         Self(n << 10)
     }
@@ -47,7 +47,7 @@ impl Size {
     }
 }
 
-impl fmt::Display for Size {
+impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, factor) in BINARY_UNITS {
             if self.0 >= factor && self.0.is_multiple_of(factor) {
@@ -58,18 +58,18 @@ impl fmt::Display for Size {
     }
 }
 
-impl Serialize for Size {
+impl Serialize for ByteSize {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Size {
+impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(TextOrNumber {
             expected: "a size such as \"64MiB\" or a number of bytes",
-            text: Size::parse,
-            number: |n| Some(Size(n)),
+            text: ByteSize::parse,
+            number: |n| Some(ByteSize(n)),
             flag: |_| None,
         })
     }

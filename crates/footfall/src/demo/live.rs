@@ -150,7 +150,7 @@ mod tests {
             events: 1_000,
         };
         let mut pending = InFlight::new(plan, 0);
-        pending.happened(86_400_000_000);
+        pending.happened(footfall_model::clock::DAY);
         assert!(pending.due.len() < 500);
     }
 }

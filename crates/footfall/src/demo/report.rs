@@ -18,9 +18,9 @@ pub(super) const QUESTIONS: [(&str, &str); 5] = [
     ),
     (
         "Most viewed pages",
-        "SELECT page_title AS page, count(*) AS views, count(DISTINCT client_id) AS visitors
+        "SELECT page_path AS page, count(*) AS views, count(DISTINCT client_id) AS visitors
          FROM events WHERE tracking_id = 'demo' AND event_type = 'pageview' AND NOT is_bot
-         GROUP BY page_title ORDER BY views DESC, page LIMIT 10",
+         GROUP BY page_path ORDER BY views DESC, page LIMIT 10",
     ),
     (
         "Where sessions come from",

@@ -1,10 +1,13 @@
-//! A connection whose peer must keep up.
+//! A connection whose peer must keep up, and must know who it is.
 //!
 //! A peer that vanished without a word, or that stopped reading, looks like one that thinks: nothing but time tells
-//! them apart. Without a limit each of them would hold a connection, and its file descriptor, for ever.
+//! them apart. Without a limit each of them would hold a connection, and its file descriptor, for ever. A peer whose
+//! token is refused again and again is not listened to any more: answering it costs a core what it costs the peer.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,7 +15,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
+
+/// Calls of a connection whose token was refused. A client that was given a wrong one tries a few times.
+const TOKEN_REFUSALS: usize = 20;
+
+/// How long a connection with more of them is held before it is closed, so that connecting again gains little.
+const HOLD: Duration = Duration::from_secs(1);
 
 /// How long a peer may take.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +30,20 @@ pub(super) struct IoTimeouts {
     pub(super) opening: Option<(usize, Duration)>,
     /// To read anything while we have something to send.
     pub(super) stall: Duration,
+}
+
+/// How many calls of a connection were refused for their token.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TokenRefusals(Arc<AtomicUsize>);
+
+impl TokenRefusals {
+    pub(super) fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn are_too_many(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > TOKEN_REFUSALS
+    }
 }
 
 /// A stream that fails with [`io::ErrorKind::TimedOut`] when its peer does not keep up.
@@ -32,6 +55,9 @@ pub(super) struct TimedStream<S> {
     stall: Duration,
     /// Since the peer has stopped reading: when that is too long.
     stalled: Option<Pin<Box<Sleep>>>,
+    refusals: TokenRefusals,
+    /// Since there were too many refusals: when the connection is closed.
+    held: Option<Pin<Box<Sleep>>>,
     /// Given back with the connection.
     _slot: OwnedSemaphorePermit,
 }
@@ -43,6 +69,8 @@ impl<S> TimedStream<S> {
             opening: io_timeouts.opening.map(|(bytes, time)| (Box::pin(sleep(time)), bytes)),
             stall: io_timeouts.stall,
             stalled: None,
+            refusals: TokenRefusals::default(),
+            held: None,
             _slot: slot,
         }
     }
@@ -68,6 +96,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.refusals.are_too_many() {
+            let held = self.held.get_or_insert_with(|| Box::pin(sleep(HOLD)));
+            let closed = || Err(io::ErrorKind::ConnectionAborted.into());
+            return held.as_mut().poll(context).map(|()| closed());
+        }
         let before = buffer.filled().len();
         let done = Pin::new(&mut self.stream).poll_read(context, buffer);
         let Some((deadline, missing)) = &mut self.opening else {
@@ -116,16 +149,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
 }
 
 impl Connected for TimedStream<TcpStream> {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = TokenRefusals;
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+    /// For the requests of the connection to be counted with.
+    fn connect_info(&self) -> TokenRefusals {
+        self.refusals.clone()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Instant;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -196,6 +229,23 @@ mod tests {
         ours.write_all(b"12345678").await.unwrap();
         let began = Instant::now();
         assert_given_up(ours.write_all(b"9").await, began);
+    }
+
+    #[tokio::test]
+    async fn peer_without_a_right_token_is_not_listened_to_any_more() {
+        let (mut ours, mut theirs, _slots) = connection(None);
+        for _ in 0..TOKEN_REFUSALS {
+            ours.refusals.count();
+        }
+        theirs.write_all(b"12").await.unwrap();
+        assert_eq!(ours.read_u8().await.unwrap(), b'1');
+        ours.refusals.clone().count();
+        let began = Instant::now();
+        assert_eq!(
+            ours.read_u8().await.unwrap_err().kind(),
+            io::ErrorKind::ConnectionAborted
+        );
+        assert!(began.elapsed() >= HOLD, "after {:?}", began.elapsed());
     }
 
     #[tokio::test]

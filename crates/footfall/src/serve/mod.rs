@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use grpc::{BoundedCalls, CallLimits};
-use tasks::{Failure, Tasks};
+use tasks::{TaskFailure, Tasks};
 
 pub(crate) use admin_token::path as admin_token_path;
 
@@ -50,7 +50,7 @@ pub(crate) struct Server {
     pub(crate) flight_addr: SocketAddr,
     /// The secret in the state folder's `admin.token`; empty if somebody took the file away.
     pub(crate) admin_token: String,
-    failure: Failure,
+    failure: TaskFailure,
     stopping: CancellationToken,
     /// Those that take requests.
     front: Tasks,
@@ -61,7 +61,7 @@ pub(crate) struct Server {
 
 /// What every role works with.
 #[derive(Clone)]
-struct Shared {
+struct RoleParts {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGen>,
     directory: Arc<Directory>,
@@ -82,7 +82,8 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
 pub(crate) async fn start(config: Config) -> anyhow::Result<Server> {
     let metrics = ops::metrics()?;
     let state = config.state_dir();
-    std::fs::create_dir_all(&state).with_context(|| format!("the state folder {} can't be made", state.display()))?;
+    footfall_lake::create_durably(&state)
+        .with_context(|| format!("the state folder {} can't be made", state.display()))?;
     let shares = descriptors::Shares::of(descriptors::take_all());
     let http = listen(config.http.addr, "HTTP")?;
     let flight = listen(config.flight.addr, "Flight SQL")?;
@@ -91,7 +92,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Server> {
     let shared = open(&config).await?;
     let admin_token = admin_token::ensure(shared.directory.catalog().as_ref(), shared.ids.as_ref(), &state).await?;
 
-    let failure = Failure::default();
+    let failure = TaskFailure::default();
     let (front, back) = (Tasks::new(&failure), Tasks::new(&failure));
     let stopping = CancellationToken::new();
     back.spawn("lake follower", |stop| follow::refresh(shared.lake.clone(), stop));
@@ -138,12 +139,12 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Server> {
 }
 
 /// The catalog, and the lake once it answers.
-async fn open(config: &Config) -> anyhow::Result<Shared> {
+async fn open(config: &Config) -> anyhow::Result<RoleParts> {
     let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdGen>) = (Arc::new(SystemClock), Arc::new(RandomIds));
     let catalog = crate::state::open_catalog(&config.state_dir()).await?;
     let lake = lake_startup::open_with_retries(config, Arc::clone(&clock)).await?;
     let table = events_of(&lake)?;
-    Ok(Shared {
+    Ok(RoleParts {
         clock,
         ids,
         directory: Arc::new(Directory::new(catalog)),

@@ -13,7 +13,7 @@ use footfall_ingest::writer::{ShardWriter, WriterError, WriterParts};
 use footfall_query::Engine;
 
 use super::tasks::Tasks;
-use super::{Shared, follow};
+use super::{RoleParts, follow};
 use crate::config::Config;
 use crate::threads::Threads;
 
@@ -21,13 +21,13 @@ use crate::threads::Threads;
 const WRITER_THREADS: usize = 4;
 
 /// The running ingest role.
-pub(super) struct Ingest {
+pub(super) struct IngestRole {
     pub(super) collector: Arc<Collector>,
     pub(super) log: Arc<LocalWal>,
 }
 
 /// Opens the WAL, starts the writer and what keeps the table's own log short.
-pub(super) async fn ingest(config: &Config, shared: &Shared, tasks: &Tasks) -> anyhow::Result<Ingest> {
+pub(super) async fn ingest(config: &Config, shared: &RoleParts, tasks: &Tasks) -> anyhow::Result<IngestRole> {
     let folder = crate::state::wal(&config.state_dir())?;
     let (log, _) = LocalWal::open(&folder, config.wal.options())
         .with_context(|| format!("the WAL in {} can't be opened", folder.display()))?;
@@ -48,16 +48,16 @@ pub(super) async fn ingest(config: &Config, shared: &Shared, tasks: &Tasks) -> a
     tasks.spawn("writer", |stop| async move {
         Ok(threads.run(async move { writer.run(stop).await }).await??)
     });
-    tasks.spawn("checkpointer", |stop| {
-        follow::checkpoint(Arc::clone(&shared.table), stop)
-    });
+    for table in shared.lake.tables() {
+        tasks.spawn("checkpointer", |stop| follow::checkpoint(Arc::clone(table), stop));
+    }
     let parts = CollectorParts {
         log: Arc::<LocalWal>::clone(&log),
         directory: Arc::clone(&shared.directory),
         enricher,
         clock: Arc::clone(&shared.clock),
     };
-    Ok(Ingest {
+    Ok(IngestRole {
         collector: Arc::new(Collector::new(parts, config.ingest.collect())),
         log,
     })
@@ -79,7 +79,7 @@ fn advised(error: WriterError, wal: &Path) -> anyhow::Error {
 /// The Flight SQL service over the lake.
 pub(super) fn query(
     config: &Config,
-    shared: &Shared,
+    shared: &RoleParts,
 ) -> anyhow::Result<TokenCheck<FlightServiceServer<impl FlightService>>> {
     let spill = config.state_dir().join("spill");
     let engine = Engine::new(Arc::clone(&shared.table), &config.query.options(spill))?;

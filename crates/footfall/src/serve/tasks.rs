@@ -12,17 +12,17 @@ use tokio_util::task::TaskTracker;
 pub(crate) struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
-    failure: Failure,
+    failure: TaskFailure,
 }
 
 /// The first task that failed, whichever group it is of. Its failing asks the whole server to stop.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Failure {
+pub(crate) struct TaskFailure {
     seen: CancellationToken,
     error: Arc<Mutex<Option<anyhow::Error>>>,
 }
 
-impl Failure {
+impl TaskFailure {
     /// Returns when a task has failed.
     pub(crate) async fn seen(&self) {
         self.seen.cancelled().await;
@@ -40,7 +40,7 @@ impl Failure {
 }
 
 impl Tasks {
-    pub(crate) fn new(failure: &Failure) -> Self {
+    pub(crate) fn new(failure: &TaskFailure) -> Self {
         Self {
             tracker: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -80,7 +80,7 @@ mod tests {
 
     #[tokio::test]
     async fn stopping_waits_for_every_task() {
-        let failure = Failure::default();
+        let failure = TaskFailure::default();
         let tasks = Tasks::new(&failure);
         let done = Arc::new(Mutex::new(0));
         for _ in 0..3 {
@@ -99,7 +99,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_failure_is_kept_with_its_task_name() {
-        let failure = Failure::default();
+        let failure = TaskFailure::default();
         let tasks = Tasks::new(&failure);
         tasks.spawn("writer", |_| async { Err(anyhow::anyhow!("fenced")) });
         failure.seen().await;

@@ -42,10 +42,10 @@ pub(super) struct Note {
 /// Where an answer goes.
 pub(super) struct Output<W: Write> {
     note: Note,
-    kind: Kind<W>,
+    kind: OutputKind<W>,
 }
 
-enum Kind<W: Write> {
+enum OutputKind<W: Write> {
     Table {
         schema: SchemaRef,
         batches: Vec<RecordBatch>,
@@ -60,7 +60,7 @@ impl<W: Write> Output<W> {
     /// Writes the head at once, so that an empty answer has its columns.
     pub(super) fn new(format: SqlFormat, schema: &SchemaRef, to: W) -> anyhow::Result<Self> {
         let kind = match format {
-            SqlFormat::Table => Kind::Table {
+            SqlFormat::Table => OutputKind::Table {
                 schema: schema.clone(),
                 batches: Vec::new(),
                 to,
@@ -68,13 +68,13 @@ impl<W: Write> Output<W> {
             SqlFormat::Csv => {
                 let mut csv = CsvOptions::new().with_header(true).build(BufWriter::new(to));
                 csv.write(&RecordBatch::new_empty(schema.clone()))?;
-                Kind::Csv(Box::new(csv))
+                OutputKind::Csv(Box::new(csv))
             }
             SqlFormat::Json => {
                 let options = JsonOptions::new().with_explicit_nulls(true);
-                Kind::Json(Box::new(options.build(BufWriter::new(to))))
+                OutputKind::Json(Box::new(options.build(BufWriter::new(to))))
             }
-            SqlFormat::Arrow => Kind::Arrow(Box::new(StreamWriter::try_new(BufWriter::new(to), schema)?)),
+            SqlFormat::Arrow => OutputKind::Arrow(Box::new(StreamWriter::try_new(BufWriter::new(to), schema)?)),
         };
         let note = Note { rows: 0, cut: false };
         Ok(Self { note, kind })
@@ -82,7 +82,7 @@ impl<W: Write> Output<W> {
 
     pub(super) fn write(&mut self, batch: &RecordBatch) -> anyhow::Result<More> {
         match &mut self.kind {
-            Kind::Table { batches, .. } => {
+            OutputKind::Table { batches, .. } => {
                 let left = TABLE_ROWS - self.note.rows;
                 self.note.cut = batch.num_rows() > left;
                 let shown = batch.slice(0, batch.num_rows().min(left));
@@ -90,9 +90,9 @@ impl<W: Write> Output<W> {
                 batches.push(shown);
                 return Ok(if self.note.cut { More::Enough } else { More::Welcome });
             }
-            Kind::Csv(csv) => csv.write(batch)?,
-            Kind::Json(json) => json.write(batch)?,
-            Kind::Arrow(arrow) => arrow.write(batch)?,
+            OutputKind::Csv(csv) => csv.write(batch)?,
+            OutputKind::Json(json) => json.write(batch)?,
+            OutputKind::Arrow(arrow) => arrow.write(batch)?,
         }
         self.note.rows += batch.num_rows();
         Ok(More::Welcome)
@@ -100,7 +100,7 @@ impl<W: Write> Output<W> {
 
     pub(super) fn finish(self) -> anyhow::Result<Note> {
         match self.kind {
-            Kind::Table {
+            OutputKind::Table {
                 schema,
                 batches,
                 mut to,
@@ -108,12 +108,12 @@ impl<W: Write> Output<W> {
                 writeln!(to, "{}", table_of(&schema, &batches)?)?;
                 to.flush()?;
             }
-            Kind::Csv(csv) => csv.into_inner().flush()?,
-            Kind::Json(mut json) => {
+            OutputKind::Csv(csv) => csv.into_inner().flush()?,
+            OutputKind::Json(mut json) => {
                 json.finish()?;
                 json.into_inner().flush()?;
             }
-            Kind::Arrow(mut arrow) => {
+            OutputKind::Arrow(mut arrow) => {
                 arrow.finish()?;
                 arrow.get_mut().flush()?;
             }

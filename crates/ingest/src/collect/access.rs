@@ -2,8 +2,8 @@
 
 use footfall_catalog::Site;
 use footfall_model::access::{Principal, Role};
+use footfall_model::field::EventField;
 
-use super::field::Field;
 use super::reject::{Cause, Reject};
 
 /// What the sender showed.
@@ -17,7 +17,7 @@ pub(super) enum Credentials {
 
 /// Whether events of `tracking_id` may be stored. `site`: what the catalog knows under that name.
 pub(super) fn check(tracking_id: &str, site: Option<&Site>, credentials: &Credentials) -> Result<(), Reject> {
-    let reject = |cause, reason: String| Err(Reject::new(cause, Field::TrackingId, reason));
+    let reject = |cause, reason: String| Err(Reject::new(cause, EventField::TrackingId, reason));
     let Some(site) = site else {
         return reject(Cause::UnknownSite, format!("there is no site {tracking_id:?}"));
     };

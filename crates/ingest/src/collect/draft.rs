@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use footfall_model::clock::Micros;
+use footfall_model::field::EventField;
 use footfall_model::proto::Event;
 use serde::de::IgnoredAny;
 
 use super::decimal::{self, DecimalError};
-use super::field::{Field, Place};
+use super::field::{Field, Target};
 use super::options::PropertyLimits;
 use super::properties::{self, PropertyError};
 use super::reject::Reject;
@@ -56,33 +57,32 @@ impl Draft {
             .revenue
             .is_some_and(|units| units.unsigned_abs() >= decimal::LIMIT.unsigned_abs())
         {
-            draft.blame(out_of_range(Field::Revenue));
+            draft.blame(out_of_range(EventField::Revenue.into()));
         }
         draft
     }
 
     /// A query parameter. Empty counts as absent.
     pub(super) fn parameter(&mut self, name: &str, value: &str, limits: &PropertyLimits) {
-        let index = Place::of_parameter(name);
-        let Some(field) = index.field().filter(|_| !value.is_empty()) else {
+        let target = Target::of_parameter(name);
+        let Some(field) = target.field().filter(|_| !value.is_empty()) else {
             return;
         };
         if !self.is_first(field) {
             return;
         }
-        match field {
-            Field::Timestamp | Field::SentAt => self.time_text(field, value),
-            Field::Revenue => self.event.revenue = self.amount_text(field, value),
-            Field::CustomProperties => self.properties_text(value, limits),
-            _ => self.text(field, value),
+        match (target, field) {
+            (Target::Text(field), _) => self.text(field, value),
+            (_, Field::Stored(EventField::Revenue)) => self.event.revenue = self.amount_text(field, value),
+            (_, Field::Stored(EventField::CustomProperties)) => self.properties_text(value, limits),
+            _ => self.time_text(field, value),
         }
     }
 
     /// Whether the field was not there before; if it was, that is the problem.
     pub(super) fn is_first(&mut self, field: Field) -> bool {
-        let bit = 1 << field as u32;
-        let first = self.seen & bit == 0;
-        self.seen |= bit;
+        let first = self.seen & field.bit() == 0;
+        self.seen |= field.bit();
         if !first {
             self.blame(Reject::invalid(field, "is there more than once"));
         }
@@ -94,24 +94,24 @@ impl Draft {
         self.problem.get_or_insert(problem);
     }
 
-    pub(super) fn text(&mut self, field: Field, value: &str) {
-        if let Some(slot) = field.slot(&mut self.event) {
-            slot.put(value.to_owned());
+    pub(super) fn text(&mut self, field: EventField, value: &str) {
+        if let Some(slot) = field.text_mut(&mut self.event) {
+            slot.set(value.to_owned());
         }
     }
 
     /// A value of a field whose type varies, as it stands in the JSON text.
     pub(super) fn raw(&mut self, field: Field, json: &str, limits: &PropertyLimits) {
         match field {
-            Field::Timestamp | Field::SentAt => match scalar(json) {
+            Field::Stored(EventField::EventTimestamp) | Field::SentAt => match scalar(json) {
                 Scalar::Null => {}
                 Scalar::String(text) => self.time_text(field, &text),
                 Scalar::Number(text) => self.time_text(field, text),
                 Scalar::Other(found) => self.blame(wrong_type(field, time::EXPECTED, found)),
             },
-            Field::Revenue => self.event.revenue = self.amount(field, json),
-            Field::CustomProperties if json.starts_with('{') => self.properties(json, limits),
-            Field::CustomProperties if json == "null" => {}
+            Field::Stored(EventField::Revenue) => self.event.revenue = self.amount(field, json),
+            Field::Stored(EventField::CustomProperties) if json.starts_with('{') => self.properties(json, limits),
+            Field::Stored(EventField::CustomProperties) if json == "null" => {}
             _ => self.blame(wrong_type(field, "an object", kind(json))),
         }
     }
@@ -163,16 +163,14 @@ impl Draft {
     fn properties_text(&mut self, json: &str, limits: &PropertyLimits) {
         let json = json.trim_ascii();
         if let Err(error) = serde_json::from_str::<IgnoredAny>(json) {
-            self.blame(
-                Reject::invalid(Field::CustomProperties, format!("malformed JSON: {error}")).expected("a JSON object"),
-            );
+            self.blame(Reject::invalid(PROPERTIES, format!("malformed JSON: {error}")).expected("a JSON object"));
         } else {
-            self.raw(Field::CustomProperties, json, limits);
+            self.raw(PROPERTIES, json, limits);
         }
     }
 
     fn properties(&mut self, json: &str, limits: &PropertyLimits) {
-        let field = Field::CustomProperties;
+        let field = PROPERTIES;
         match properties::scan(json, limits) {
             Ok(revenue) => {
                 if let Some(revenue) = revenue {
@@ -198,6 +196,8 @@ impl Draft {
         }
     }
 }
+
+const PROPERTIES: Field = Field::Stored(EventField::CustomProperties);
 
 const AMOUNT: &str = "a number, or a decimal number in a string, as 99.99";
 

@@ -60,28 +60,9 @@ fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// The place of the first `"` or `\`.
+/// The index of the first `"` or `\`.
 pub(super) fn quote_or_escape(bytes: &[u8]) -> Option<usize> {
-    const WORD: usize = size_of::<u64>();
-    let (words, rest) = bytes.as_chunks::<WORD>();
-    for (nth, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let found = bytes_equal(word, b'"') | bytes_equal(word, b'\\');
-        if found != 0 {
-            return Some(nth * WORD + found.trailing_zeros() as usize / 8);
-        }
-    }
-    let found = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
-    Some(words.len() * WORD + found)
-}
-
-/// The highest bit of the lowest byte of `word` that is `byte`, and perhaps of bytes above it; 0 if none is
-/// (<https://graphics.stanford.edu/~seander/bithacks.html#ZeroInWord>).
-fn bytes_equal(word: u64, byte: u8) -> u64 {
-    const LOW: u64 = u64::from_ne_bytes([0x01; 8]);
-    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
-    let zero_where_equal = word ^ (LOW * u64::from(byte));
-    zero_where_equal.wrapping_sub(LOW) & !zero_where_equal & HIGH
+    memchr::memchr2(b'"', b'\\', bytes)
 }
 
 #[cfg(test)]
@@ -109,12 +90,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn the_first_quote_or_escape_is_found(text in r#"[a\x00-\x7f"\\äß!#\[\]]{0,40}"#) {
-            let expected = text.bytes().position(|byte| matches!(byte, b'"' | b'\\'));
-            prop_assert_eq!(quote_or_escape(text.as_bytes()), expected);
-        }
-
         /// If all of them are well-formed, so is the array, and it has just these elements.
         #[test]
         fn well_formed_objects_are_the_elements_of_the_array(text in r#"[{}\[\],:" \\a1]{0,24}"#) {

@@ -16,7 +16,7 @@ use super::options::CollectOptions;
 use super::reject::Reject;
 use super::{beacon, body, json, sender, validate};
 
-/// One event as it would be stored, before its session and its enrichment; or what its sender is told.
+/// One event as it would be stored, before its enrichment; or what the reply says.
 pub type Verdict = Result<Event, String>;
 
 /// A `POST` whose body arrives in `chunks`.

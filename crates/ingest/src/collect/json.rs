@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::draft::{Draft, kind, wrong_type};
 use super::elements;
-use super::field::{Field, Group, Place};
+use super::field::{Field, Group, Target};
 use super::options::{CollectOptions, PropertyLimits};
 use super::reject::Reject;
 
@@ -95,21 +95,21 @@ fn parse_objects(array: &str, options: &CollectOptions) -> Option<Vec<Result<Dra
 
 fn parse_element(json: &str, options: &CollectOptions) -> Result<Draft, Reject> {
     if !json.starts_with('{') {
-        return Err(wrong_type(Field::Event, "an event (a JSON object)", kind(json)));
+        return Err(wrong_type(Field::EVENT, "an event (a JSON object)", kind(json)));
     }
     if json.len() > options.event_bytes {
         return Err(Reject::too_big(json.len(), options.event_bytes));
     }
     // The syntax is known to be right; what can still be wrong is half a surrogate pair, or a number beyond all bounds.
     parse_event(json, &options.properties)
-        .map_err(|error| Reject::invalid(Field::Event, format!("cannot be read: {error}")))
+        .map_err(|error| Reject::invalid(Field::EVENT, format!("cannot be read: {error}")))
 }
 
 fn parse_event(json: &str, limits: &PropertyLimits) -> Result<Draft, serde_json::Error> {
     let mut draft = Draft::default();
     let mut reader = serde_json::Deserializer::from_str(json);
     let node = Node {
-        index: Place::Group(Field::Event, Group::Top),
+        target: Target::Group(Group::Top),
         draft: &mut draft,
         limits,
     };
@@ -118,19 +118,19 @@ fn parse_event(json: &str, limits: &PropertyLimits) -> Result<Draft, serde_json:
     Ok(draft)
 }
 
-/// One value of an event, read into its place.
+/// One value of an event, read into its field.
 struct Node<'d> {
-    index: Place,
+    target: Target,
     draft: &'d mut Draft,
     limits: &'d PropertyLimits,
 }
 
 impl Node<'_> {
     fn wrong<E>(self, found: &str) -> Result<(), E> {
-        match self.index {
-            Place::Group(field, _) => self.draft.blame(wrong_type(field, "an object", found)),
-            Place::Text(field) => self.draft.blame(wrong_type(field, "a string", found)),
-            Place::Raw(_) | Place::Unknown => {}
+        match self.target {
+            Target::Group(group) => self.draft.blame(wrong_type(Field::Group(group), "an object", found)),
+            Target::Text(field) => self.draft.blame(wrong_type(field.into(), "a string", found)),
+            Target::Raw(_) | Target::Unknown => {}
         }
         Ok(())
     }
@@ -152,7 +152,7 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
-        let Place::Text(field) = self.index else {
+        let Target::Text(field) = self.target else {
             return self.wrong("a string");
         };
         self.draft.text(field, value);
@@ -160,19 +160,19 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Place::Group(_, group) = self.index else {
+        let Target::Group(group) = self.target else {
             while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
             return self.wrong("an object");
         };
-        while let Some(index) = map.next_key_seed(Key(group))? {
-            let known = index.field().is_some_and(|field| self.draft.is_first(field));
-            match index {
-                Place::Raw(field) if known => {
+        while let Some(target) = map.next_key_seed(Key(group))? {
+            let known = target.field().is_some_and(|field| self.draft.is_first(field));
+            match target {
+                Target::Raw(field) if known => {
                     let value = map.next_value::<&'de RawValue>()?;
                     self.draft.raw(field, value.get(), self.limits);
                 }
-                Place::Group(..) | Place::Text(_) if known => map.next_value_seed(Node {
-                    index,
+                Target::Group(_) | Target::Text(_) if known => map.next_value_seed(Node {
+                    target,
                     draft: &mut *self.draft,
                     limits: self.limits,
                 })?,
@@ -215,22 +215,22 @@ impl<'de> Visitor<'de> for Node<'_> {
 struct Key(Group);
 
 impl<'de> DeserializeSeed<'de> for Key {
-    type Value = Place;
+    type Value = Target;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Place, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Target, D::Error> {
         deserializer.deserialize_identifier(self)
     }
 }
 
 impl Visitor<'_> for Key {
-    type Value = Place;
+    type Value = Target;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
-    fn visit_str<E: Error>(self, key: &str) -> Result<Place, E> {
-        Ok(Place::of(self.0, key))
+    fn visit_str<E: Error>(self, key: &str) -> Result<Target, E> {
+        Ok(Target::of(self.0, key))
     }
 }
 

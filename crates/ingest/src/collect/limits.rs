@@ -74,11 +74,11 @@ impl fmt::Debug for Rates {
 #[derive(Debug, Clone)]
 struct Elapsed {
     clock: Arc<dyn Clock>,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<LastReading>>,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct LastReading {
     last: Micros,
     elapsed: u64,
 }
@@ -88,7 +88,7 @@ impl Elapsed {
         let last = clock.now();
         Self {
             clock,
-            seen: Arc::new(Mutex::new(Seen { last, elapsed: 0 })),
+            seen: Arc::new(Mutex::new(LastReading { last, elapsed: 0 })),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! beacon  GET /api/v1/beacon?...              -> query parameters              > Draft -> publish -> reply
 //! grpc    footfall.v1.IngestService/Publish   -> proto                        /
 //!
-//! publish: validate (pure) -> access -> limits (rate) -> session -> enrich -> log.append (durable)
+//! publish: validate (pure) -> access -> limits (rate) -> enrich -> log.append (durable)
 //! ```
 //!
 //! One request is one record of the log. A bad event never spoils the others of its batch: the good ones are stored
@@ -27,6 +27,7 @@ mod budget;
 mod decimal;
 mod draft;
 mod elements;
+mod error_body;
 mod field;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -40,7 +41,6 @@ mod publish;
 mod reject;
 mod reply;
 mod sender;
-mod session;
 mod time;
 mod validate;
 
@@ -54,9 +54,10 @@ use crate::enrich::Enricher;
 use crate::wal::EventLog;
 
 pub use budget::{Budget, Exhausted, Reservation};
+pub use error_body::{ErrorBody, ErrorDetail, json_response};
 pub use grpc::{GrpcIngest, grpc};
 pub use http::router;
-pub use options::{CollectOptions, PropertyLimits, TextLimits};
+pub use options::{CollectOptions, PropertyLimits};
 
 /// What a [`Collector`] works with.
 #[derive(Debug)]
@@ -71,13 +72,12 @@ pub struct CollectorParts {
     pub clock: Arc<dyn Clock>,
 }
 
-/// Takes events in. Shared by the HTTP and the gRPC server, so that a site has one rate and a visitor one session.
+/// Takes events in. Shared by the HTTP and the gRPC server, so that a site has one rate.
 #[derive(Debug)]
 pub struct Collector {
     parts: CollectorParts,
     options: CollectOptions,
     rates: limits::Rates,
-    sessions: session::SessionTracker,
     memory: budget::Budget,
     /// To work on a request, in the order in which the bodies were complete. Under overload thousands of requests are
     /// ready at once, and a runtime that is left to choose among them lets some wait for many times as long as others.
@@ -85,11 +85,10 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// A collector with no sessions and no history of rates.
+    /// A collector with no history of rates.
     pub fn new(parts: CollectorParts, options: CollectOptions) -> Self {
         Self {
             rates: limits::Rates::new(&options, Arc::clone(&parts.clock)),
-            sessions: session::SessionTracker::new(&options),
             memory: budget::Budget::new(options.in_flight_bytes),
             turns: Semaphore::new(options.turns.clamp(1, Semaphore::MAX_PERMITS)),
             parts,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use footfall_catalog::CatalogError;
+use footfall_model::field::EventField;
 use footfall_model::proto::Event;
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
@@ -11,7 +12,6 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, k
 use super::Collector;
 use super::access::{self, Credentials};
 use super::draft::Draft;
-use super::field::Field;
 use super::reject::{Cause, Reject};
 use super::validate;
 use crate::enrich::Sender;
@@ -165,7 +165,6 @@ impl Collector {
                 outcome.rejected.push((index, reject.clone()));
                 continue;
             }
-            self.sessions.assign(&mut event);
             sender
                 .get_or_insert_with(|| self.parts.enricher.sender(caller.sender))
                 .enrich(&mut event);
@@ -191,7 +190,7 @@ impl Collector {
                 let rate = self.options.events_per_second;
                 self.rates.take(tracking_id, *events).map_err(|seconds| {
                     let reason = format!("rate: more than {rate} events/s for this site; try again in {seconds} s");
-                    Reject::new(Cause::Rate, Field::TrackingId, reason).retry_after(seconds)
+                    Reject::new(Cause::Rate, EventField::TrackingId, reason).retry_after(seconds)
                 })
             });
             verdicts.push(verdict);

@@ -42,23 +42,23 @@ pub(super) struct Reject {
 }
 
 impl Reject {
-    pub(super) fn new(cause: Cause, field: Field, reason: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn new(cause: Cause, field: impl Into<Field>, reason: impl Into<Cow<'static, str>>) -> Self {
         Self {
             cause,
-            field,
+            field: field.into(),
             reason: reason.into(),
             expected: None,
             retry_after: None,
         }
     }
 
-    pub(super) fn invalid(field: Field, reason: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn invalid(field: impl Into<Field>, reason: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Cause::Invalid, field, reason)
     }
 
     /// The event alone is larger than events may be.
     pub(super) fn too_big(bytes: usize, limit: usize) -> Self {
-        Self::new(Cause::TooBig, Field::Event, format!("has {bytes} bytes")).expected(format!("at most {limit} bytes"))
+        Self::new(Cause::TooBig, Field::EVENT, format!("has {bytes} bytes")).expected(format!("at most {limit} bytes"))
     }
 
     pub(super) fn expected(mut self, expected: impl Into<Cow<'static, str>>) -> Self {

@@ -1,12 +1,12 @@
 //! What the sender is told. The one place where errors become HTTP statuses.
 
-use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONNECTION, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
 use super::body::BodyError;
+use super::error_body::{ErrorDetail, json_response};
 use super::json::JsonError;
 use super::publish::{Outcome, Refusal};
 use super::reject::{Cause, Reject};
@@ -15,17 +15,11 @@ use super::reject::{Cause, Reject};
 #[derive(Debug, Serialize)]
 struct Reply<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<ErrorBody<'a>>,
+    error: Option<ErrorDetail<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     accepted: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rejected: Option<Vec<RejectedEvent<'a>>>,
-}
-
-#[derive(Debug, Serialize)]
-struct ErrorBody<'a> {
-    code: &'a str,
-    message: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -103,9 +97,10 @@ impl From<Refusal> for Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         metrics::counter!("footfall_ingest_requests_refused_total", "reason" => self.code).increment(1);
-        let error = ErrorBody {
-            code: self.code,
-            message: self.message,
+        let error = ErrorDetail {
+            code: self.code.into(),
+            message: self.message.into(),
+            field: None,
         };
         let reply = Reply {
             error: Some(error),
@@ -179,14 +174,15 @@ fn status_of(cause: Cause) -> StatusCode {
     }
 }
 
-fn summary(cause: Cause, rejected: &[(usize, Reject)]) -> ErrorBody<'static> {
+fn summary(cause: Cause, rejected: &[(usize, Reject)]) -> ErrorDetail<'static> {
     let message = match rejected {
         [(_, reject)] => sentence(reject, reject.field.path()),
         all => format!("none of the {} events was stored; `rejected` says why", all.len()),
     };
-    ErrorBody {
-        code: cause.code(),
-        message,
+    ErrorDetail {
+        code: cause.code().into(),
+        message: message.into(),
+        field: None,
     }
 }
 
@@ -202,12 +198,8 @@ pub(super) fn sentence(reject: &Reject, field: &str) -> String {
 }
 
 fn json(status: StatusCode, reply: &Reply<'_>, retry_after: Option<u32>) -> Response {
-    // Text and numbers alone: it can't fail.
-    let body = serde_json::to_vec(reply).unwrap_or_default();
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
+    let mut response = json_response(status, reply);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(seconds) = retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+pub(super) use footfall_model::access::bearer as bearer_of;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, USER_AGENT};
 
@@ -46,15 +47,6 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     bearer_of(headers.get(AUTHORIZATION)?.to_str().ok()?)
 }
 
-/// The token of an `Authorization` value.
-pub(super) fn bearer_of(authorization: &str) -> Option<&str> {
-    let (scheme, token) = authorization.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| token.trim())
-        .filter(|token| !token.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,13 +84,5 @@ mod tests {
         assert_eq!(sender(&["[2001:db8::1]:443"], 1), "2001:db8::1");
         assert_eq!(sender(&["[2001:db8::1]"], 1), "2001:db8::1");
         assert_eq!(sender(&["unknown"], 1), "none");
-    }
-
-    #[test]
-    fn a_bearer_token_is_found_whatever_the_case_of_its_scheme() {
-        assert_eq!(bearer_of("Bearer abc"), Some("abc"));
-        assert_eq!(bearer_of("bearer  abc "), Some("abc"));
-        assert_eq!(bearer_of("Basic abc"), None);
-        assert_eq!(bearer_of("Bearer "), None);
     }
 }

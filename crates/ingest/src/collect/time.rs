@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use footfall_model::clock::Micros;
+use footfall_model::field::EventField;
 
-use super::field::Field;
 use super::reject::Reject;
 
 /// What a timestamp may be.
@@ -42,7 +42,7 @@ pub(super) fn check(
 ) -> Result<(), Reject> {
     let reject = |what: &str| {
         let reason = format!("{} {what}", shown(event_time));
-        Err(Reject::invalid(Field::Timestamp, reason))
+        Err(Reject::invalid(EventField::EventTimestamp, reason))
     };
     if event_time > received.saturating_add(micros(max_future)) {
         return reject(&format!("lies more than {} s in the future", max_future.as_secs())).map_err(|reject| {

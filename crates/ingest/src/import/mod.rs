@@ -183,13 +183,7 @@ fn read_on(mut reading: Reading) -> JoinHandle<Result<(Reading, Option<Day>), Im
 }
 
 fn encode(day: Day, new: &NewFile) -> Result<EncodedFile, LakeError> {
-    let rows = SortedPieces::new(day.pieces, &day.texts)?;
-    let rows = if day.lacks_sessions {
-        conform::assign_sessions(rows)?
-    } else {
-        rows
-    };
-    encode_pieces(new, &rows)
+    encode_pieces(new, &SortedPieces::new(day.pieces, &day.texts)?)
 }
 
 async fn store(parts: &ImportParts, file: Option<EncodedFile>) -> Result<Option<DataFile>, LakeError> {

@@ -6,6 +6,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use footfall_lake::create_durably;
+
 use super::WalError;
 
 /// An open file of the log.
@@ -119,23 +121,6 @@ fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(0o600);
     options
-}
-
-/// Makes a folder and those above it such that they are there after a power failure.
-fn create_durably(dir: &Path) -> io::Result<()> {
-    let missing: Vec<&Path> = dir
-        .ancestors()
-        .take_while(|a| !a.as_os_str().is_empty() && !a.exists())
-        .collect();
-    fs::create_dir_all(dir)?;
-    for made in missing {
-        match made.parent() {
-            Some(parent) if parent.as_os_str().is_empty() => File::open(".")?.sync_all()?,
-            Some(parent) => File::open(parent)?.sync_all()?,
-            None => {}
-        }
-    }
-    Ok(())
 }
 
 impl Disk for FsDisk {

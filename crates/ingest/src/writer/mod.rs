@@ -6,12 +6,12 @@
 //! ```
 //!
 //! Invariants: every record behind the committed position is read again after a crash, none before it; a commit holds
-//! whole records. The window of seen ids is rebuilt from the lake's recent files, so a restart forgets nothing.
+//! whole records. The window of seen ids is rebuilt from the lake's newest rows, so a restart forgets nothing.
 
 mod columns;
 mod dedupe;
 mod flush;
-mod recent;
+mod recall;
 mod retry;
 mod row_buffer;
 mod timer;
@@ -37,6 +37,7 @@ use timer::TokioTimer;
 
 #[cfg(test)]
 pub(crate) use columns::rows;
+use dedupe::Coverage;
 pub(crate) use dedupe::{EventKey, Window};
 pub(crate) use timer::Timer;
 
@@ -49,6 +50,10 @@ const READ_BYTES: usize = 1_024 * 1_024;
 
 /// Files of one commit that are written at the same time.
 const PARALLEL_FILES: usize = 4;
+
+/// Said when the window is shorter than configured.
+const TOO_MANY_IDS: &str = "there are more event ids than dedupe_ids keeps: duplicates are found in a shorter window than \
+                            dedupe_window, later ones when files are merged";
 
 /// What a writer works with.
 #[derive(Debug, Clone)]
@@ -104,6 +109,8 @@ pub struct ShardWriter {
     next: Position,
     row_buffer: RowBuffer,
     window: Window,
+    /// As it was reported last.
+    coverage: Coverage,
     timer: Arc<dyn Timer>,
     /// When the oldest record since the last commit was read.
     since: Option<Duration>,
@@ -146,6 +153,7 @@ impl ShardWriter {
             next: committed + 1,
             row_buffer: RowBuffer::default(),
             window: Window::new(&options.dedupe, parts.clock.now()),
+            coverage: Coverage::Full,
             timer,
             since: None,
             fingerprint: Txn::UNKNOWN,
@@ -177,14 +185,14 @@ impl ShardWriter {
                 }
                 return Ok(());
             }
-            let patience = match decision {
-                Decision::Gather(patience) => patience,
+            let timeout = match decision {
+                Decision::Wait(timeout) => timeout,
                 Decision::Idle | Decision::Flush(_) => Duration::MAX,
             };
             // In a fixed order, so that a simulation can be repeated.
             tokio::select! { biased;
                 there = self.parts.log.wait_for(self.next) => there?,
-                () = self.timer.sleep(patience) => {}
+                () = self.timer.sleep(timeout) => {}
                 () = stop.cancelled() => {}
             }
         }
@@ -202,33 +210,42 @@ impl ShardWriter {
         }
     }
 
-    /// Fills the window with the ids of the lake's recent files; false if the lake did not answer and we are to stop.
+    /// Fills the window with the ids of the lake's newest rows; false if the lake did not answer and we are to stop.
     async fn recall(&mut self, stop: &CancellationToken) -> Result<bool, WriterError> {
         let started = Instant::now();
-        let files = recent::files(
-            &self.parts.table.snapshot(),
-            &self.options.dedupe,
-            self.parts.clock.now(),
-        );
-        for file in &files {
-            let Some(keys) = with_retries(self.timer.as_ref(), stop, || {
-                recent::keys(self.parts.table.store(), file)
-            })
-            .await?
-            else {
-                return Ok(false);
-            };
-            for key in keys {
-                self.window.insert(key, file.written_at);
-            }
+        let unwritten = held(self.parts.log.as_ref(), self.next).await?;
+        let unwritten = unwritten.as_ref().and_then(recall::received);
+        let start = recall::window_start(&self.options.dedupe, self.parts.clock.now(), unwritten);
+        let (table, timer) = (&self.parts.table, self.timer.as_ref());
+        let Some(recalled) = recall::fill(&mut self.window, table, start, timer, stop).await? else {
+            return Ok(false);
+        };
+        let ids = self.window.len();
+        let seconds = started.elapsed().as_secs_f64();
+        tracing::info!(files = recalled.files, ids, seconds, "recent event ids are known again");
+        if let Some(before) = recalled.forgotten_before {
+            let window = self.window.age(self.parts.clock.now());
+            tracing::warn!(ids, before, ?window, wanted = ?self.options.dedupe.window, "{TOO_MANY_IDS}");
         }
-        tracing::info!(
-            files = files.len(),
-            ids = self.window.len(),
-            seconds = started.elapsed().as_secs_f64(),
-            "recent event ids are known again"
-        );
+        self.report_window();
         Ok(true)
+    }
+
+    /// How far back duplicates are found now, and whether that has come to differ from what is configured.
+    fn report_window(&mut self) {
+        let window = self.window.age(self.parts.clock.now());
+        gauge!("footfall_writer_dedupe_window_seconds").set(window.as_secs_f64());
+        gauge!("footfall_writer_dedupe_ids").set(self.window.len() as f64);
+        let coverage = self.window.coverage();
+        let wanted = self.options.dedupe.window;
+        match (self.coverage, coverage) {
+            (Coverage::Full, Coverage::Reduced(window)) => tracing::warn!(?window, ?wanted, "{TOO_MANY_IDS}"),
+            (Coverage::Reduced(_), Coverage::Full) => {
+                tracing::info!(?wanted, "event ids are kept for the dedupe window")
+            }
+            _ => {}
+        }
+        self.coverage = coverage;
     }
 
     /// Takes what the log has; false if it has nothing new.
@@ -254,6 +271,7 @@ impl ShardWriter {
             self.fingerprint = fingerprint(last);
         }
         gauge!("footfall_writer_lag_records").set((self.parts.log.last() - self.committed) as f64);
+        self.report_window();
         Ok(!records.is_empty())
     }
 

@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
+use footfall_model::clock::DAY;
+use footfall_model::field::EventField;
 use footfall_model::hash::client_hash;
 
 use super::columns::{Columns, Room};
 use super::dedupe::EventKey;
-use super::wire::{Events, Fields, Malformed, TEXTS};
+use super::wire::{Events, Fields, Malformed, TEXTS, index};
 
 /// Bytes of a block of events; a larger event has one of its own.
 const BLOCK_BYTES: usize = 1 << 20;
@@ -22,8 +24,6 @@ const PIECE_ROWS: usize = if cfg!(test) { 7 } else { 8 * 1_024 };
 
 /// Events whose memory is fetched together.
 const FETCHED_TOGETHER: usize = 16;
-
-const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// Events that are not yet in the lake.
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ pub(super) struct RowBuffer {
     rows: Vec<Row>,
     sites: Sites,
     /// Bytes of each column of text.
-    text: [usize; TEXTS],
+    texts: [usize; TEXTS],
     bytes: usize,
 }
 
@@ -84,8 +84,8 @@ impl RowBuffer {
     }
 
     fn push(&mut self, event: &[u8], fields: &Fields<'_>) -> Result<(), Malformed> {
-        let time = fields.event_timestamp;
-        let day = i32::try_from(time.div_euclid(MICROS_PER_DAY)).map_err(|_| Malformed::Time(time))?;
+        let time = fields.event_timestamp();
+        let day = i32::try_from(time.div_euclid(DAY)).map_err(|_| Malformed::Time(time))?;
         let text = |bytes| std::str::from_utf8(bytes).map_err(|_| Malformed::Utf8);
         let client_hash = client_hash(text(fields.tracking_id())?, text(fields.client_id())?).cast_signed();
         let (block, start, length) = self.store(event)?;
@@ -98,7 +98,7 @@ impl RowBuffer {
             start,
             length,
         });
-        for (sum, text) in self.text.iter_mut().zip(fields.texts) {
+        for (sum, text) in self.texts.iter_mut().zip(fields.texts) {
             *sum += text.map_or(0, <[u8]>::len);
         }
         self.bytes += event.len() + size_of::<Row>();
@@ -219,10 +219,12 @@ impl Day {
     fn room(&self, rows: usize) -> Room {
         let all = self.all.rows.len().max(1);
         let share = |bytes: usize| bytes / all * rows + bytes % all * rows / all;
-        Room {
-            rows,
-            text: self.all.text.map(|bytes| share(bytes) * 9 / 8),
+        let mut texts = self.all.texts.map(|bytes| share(bytes) * 9 / 8);
+        // A page's host and path are parts of its URL.
+        for derived in [EventField::PageHost, EventField::PagePath] {
+            texts[index(derived)] = texts[index(EventField::PageUrl)];
         }
+        Room { rows, texts }
     }
 }
 
@@ -298,7 +300,7 @@ mod tests {
                     tracking_id: format!("site{}", 13 * site),
                     event_id: nth.to_string(),
                     client_id: client.to_string(),
-                    event_timestamp: day * MICROS_PER_DAY + time,
+                    event_timestamp: day * DAY + time,
                     page_url: (nth % 3 == 0).then(|| format!("https://ä.example/{nth}")),
                     ..Event::default()
                 });

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use deltalake_core::kernel::{Action, Add, CommitInfo, Remove, Transaction};
+use deltalake_core::kernel::{Action, Add, CommitInfo, Metadata, Protocol, Remove, Transaction};
 use footfall_model::clock::Micros;
 use footfall_model::table::TableSpec;
 use object_store::path::Path;
@@ -17,6 +17,8 @@ use crate::{DataFile, statistics};
 
 /// The key in `commitInfo` by which a commit is known as ours after a reply that got lost.
 const COMMIT_ID: &str = "footfallCommit";
+
+const ENGINE: &str = concat!("footfall/", env!("CARGO_PKG_VERSION"));
 
 /// What the names of our tags begin with.
 const TAG: &str = "footfall.";
@@ -51,8 +53,25 @@ pub(crate) fn encode(
     for file in &commit.add {
         actions.push(Action::Add(add(spec, file, commit.operation)?));
     }
+    lines(&actions)
+}
+
+/// The bytes of a commit that changes the table's columns.
+pub(crate) fn encode_metadata(metadata: Metadata, now: Micros) -> Result<Bytes, String> {
+    let info = CommitInfo {
+        timestamp: Some(now.div_euclid(1_000)),
+        operation: Some("ADD COLUMNS".into()),
+        operation_parameters: Some(HashMap::new()),
+        is_blind_append: Some(false),
+        engine_info: Some(ENGINE.into()),
+        ..CommitInfo::default()
+    };
+    lines(&[Action::CommitInfo(info), Action::Metadata(metadata)])
+}
+
+fn lines(actions: &[Action]) -> Result<Bytes, String> {
     let mut lines = Vec::new();
-    for action in &actions {
+    for action in actions {
         serde_json::to_writer(&mut lines, action).map_err(|e| e.to_string())?;
         lines.push(b'\n');
     }
@@ -70,7 +89,7 @@ fn commit_info(commit: &Commit, millis: i64) -> CommitInfo {
         operation: Some(operation.into()),
         operation_parameters: Some(parameters),
         is_blind_append: Some(commit.operation == Operation::Append && commit.remove.is_empty()),
-        engine_info: Some(concat!("footfall/", env!("CARGO_PKG_VERSION")).into()),
+        engine_info: Some(ENGINE.into()),
         info: HashMap::from([(COMMIT_ID.into(), text_of(commit.id).into())]),
         ..CommitInfo::default()
     }
@@ -131,6 +150,8 @@ pub(crate) struct Changes {
     pub txns: Vec<(String, i64)>,
     /// The id of a commit of ours.
     pub id: Option<String>,
+    pub protocol: Option<Protocol>,
+    pub metadata: Option<Metadata>,
 }
 
 /// What the actions of one version change.
@@ -140,11 +161,14 @@ pub(crate) fn changes_of(spec: &TableSpec, actions: Vec<Action>) -> Result<Chang
         match action {
             Action::Add(add) => changes.add.push(file_of(spec, &add)?),
             Action::Remove(remove) => changes.remove.push(shard_path(spec, &remove.path)?),
+            Action::Protocol(protocol) => changes.protocol = Some(protocol),
+            Action::Metadata(metadata) => changes.metadata = Some(metadata),
             Action::Txn(txn) => changes.txns.push((txn.app_id, txn.version)),
             Action::CommitInfo(info) => {
                 changes.id = info.info.get(COMMIT_ID).and_then(Value::as_str).map(str::to_owned);
             }
-            _ => {}
+            // The rows of a change feed are in the files too, and a domain's settings are other writers'.
+            Action::Cdc(_) | Action::DomainMetadata(_) => {}
         }
     }
     Ok(changes)
@@ -153,6 +177,15 @@ pub(crate) fn changes_of(spec: &TableSpec, actions: Vec<Action>) -> Result<Chang
 /// The file that an `add` action names.
 pub(crate) fn file_of(spec: &TableSpec, add: &Add) -> Result<DataFile, String> {
     let path = &add.path;
+    if let Some(vector) = &add.deletion_vector
+        && vector.cardinality != 0
+    {
+        let rows = vector.cardinality;
+        return Err(format!(
+            "{path} has a deletion vector that hides {rows} rows, which Footfall does not read; rewrite the file: REORG \
+             TABLE … APPLY (PURGE)"
+        ));
+    }
     let partition = spec.partition().name();
     let date = add.partition_values.get(partition).and_then(Option::as_deref);
     let date = date.and_then(|text| statistics::days_of(text.parse().ok()?));

@@ -7,7 +7,7 @@ use object_store::path::Path;
 
 use crate::DataFile;
 
-pub(crate) use actions::{changes_of, encode, file_of};
+pub(crate) use actions::{changes_of, encode, encode_metadata, file_of};
 pub(crate) use decide::{AppliedTxn, Decision, Known, decide};
 
 /// What one commit changes.

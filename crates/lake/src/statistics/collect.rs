@@ -89,7 +89,7 @@ impl Column {
 }
 
 /// Of an array that has a value; `None` if they are not of the type, or if one is no number.
-fn bounds(values: &ArrayRef, data_type: &DataType) -> Option<(StatValue, StatValue)> {
+pub(super) fn bounds(values: &ArrayRef, data_type: &DataType) -> Option<(StatValue, StatValue)> {
     macro_rules! of {
         ($arrow:ty, $value:expr) => {{
             let values = values.as_primitive_opt::<$arrow>()?;

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::{ColumnStatistics, StatValue};
 
 /// Writers cut longer texts: what is at least as long may be a bound and no value.
-const CUT_TEXT: usize = 32;
+pub(super) const CUT_TEXT: usize = 32;
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]

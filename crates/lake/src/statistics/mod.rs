@@ -9,6 +9,7 @@
 
 mod arrays;
 mod collect;
+mod footer;
 mod json;
 
 #[cfg(test)]
@@ -17,6 +18,7 @@ use footfall_model::clock::Micros;
 
 pub use arrays::{ChunkStatistics, ColumnArrays};
 pub(crate) use collect::Collector;
+pub(crate) use footer::from_footer;
 pub(crate) use json::{date, days_of, from_json, to_json};
 
 /// A value of a column that has statistics, of the Arrow type that its table declares.

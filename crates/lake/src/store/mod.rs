@@ -1,6 +1,7 @@
 //! Where the lake lies: a local folder or a bucket, behind one `ObjectStore`.
 
 mod local;
+mod staging;
 
 use std::path::PathBuf;
 use std::str::FromStr;

@@ -4,45 +4,66 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use deltalake_core::DeltaTable;
+use deltalake_core::kernel::{Metadata, Protocol};
 use deltalake_core::logstore::get_actions;
+use deltalake_core::table::state::DeltaTableState;
 use footfall_model::clock::Micros;
 use object_store::ObjectStoreExt;
 
-use super::{Table, delta, malformed};
+use super::complete::complete;
+use super::{Table, compat, delta, malformed};
 use crate::blocking::in_runtime;
 use crate::commit::{self, AppliedTxn, Known};
 use crate::{LakeError, layout};
 
-/// How long after we last knew the newest version the next ones are surely still in the log: half of its retention,
-/// in microseconds.
+/// How long after we last knew the newest version the next ones are surely still in the log, at most: half of the
+/// retention that we give it, in microseconds. If it has a shorter one, half of that.
 const FOLLOWABLE: Micros = 12 * 3_600 * 1_000_000;
 
 /// What we know while we follow a table.
 #[derive(Debug)]
 pub(super) struct Following {
     pub(super) known: Known,
+    protocol: Protocol,
+    metadata: Metadata,
+    /// How long after `at` the next versions are surely still in the log.
+    followable: Micros,
     /// When we last knew the newest version.
     pub(super) at: Micros,
 }
 
 impl Following {
-    pub(super) fn new(now: Micros) -> Self {
+    pub(super) fn new(state: &DeltaTableState, now: Micros) -> Self {
         Self {
             known: Known::default(),
+            protocol: state.protocol().clone(),
+            metadata: state.metadata().clone(),
+            followable: followable(state.metadata()),
             at: now,
         }
     }
+
+    fn set(&mut self, protocol: Protocol, metadata: Metadata) {
+        self.followable = followable(&metadata);
+        (self.protocol, self.metadata) = (protocol, metadata);
+    }
+}
+
+fn followable(metadata: &Metadata) -> Micros {
+    let retention = compat::log_retention(metadata);
+    let half = retention.and_then(|retention| Micros::try_from(retention.as_micros() / 2).ok());
+    half.unwrap_or(FOLLOWABLE).min(FOLLOWABLE)
 }
 
 impl Table {
     pub(super) fn is_behind(&self, following: &Following) -> bool {
-        self.clock.now().saturating_sub(following.at) > FOLLOWABLE
+        self.clock.now().saturating_sub(following.at) > following.followable
     }
 
     pub(super) async fn catch_up(&self, following: &mut Following) -> Result<(), LakeError> {
         let now = self.clock.now();
         if self.is_behind(following) {
-            in_runtime(self.read_anew(&mut following.known)).await?;
+            in_runtime(self.read_anew(following)).await?;
         }
         loop {
             let next = self.current.borrow().version() + 1;
@@ -50,12 +71,12 @@ impl Table {
                 following.at = now;
                 return Ok(());
             };
-            self.apply(next, &bytes, following)?;
+            self.apply(next, &bytes, following).await?;
         }
     }
 
     /// Leaps to the newest version: those between may have been cleaned away.
-    async fn read_anew(&self, known: &mut Known) -> Result<(), LakeError> {
+    async fn read_anew(&self, following: &mut Following) -> Result<(), LakeError> {
         let mut table = DeltaTable::new(Arc::clone(&self.log));
         table.load().await.map_err(LakeError::unread)?;
         let state = table.snapshot().map_err(LakeError::unread)?;
@@ -63,7 +84,8 @@ impl Table {
         if version <= self.current.borrow().version() {
             return Ok(());
         }
-        for (app_id, reached) in &mut known.txns {
+        delta::check(&self.spec, state.protocol(), state.metadata())?;
+        for (app_id, reached) in &mut following.known.txns {
             let upto = state.transaction_version(self.log.as_ref(), app_id).await;
             let upto = upto.map_err(LakeError::unread)?;
             if upto != reached.as_ref().map(|reached| reached.upto) {
@@ -71,7 +93,8 @@ impl Table {
                 *reached = upto.map(|upto| AppliedTxn { upto, version, commit });
             }
         }
-        let snapshot = delta::snapshot_of(state, &self.spec)?;
+        let snapshot = delta::snapshot_of(state, &self.store, &self.spec).await?;
+        following.set(state.protocol().clone(), state.metadata().clone());
         self.opened.lock().take();
         self.current.send_replace(snapshot);
         Ok(())
@@ -86,10 +109,17 @@ impl Table {
         }
     }
 
-    pub(super) fn apply(&self, version: u64, bytes: &Bytes, following: &mut Following) -> Result<(), LakeError> {
+    pub(super) async fn apply(&self, version: u64, bytes: &Bytes, following: &mut Following) -> Result<(), LakeError> {
         let path = layout::commit_path(&self.spec, version);
         let actions = get_actions(version, bytes).map_err(LakeError::delta("read"))?;
         let changes = commit::changes_of(&self.spec, actions).map_err(malformed(&path))?;
+        if changes.protocol.is_some() || changes.metadata.is_some() {
+            let protocol = changes.protocol.unwrap_or_else(|| following.protocol.clone());
+            let metadata = changes.metadata.unwrap_or_else(|| following.metadata.clone());
+            delta::check(&self.spec, &protocol, &metadata)?;
+            following.set(protocol, metadata);
+        }
+        let added = complete(&self.store, &self.spec, changes.add).await?;
         for (app_id, upto) in changes.txns {
             let commit = changes.id.clone();
             let reached = AppliedTxn { upto, version, commit };
@@ -98,7 +128,7 @@ impl Table {
         following.known.remember(changes.id, version);
         self.opened.lock().take();
         self.current
-            .send_modify(|snapshot| *snapshot = snapshot.next(version, &changes.remove, changes.add));
+            .send_modify(|snapshot| *snapshot = snapshot.next(version, &changes.remove, added));
         Ok(())
     }
 }

@@ -26,6 +26,9 @@ use crate::LakeError;
 /// enough for compression.
 const ROW_GROUP_ROWS: usize = 256 * 1_024;
 
+/// Encoded bytes of a row group, about: what a writer holds in memory of rows with long texts.
+const ROW_GROUP_BYTES: usize = 16 * 1_024 * 1_024;
+
 /// Rows of a page: what a look-up of one visitor reads.
 const PAGE_ROWS: usize = 8 * 1_024;
 
@@ -140,6 +143,7 @@ fn properties(spec: &TableSpec) -> WriterProperties {
         .set_writer_version(WriterVersion::PARQUET_2_0)
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_sorting_columns(Some(sorted.collect()))
         .set_created_by(concat!("footfall ", env!("CARGO_PKG_VERSION")).into());

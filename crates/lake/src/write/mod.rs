@@ -3,6 +3,7 @@
 //! ```text
 //! RecordBatch (any order, any days) -> partitions: a day each, sorted -> encode -> put -> DataFile, to be committed
 //! a day's, sorted, some at a time -> encode_ordered -> put
+//! some at a time, of any size -> FileWriter, which stores while it encodes
 //! many of them -> split_days -> pieces of each day -> SortedPieces -> encode_pieces -> put
 //! ```
 
@@ -10,6 +11,7 @@ mod encode;
 mod ordered;
 mod pieces;
 mod sort;
+mod stream;
 
 use std::sync::Arc;
 
@@ -26,6 +28,7 @@ use crate::{DataFile, LakeError, blocking, layout};
 pub use ordered::encode_ordered;
 pub use pieces::SortedPieces;
 pub use sort::{Partition, partitions, split_days};
+pub use stream::FileWriter;
 
 /// A file that is to be written.
 #[derive(Debug, Clone)]

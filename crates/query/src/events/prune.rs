@@ -131,11 +131,10 @@ impl FileStatistics<'_> {
                 self.0.iter().map(|f| f.partition_date),
             )));
         }
-        let bound = |file: &Arc<DataFile>| {
+        let bounds = self.0.iter().map(|file| {
             let column = file.column(table::events(), column)?;
-            end.of(&column.min, &column.max).clone()
-        };
-        let bounds = self.0.iter().map(bound);
+            end.of(&column.min, &column.max).as_ref()
+        });
         match column {
             "tracking_id" => Some(Arc::new(bounds.map(text).collect::<StringArray>())),
             "client_hash" => Some(Arc::new(bounds.map(number).collect::<Int64Array>())),
@@ -148,16 +147,16 @@ impl FileStatistics<'_> {
     }
 }
 
-fn text(value: Option<StatValue>) -> Option<Box<str>> {
+fn text(value: Option<&StatValue>) -> Option<&str> {
     match value {
         Some(StatValue::Utf8(text)) => Some(text),
         _ => None,
     }
 }
 
-fn number(value: Option<StatValue>) -> Option<i64> {
+fn number(value: Option<&StatValue>) -> Option<i64> {
     match value {
-        Some(StatValue::Int64(number) | StatValue::Timestamp(number)) => Some(number),
+        Some(StatValue::Int64(number) | StatValue::Timestamp(number)) => Some(*number),
         _ => None,
     }
 }

@@ -201,6 +201,9 @@ async fn the_largest_statements_that_are_allowed_do_not_overflow_the_stack() {
             chain(" AND page_url <> 'y#'", 195)
         ),
         format!("SELECT 1{}", chain("::bigint::text", 99)),
+        format!("SELECT 'abc'{}", chain("::varchar(3)", 99)),
+        format!("SELECT now(){}", chain("::timestamptz", 199)),
+        format!("SELECT now(){}", chain("::timestamptz(6)", 99)),
         format!("SELECT 1{}", chain(" UNION ALL SELECT #", 120)),
         format!(
             "SELECT count(*) FROM (SELECT 1 AS x){}",

@@ -216,7 +216,7 @@ mod tests {
         for (json, proto) in json.as_array().unwrap().iter().zip(&proto.events) {
             assert_eq!(json["event_id"], proto.event_id.as_str());
             assert_eq!(json["client_id"], proto.client_id.as_str());
-            assert_eq!(json["session_id"], proto.session_id.as_str());
+            assert_eq!(json["session_id"], proto.session_id.as_deref().unwrap_or_default());
             assert_eq!(json["page"]["url"], proto.page_url.clone().unwrap().as_str());
             let time = DateTime::parse_from_rfc3339(json["timestamp"].as_str().unwrap()).unwrap();
             assert_eq!(time.timestamp_micros(), proto.event_timestamp);

@@ -14,7 +14,7 @@ mod session;
 
 use std::ops::Range;
 
-use footfall_model::clock::Micros;
+use footfall_model::clock::{DAY, Micros};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -35,8 +35,6 @@ const BOT_SESSIONS: f64 = 0.015;
 
 /// One visitor for so many events: each comes back about twice on average, and a few very often.
 const EVENTS_PER_VISITOR: u64 = 12;
-
-const DAY: Micros = 86_400_000_000;
 
 /// What to generate.
 #[derive(Debug, Clone, Copy)]

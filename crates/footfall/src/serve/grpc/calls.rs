@@ -1,7 +1,6 @@
 //! What gRPC calls may take before, and while, their services read them: calls at a time, memory, time.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -9,17 +8,22 @@ use footfall_ingest::collect::Budget;
 use futures::future::BoxFuture;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
-use tokio::sync::Semaphore;
 use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::server::NamedService;
+use tonic::{Code, Status};
 
+use super::super::io_timeouts::TokenRefusals;
+use super::open_calls::OpenCalls;
 use super::request_body::{Held, RequestBody};
 
 /// Calls whose body is read at the same time. A stream of batches that says nothing costs a few kilobytes.
 const CALLS: usize = 4_096;
 
-/// Those of them that show no token: sites that are open take events so.
+/// Those of them that show the same token.
+const CALLS_OF_TOKEN: usize = 1_024;
+
+/// Of calls that show no token: sites that are open take events so.
 const CALLS_WITHOUT_TOKEN: usize = 1_024;
 
 /// Of a message: statements and most batches of events are smaller.
@@ -40,7 +44,7 @@ pub(in crate::serve) struct CallLimits {
 /// What calls of a kind share.
 #[derive(Debug, Clone)]
 pub(super) struct Class {
-    pub(super) calls: Arc<Semaphore>,
+    pub(super) calls: OpenCalls,
     pub(super) small: Budget,
     pub(super) large: Budget,
 }
@@ -63,7 +67,7 @@ impl Class {
     fn new(calls: usize, budget: &Budget, bytes: usize) -> Self {
         let small = bytes / 4;
         Self {
-            calls: Arc::new(Semaphore::new(calls)),
+            calls: OpenCalls::new(calls, CALLS_OF_TOKEN),
             small: budget.share(small),
             large: budget.share(bytes - small),
         }
@@ -153,14 +157,24 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let held = Held::default();
+        let refusals = request.extensions().get::<TokenRefusals>().cloned();
         let class = self.limits.class(request.headers()).clone();
+        let authorization = request.headers().get(AUTHORIZATION).cloned();
         let messages = Messages::of(request.uri().path());
         let timeout = self.limits.message_timeout;
-        let bounded = request.map(|body| Body::new(RequestBody::new(body, class, messages, timeout, held.clone())));
+        let bounded = request.map(|body| {
+            let body = RequestBody::new(body, class, messages, timeout, held.clone());
+            Body::new(body.of_token(authorization))
+        });
         let answer = self.service.call(bounded);
         Box::pin(async move {
             let answer = answer.await;
             held.give_back();
+            if let (Some(refusals), Ok(answer)) = (refusals, &answer)
+                && Status::from_header_map(answer.headers()).is_some_and(|it| it.code() == Code::Unauthenticated)
+            {
+                refusals.count();
+            }
             answer
         })
     }

@@ -10,6 +10,7 @@
 
 mod calls;
 mod framing;
+mod open_calls;
 mod request_body;
 mod stopwatch;
 mod windows;
@@ -38,9 +39,6 @@ const HEADER_BYTES: u32 = 8 << 10;
 
 /// Streams that a client has reset before they were looked at; more end its connection.
 const UNSEEN_RESETS: usize = 20;
-
-/// Streams that we had to reset, such as those beyond [`STREAMS`]; more end its connection.
-const RESETS: usize = 200;
 
 /// Pings keep proxies from closing connections whose query takes long.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
@@ -74,7 +72,6 @@ pub(super) async fn serve(
         .initial_stream_window_size(windows.stream)
         .http2_max_header_list_size(HEADER_BYTES)
         .http2_max_pending_accept_reset_streams(Some(UNSEEN_RESETS))
-        .http2_max_local_error_reset_streams(Some(RESETS))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming(listener, windows.connections), stop.clone().cancelled_owned());
     let too_long = async {

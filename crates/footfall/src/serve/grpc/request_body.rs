@@ -11,15 +11,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use footfall_ingest::collect::{Exhausted, Reservation};
 use futures::future::BoxFuture;
+use http::HeaderValue;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use parking_lot::Mutex;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tonic::Status;
 use tonic::body::Body;
 
 use super::calls::{Class, Lane, Messages};
 use super::framing::{Framing, TooLarge};
+use super::open_calls::OpenCall;
 use super::stopwatch::Stopwatch;
 
 /// How long a message may wait for memory that others hold.
@@ -31,7 +32,7 @@ pub(super) struct Held(Arc<Mutex<Holding>>);
 
 #[derive(Debug, Default)]
 struct Holding {
-    call: Option<OwnedSemaphorePermit>,
+    call: Option<OpenCall>,
     /// For messages that were read.
     small: Option<Reservation>,
     large: Option<Reservation>,
@@ -91,6 +92,7 @@ struct Arrived {
 pub(super) struct RequestBody {
     body: Body,
     class: Class,
+    authorization: Option<HeaderValue>,
     messages: Messages,
     framing: Framing,
     stopwatch: Stopwatch,
@@ -104,6 +106,7 @@ impl RequestBody {
         Self {
             body,
             class,
+            authorization: None,
             messages,
             framing: Framing::default(),
             stopwatch: Stopwatch::new(timeout),
@@ -113,11 +116,17 @@ impl RequestBody {
         }
     }
 
+    /// Whose calls this one is counted with.
+    pub(super) fn of_token(mut self, authorization: Option<HeaderValue>) -> Self {
+        self.authorization = authorization;
+        self
+    }
+
     /// A body is read when its call has passed every check of its headers.
     fn begin(&mut self) -> Result<(), Status> {
         if !self.began {
-            let call = Arc::clone(&self.class.calls).try_acquire_owned();
-            self.held.0.lock().call = Some(call.map_err(|_| refused("calls", "too many calls are open"))?);
+            let call = self.class.calls.open(self.authorization.as_ref());
+            self.held.0.lock().call = Some(call.ok_or_else(|| refused("calls", "too many calls are open"))?);
             self.began = true;
         }
         Ok(())

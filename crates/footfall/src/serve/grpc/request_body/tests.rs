@@ -1,9 +1,10 @@
 use std::future::poll_fn;
 
 use footfall_ingest::collect::Budget;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tonic::Code;
 
+use super::super::open_calls::OpenCalls;
 use super::*;
 
 const REQUEST: Messages = Messages {
@@ -65,7 +66,7 @@ impl Call {
 
 fn class(bytes: usize, calls: usize) -> Class {
     Class {
-        calls: Arc::new(Semaphore::new(calls)),
+        calls: OpenCalls::new(calls, calls),
         small: Budget::new(bytes),
         large: Budget::new(100 * bytes),
     }

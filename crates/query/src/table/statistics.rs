@@ -1,20 +1,22 @@
 //! What DataFusion is told about a file without reading it.
 
-use std::sync::Arc;
-
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics as ColumnStatisticsOfPlan, Result, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use footfall_lake::{ColumnStatistics, DataFile, StatValue};
-use footfall_model::{schema, table};
+use footfall_model::table::TableSpec;
 
-/// Statistics of a file's first columns, by which it is sorted: the Delta log's statistics tell nothing of the others,
-/// and a plan holds these for every file that it reads.
-pub(super) fn of_file(file: &DataFile) -> Statistics {
+/// Statistics of a file's first columns, up to the last one that it is sorted by: a plan holds these for every file
+/// that it reads.
+pub(super) fn of_file(spec: &TableSpec, file: &DataFile) -> Statistics {
     let exact = |number: u64| Precision::Exact(usize::try_from(number).unwrap_or(usize::MAX));
-    let columns = schema::SORT_COLUMNS
-        .iter()
-        .map(|name| column(file.column(table::events(), name)));
+    let columns = spec.sort_indices().iter().max().map_or(0, |last| last + 1);
+    let columns = spec.file_schema().fields().iter().take(columns).enumerate();
+    let columns = columns.map(|(index, field)| {
+        let sorted = spec.sort_indices().contains(&index);
+        column(field, sorted.then(|| file.column(spec, field.name())).flatten())
+    });
     Statistics {
         num_rows: file.rows.map_or(Precision::Absent, exact),
         total_byte_size: Precision::Inexact(usize::try_from(file.size).unwrap_or(usize::MAX)),
@@ -23,10 +25,10 @@ pub(super) fn of_file(file: &DataFile) -> Statistics {
 }
 
 /// Statistics of all the table's columns, over all `files`; those bear [`of_file`] and their date.
-pub(super) fn of_files(files: &[PartitionedFile]) -> Result<Statistics> {
-    let table = schema::events();
+pub(super) fn of_files(spec: &TableSpec, files: &[PartitionedFile]) -> Result<Statistics> {
+    let table = spec.table_schema();
     let each = files.iter().filter_map(|file| file.statistics.as_deref());
-    let mut all = Statistics::try_merge_iter(each, &table)?;
+    let mut all = Statistics::try_merge_iter(each, table)?;
     let others = table.fields().iter().skip(all.column_statistics.len());
     let others: Vec<_> = others.map(|field| unknown(field.is_nullable())).collect();
     all.column_statistics.extend(others);
@@ -52,11 +54,10 @@ fn unknown(nullable: bool) -> ColumnStatisticsOfPlan {
     column
 }
 
-/// Of a column without nulls.
-fn column(known: Option<&ColumnStatistics>) -> ColumnStatisticsOfPlan {
-    let mut column = unknown(false);
+fn column(field: &Field, known: Option<&ColumnStatistics>) -> ColumnStatisticsOfPlan {
+    let mut column = unknown(field.is_nullable());
     if let Some(known) = known {
-        let precision = |value: &Option<StatValue>| match value.as_ref().and_then(scalar) {
+        let precision = |value: &Option<StatValue>| match value.as_ref().and_then(|value| scalar(value, field)) {
             Some(value) if known.is_exact => Precision::Exact(value),
             Some(value) => Precision::Inexact(value),
             None => Precision::Absent,
@@ -67,18 +68,28 @@ fn column(known: Option<&ColumnStatistics>) -> ColumnStatisticsOfPlan {
     column
 }
 
-fn scalar(value: &StatValue) -> Option<ScalarValue> {
-    match value {
-        StatValue::Utf8(text) => Some(ScalarValue::Utf8(Some(text.to_string()))),
-        StatValue::Int64(number) => Some(ScalarValue::Int64(Some(*number))),
-        StatValue::Timestamp(at) => Some(ScalarValue::TimestampMicrosecond(Some(*at), Some(Arc::from("UTC")))),
-        _ => None,
-    }
+fn scalar(value: &StatValue, field: &Field) -> Option<ScalarValue> {
+    Some(match (value, field.data_type()) {
+        (StatValue::Boolean(value), _) => ScalarValue::Boolean(Some(*value)),
+        (StatValue::Int32(number), _) => ScalarValue::Int32(Some(*number)),
+        (StatValue::Int64(number), _) => ScalarValue::Int64(Some(*number)),
+        (StatValue::Date32(day), _) => ScalarValue::Date32(Some(*day)),
+        (StatValue::Timestamp(at), DataType::Timestamp(_, zone)) => {
+            ScalarValue::TimestampMicrosecond(Some(*at), zone.clone())
+        }
+        (StatValue::Decimal128(number), DataType::Decimal128(precision, scale)) => {
+            ScalarValue::Decimal128(Some(**number), *precision, *scale)
+        }
+        (StatValue::Utf8(text), _) => ScalarValue::Utf8(Some(text.to_string())),
+        // A NaN has no place in an order.
+        (StatValue::Float64(_), _) | (StatValue::Timestamp(_) | StatValue::Decimal128(_), _) => return None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use footfall_lake::Origin;
+    use footfall_model::{schema, table};
     use object_store::path::Path;
 
     use super::super::scan::partitioned;
@@ -104,7 +115,7 @@ mod tests {
     #[test]
     fn a_files_statistics_are_of_the_columns_that_it_is_sorted_by() {
         let file_schema = schema::event_file();
-        let columns = of_file(&file(1)).column_statistics;
+        let columns = of_file(table::events(), &file(1)).column_statistics;
         assert_eq!(columns.len(), schema::SORT_COLUMNS.len());
         for (field, column) in file_schema.fields().iter().zip(columns) {
             let (min, max) = (column.min_value.get_value(), column.max_value.get_value());
@@ -116,8 +127,8 @@ mod tests {
 
     #[test]
     fn statistics_of_files_are_of_every_column_of_the_table() {
-        let files = [3, 1, 2].map(|date| partitioned(&file(date)));
-        let all = of_files(&files).unwrap();
+        let files = [3, 1, 2].map(|date| partitioned(table::events(), &file(date)));
+        let all = of_files(table::events(), &files).unwrap();
         let table = schema::events();
         assert_eq!(all.num_rows, Precision::Exact(30));
         assert_eq!(all.column_statistics.len(), table.fields().len());

@@ -23,7 +23,11 @@ pub(super) fn dates_and_times(filters: &[Expr]) -> Vec<Expr> {
             ("event_timestamp", value) => {
                 let Some(at) = micros(value) else { continue };
                 // The day of the last instant before `at`, for `<`.
-                let last = if operator == Operator::Lt { at - 1 } else { at };
+                let last = if operator == Operator::Lt {
+                    at.saturating_sub(1)
+                } else {
+                    at
+                };
                 if matches!(operator, Operator::Gt | Operator::GtEq | Operator::Eq) {
                     implied.push(col("event_date").gt_eq(date(at.div_euclid(DAY))));
                 }
