@@ -213,7 +213,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="footfall-hostile-") as temporary:
         folder = args.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        with Serving(args.binary, folder) as server:
+        with Serving(args.binary, folder, FOOTFALL_INGEST__EVENTS_PER_SECOND="1000000") as server:
             measured = Measured(server, args.events)
             rows = [beside(measured, "nothing", lambda: time.sleep(args.seconds) or "")]
             rows.append(beside(measured, "planning", lambda: plan_all(measured, args.statements)))

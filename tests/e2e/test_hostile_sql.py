@@ -3,6 +3,7 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,22 +20,22 @@ SOON = 3
 EVENTS = 5_000
 
 
-@pytest.fixture(scope="module")
-def filled(make_module_server) -> tuple[Server, str]:
-    server, site = make_module_server, new_site()
-    server.create_site(site)
-    for _ in range(EVENTS // 500):
-        server.accept(pageviews(site, 500))
-    server.wait_for_events(site, EVENTS)
-    return server, site
+SETTINGS = {"FOOTFALL_INGEST__EVENTS_PER_SECOND": "100000", "FOOTFALL_INGEST__FLUSH_INTERVAL": "200ms"}
 
 
 @pytest.fixture(scope="module")
-def make_module_server(tmp_path_factory: pytest.TempPathFactory):
-    folder: Path = tmp_path_factory.mktemp("hostile")
-    server = Server(lakes.local(folder / "lake"), folder / "server").start()
-    yield server
-    server.end()
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
+    """A server with the events of one site."""
+    folder = tmp_path_factory.mktemp("hostile")
+    server, site = Server(lakes.local(folder / "lake"), folder / "server", SETTINGS), new_site()
+    try:
+        server.start().create_site(site)
+        for _ in range(EVENTS // 500):
+            server.accept(pageviews(site, 500))
+        server.wait_for_events(site, EVENTS)
+        yield server, site
+    finally:
+        server.end()
 
 
 def cpu_seconds(server: Server) -> float:
