@@ -19,7 +19,7 @@ BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo build release lint unit e2e test bench-freshness bench-import bench-start bench-planning bench-ingest bench-overload bench-grpc-flood release-load cargo-there python-there
+.PHONY: help demo build release lint unit e2e test bench-freshness bench-import bench-start bench-planning bench-ingest bench-overload bench-grpc-flood bench-hostile-sql release-load cargo-there python-there
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ bench-overload: release-load $(venv)/tools-requirements.txt ## twice the rate it
 
 bench-grpc-flood: release $(venv)/requirements.txt ## half-sent gRPC messages by the thousands: memory, and what others get
 	$(python) tools/grpc_flood.py --binary $(release_binary) $(BENCH_ARGS)
+
+bench-hostile-sql: release $(venv)/requirements.txt ## 1,000 of the heaviest statements, and those that compute for hours: what others get
+	$(python) tools/bench_hostile_sql.py --binary $(release_binary) $(BENCH_ARGS)
 
 # In one command, so that both share one build of what they depend on.
 release-load: cargo-there
@@ -133,7 +136,7 @@ outage: release-load $(venv)/requirements.txt ## S3 unreachable for 5 minutes un
 	$(python) tools/outage.py --binary $(release_binary) --load $(load_binary) $(OUTAGE_ARGS)
 
 .PHONY: mutants
-mutants: cargo-there $(venv)/requirements.txt ## breaks the write path in one place at a time: the simulation must notice each
+mutants: cargo-there $(venv)/requirements.txt ## breaks the write path, pruning and isolation by one mistake at a time: their tests must notice each
 	$(python) tools/mutants.py
 
 # Which target is fuzzed (none said: each in turn), for how many seconds.

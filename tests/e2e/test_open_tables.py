@@ -66,6 +66,15 @@ def test_duckdb_reads_the_very_same_rows(server: Server, filled: str):
     assert theirs.select(ours.column_names).to_pylist() == ours.to_pylist()
 
 
+def test_columns_say_what_they_hold_in_delta_and_are_plain_in_flight(server: Server, filled: str):
+    comments = {field.name: field.metadata.get("comment") for field in server.lake.delta_table().schema().fields}
+    assert comments["page_path"] == "Path of `page_url`, without query, fragment and trailing slash."
+    assert all(comments.values()), comments
+    ours = server.query("SELECT * FROM events LIMIT 1").schema
+    assert set(ours.names) == set(comments)
+    assert not any(field.metadata and b"comment" in field.metadata for field in ours)
+
+
 def test_the_table_has_a_folder_for_each_day(server: Server, filled: str):
     table = server.lake.delta_table()
     assert table.metadata().partition_columns == ["event_date"]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use footfall_lake::OwnRuntime;
 use tokio::runtime::{Builder, Runtime};
 
 /// For files and for long computations. Delta's reader opens every version of a log at once; with tokio's limit of 512
@@ -31,20 +32,22 @@ pub(crate) fn runtime() -> anyhow::Result<Runtime> {
 
 /// A runtime for one task and what it starts.
 #[derive(Debug)]
-pub(crate) struct Threads(Option<Runtime>);
+pub(crate) struct Threads(OwnRuntime);
 
 impl Threads {
     /// One thread for the task, and at most so many for files and long computations.
     pub(crate) fn new(name: &'static str, blocking: usize) -> anyhow::Result<Self> {
-        let runtime = Builder::new_multi_thread()
+        let mut builder = Builder::new_multi_thread();
+        builder
             .worker_threads(1)
             .max_blocking_threads(blocking)
             .thread_keep_alive(BLOCKING_IDLE)
             .thread_name(name)
-            .enable_all()
-            .build()
-            .with_context(|| format!("the threads of {name} can't be started"))?;
-        Ok(Self(Some(runtime)))
+            .enable_all();
+        let started = OwnRuntime::start(&mut builder);
+        Ok(Self(
+            started.with_context(|| format!("the threads of {name} can't be started"))?,
+        ))
     }
 
     /// Runs `work` to its end on these threads.
@@ -52,17 +55,7 @@ impl Threads {
         self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> anyhow::Result<T> {
-        let running = self.0.as_ref().map(|runtime| runtime.spawn(work));
-        Ok(running.context("the threads have ended")?.await?)
-    }
-}
-
-impl Drop for Threads {
-    /// Without waiting for what is still computing: a runtime must not be waited for inside of another.
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
+        Ok(self.0.handle().spawn(work).await?)
     }
 }
 

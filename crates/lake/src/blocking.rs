@@ -1,6 +1,8 @@
 //! Work that wants a runtime's threads: sorting, encoding, Delta's own reader.
 
-use tokio::runtime::{Builder, Handle};
+use std::io;
+
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinError;
 
 use crate::LakeError;
@@ -31,6 +33,39 @@ pub(crate) async fn in_runtime<T>(work: impl Future<Output = Result<T, LakeError
     runtime.block_on(work)
 }
 
+/// A runtime for one kind of work. Dropped, it ends without waiting for what is still computing: a runtime must not be
+/// waited for inside of another.
+#[derive(Debug)]
+pub struct OwnRuntime {
+    handle: Handle,
+    /// `None` only while it is dropped.
+    runtime: Option<Runtime>,
+}
+
+impl OwnRuntime {
+    /// # Errors
+    /// The system has no threads left.
+    pub fn start(builder: &mut Builder) -> io::Result<Self> {
+        let runtime = builder.build()?;
+        Ok(Self {
+            handle: runtime.handle().clone(),
+            runtime: Some(runtime),
+        })
+    }
+
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl Drop for OwnRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::thread;
@@ -43,6 +78,21 @@ mod tests {
     async fn a_runtime_does_it_on_another_thread() {
         let there = blocking(|| thread::current().id()).await.unwrap();
         assert_ne!(there, thread::current().id());
+    }
+
+    #[tokio::test]
+    async fn own_runtime_is_dropped_while_it_computes() {
+        let own = OwnRuntime::start(Builder::new_multi_thread().worker_threads(1)).unwrap();
+        let (started, begun) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let work = own.handle().spawn(async move {
+            started.send(thread::current().id()).unwrap();
+            let _ = ended.recv();
+        });
+        assert_ne!(begun.recv().unwrap(), thread::current().id());
+        drop(own);
+        drop(end);
+        let _ = work.await;
     }
 
     #[test]

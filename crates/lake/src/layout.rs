@@ -11,9 +11,14 @@ pub(crate) fn folder(spec: &TableSpec) -> Path {
     Path::from(spec.folder())
 }
 
+/// Where a table's log lies.
+pub(crate) fn log_folder(spec: &TableSpec) -> Path {
+    folder(spec).join("_delta_log")
+}
+
 /// The commit that makes a version.
 pub(crate) fn commit_path(spec: &TableSpec, version: u64) -> Path {
-    folder(spec).join("_delta_log").join(format!("{version:020}.json"))
+    log_folder(spec).join(format!("{version:020}.json"))
 }
 
 /// A data file. `name` must be unique over all tables, see [`file_name`].

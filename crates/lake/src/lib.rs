@@ -21,7 +21,7 @@ mod store;
 mod table;
 mod write;
 
-pub use blocking::blocking;
+pub use blocking::{OwnRuntime, blocking};
 pub use commit::{Commit, Fence, Operation, Progress, Txn};
 pub use error::LakeError;
 pub use folders::create_durably;
@@ -31,7 +31,7 @@ pub use read::read_columns;
 pub use snapshot::{DataFile, FileChunk, LakeSnapshot, Origin, Snapshot};
 pub use statistics::{ChunkStatistics, ColumnArrays, ColumnStatistics, StatValue};
 pub use store::{Location, S3Options};
-pub use table::Table;
+pub use table::{CheckpointReason, LogGrowth, Table};
 pub use write::{
     EncodedFile, FileWriter, NewFile, Partition, SortedPieces, encode_ordered, encode_pieces, partitions, split_days,
     write_file,

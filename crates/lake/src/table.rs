@@ -19,6 +19,7 @@ mod compat;
 mod complete;
 mod delta;
 mod follow;
+mod log_growth;
 
 use std::sync::Arc;
 
@@ -26,8 +27,9 @@ use deltalake_core::DeltaTable;
 use deltalake_core::logstore::LogStoreRef;
 use footfall_model::clock::Clock;
 use footfall_model::table::TableSpec;
+use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{ObjectStore, PutMode, PutOptions};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use parking_lot::Mutex as SyncMutex;
 use tokio::sync::{Mutex, watch};
 
@@ -35,6 +37,7 @@ use crate::blocking::in_runtime;
 use crate::commit::{self, AppliedTxn, Commit, Decision, Progress, Txn};
 use crate::{LakeError, Snapshot, layout};
 use follow::Following;
+pub use log_growth::{CheckpointReason, LogGrowth};
 
 /// A table of a shard.
 #[derive(Debug)]
@@ -203,6 +206,26 @@ impl Table {
                 Err(source) => return Err(LakeError::Store { path, source }),
             }
         }
+    }
+
+    /// How much of the log lies behind its newest checkpoint.
+    pub async fn log_growth(&self) -> Result<LogGrowth, LakeError> {
+        let folder = layout::log_folder(&self.spec);
+        let hint = self.store.get(&folder.clone().join("_last_checkpoint")).await;
+        let hint = match hint {
+            Ok(found) => Some(found.bytes().await.map_err(LakeError::store(&folder))?),
+            Err(object_store::Error::NotFound { .. }) => None,
+            Err(source) => return Err(LakeError::store(&folder)(source)),
+        };
+        let hint = hint.and_then(|hint| serde_json::from_slice::<serde_json::Value>(&hint).ok()?["version"].as_u64());
+        // The version itself is listed too, with its checkpoint.
+        let offset = folder.clone().join(format!("{:020}", hint.unwrap_or_default()));
+        let objects = self
+            .store
+            .list_with_offset(Some(&folder), &offset)
+            .try_collect::<Vec<_>>()
+            .await;
+        Ok(LogGrowth::of(&objects.map_err(LakeError::store(&folder))?))
     }
 
     /// Writes a Delta checkpoint of the newest version and removes log entries that nobody needs any more.

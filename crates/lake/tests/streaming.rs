@@ -1,5 +1,7 @@
 //! Large files are written in bounded memory. A process of its own, so that its peak is the writer's.
 
+#![expect(clippy::unwrap_used, reason = "a test: its helpers too")]
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -9,6 +11,9 @@ use footfall_lake::{FileWriter, Location, NewFile, Origin, S3Options, StatValue}
 use footfall_model::table::{TableColumns, TableSpec};
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+/// A test measures the memory of the whole process.
+static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 const MIB: usize = 1_024 * 1_024;
 
@@ -88,6 +93,7 @@ fn peak() -> usize {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_file_takes_little_memory() {
+    let _alone = ONE_AT_A_TIME.lock().await;
     let folder = tempfile::tempdir().unwrap();
     let (store, spec) = (store(folder.path()), spec());
     let mut writer = FileWriter::new(&store, new(&spec)).unwrap();
@@ -102,11 +108,6 @@ async fn large_file_takes_little_memory() {
     }
     let file = writer.finish().await.unwrap();
     let used = peak() - before;
-    println!(
-        "{} MiB were written with {} MiB of memory",
-        file.size as usize / MIB,
-        used / MIB
-    );
     assert!(file.size as usize > 128 * MIB);
     assert!(
         used < 96 * MIB,
@@ -143,6 +144,7 @@ async fn large_file_takes_little_memory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unfinished_file_leaves_nothing() {
+    let _alone = ONE_AT_A_TIME.lock().await;
     let folder = tempfile::tempdir().unwrap();
     let (store, spec) = (store(folder.path()), spec());
     for aborted in [true, false] {
@@ -165,6 +167,7 @@ async fn unfinished_file_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_of_another_schema_give_the_file_up() {
+    let _alone = ONE_AT_A_TIME.lock().await;
     let folder = tempfile::tempdir().unwrap();
     let (store, spec) = (store(folder.path()), spec());
     let mut writer = FileWriter::new(&store, new(&spec)).unwrap();
@@ -178,6 +181,7 @@ async fn rows_of_another_schema_give_the_file_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn small_file_is_put_at_once() {
+    let _alone = ONE_AT_A_TIME.lock().await;
     let folder = tempfile::tempdir().unwrap();
     let (store, spec) = (store(folder.path()), spec());
     let mut writer = FileWriter::new(&store, new(&spec)).unwrap();

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
 use crate::field::EventField;
+use crate::table::COMMENT;
 
 /// The column by whose value the table's folders are named.
 pub const PARTITION_COLUMN: &str = "event_date";
@@ -25,7 +26,7 @@ pub const REVENUE_SCALE: i8 = 4;
 pub fn events() -> SchemaRef {
     static EVENTS: LazyLock<SchemaRef> = LazyLock::new(|| {
         let mut fields = file_fields();
-        fields.push(partition_field());
+        fields.push(EventField::EventDate.spec().arrow());
         Arc::new(Schema::new(fields))
     });
     Arc::clone(&EVENTS)
@@ -43,11 +44,13 @@ pub fn file_columns() -> impl Iterator<Item = EventField> {
     fields.filter(|field| field.name() != PARTITION_COLUMN)
 }
 
-pub(crate) fn partition_field() -> Field {
-    EventField::EventDate.spec().arrow()
+/// A column with its comment.
+pub(crate) fn commented(field: EventField) -> Field {
+    let comment = (COMMENT.to_owned(), field.spec().description.to_owned());
+    field.spec().arrow().with_metadata([comment].into())
 }
 
-pub(crate) fn file_fields() -> Vec<Field> {
+fn file_fields() -> Vec<Field> {
     file_columns().map(|field| field.spec().arrow()).collect()
 }
 

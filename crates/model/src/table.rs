@@ -1,15 +1,20 @@
 //! What a table of the lake is: declared once, and everything else (files, statistics, pruning, SQL) follows from it.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
+use crate::field::EventField;
 use crate::schema;
 
 /// The column that names a row's site. Every table has it, never null, and every file is sorted by it first: readers
 /// are held to their sites by it.
 pub const SITE_COLUMN: &str = "tracking_id";
+
+/// The key of a column's comment in the metadata of its field, in Arrow as in Delta.
+pub const COMMENT: &str = "comment";
 
 /// A table of the lake.
 ///
@@ -25,6 +30,7 @@ pub struct TableSpec {
     version: u32,
     file_schema: SchemaRef,
     table_schema: SchemaRef,
+    commented_schema: SchemaRef,
     sort: Vec<usize>,
     statistics: Vec<usize>,
 }
@@ -32,7 +38,7 @@ pub struct TableSpec {
 /// What a [`TableSpec`] is made of.
 #[derive(Debug, Clone)]
 pub struct TableColumns<'a> {
-    /// Every column of a file, in its order.
+    /// Every column of a file, in its order. A comment is metadata with the key [`COMMENT`].
     pub file: Vec<Field>,
     /// The column by whose value the table's folders are named; a `Date32`. It is not in the files.
     pub partition: Field,
@@ -72,8 +78,11 @@ impl TableSpec {
         if partition.data_type() != &DataType::Date32 || partition.is_nullable() {
             return Err(wrong("the partition column must be a date that is never null"));
         }
-        let mut all = file.clone();
-        all.push(partition);
+        let mut commented = file;
+        commented.push(partition);
+        // Queries and files have the plain columns: clients compare metadata.
+        let all: Vec<Field> = commented.iter().cloned().map(without_metadata).collect();
+        let file = all[..all.len() - 1].to_vec();
         for (index, field) in all.iter().enumerate() {
             if all[..index].iter().any(|other| other.name() == field.name()) {
                 return Err(wrong(&format!("column {} is there twice", field.name())));
@@ -109,6 +118,7 @@ impl TableSpec {
             version,
             file_schema: Arc::new(Schema::new(file)),
             table_schema: Arc::new(Schema::new(all)),
+            commented_schema: Arc::new(Schema::new(commented)),
             sort,
             statistics,
         })
@@ -137,6 +147,11 @@ impl TableSpec {
     /// What a row has: [`TableSpec::file_schema`], then the partition column.
     pub fn table_schema(&self) -> &SchemaRef {
         &self.table_schema
+    }
+
+    /// [`TableSpec::table_schema`] with the columns' comments, as the table is created.
+    pub fn commented_schema(&self) -> &SchemaRef {
+        &self.commented_schema
     }
 
     /// The column that the table is partitioned by.
@@ -187,6 +202,10 @@ pub fn has_statistics(data_type: &DataType) -> bool {
     }
 }
 
+fn without_metadata(field: Field) -> Field {
+    field.with_metadata(HashMap::new())
+}
+
 /// The table of events.
 #[expect(clippy::expect_used, reason = "a constant, and a test makes it")]
 pub fn events() -> &'static Arc<TableSpec> {
@@ -196,8 +215,8 @@ pub fn events() -> &'static Arc<TableSpec> {
             "events",
             schema::VERSION,
             TableColumns {
-                file: schema::file_fields(),
-                partition: schema::partition_field(),
+                file: schema::file_columns().map(schema::commented).collect(),
+                partition: schema::commented(EventField::EventDate),
                 sort: &schema::SORT_COLUMNS,
                 statistics: &schema::STATISTICS_COLUMNS,
             },
@@ -256,5 +275,8 @@ mod tests {
         let events = events();
         assert_eq!(events.table_schema(), &schema::events());
         assert_eq!(events.file_schema(), &schema::event_file());
+        let comment = |name: &str| events.commented_schema().field_with_name(name).unwrap().metadata()[COMMENT].clone();
+        assert_eq!(comment("page_path"), EventField::PagePath.spec().description);
+        assert_eq!(comment("event_date"), EventField::EventDate.spec().description);
     }
 }

@@ -1,5 +1,6 @@
 //! The files that follow from the declaration of the event's fields: `proto/footfall/v1/ingest.proto` and
 //! `docs/events.md`. `UPDATE_GENERATED=1 cargo test -p footfall-model --test generated` writes them anew.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use std::fmt::Write as _;
 use std::path::Path;

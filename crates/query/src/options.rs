@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use footfall_model::clock::{Clock, SystemClock};
 
-use crate::slots::Limits;
+use crate::slots::SlotLimits;
 
 const MIB: usize = 1024 * 1024;
 
@@ -66,8 +66,8 @@ impl EngineOptions {
         }
     }
 
-    pub(crate) fn limits(&self) -> Limits {
-        Limits {
+    pub(crate) fn limits(&self) -> SlotLimits {
+        SlotLimits {
             slots: self.concurrent_queries,
             open: self.open_queries,
             open_per_principal: self.open_queries_per_token,

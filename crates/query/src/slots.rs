@@ -23,8 +23,8 @@ pub(crate) const QUANTUM: Duration = Duration::from_millis(200);
 pub(crate) type Token = Arc<str>;
 
 /// How many statements there may be.
-#[derive(Debug, Clone)]
-pub(crate) struct Limits {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SlotLimits {
     /// Computing at once.
     pub(crate) slots: usize,
     /// Begun and not ended: computing, or holding memory and rows.
@@ -46,7 +46,7 @@ type Grant = (Slot, Option<Admission>);
 #[derive(Debug)]
 pub(crate) struct Slots {
     queue: SharedQueue,
-    limits: Limits,
+    limits: SlotLimits,
 }
 
 /// A statement that has begun. It counts as open until this is dropped.
@@ -64,15 +64,15 @@ pub(crate) struct Slot {
 }
 
 impl Slots {
-    pub(crate) fn new(limits: Limits) -> Self {
-        let limits = Limits {
+    pub(crate) fn new(limits: SlotLimits) -> Self {
+        let limits = SlotLimits {
             slots: limits.slots.max(1),
             open: limits.open.max(1),
             open_per_principal: limits.open_per_principal.max(1),
             ..limits
         };
         Self {
-            queue: Arc::new(Mutex::new(Queue::new(limits.clone()))),
+            queue: Arc::new(Mutex::new(Queue::new(limits))),
             limits,
         }
     }
@@ -190,7 +190,7 @@ fn send(queue: &SharedQueue, granted: Vec<Granted<oneshot::Sender<Grant>>>) {
 /// Who waits and who computes: plain data.
 #[derive(Debug)]
 struct Queue<W> {
-    limits: Limits,
+    limits: SlotLimits,
     running: usize,
     open: usize,
     queued: usize,
@@ -231,11 +231,11 @@ impl<W> Default for Share<W> {
 }
 
 impl<W> Share<W> {
-    fn may_begin(&self, limits: &Limits, open: usize) -> bool {
+    fn may_begin(&self, limits: &SlotLimits, open: usize) -> bool {
         !self.fresh.is_empty() && open < limits.open && self.open < limits.open_per_principal
     }
 
-    fn waits(&self, limits: &Limits, open: usize) -> bool {
+    fn waits(&self, limits: &SlotLimits, open: usize) -> bool {
         !self.paused.is_empty() || self.may_begin(limits, open)
     }
 
@@ -245,7 +245,7 @@ impl<W> Share<W> {
 }
 
 impl<W> Queue<W> {
-    fn new(limits: Limits) -> Self {
+    fn new(limits: SlotLimits) -> Self {
         Self {
             limits,
             running: 0,

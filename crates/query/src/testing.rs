@@ -132,7 +132,7 @@ impl Events {
         self
     }
 
-    fn batch(&self) -> RecordBatch {
+    pub(crate) fn batch(&self) -> RecordBatch {
         let rows = self.rows.iter();
         let text = |of: fn(&Event) -> String| Arc::new(StringArray::from_iter_values(rows.clone().map(of))) as ArrayRef;
         let time = || {

@@ -7,8 +7,9 @@ use datafusion::common::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use footfall_lake::OwnRuntime;
 use futures::StreamExt;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::watch;
 
@@ -20,23 +21,25 @@ const BATCHES_AHEAD: usize = 2;
 
 /// A runtime for queries alone.
 #[derive(Debug)]
-pub(crate) struct Workers(Option<Runtime>);
+pub(crate) struct Workers(OwnRuntime);
 
 impl Workers {
     pub(crate) fn new(threads: usize) -> Result<Self, QueryError> {
-        let runtime = Builder::new_multi_thread()
+        let mut builder = Builder::new_multi_thread();
+        builder
             .worker_threads(threads.max(1))
             .thread_name("footfall-query")
-            .enable_all()
-            .build()
-            .map_err(|error| QueryError::Internal(format!("the threads for queries can't be started: {error}")))?;
-        Ok(Self(Some(runtime)))
+            .enable_all();
+        let started = OwnRuntime::start(&mut builder);
+        started
+            .map(Self)
+            .map_err(|error| QueryError::Internal(format!("the threads for queries can't be started: {error}")))
     }
 
     /// Those that have not ended.
     #[cfg(test)]
     pub(crate) fn tasks(&self) -> usize {
-        self.0.as_ref().map_or(0, |runtime| runtime.metrics().num_alive_tasks())
+        self.0.handle().metrics().num_alive_tasks()
     }
 
     /// Does `work` here. It goes on when the returned future is dropped.
@@ -47,10 +50,7 @@ impl Workers {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, QueryError> {
-        let Some(runtime) = &self.0 else {
-            return Err(QueryError::Internal("the threads for queries have stopped".into()));
-        };
-        let done = runtime.spawn(work).await;
+        let done = self.0.handle().spawn(work).await;
         done.map_err(|error| QueryError::Internal(format!("the query could not be planned: {error}")))
     }
 
@@ -83,18 +83,7 @@ impl Workers {
             state.send_replace(Producer::Done);
             Ok(())
         };
-        if let Some(runtime) = &self.0 {
-            stream.spawn_on(work, runtime.handle());
-        }
+        stream.spawn_on(work, self.0.handle());
         stream.build()
-    }
-}
-
-impl Drop for Workers {
-    /// Without waiting for queries that are still computing.
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
     }
 }

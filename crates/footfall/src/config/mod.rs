@@ -161,13 +161,22 @@ pub(crate) struct Query {
     pub(crate) spill_bytes: ByteSize,
     /// For what is known of files without reading them again.
     pub(crate) metadata_cache_bytes: ByteSize,
-    /// One statement's time.
+    /// One statement's time to compute; it does not run while the client does not take rows.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) timeout: Span,
-    /// Queries at the same time.
+    /// How long a client may leave a result without taking rows.
+    #[serde(deserialize_with = "values::not_zero")]
+    pub(crate) idle_timeout: Span,
+    /// Queries that compute at the same time.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) concurrency: usize,
-    /// How long a query may wait for its turn.
+    /// Queries that have begun and whose rows are not all taken.
+    #[serde(deserialize_with = "values::not_zero")]
+    pub(crate) open: usize,
+    /// Of these, how many one token may have.
+    #[serde(deserialize_with = "values::not_zero")]
+    pub(crate) open_per_token: usize,
+    /// How long a query may wait to begin.
     pub(crate) queue_timeout: Span,
     /// Threads' worth of work a query is split into.
     #[serde(deserialize_with = "values::not_zero")]
@@ -280,7 +289,10 @@ impl Default for Query {
             spill_bytes: ByteSize::mib(16 * 1024),
             metadata_cache_bytes: ByteSize::mib(64),
             timeout: Span(Duration::from_mins(1)),
+            idle_timeout: Span(Duration::from_mins(30)),
             concurrency: 2 * cores,
+            open: 128,
+            open_per_token: 16.max(4 * cores),
             queue_timeout: Span(Duration::from_secs(10)),
             partitions: cores,
         }

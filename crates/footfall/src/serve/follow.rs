@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use footfall_lake::{Lake, Table};
+use footfall_lake::{Lake, LakeError, Table};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 /// How often other processes' commits are looked for.
 const REFRESH: Duration = Duration::from_secs(1);
 
-/// Delta versions between two checkpoints.
-const CHECKPOINT_EVERY: u64 = 100;
+/// Delta versions after which the growth of the log is looked at again.
+const LOOK_EVERY: u64 = 25;
 
 /// Refreshes the tables until `stop`. A lake that does not answer is asked again: queries go on over what is known.
 pub(super) async fn refresh(lake: Lake, stop: CancellationToken) -> anyhow::Result<()> {
@@ -33,25 +33,40 @@ pub(super) async fn refresh(lake: Lake, stop: CancellationToken) -> anyhow::Resu
     }
 }
 
-/// Writes a checkpoint every so many versions, so that opening the table and the list of its log stay cheap.
+/// Writes a checkpoint whenever the log has grown enough for it, so that opening the table and the list of its log stay
+/// cheap.
 pub(super) async fn checkpoint(table: Arc<Table>, stop: CancellationToken) -> anyhow::Result<()> {
     let mut versions = table.subscribe();
-    let mut last = versions.borrow().version();
     loop {
-        // The next round number: a server that is restarted more often than that gets there too.
-        let next = (last / CHECKPOINT_EVERY + 1) * CHECKPOINT_EVERY;
+        tokio::select! {
+            () = checkpoint_if_due(&table) => {}
+            () = stop.cancelled() => return Ok(()),
+        }
+        let next = table.snapshot().version() + LOOK_EVERY;
         tokio::select! {
             there = versions.wait_for(|snapshot| snapshot.version() >= next) => there?,
             () = stop.cancelled() => return Ok(()),
         };
-        let written = tokio::select! {
-            written = table.checkpoint() => written,
-            () = stop.cancelled() => return Ok(()),
+    }
+}
+
+async fn checkpoint_if_due(table: &Table) {
+    let written = async {
+        let growth = table.log_growth().await?;
+        let Some(reason) = growth.decide() else {
+            return Ok(());
         };
-        match written {
-            Ok(()) => tracing::debug!(version = next, "checkpoint written"),
-            Err(error) => tracing::warn!(%error, "no checkpoint could be written; tried again later"),
-        }
-        last = table.snapshot().version();
+        table.checkpoint().await?;
+        tracing::debug!(
+            table = table.spec().name(),
+            ?growth,
+            reason = reason.as_str(),
+            "checkpoint written"
+        );
+        Ok::<_, LakeError>(())
+    };
+    if let Err(error) = written.await {
+        let table = table.spec().name();
+        tracing::warn!(%error, table, "no checkpoint could be written; tried again later");
     }
 }

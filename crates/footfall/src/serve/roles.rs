@@ -48,9 +48,9 @@ pub(super) async fn ingest(config: &Config, shared: &RoleParts, tasks: &Tasks) -
     tasks.spawn("writer", |stop| async move {
         Ok(threads.run(async move { writer.run(stop).await }).await??)
     });
-    tasks.spawn("checkpointer", |stop| {
-        follow::checkpoint(Arc::clone(&shared.table), stop)
-    });
+    for table in shared.lake.tables() {
+        tasks.spawn("checkpointer", |stop| follow::checkpoint(Arc::clone(table), stop));
+    }
     let parts = CollectorParts {
         log: Arc::<LocalWal>::clone(&log),
         directory: Arc::clone(&shared.directory),

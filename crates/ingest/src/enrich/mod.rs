@@ -38,7 +38,7 @@ pub use attribution::Attribution;
 pub use channel::{Channel, channel};
 pub use page::Page;
 
-use geo::{Geo, Location};
+use geo::{Geo, GeoLocation};
 use user_agent::{Agent, UserAgents};
 
 /// What is known of the sender. The address is used for the country and never stored.
@@ -100,7 +100,7 @@ impl Enricher {
 #[derive(Debug)]
 pub struct KnownSender<'a> {
     agent: Option<Arc<Agent>>,
-    location: Location<'a>,
+    location: GeoLocation<'a>,
 }
 
 impl KnownSender<'_> {

@@ -1,7 +1,7 @@
 //! What is sent: an event is its number, everything else follows from it.
 
 use bytes::Bytes;
-use footfall_model::clock::DAY;
+use footfall_model::clock::{DAY, Micros};
 use footfall_model::proto::{Event, EventBatch};
 use prost::Message;
 

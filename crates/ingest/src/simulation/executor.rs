@@ -1,4 +1,4 @@
-//! Time and tasks of a simulation: one thread, chance decides who goes next, and the clock jumps to the next moment at
+//! Time and tasks of a simulation: one thread, chance decides which task runs next, and the clock jumps to the next moment at
 //! which something is due.
 
 use std::collections::{BTreeMap, BTreeSet};

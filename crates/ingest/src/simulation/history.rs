@@ -62,7 +62,7 @@ pub(super) enum Step {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct History {
-    /// Decides what the steps leave open: who goes next, which request fails.
+    /// Decides what the steps leave open: which task runs next, which request fails.
     pub(super) seed: u64,
     pub(super) steps: Vec<Step>,
 }
@@ -78,7 +78,7 @@ const LARGE_LOAD: u32 = 230;
 
 const HOUR: u64 = 3_600_000;
 
-/// What a history may contain: each kind of trouble only in some of the histories, so that each is also met alone.
+/// What a history may contain: each kind of trouble only in some of the histories, so that each also occurs alone.
 #[derive(Debug)]
 struct StepKinds {
     crashes: bool,

@@ -105,7 +105,7 @@ pub(super) fn every_version_is_whole(outcome: &Outcome) -> Result<(), String> {
     Ok(())
 }
 
-/// A merge has the rows of its input, one of each id; an append takes none away; only those delete who may.
+/// A merge has the rows of its input, one of each id; an append takes none away; only a deleter deletes.
 pub(super) fn rows_are_conserved(outcome: &Outcome) -> Result<(), String> {
     let mut before = Live::new();
     replay(outcome, |version, live| {

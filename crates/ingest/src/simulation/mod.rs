@@ -2,7 +2,7 @@
 //! disk, an object store, a clock, ids and a scheduler that one seed decides.
 //!
 //! ```text
-//!   history (steps, from a seed)                 executor: who goes next, a clock that jumps
+//!   history (steps, from a seed)                 executor: the next task, a clock that jumps
 //!        |                                            |
 //!        v                                            v
 //!   run ──> senders ──> SimWal(LocalWal) ──> Committer::turn ──> SimDisk

@@ -7,7 +7,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::wal::Position;
 
-/// What is known from outside. Shared by all who send.
+/// What is known from outside. Shared by all clients.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Model(Arc<Mutex<Expected>>);
 

@@ -73,7 +73,7 @@ fn writer_options() -> WriterOptions {
     }
 }
 
-/// The real log; says to the committer that there is work, and to the model what a reader was told.
+/// The real log; wakes the committer when there is work, and notes in the model what was reported to a reader as lost.
 #[derive(Debug)]
 pub(super) struct SimWal {
     log: LocalWal,
@@ -177,7 +177,7 @@ impl Process {
     }
 }
 
-/// Opens the table and writes until told to stop.
+/// Opens the table and writes until `stop`.
 pub(super) async fn write(world: World, log: Arc<SimWal>, stop: CancellationToken, table: Opened, ending: Ending) {
     let ended = loop {
         let Some(opened) = open_table(&world, Some(&stop)).await else {
@@ -209,17 +209,17 @@ pub(super) async fn write(world: World, log: Arc<SimWal>, stop: CancellationToke
             Err(error) => break Err(error),
         }
     };
-    let told = match &ended {
+    let ending_text = match &ended {
         Ok(()) => "stopped".to_owned(),
         Err(error) => error.to_string(),
     };
     world
         .trace
-        .note(format_args!("{} the writer ended: {told}", world.time.micros()));
+        .note(format_args!("{} the writer ended: {ending_text}", world.time.micros()));
     *ending.lock() = Some(ended);
 }
 
-/// Opens the table, however often that takes; `None` if told to stop.
+/// Opens the table, however often that takes; `None` after `stop`.
 pub(super) async fn open_table(world: &World, stop: Option<&CancellationToken>) -> Option<Arc<Table>> {
     let mut pause = 200;
     loop {

@@ -33,7 +33,7 @@ const TIMEOUT: u64 = 30 * 60 * 1_000;
 /// Polls without the clock going on after which we say that it never comes to rest.
 const MAX_POLLS: u64 = 100_000;
 
-/// A process that stands still while another has taken its place.
+/// A process that stands still while another runs in its stead.
 struct Zombie {
     process: Process,
     thaws: u64,

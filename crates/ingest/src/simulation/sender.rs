@@ -46,7 +46,7 @@ async fn attempt(payload: Bytes, events: &[u32], log: &SimWal, model: &Model, tr
         answer = log.append(payload) => Some(answer),
     };
     let mut expected = model.lock();
-    trace.note(format_args!("{events:?}: {}", told(answer.as_ref())));
+    trace.note(format_args!("{events:?}: {}", text_of(answer.as_ref())));
     match answer {
         Some(Ok(position)) => {
             expected.possible.extend(events);
@@ -64,7 +64,7 @@ async fn attempt(payload: Bytes, events: &[u32], log: &SimWal, model: &Model, tr
     }
 }
 
-fn told(answer: Option<&Result<u64, WalError>>) -> String {
+fn text_of(answer: Option<&Result<u64, WalError>>) -> String {
     match answer {
         Some(Ok(position)) => format!("at {position}"),
         Some(Err(error)) => error.to_string(),

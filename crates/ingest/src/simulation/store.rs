@@ -10,7 +10,7 @@
 //! sent ──> error ... effect         timed out, took effect later
 //! ```
 //!
-//! Who sent it may die at any moment; what is on the way may still take effect. While a table is being opened, in
+//! The sender may die at any moment; a request on its way may still take effect. While a table is being opened, in
 //! threads whose order nobody knows, the faults follow from the seed and the object's name instead of a sequence.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -179,8 +179,8 @@ impl SimStore {
         {
             let put = first.remove();
             let effect = state.apply(&put.at, put.payload, put.opts, moment);
-            let told = if effect.is_ok() { "written" } else { "is there" };
-            self.trace.note(format_args!("{moment} {} {told}", put.at));
+            let outcome = if effect.is_ok() { "written" } else { "is there" };
+            self.trace.note(format_args!("{moment} {} {outcome}", put.at));
             state.effects.insert(put.id, effect);
         }
     }
@@ -195,7 +195,7 @@ impl SimStore {
     }
 
     /// Threads of Delta's reader have a runtime, the simulation has none: then what decides by chance must not depend on
-    /// who comes first, and time stands still.
+    /// which comes first, and time stands still.
     fn standstill(&self) -> Option<u64> {
         let mut hasher = DefaultHasher::new();
         (self.seed, self.time.micros()).hash(&mut hasher);
@@ -277,7 +277,7 @@ impl State {
     }
 }
 
-/// A put on its way. If the one who waits is gone, it may be gone too.
+/// A put on its way. If its sender is gone, it may be gone too.
 struct PendingPut<'a> {
     store: &'a SimStore,
     id: u64,
@@ -325,11 +325,11 @@ impl ObjectStore for SimStore {
             }
             _ => (Some(moment + there), moment + there + back),
         };
-        let mut waiting = self.send(effect_at, at, payload, opts);
+        let mut pending = self.send(effect_at, at, payload, opts);
         self.time.sleep_until(answer_at).await;
         self.settle();
-        waiting.may_vanish = false;
-        let effect = self.state.lock().effects.remove(&waiting.id);
+        pending.may_vanish = false;
+        let effect = self.state.lock().effects.remove(&pending.id);
         match (fault, effect) {
             (StoreFault::Refused, _) => Err(failure("503 Slow Down")),
             (StoreFault::ReplyLost | StoreFault::Late, _) | (_, None) => Err(failure("timed out")),

@@ -32,7 +32,7 @@ fn random_histories_lose_and_double_nothing() {
 }
 
 #[test]
-fn random_flips_of_a_bit_cost_what_is_told_and_nothing_else() {
+fn random_bit_flips_lose_only_reported_records() {
     FLIPPED_BITS.check(Seeds::from_environment(20));
 }
 
@@ -81,9 +81,9 @@ fn with_a_flipped_bit(history: &History, trace: &Trace) -> Result<(), Failure> {
     if let Some(name) = names.get(random.below(names.len() as u64) as usize) {
         let bits = disk.contents(name).len() as u64 * 8;
         disk.flip(name, random.below(bits) as usize);
-        let report = verify_on(&disk).map_err(|error| Failure::new("a_flipped_bit_is_told", error.to_string()))?;
+        let report = verify_on(&disk).map_err(|error| Failure::new("a_flipped_bit_is_reported", error.to_string()))?;
         if report.is_sound() && report.torn_bytes == 0 {
-            return Err(Failure::new("a_flipped_bit_is_told", format!("{report:?}")));
+            return Err(Failure::new("a_flipped_bit_is_reported", format!("{report:?}")));
         }
     }
     simulation.tampered = true;
@@ -212,7 +212,7 @@ fn sound() -> Outcome {
 }
 
 #[test]
-fn each_invariant_is_broken_by_what_it_is_there_for() {
+fn each_invariant_can_fail() {
     assert_eq!(invariants::check_all(&sound()), Ok(()));
     type Breaking = fn(&mut Outcome);
     let broken: &[(&str, Breaking)] = &[
@@ -287,7 +287,7 @@ fn each_invariant_is_broken_by_what_it_is_there_for() {
 }
 
 #[test]
-fn a_record_that_a_reader_was_told_is_lost_may_be_missing_and_no_other() {
+fn only_reported_records_may_be_missing() {
     let mut outcome = sound();
     outcome.expected.acknowledge(4, &[4]);
     outcome.expected.lost.push((4, 5));
@@ -297,7 +297,7 @@ fn a_record_that_a_reader_was_told_is_lost_may_be_missing_and_no_other() {
 }
 
 #[test]
-fn a_failing_history_is_shortened_to_what_fails() {
+fn failing_history_is_shortened() {
     let drawn = (0..)
         .map(History::draw)
         .find(|history| history.steps.len() > 30)

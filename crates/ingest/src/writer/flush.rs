@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Limits of what gathers before it is written.
+/// Limits of what is buffered before it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlushPolicy {
     /// How long an event waits at most before it is written.
@@ -42,8 +42,8 @@ pub(super) struct Backlog {
 pub(super) enum Decision {
     /// Nothing is there.
     Idle,
-    /// Go on gathering, for so long at most.
-    Gather(Duration),
+    /// More may come, for so long at most.
+    Wait(Duration),
     Flush(Reason),
 }
 
@@ -88,7 +88,7 @@ pub(super) fn decide(policy: &FlushPolicy, backlog: &Backlog) -> Decision {
     } else if backlog.age >= limit {
         Decision::Flush(reason)
     } else {
-        Decision::Gather(limit.saturating_sub(backlog.age))
+        Decision::Wait(limit.saturating_sub(backlog.age))
     }
 }
 
@@ -116,22 +116,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_full_or_old_is_written_and_the_rest_waits_for_its_time() {
-        assert_eq!(after(1, 1, 0), Decision::Gather(Duration::from_secs(2)));
-        assert_eq!(after(1, 1, 1_999), Decision::Gather(Duration::from_millis(1)));
+    fn full_or_old_rows_are_flushed() {
+        assert_eq!(after(1, 1, 0), Decision::Wait(Duration::from_secs(2)));
+        assert_eq!(after(1, 1, 1_999), Decision::Wait(Duration::from_millis(1)));
         assert_eq!(after(1, 1, 2_000), Decision::Flush(Reason::Age));
         assert_eq!(after(100, 1, 0), Decision::Flush(Reason::Rows));
         assert_eq!(after(1, 1_000, 9_999), Decision::Flush(Reason::Bytes));
     }
 
     #[test]
-    fn positions_that_brought_no_rows_wait_longer() {
-        assert_eq!(after(0, 0, 2_000), Decision::Gather(Duration::from_secs(58)));
+    fn positions_without_rows_wait_longer() {
+        assert_eq!(after(0, 0, 2_000), Decision::Wait(Duration::from_secs(58)));
         assert_eq!(after(0, 0, 60_000), Decision::Flush(Reason::Idle));
     }
 
     #[test]
-    fn nothing_read_is_nothing_to_do() {
+    fn nothing_read_is_idle() {
         let nothing = Backlog {
             records: 0,
             rows: 0,

@@ -185,14 +185,14 @@ impl ShardWriter {
                 }
                 return Ok(());
             }
-            let patience = match decision {
-                Decision::Gather(patience) => patience,
+            let timeout = match decision {
+                Decision::Wait(timeout) => timeout,
                 Decision::Idle | Decision::Flush(_) => Duration::MAX,
             };
             // In a fixed order, so that a simulation can be repeated.
             tokio::select! { biased;
                 there = self.parts.log.wait_for(self.next) => there?,
-                () = self.timer.sleep(patience) => {}
+                () = self.timer.sleep(timeout) => {}
                 () = stop.cancelled() => {}
             }
         }

@@ -37,7 +37,7 @@ pub(super) fn window_start(options: &DedupeOptions, now: Micros, unwritten: Opti
 pub(super) fn received(record: &Record) -> Option<Micros> {
     let events = Events::of(&record.payload).map_while(Result::ok);
     events
-        .filter_map(|event| Some(Fields::read(event).ok()?.created_at))
+        .filter_map(|event| Some(Fields::read(event).ok()?.created_at()))
         .min()
 }
 
@@ -53,7 +53,7 @@ fn newest_row(spec: &TableSpec, file: &DataFile) -> Micros {
 }
 
 /// Files that may hold rows that came at `start` or later, with the time of the newest, newest first. Imported files are
-/// left out: they are told apart by their digest, and must not push out what came through the log.
+/// left out: import finds a repeated file by its digest, and their rows must not push out what came through the log.
 fn candidates(snapshot: &Snapshot, start: Micros) -> Vec<(Micros, Arc<DataFile>)> {
     let files = snapshot.files().filter(|file| file.origin != Origin::Import);
     let dated = files.map(|file| (newest_row(snapshot.spec(), file), Arc::clone(file)));

@@ -15,7 +15,7 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 const ATTEMPTS_AT_STOP: u32 = 3;
 
 /// How long a stopping writer waits for an answer: supervisors kill what has not stopped after 30 s or more.
-const PATIENCE_AT_STOP: Duration = Duration::from_secs(10);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Asks again and again while the lake does not answer, ever more slowly; `None` if we are to stop meanwhile.
 pub(super) async fn with_retries<T, F>(
@@ -30,7 +30,7 @@ where
     let mut attempts = 0;
     let overdue = async {
         stop.cancelled().await;
-        timer.sleep(PATIENCE_AT_STOP).await;
+        timer.sleep(STOP_TIMEOUT).await;
     };
     tokio::pin!(overdue);
     loop {

@@ -220,7 +220,7 @@ fn once(ids: std::ops::Range<usize>) -> BTreeMap<String, usize> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_log_has_is_in_the_lake_once_also_after_a_restart() {
+async fn restart_stores_each_event_once() {
     let shard = Shard::new();
     let log = shard.log();
     log.append(batch(0..50)).await.unwrap();
@@ -235,7 +235,7 @@ async fn what_the_log_has_is_in_the_lake_once_also_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_is_sent_again_is_dropped_also_after_a_restart() {
+async fn repeated_event_is_dropped_after_restart() {
     let shard = Shard::new();
     let log = shard.log();
     log.append(batch([1, 0, 1])).await.unwrap();
@@ -247,7 +247,7 @@ async fn an_event_that_is_sent_again_is_dropped_also_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_writer_that_dies_at_any_moment_loses_and_doubles_nothing() {
+async fn writer_killed_at_any_moment_stores_each_event_once() {
     let shard = Shard::new();
     let log = shard.log();
     let mut sent = 0;
@@ -267,7 +267,7 @@ async fn a_writer_that_dies_at_any_moment_loses_and_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_fails_before_and_after_the_effect_delays_but_neither_loses_nor_doubles() {
+async fn failing_store_delays_and_stores_each_event_once() {
     let shard = Shard::new();
     let log = shard.log();
     shard.table().await;
@@ -292,7 +292,7 @@ async fn a_store_that_fails_before_and_after_the_effect_delays_but_neither_loses
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_while_the_store_is_away_ends_and_the_next_start_goes_on() {
+async fn stop_without_store_leaves_events_to_next_start() {
     let shard = Shard::new();
     let log = shard.log();
     shard.table().await;
@@ -306,7 +306,7 @@ async fn a_stop_while_the_store_is_away_ends_and_the_next_start_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_writers_of_one_log_never_double_an_event_and_one_of_them_is_told_to_stop() {
+async fn second_writer_of_a_log_is_fenced() {
     let shard = Shard::new();
     let log = shard.log();
     let (one, two) = (shard.writer(&log).await.unwrap(), shard.writer(&log).await.unwrap());

@@ -120,6 +120,7 @@ const EVENT_ID: usize = index(EventField::EventId);
 const CLIENT_ID: usize = index(EventField::ClientId);
 const PAGE_URL: usize = index(EventField::PageUrl);
 const EVENT_TIMESTAMP: usize = index(EventField::EventTimestamp);
+const CREATED_AT: usize = index(EventField::CreatedAt);
 
 impl<'a> Fields<'a> {
     /// No field is there. Those that every event has are empty.
@@ -188,6 +189,11 @@ impl<'a> Fields<'a> {
     /// Microseconds since 1970-01-01.
     pub(super) fn event_timestamp(&self) -> i64 {
         self.numbers[EVENT_TIMESTAMP].unwrap_or_default()
+    }
+
+    /// When the event was received.
+    pub(super) fn created_at(&self) -> i64 {
+        self.numbers[CREATED_AT].unwrap_or_default()
     }
 }
 

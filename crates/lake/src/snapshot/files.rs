@@ -261,7 +261,7 @@ mod tests {
         let path = test_file("000001").path;
         let after = snapshot(3).next(
             2,
-            &[path.clone()],
+            std::slice::from_ref(&path),
             vec![DataFile {
                 size: 7,
                 ..test_file("000001")

@@ -199,7 +199,7 @@ fn arrays_have_an_element_for_each_file() {
             (field.data_type(), field.data_type())
         );
         assert!(column.min.is_valid(0) && column.max.is_null(1), "{field}");
-        assert_eq!(column.null_counts.is_null(1), true);
+        assert!(column.null_counts.is_null(1));
         assert_eq!(column.exact.iter().collect::<Vec<_>>(), [Some(true), Some(false)]);
     }
     let revenue = arrays.columns.last().unwrap();

@@ -20,7 +20,8 @@ pub(super) const LOG_RETENTION_KEY: &str = "delta.logRetentionDuration";
 /// For how long versions of the log stay. Processes that follow rely on it.
 pub(super) const LOG_RETENTION: &str = "interval 1 days";
 
-const DAY: Duration = Duration::from_secs(86_400);
+/// Processes that follow could miss versions that are kept for less.
+const SHORTEST_RETENTION: Duration = Duration::from_secs(60);
 
 /// The newest protocol that we know.
 const VERSIONS: (i64, i64) = (3, 7);
@@ -204,7 +205,7 @@ fn check_properties(spec: &TableSpec, properties: &HashMap<String, String>) -> R
         );
     }
     if let Some(text) = lower.get(LOG_RETENTION_KEY)
-        && interval(text).is_none_or(|retention| retention < DAY)
+        && interval(text).is_none_or(|retention| retention < SHORTEST_RETENTION)
     {
         let reason =
             format!("its property {LOG_RETENTION_KEY} is {text:?}: processes that follow it could miss versions");
@@ -223,6 +224,12 @@ fn check_properties(spec: &TableSpec, properties: &HashMap<String, String>) -> R
         return refuse(reason, "use the newer Footfall that changed it");
     }
     Ok(version)
+}
+
+/// For how long versions of the log stay; `None` if the table does not say.
+pub(super) fn log_retention(metadata: &Metadata) -> Option<Duration> {
+    let metadata: MetadataView = view(metadata).ok()?;
+    interval(&metadata.configuration.get(LOG_RETENTION_KEY)?.to_lowercase())
 }
 
 /// Such as "interval 1 days". Months and years have no length of their own.

@@ -59,7 +59,7 @@ fn properties_that_we_do_not_honour_are_refused() {
         ("delta.appendOnly", "true"),
         ("delta.enableInCommitTimestamps", "true"),
         ("delta.constraints.positive", "revenue > 0"),
-        ("delta.logRetentionDuration", "interval 6 hours"),
+        ("delta.logRetentionDuration", "interval 59 seconds"),
         ("delta.logRetentionDuration", "interval 1 fortnight"),
         ("footfall.schemaVersion", "99"),
     ] {
@@ -75,6 +75,7 @@ fn properties_that_we_do_not_honour_are_refused() {
         ("delta.columnMapping.mode", "none"),
         ("delta.enableChangeDataFeed", "true"),
         ("delta.logRetentionDuration", "interval 30 days"),
+        ("delta.logRetentionDuration", "interval 3 minutes"),
         ("delta.logRetentionDuration", "interval 2 weeks"),
         ("owner", "somebody"),
     ] {

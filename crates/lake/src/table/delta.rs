@@ -104,7 +104,7 @@ fn refused(spec: &TableSpec) -> impl Fn(Refusal) -> LakeError {
 /// Two processes may both find no table: whoever comes second finds the first one's.
 async fn create(log: &LogStoreRef, spec: &TableSpec) -> Result<(), LakeError> {
     let columns: StructType = spec
-        .table_schema()
+        .commented_schema()
         .as_ref()
         .try_into_kernel()
         .map_err(|e: arrow::error::ArrowError| LakeError::delta("created")(DeltaTableError::generic(e.to_string())))?;

@@ -11,13 +11,13 @@ use footfall_model::clock::Micros;
 use object_store::ObjectStoreExt;
 
 use super::complete::complete;
-use super::{Table, delta, malformed};
+use super::{Table, compat, delta, malformed};
 use crate::blocking::in_runtime;
 use crate::commit::{self, AppliedTxn, Known};
 use crate::{LakeError, layout};
 
-/// How long after we last knew the newest version the next ones are surely still in the log: half of its retention,
-/// in microseconds.
+/// How long after we last knew the newest version the next ones are surely still in the log, at most: half of the
+/// retention that we give it, in microseconds. If it has a shorter one, half of that.
 const FOLLOWABLE: Micros = 12 * 3_600 * 1_000_000;
 
 /// What we know while we follow a table.
@@ -26,6 +26,8 @@ pub(super) struct Following {
     pub(super) known: Known,
     protocol: Protocol,
     metadata: Metadata,
+    /// How long after `at` the next versions are surely still in the log.
+    followable: Micros,
     /// When we last knew the newest version.
     pub(super) at: Micros,
 }
@@ -36,14 +38,26 @@ impl Following {
             known: Known::default(),
             protocol: state.protocol().clone(),
             metadata: state.metadata().clone(),
+            followable: followable(state.metadata()),
             at: now,
         }
     }
+
+    fn set(&mut self, protocol: Protocol, metadata: Metadata) {
+        self.followable = followable(&metadata);
+        (self.protocol, self.metadata) = (protocol, metadata);
+    }
+}
+
+fn followable(metadata: &Metadata) -> Micros {
+    let retention = compat::log_retention(metadata);
+    let half = retention.and_then(|retention| Micros::try_from(retention.as_micros() / 2).ok());
+    half.unwrap_or(FOLLOWABLE).min(FOLLOWABLE)
 }
 
 impl Table {
     pub(super) fn is_behind(&self, following: &Following) -> bool {
-        self.clock.now().saturating_sub(following.at) > FOLLOWABLE
+        self.clock.now().saturating_sub(following.at) > following.followable
     }
 
     pub(super) async fn catch_up(&self, following: &mut Following) -> Result<(), LakeError> {
@@ -80,7 +94,7 @@ impl Table {
             }
         }
         let snapshot = delta::snapshot_of(state, &self.store, &self.spec).await?;
-        (following.protocol, following.metadata) = (state.protocol().clone(), state.metadata().clone());
+        following.set(state.protocol().clone(), state.metadata().clone());
         self.opened.lock().take();
         self.current.send_replace(snapshot);
         Ok(())
@@ -103,7 +117,7 @@ impl Table {
             let protocol = changes.protocol.unwrap_or_else(|| following.protocol.clone());
             let metadata = changes.metadata.unwrap_or_else(|| following.metadata.clone());
             delta::check(&self.spec, &protocol, &metadata)?;
-            (following.protocol, following.metadata) = (protocol, metadata);
+            following.set(protocol, metadata);
         }
         let added = complete(&self.store, &self.spec, changes.add).await?;
         for (app_id, upto) in changes.txns {

@@ -48,7 +48,7 @@ async fn written(store: &Arc<dyn ObjectStore>, name: &str, site: &str, count: us
 }
 
 /// An `add` action as others write it: without our tags.
-fn add(file: &DataFile, more: Value) -> Value {
+fn add(file: &DataFile, more: &Value) -> Value {
     let mut action = json!({
         "path": layout::table_path(events(), &file.path).unwrap(),
         "partitionValues": {"event_date": "1970-01-01"},
@@ -92,7 +92,7 @@ async fn missing_statistics_are_read_from_the_file() {
         let store = memory();
         open(&store).await.unwrap();
         let ours = written(&store, "x", "acme", 10).await;
-        for table in seen(&store, &[add(&ours, stats)]).await {
+        for table in seen(&store, &[add(&ours, &stats)]).await {
             let file = only_file(&table.unwrap());
             assert_eq!((file.rows, file.origin), (Some(10), Origin::Foreign));
             assert_eq!(file.statistics, ours.statistics);
@@ -106,7 +106,7 @@ async fn missing_row_count_is_read_from_the_file() {
     open(&store).await.unwrap();
     let ours = written(&store, "x", "acme", 10).await;
     let stats = json!({"stats": r#"{"minValues":{"tracking_id":"a"},"maxValues":{"tracking_id":"b"}}"#});
-    for table in seen(&store, &[add(&ours, stats)]).await {
+    for table in seen(&store, &[add(&ours, &stats)]).await {
         assert_eq!(only_file(&table.unwrap()).rows, Some(10));
     }
 }
@@ -117,7 +117,7 @@ async fn file_without_statistics_that_is_gone_stays_unknown() {
     open(&store).await.unwrap();
     let ours = written(&store, "x", "acme", 10).await;
     store.delete(&ours.path).await.unwrap();
-    for table in seen(&store, &[add(&ours, json!({}))]).await {
+    for table in seen(&store, &[add(&ours, &json!({}))]).await {
         let file = only_file(&table.unwrap());
         assert_eq!(file.rows, None);
         assert!(file.statistics.iter().all(|column| column.min.is_none()));
@@ -131,7 +131,7 @@ async fn path_added_again_replaces_the_file() {
     let ours = written(&store, "x", "acme", 10).await;
     table.commit(&Commit::append(1, vec![ours.clone()])).await.unwrap();
     let stats = json!({"stats": r#"{"numRecords":7}"#, "size": ours.size});
-    for table in seen(&store, &[add(&ours, stats)]).await {
+    for table in seen(&store, &[add(&ours, &stats)]).await {
         only_file(&table.unwrap());
     }
 }
@@ -171,7 +171,7 @@ async fn deletion_vectors_are_refused() {
         "readerFeatures": ["deletionVectors"], "writerFeatures": ["deletionVectors"]}});
     let add = add(
         &ours,
-        json!({"stats": r#"{"numRecords":10}"#, "deletionVector": vector}),
+        &json!({"stats": r#"{"numRecords":10}"#, "deletionVector": vector}),
     );
     for table in seen(&store, &[protocol, add]).await {
         refused(table, "deletion vector");
@@ -272,7 +272,7 @@ async fn files_outside_of_the_table_are_refused() {
     let store = memory();
     open(&store).await.unwrap();
     let ours = written(&store, "x", "acme", 10).await;
-    for table in seen(&store, &[add(&ours, json!({"path": "s3://elsewhere/x.parquet"}))]).await {
+    for table in seen(&store, &[add(&ours, &json!({"path": "s3://elsewhere/x.parquet"}))]).await {
         refused(table, "outside of the table");
     }
 }

@@ -2,7 +2,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use footfall_model::clock::{Micros, SystemClock};
 use footfall_model::table::events;
-use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 
 use super::*;
@@ -89,6 +88,27 @@ async fn a_checkpoint_loses_nothing() {
     let by_name = |t: &Table| t.snapshot().files().find(|f| f.path.as_ref().contains("f03")).cloned();
     assert_eq!(*by_name(&again).unwrap(), file("f03", 7));
     assert_eq!(again.transaction("writer").await.unwrap(), Some(12));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checkpoint_ends_the_growth_of_the_log() {
+    let store = memory();
+    let table = open(&store).await;
+    for id in 0..7_u8 {
+        let name = format!("f{id}");
+        table
+            .commit(&Commit::append(id.into(), vec![file(&name, 7)]))
+            .await
+            .unwrap();
+    }
+    let before = table.log_growth().await.unwrap();
+    assert_eq!((before.versions, before.checkpoint_bytes), (8, 0));
+    assert!(before.bytes > 8 * 500);
+    table.checkpoint().await.unwrap();
+    table.commit(&Commit::append(99, vec![file("last", 7)])).await.unwrap();
+    let after = table.log_growth().await.unwrap();
+    assert_eq!(after.versions, 1);
+    assert!(after.checkpoint_bytes > 1_000 && after.bytes < before.bytes);
 }
 
 #[tokio::test(flavor = "multi_thread")]

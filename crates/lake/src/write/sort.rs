@@ -6,11 +6,9 @@ use arrow::array::{AsArray, PrimitiveArray, RecordBatch, StringArray, UInt32Arra
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{ArrowPrimitiveType, Int64Type, TimestampMicrosecondType};
 use arrow::error::ArrowError;
-use footfall_model::clock::Micros;
+use footfall_model::clock::{DAY, Micros};
 
 use crate::LakeError;
-
-const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// The rows of one day, sorted by [`footfall_model::schema::SORT_COLUMNS`].
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +54,7 @@ pub fn split_days(rows: &RecordBatch) -> Result<Vec<(i32, RecordBatch)>, LakeErr
 
 /// Days since 1970-01-01.
 fn day_of(time: Micros) -> Result<i32, LakeError> {
-    i32::try_from(time.div_euclid(MICROS_PER_DAY))
+    i32::try_from(time.div_euclid(DAY))
         .map_err(|_| LakeError::Encode(format!("the time {time} µs lies outside the calendar")))
 }
 
@@ -180,7 +178,7 @@ mod tests {
             ("a", -3, 8),
             ("a", 9, 6),
             ("a", 9, -1),
-            ("a", 9, MICROS_PER_DAY),
+            ("a", 9, DAY),
         ]))
         .unwrap();
         let order: Vec<_> = days.iter().map(|day| (day.event_date, arrivals(day))).collect();

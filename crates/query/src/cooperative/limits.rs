@@ -20,7 +20,7 @@ const MIB: usize = 1024 * KIB;
 const BATCH_ROWS: usize = 8192;
 
 /// For copies of one side's rows beside a batch of the other's, and of constants beside a batch.
-const COPIES_BYTES: usize = 64 * MIB;
+const COPIES_BYTES: usize = 32 * MIB;
 
 /// A row that is joined is copied into up to [`BATCH_ROWS`] rows at once.
 const MAX_JOINED_ROW: usize = 64 * KIB;

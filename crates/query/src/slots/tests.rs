@@ -1,7 +1,7 @@
 use super::*;
 
-fn limits(slots: usize) -> Limits {
-    Limits {
+fn limits(slots: usize) -> SlotLimits {
+    SlotLimits {
         slots,
         open: 8,
         open_per_principal: 4,

@@ -32,32 +32,24 @@ impl VisitorMut for Rewriter {
     type Break = ();
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        match expr {
-            Expr::Cast { data_type, kind, .. } => {
-                if let Some(characters) = take_length(data_type) {
-                    let whole = take(expr);
-                    *expr = first_characters(whole, characters);
-                } else if matches!(kind, CastKind::Cast | CastKind::DoubleColon) && take_zone(data_type) {
-                    at_utc(expr);
-                }
+        if let Expr::Cast { data_type, .. } = expr
+            && let Some(characters) = take_length(data_type)
+        {
+            let whole = take(expr);
+            *expr = first_characters(whole, characters);
+        } else if let Expr::BinaryOp {
+            left,
+            op: BinaryOperator::Plus | BinaryOperator::Minus,
+            right,
+        } = expr
+        {
+            if is_interval(right) && is_placeholder(left) {
+                as_timestamp(left);
+            } else if is_interval(left) && is_placeholder(right) {
+                as_timestamp(right);
             }
-            Expr::TypedString(TypedString { data_type, .. }) => {
-                if take_zone(data_type) {
-                    at_utc(expr);
-                }
-            }
-            Expr::BinaryOp {
-                left,
-                op: BinaryOperator::Plus | BinaryOperator::Minus,
-                right,
-            } => {
-                if is_interval(right) && is_placeholder(left) {
-                    as_timestamp(left);
-                } else if is_interval(left) && is_placeholder(right) {
-                    as_timestamp(right);
-                }
-            }
-            _ => {}
+        } else if take_zone(expr) {
+            at_utc(expr);
         }
         ControlFlow::Continue(())
     }
@@ -77,9 +69,19 @@ fn take_length(of: &mut DataType) -> Option<u64> {
     Some(length)
 }
 
-/// Whether the type has a time zone, which it loses.
-fn take_zone(of: &mut DataType) -> bool {
-    match of {
+/// Whether it is cast to a type with a time zone, which that loses. What can't be cast is null for TRY_CAST, and for AT
+/// TIME ZONE an error.
+fn take_zone(expr: &mut Expr) -> bool {
+    let (Expr::Cast {
+        kind: CastKind::Cast | CastKind::DoubleColon,
+        data_type,
+        ..
+    }
+    | Expr::TypedString(TypedString { data_type, .. })) = expr
+    else {
+        return false;
+    };
+    match data_type {
         DataType::Timestamp(_, zone @ (TimezoneInfo::Tz | TimezoneInfo::WithTimeZone)) => {
             *zone = TimezoneInfo::None;
             true

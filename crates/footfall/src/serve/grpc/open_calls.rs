@@ -8,11 +8,14 @@ use http::HeaderValue;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+/// Open calls by the hash of their token.
+type Counts = Arc<Mutex<HashMap<u64, usize>>>;
+
 /// Counts calls while they are open.
 #[derive(Debug, Clone)]
 pub(super) struct OpenCalls {
     all: Arc<Semaphore>,
-    of_token: Arc<Mutex<HashMap<u64, usize>>>,
+    of_token: Counts,
     /// Of one token, so that a client that opens calls without an end leaves some to the others.
     limit_of_token: usize,
     hasher: RandomState,
@@ -22,7 +25,7 @@ pub(super) struct OpenCalls {
 #[derive(Debug)]
 pub(super) struct OpenCall {
     _one_of_all: OwnedSemaphorePermit,
-    of_token: Option<(u64, Arc<Mutex<HashMap<u64, usize>>>)>,
+    of_token: Option<(u64, Counts)>,
 }
 
 impl OpenCalls {

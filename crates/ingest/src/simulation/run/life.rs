@@ -133,7 +133,7 @@ impl Simulation {
         Ok(Stop::Clean)
     }
 
-    /// The process stands still and another takes its place; later it goes on where it was.
+    /// The process stands still and another runs in its stead; later it goes on where it was.
     pub(super) fn zombie(&mut self, millis: u64) {
         let Some(process) = self.process.take() else { return };
         self.rivals = true;

@@ -44,34 +44,40 @@ pub(in super::super) fn select(select: &Select) -> Checked {
     if let Some(modifiers) = select_modifiers {
         return refused(modifiers, "leave it out");
     }
-    absent(top.is_some(), "TOP", "write LIMIT behind the query")?;
-    absent(
-        exclude.is_some(),
-        "EXCLUDE behind the columns",
-        "write SELECT * EXCLUDE (…)",
-    )?;
-    absent(
-        !lateral_views.is_empty(),
-        "LATERAL VIEW",
-        "write unnest(…) among the columns",
-    )?;
-    absent(
-        prewhere.is_some(),
-        "PREWHERE",
-        "write WHERE; what can be decided early is",
-    )?;
-    absent(!connect_by.is_empty(), "CONNECT BY", "write WITH RECURSIVE")?;
-    absent(!cluster_by.is_empty(), "CLUSTER BY", "write ORDER BY")?;
-    absent(!distribute_by.is_empty(), "DISTRIBUTE BY", "leave it out")?;
-    absent(!sort_by.is_empty(), "SORT BY", "write ORDER BY")?;
-    absent(
-        value_table_mode.is_some(),
-        "SELECT AS STRUCT or AS VALUE",
-        "write struct(…) among the columns",
-    )?;
-    match flavor {
-        SelectFlavor::Standard | SelectFlavor::FromFirst => {}
-        SelectFlavor::FromFirstNoSelect => return refused("FROM without SELECT", "write SELECT * FROM"),
+    let clauses = [
+        (top.is_some(), "TOP", "write LIMIT behind the query"),
+        (
+            exclude.is_some(),
+            "EXCLUDE behind the columns",
+            "write SELECT * EXCLUDE (…)",
+        ),
+        (
+            !lateral_views.is_empty(),
+            "LATERAL VIEW",
+            "write unnest(…) among the columns",
+        ),
+        (
+            prewhere.is_some(),
+            "PREWHERE",
+            "write WHERE; what can be decided early is",
+        ),
+        (!connect_by.is_empty(), "CONNECT BY", "write WITH RECURSIVE"),
+        (!cluster_by.is_empty(), "CLUSTER BY", "write ORDER BY"),
+        (!distribute_by.is_empty(), "DISTRIBUTE BY", "leave it out"),
+        (!sort_by.is_empty(), "SORT BY", "write ORDER BY"),
+        (
+            value_table_mode.is_some(),
+            "SELECT AS STRUCT or AS VALUE",
+            "write struct(…) among the columns",
+        ),
+        (
+            *flavor == SelectFlavor::FromFirstNoSelect,
+            "FROM without SELECT",
+            "write SELECT * FROM",
+        ),
+    ];
+    for (present, clause, instead) in clauses {
+        absent(present, clause, instead)?;
     }
     projection.iter().try_for_each(item)?;
     grouping(group_by)?;

@@ -12,49 +12,7 @@ const NO_ORDINALITY: &str = "write row_number() OVER () among the columns";
 
 pub(in super::super) fn table(table: &TableFactor) -> Checked {
     match table {
-        TableFactor::Table {
-            name,
-            alias: named,
-            args,
-            with_hints,
-            version,
-            with_ordinality,
-            partitions,
-            json_path,
-            sample,
-            index_hints,
-        } => {
-            absent(
-                !with_hints.is_empty() || !index_hints.is_empty(),
-                "a hint behind a table's name",
-                "leave it out; readers take no locks and there are no indexes",
-            )?;
-            if let Some(version) = version {
-                return refused(version, NO_VERSIONS);
-            }
-            absent(*with_ordinality, "WITH ORDINALITY", NO_ORDINALITY)?;
-            absent(
-                !partitions.is_empty(),
-                "PARTITION behind a table's name",
-                "write WHERE event_date = …",
-            )?;
-            absent(
-                json_path.is_some(),
-                "a path behind a table's name",
-                "write it among the columns",
-            )?;
-            sampled(sample.as_ref())?;
-            if let Some(args) = args {
-                let TableFunctionArgs { args: _, settings } = args;
-                absent(settings.is_some(), "SETTINGS", "leave it out")?;
-                absent(
-                    name.0.len() > 1,
-                    format!("the table function {name}"),
-                    "write its name without a schema",
-                )?;
-            }
-            optional(named.as_ref())
-        }
+        TableFactor::Table { .. } => named_table(table),
         TableFactor::Derived {
             lateral: _,
             subquery: _,
@@ -103,6 +61,54 @@ pub(in super::super) fn table(table: &TableFactor) -> Checked {
         | TableFactor::XmlTable { .. }
         | TableFactor::SemanticView { .. } => refused("this kind of table", "SHOW TABLES lists what there is"),
     }
+}
+
+fn named_table(table: &TableFactor) -> Checked {
+    let TableFactor::Table {
+        name,
+        alias: named,
+        args,
+        with_hints,
+        version,
+        with_ordinality,
+        partitions,
+        json_path,
+        sample,
+        index_hints,
+    } = table
+    else {
+        return Ok(());
+    };
+    absent(
+        !with_hints.is_empty() || !index_hints.is_empty(),
+        "a hint behind a table's name",
+        "leave it out; readers take no locks and there are no indexes",
+    )?;
+    if let Some(version) = version {
+        return refused(version, NO_VERSIONS);
+    }
+    absent(*with_ordinality, "WITH ORDINALITY", NO_ORDINALITY)?;
+    absent(
+        !partitions.is_empty(),
+        "PARTITION behind a table's name",
+        "write WHERE event_date = …",
+    )?;
+    absent(
+        json_path.is_some(),
+        "a path behind a table's name",
+        "write it among the columns",
+    )?;
+    sampled(sample.as_ref())?;
+    if let Some(args) = args {
+        let TableFunctionArgs { args: _, settings } = args;
+        absent(settings.is_some(), "SETTINGS", "leave it out")?;
+        absent(
+            name.0.len() > 1,
+            format!("the table function {name}"),
+            "write its name without a schema",
+        )?;
+    }
+    optional(named.as_ref())
 }
 
 fn sampled(sample: Option<&TableSampleKind>) -> Checked {

@@ -42,7 +42,7 @@ async fn a_shared_lake_answers_a_reader_as_a_lake_of_its_own() {
         .collect()
         .await;
     let all = tried.into_iter().fold(Tally::default(), Tally::plus);
-    println!("{all:?}");
+    eprintln!("{all:?}");
     // Else the test could not fail.
     assert!(
         all.cases >= 5_000 || all.cases < LAYOUTS as usize * STATEMENTS,
