@@ -19,7 +19,7 @@ BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo build release lint unit e2e test bench-freshness bench-import bench-start bench-ingest bench-overload bench-grpc-flood bench-hostile-sql release-load cargo-there python-there
+.PHONY: help demo build release lint unit e2e test bench-freshness bench-import bench-start bench-planning bench-ingest bench-overload bench-grpc-flood bench-hostile-sql release-load cargo-there python-there
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ bench-import: release $(venv)/requirements.txt ## a file of ROWS events, importe
 
 bench-start: release $(venv)/requirements.txt ## start and idle memory over a lake of ROWS events
 	$(python) tools/bench_start.py --binary $(release_binary) --rows $(ROWS)
+
+bench-planning: cargo-there ## planning over a table of 100,000 files: one site's month
+	cargo run --locked --release -p footfall-query --example bench_planning
 
 bench-ingest: release-load $(venv)/tools-requirements.txt ## events/s and what they cost, beside ClickHouse and DuckDB
 	$(python) tools/bench_ingest.py --binary $(release_binary) --load $(load_binary) $(BENCH_ARGS)
@@ -133,7 +136,7 @@ outage: release-load $(venv)/requirements.txt ## S3 unreachable for 5 minutes un
 	$(python) tools/outage.py --binary $(release_binary) --load $(load_binary) $(OUTAGE_ARGS)
 
 .PHONY: mutants
-mutants: cargo-there $(venv)/requirements.txt ## breaks the write path in one place at a time: the simulation must notice each
+mutants: cargo-there $(venv)/requirements.txt ## breaks the write path, pruning and isolation by one mistake at a time: their tests must notice each
 	$(python) tools/mutants.py
 
 # Which target is fuzzed (none said: each in turn), for how many seconds.

@@ -49,8 +49,7 @@ pub(crate) fn prune(snapshot: &Snapshot, scope: &SiteScope, conditions: &Conditi
     let mut pruned = PrunedFiles::default();
     for chunk in snapshot.chunks() {
         let (files, statistics) = (chunk.files(), chunk.statistics());
-        let reaches = reaches(spec, statistics, files.len(), scope);
-        let mut keep: Vec<bool> = reaches.iter().map(|reach| *reach != Reach::Nothing).collect();
+        let mut keep = vec![true; files.len()];
         for condition in &conditions.dates {
             if !keep.contains(&true) {
                 break;
@@ -72,6 +71,10 @@ pub(crate) fn prune(snapshot: &Snapshot, scope: &SiteScope, conditions: &Conditi
             };
             and(&mut keep, predicate.prune(&statistics)?);
         }
+        if !keep.contains(&true) {
+            continue;
+        }
+        let reaches = reaches(spec, statistics, files.len(), scope);
         for ((file, reach), keep) in files.iter().zip(reaches).zip(keep) {
             match reach {
                 Reach::Wholly if keep => pruned.whole.push(Arc::clone(file)),

@@ -13,6 +13,9 @@ pub(super) struct Statement {
     /// Which rows come, or which error, follows from the order in which rows are read.
     pub(super) depends_on_order: bool,
     pub(super) is_explain: bool,
+    /// Operators that may compute long get their rows in slices that take a moment: which of several conditions fails
+    /// first, and whether one is asked at all for a row that another has excluded, is left to the clock.
+    pub(super) is_timed: bool,
 }
 
 /// More rows than this are not joined with themselves.
@@ -29,6 +32,9 @@ impl Statement {
         let joins = layout.rows() <= MAX_JOINED;
         let (select, depends_on_order) = words.select(joins);
         let is_explain = words.random.one_in(12);
+        let is_timed = [" LIKE ", " ~ ", "JOIN", " IN (SELECT", " OVER "]
+            .iter()
+            .any(|part| select.contains(part));
         let sql = if is_explain {
             format!("EXPLAIN {select}")
         } else {
@@ -38,6 +44,7 @@ impl Statement {
             sql,
             depends_on_order,
             is_explain,
+            is_timed,
         }
     }
 }
