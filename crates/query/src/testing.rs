@@ -31,6 +31,9 @@ use tempfile::TempDir;
 
 use crate::{Engine, EngineOptions, QueryError, ScalarValue};
 
+/// Tests that measure time hold it alone; those that compute for long share it, so that they don't disturb the others.
+pub(crate) static CORES: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
+
 /// What `now()` is in tests.
 pub(crate) const NOW: &str = "2026-11-24 12:00";
 

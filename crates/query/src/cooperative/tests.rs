@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use footfall_model::access::SiteScope;
 use futures::{StreamExt, TryStreamExt};
 
-use crate::testing::{TestLake, events, lake};
+use crate::testing::{CORES, TestLake, events, lake};
 use crate::{Caller, Engine, QueryError};
 
 const ALL: SiteScope = SiteScope::All;
@@ -147,6 +147,7 @@ async fn is_idle(engine: &Engine) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_shape_lets_short_statements_through_and_ends_when_it_should() {
+    let _alone = CORES.write().await;
     let (_lake, engine) = filled().await;
     let only = std::env::var("SHAPE").ok();
     let mut bad = Vec::new();

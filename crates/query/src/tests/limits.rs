@@ -8,7 +8,7 @@ use arrow::datatypes::Int64Type;
 use footfall_model::access::{Principal, Role, SiteScope};
 use futures::{StreamExt, TryStreamExt};
 
-use crate::testing::{TestLake, events, lake, rows, value};
+use crate::testing::{CORES, TestLake, events, lake, rows, value};
 use crate::{Caller, Engine, EngineOptions, QueryError};
 
 const ALL: SiteScope = SiteScope::All;
@@ -49,6 +49,7 @@ fn caller(token: &str) -> Caller {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn statement_that_computes_too_long_is_ended() {
+    let _alone = CORES.write().await;
     let lake = lake().await;
     let engine = engine(&lake, |o| o.statement_timeout = Duration::from_millis(300));
     timeout_says(
@@ -63,6 +64,7 @@ async fn statement_that_computes_too_long_is_ended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn result_that_is_not_read_holds_no_slot_and_goes_on_later() {
+    let _alone = CORES.write().await;
     let lake = lake().await;
     let engine = engine(&lake, |o| {
         o.statement_timeout = Duration::from_secs(1);
@@ -130,6 +132,7 @@ async fn open_results_of_a_token_are_bounded_and_others_have_their_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn queries_of_one_token_keep_those_of_another_waiting_only_for_a_moment() {
+    let _alone = CORES.write().await;
     let lake = lake().await;
     let engine = Arc::new(engine(&lake, |o| o.statement_timeout = Duration::from_secs(20)));
     let heavy = format!("SELECT sum(x % 7) FROM ({ENDLESS})");
@@ -267,6 +270,7 @@ const MOMENT: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn queries_that_compute_without_a_pause_keep_nobody_else_waiting() {
+    let _alone = CORES.write().await;
     let lake = lake().await;
     let engine = Arc::new(engine(&lake, |o| {
         o.statement_timeout = Duration::from_secs(2);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use footfall_model::access::SiteScope;
 
-use crate::testing::{events, lake, table, value};
+use crate::testing::{CORES, events, lake, table, value};
 use crate::{Engine, QueryError};
 
 const ALL: SiteScope = SiteScope::All;
@@ -181,6 +181,7 @@ const MOMENT: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn heaviest_statements_are_planned_or_refused_in_a_moment() {
+    let _alone = CORES.write().await;
     let engine = filled().await;
     let only = std::env::var("SHAPE").ok();
     let mut bad = Vec::new();

@@ -19,7 +19,7 @@ use futures::StreamExt;
 use self::layouts::Layout;
 use self::random::Random;
 use self::statements::Statement;
-use crate::testing::{TestLake, lake, rows};
+use crate::testing::{CORES, TestLake, lake, rows};
 use crate::{Engine, EngineOptions, QueryError};
 
 const LAYOUTS: u64 = 25;
@@ -82,6 +82,7 @@ impl Tally {
 }
 
 async fn layout(seed: u64) -> Tally {
+    let _shared = CORES.read().await;
     let mut random = Random::new(seed);
     let layout = Layout::random(&mut random);
     let (shared, alone) = (lake().await, lake().await);
