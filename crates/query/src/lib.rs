@@ -19,6 +19,7 @@ mod engine;
 mod error;
 mod functions;
 mod governor;
+mod interruptible;
 mod memory;
 mod options;
 mod output;

@@ -13,11 +13,11 @@ use datafusion::prelude::SessionConfig;
 use footfall_model::clock::Clock;
 use object_store::ObjectStore;
 
-use crate::EngineOptions;
 use crate::catalog::{CATALOG, Lake, SCHEMA};
 use crate::functions::{self, BoundConcatOperator};
 use crate::store::OneStore;
 use crate::table::CheckIsolation;
+use crate::{EngineOptions, interruptible};
 
 /// How many levels of parentheses and subqueries SQL may have.
 pub(crate) const MAX_NESTING: usize = 50;
@@ -43,6 +43,9 @@ impl SessionFactory {
             .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
             .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
             .with_window_functions(SessionStateDefaults::default_window_functions())
+            .with_analyzer_rules(interruptible::analyzer_rules())
+            .with_optimizer_rules(interruptible::optimizer_rules())
+            .with_physical_optimizer_rules(interruptible::physical_optimizer_rules())
             .with_physical_optimizer_rule(Arc::new(CheckIsolation))
             .with_analyzer_rule(Arc::new(BoundConcatOperator::default()))
             .with_table_function_list(SessionStateDefaults::default_table_functions())

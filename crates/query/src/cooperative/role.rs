@@ -120,9 +120,9 @@ fn costs(plan: &dyn ExecutionPlan) -> Result<Costs> {
     Ok(costs)
 }
 
-/// Patterns are compiled and matched in a time that is up to who writes them.
+/// Patterns are compiled and matched, and long values made, in a time that is up to who writes them.
 fn is_slow(part: &Arc<dyn PhysicalExpr>) -> bool {
-    const SLOW: [&str; 7] = [
+    const SLOW: [&str; 12] = [
         "regexp_like",
         "regexp_match",
         "regexp_replace",
@@ -130,6 +130,11 @@ fn is_slow(part: &Arc<dyn PhysicalExpr>) -> bool {
         "regexp_instr",
         "levenshtein",
         "array_sort",
+        "repeat",
+        "lpad",
+        "rpad",
+        "array_repeat",
+        "array_resize",
     ];
     if let Some(call) = part.downcast_ref::<ScalarFunctionExpr>() {
         return SLOW.contains(&call.fun().name());

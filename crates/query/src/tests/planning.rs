@@ -251,3 +251,23 @@ async fn concat_operator_keeps_its_nulls_names_and_types() {
         .unwrap();
     assert_eq!(described.schema.field(0).name(), "events.page_url || Utf8(\"x\")");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn planning_that_takes_too_long_is_interrupted() {
+    let lake = lake().await;
+    let mut options = lake.options();
+    options.statement_timeout = Duration::from_millis(5);
+    let engine = Engine::new(std::sync::Arc::clone(&lake.table), &options).unwrap();
+    let heavy = heavy();
+    let (_, sql) = heavy.iter().find(|(name, _)| *name == "or_of_ands").unwrap();
+    assert!(matches!(engine.describe(&ALL, sql).await, Err(QueryError::Timeout(_))));
+    assert!(matches!(
+        engine.execute(&ALL, sql, &[]).await.err(),
+        Some(QueryError::Timeout(_))
+    ));
+    let began = Instant::now();
+    while !engine.is_idle() {
+        assert!(began.elapsed() < MOMENT, "still plans");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
