@@ -78,6 +78,10 @@ impl Conditions {
             }
         }
         let physical = |expr: &Expr| physical_expr(expr, &schema, props);
+        // Not plain as they are written, but the same as plain ones.
+        let times = derived_filters::times_of_days(filters);
+        rows.extend(times.iter().map(physical).collect::<Result<Vec<_>>>()?);
+        plain.extend(times);
         let derived = derived_filters::dates_and_times(&plain);
         let derived = derived.iter().map(physical).collect::<Result<Vec<_>>>()?;
         // Files are sorted by the visitor's hash: few pages are left for the other conditions.

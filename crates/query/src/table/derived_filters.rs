@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator, col, lit};
@@ -51,6 +53,33 @@ pub(super) fn dates_and_times(filters: &[Expr]) -> Vec<Expr> {
         }
     }
     implied
+}
+
+/// Comparisons of `event_timestamp` that hold for the same rows as those of its date in `filters`, such as
+/// `event_timestamp::date = '2026-11-01'`.
+pub(super) fn times_of_days(filters: &[Expr]) -> Vec<Expr> {
+    let date_of_time = |expr: &Expr| match expr {
+        Expr::Cast(cast) if cast.field.data_type() == &DataType::Date32 => {
+            matches!(cast.expr.as_ref(), Expr::Column(column) if column.name() == "event_timestamp")
+        }
+        _ => false,
+    };
+    let as_column = |filter: &Expr| {
+        let replaced = filter.clone().transform_up(|part| {
+            Ok(if date_of_time(&part) {
+                Transformed::yes(col("event_date"))
+            } else {
+                Transformed::no(part)
+            })
+        });
+        replaced
+            .ok()
+            .filter(|replaced| replaced.transformed)
+            .map(|replaced| replaced.data)
+    };
+    let conditions = filters.iter().flat_map(split_conjunction);
+    let of_dates: Vec<_> = conditions.filter_map(as_column).collect();
+    dates_and_times(&of_dates)
 }
 
 /// `client_hash` of the visitors that the filters name; `sites` stand in where the filters name no site. Files are
@@ -159,6 +188,8 @@ fn time(day: i64) -> Expr {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::logical_expr::cast;
+
     use super::*;
 
     fn at(micros: Micros) -> Expr {
@@ -182,6 +213,7 @@ mod tests {
             implied(column().between(at(0), at(DAY + 5)).and(col("city").eq(lit("x")))),
             [day(">= Date32(\"1970-01-01\")"), day("<= Date32(\"1970-01-02\")")]
         );
+        assert_eq!(implied(column().lt(at(i64::MIN))).len(), 1);
         assert!(implied(column().not_eq(at(0))).is_empty());
         assert!(implied(column().gt(at(0)).or(col("is_bot"))).is_empty());
     }
@@ -202,6 +234,19 @@ mod tests {
             bound(column().eq(date(3))),
             format!("{} & {}", midnight(">=", 3), midnight("<", 4))
         );
+    }
+
+    #[test]
+    fn dates_of_times_bound_times() {
+        let date_of_time = || cast(col("event_timestamp"), DataType::Date32);
+        assert_eq!(
+            times_of_days(&[date_of_time().eq(date(3)).and(col("is_bot"))]),
+            dates_and_times(&[col("event_date").eq(date(3))])
+        );
+        assert_eq!(times_of_days(&[date_of_time().not_eq(date(3))]), []);
+        assert_eq!(times_of_days(&[col("event_date").eq(date(3))]), []);
+        let either = date_of_time().eq(date(3)).or(col("is_bot"));
+        assert_eq!(times_of_days(&[either]), []);
     }
 
     #[test]

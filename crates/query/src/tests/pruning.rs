@@ -118,6 +118,14 @@ async fn a_reader_reads_only_files_that_can_hold_its_sites() {
     assert_eq!(files(&lake, &only(&["a"]), "true").await, "01/one 02/one 03/three");
     assert_eq!(files(&lake, &only(&["c"]), "true").await, "01/two 02/two 03/three");
     assert_eq!(files(&lake, &only(&["c"]), "tracking_id = 'a'").await, "03/three");
+    for condition in [
+        "event_date = '2026-11-02'",
+        "extract(day FROM event_date) = 2",
+        "event_timestamp::date = '2026-11-02'",
+        "event_timestamp BETWEEN '2026-11-02' AND '2026-11-02 23:30:00'",
+    ] {
+        assert_eq!(files(&lake, &only(&["c"]), condition).await, "02/two", "{condition}");
+    }
     assert_eq!(files(&lake, &only(&["nobody"]), "true").await, "none");
     assert_eq!(files(&lake, &only(&[]), "true").await, "none");
 }

@@ -238,6 +238,11 @@ impl Words<'_> {
             11 => format!("1 / (CASE WHEN {} THEN 0 ELSE 1 END) = 1", self.condition(deeper)),
             12 => format!("CAST({} AS BIGINT) IN (1, 7, 12)", self.column()),
             13 => format!("{} IS NULL", self.value(deeper)),
+            14 if self.random.one_in(2) => format!(
+                "CAST({t}event_timestamp AS DATE) {} '2026-11-0{}'",
+                self.random.of(&["=", "<", ">=", "<>"]),
+                1 + self.random.below(4)
+            ),
             14 => format!(
                 "extract(day FROM {t}event_date) {} {}",
                 self.random.of(&["=", "<", ">="]),
