@@ -63,7 +63,8 @@ bench-start: release $(venv)/requirements.txt ## start and idle memory over a la
 	$(python) tools/bench_start.py --binary $(release_binary) --rows $(ROWS)
 
 bench-planning: cargo-there ## planning over a table of 100,000 files: one site's month
-	cargo run --locked --release -p footfall-query --example bench_planning
+	cargo build --locked --release -p footfall -p footfall-query --example bench_planning # features as the binary's
+	$(CARGO_TARGET_DIR)/release/examples/bench_planning
 
 bench-ingest: release-load $(venv)/tools-requirements.txt ## events/s and what they cost, beside ClickHouse and DuckDB
 	$(python) tools/bench_ingest.py --binary $(release_binary) --load $(load_binary) $(BENCH_ARGS)
