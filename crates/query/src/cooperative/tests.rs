@@ -122,6 +122,8 @@ async fn filled() -> (TestLake, Arc<Engine>) {
     lake.add("x", events().crowd(20_000)).await;
     let mut options = lake.options();
     options.statement_timeout = Duration::from_millis(1200);
+    // Sorts and groups spill what takes a moment to sort; the tests' operators are not optimized.
+    options.memory_bytes = 32 << 20;
     let engine = Arc::new(Engine::new(Arc::clone(&lake.table), &options).unwrap());
     (lake, engine)
 }

@@ -43,7 +43,7 @@ async fn rows_that_operators_would_multiply_are_refused() {
             "over a frame that moves",
         ),
         (
-            "SELECT max(x) FROM (SELECT length(replace(repeat(page_url, 100), '/', repeat('y', 60000))) AS x FROM events)"
+            "SELECT max(x) FROM (SELECT length(replace(repeat(page_url, 100), '/', repeat('y', 600000))) AS x FROM events)"
                 .into(),
             "the result would take",
         ),
