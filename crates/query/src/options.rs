@@ -28,7 +28,8 @@ pub struct EngineOptions {
     /// How long a result may lie without its client taking rows. It computes nothing meanwhile, but holds what its
     /// operators have gathered in memory.
     pub idle_timeout: Duration,
-    /// Statements that compute at the same time, planning included. Others wait, and take turns: see `open_queries`.
+    /// Statements that compute at the same time, planning included. Others wait, and take turns: see `open_queries`. As
+    /// many more slots are reserved for tokens without a statement that computes.
     pub concurrent_queries: usize,
     /// Statements that have begun and not ended: those that compute, those that wait for their next turn, and those
     /// whose rows are not all taken.
@@ -69,6 +70,7 @@ impl EngineOptions {
     pub(crate) fn limits(&self) -> SlotLimits {
         SlotLimits {
             slots: self.concurrent_queries,
+            reserved: self.concurrent_queries,
             open: self.open_queries,
             open_per_principal: self.open_queries_per_token,
             queued: self.queued_queries,
@@ -77,9 +79,9 @@ impl EngineOptions {
         }
     }
 
-    /// One for each part of each statement that computes: a step that takes long keeps its thread, and the system
-    /// shares the cores. One more, so that a statement that begins finds a thread.
+    /// One for each part of each statement that computes, in reserved slots too: a step that takes long keeps its
+    /// thread, and the system shares the cores. One more, so that a statement that begins finds a thread.
     pub(crate) fn threads(&self) -> usize {
-        self.concurrent_queries.max(1) * self.target_partitions.max(1) + 1
+        2 * self.concurrent_queries.max(1) * self.target_partitions.max(1) + 1
     }
 }

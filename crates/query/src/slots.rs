@@ -1,7 +1,8 @@
 //! Whose statement computes next.
 //!
 //! A statement computes while it has a slot. Slots go to the principal that has the fewest, and among equals to the one
-//! that has waited longest; so a hundred statements of one principal keep nobody else waiting. A statement gives its
+//! that has waited longest, and some are reserved for principals that have none; so a hundred statements of one
+//! principal keep nobody else waiting. A statement gives its
 //! slot back when its client does not take rows, and after [`QUANTUM`] if another one should have it: see
 //! [`crate::governor`].
 
@@ -27,6 +28,9 @@ pub(crate) type Token = Arc<str>;
 pub(crate) struct SlotLimits {
     /// Computing at once.
     pub(crate) slots: usize,
+    /// Further slots for principals that have none: one step of another's statement can take longer than they should
+    /// wait.
+    pub(crate) reserved: usize,
     /// Begun and not ended: computing, or holding memory and rows.
     pub(crate) open: usize,
     pub(crate) open_per_principal: usize,
@@ -289,12 +293,16 @@ impl<W> Queue<W> {
     /// Gives free slots away.
     fn grant(&mut self) -> Vec<Granted<W>> {
         let mut granted = Vec::new();
-        while self.running < self.limits.slots {
-            let (limits, open) = (&self.limits, self.open);
+        loop {
+            let (limits, open, running) = (&self.limits, self.open, self.running);
             let waiting = self.shares.iter_mut().filter(|(_, share)| share.waits(limits, open));
             let Some((token, share)) = waiting.min_by_key(|(_, share)| (share.running, share.served)) else {
                 break;
             };
+            let slots = limits.slots + if share.running == 0 { limits.reserved } else { 0 };
+            if running >= slots {
+                break;
+            }
             // A statement that has not begun may be a short one.
             let fresh = share.may_begin(limits, open);
             let next = if fresh {

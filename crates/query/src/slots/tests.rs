@@ -3,6 +3,7 @@ use super::*;
 fn limits(slots: usize) -> SlotLimits {
     SlotLimits {
         slots,
+        reserved: 0,
         open: 8,
         open_per_principal: 4,
         queued: 20,
@@ -34,6 +35,33 @@ fn slots_go_to_the_principal_with_the_fewest() {
     queue.release(&bob);
     queue.close(&bob);
     assert_eq!(names(&queue.grant()), ["ann-3"]);
+}
+
+#[test]
+fn reserved_slots_go_to_principals_without_any() {
+    let (ann, bob, cyd) = (token("ann"), token("bob"), token("cyd"));
+    let mut queue = Queue::new(SlotLimits {
+        reserved: 1,
+        ..limits(1)
+    });
+    for (token, name) in [
+        (&ann, "ann-1"),
+        (&ann, "ann-2"),
+        (&bob, "bob-1"),
+        (&bob, "bob-2"),
+        (&cyd, "cyd-1"),
+    ] {
+        queue.enter(token, true, name).unwrap();
+    }
+    assert_eq!(names(&queue.grant()), ["ann-1", "bob-1"]);
+    queue.release(&ann);
+    assert_eq!(names(&queue.grant()), ["cyd-1"]);
+    queue.release(&bob);
+    assert_eq!(names(&queue.grant()), ["ann-2"]);
+    queue.enter(&ann, true, "ann-3").unwrap();
+    queue.release(&cyd);
+    assert_eq!(names(&queue.grant()), ["bob-2"]);
+    assert_eq!(names(&queue.grant()), Vec::<&str>::new());
 }
 
 #[test]
