@@ -20,6 +20,10 @@ use crate::control::{checkpoint, planning};
 /// What one call on one batch may make.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
+/// What a call may make for one row, or of constants: one row is the least that is computed without a pause, and a
+/// statement may have hundreds of calls.
+const MAX_VALUE_BYTES: u64 = 1024 * 1024;
+
 /// What a call may make of constants that becomes part of the plan.
 const MAX_PLANNED_BYTES: u64 = 4 * 1024;
 
@@ -56,7 +60,7 @@ impl Bounded {
         let bound = self.growth.bound(&arguments.args, rows)?;
         let (step, most) = match self.growth {
             Growth::Steps => (MAX_STEPS, MAX_STEPS),
-            _ => (STEP_BYTES, MAX_BYTES),
+            _ => (STEP_BYTES, if rows > 1 { MAX_BYTES } else { MAX_VALUE_BYTES }),
         };
         if rows > 1 && bound > step {
             let half = rows / 2;
@@ -153,8 +157,13 @@ impl ScalarUDFImpl for Bounded {
             .all(|argument| matches!(argument, ColumnarValue::Scalar(_)));
         if constant {
             // It is copied for each row.
-            if bound > MAX_BYTES {
-                return Err(self.refused(bound, MAX_BYTES));
+            let most = if self.growth == Growth::Steps {
+                MAX_STEPS
+            } else {
+                MAX_VALUE_BYTES
+            };
+            if bound > most {
+                return Err(self.refused(bound, most));
             }
             return self.function.invoke_with_args(arguments);
         }
