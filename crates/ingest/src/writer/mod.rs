@@ -162,7 +162,7 @@ impl ShardWriter {
         })
     }
 
-    /// Writes until `stop`, then what is still buffered. Fails if it can't continue: another writer, another WAL version.
+    /// Writes until `stop`, then what is still buffered. Fails if it can't continue: another writer or WAL version.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), WriterError> {
         if !self.recall(&stop).await? {
             return Ok(());

@@ -160,8 +160,8 @@ impl RowBuffer {
         (all, days)
     }
 
-    /// Touches some events, so that their cache misses overlap. Read one after another in sorted order, which is not that
-    /// of memory, each would be a miss of its own.
+    /// Touches some events, so that their cache misses overlap. Read one after another in sorted order, which is not
+    /// that of memory, each would be a miss of its own.
     fn fetch(&self, rows: &[Row]) {
         const LINE: usize = 64;
         let lines = rows.iter().flat_map(|row| self.event(row).iter().step_by(LINE));
