@@ -14,7 +14,7 @@ use footfall_model::schema;
 use super::wire::{Fields, NUMBERS, TEXTS, index};
 use crate::enrich::Page;
 
-/// Columns that grow by an event at a time.
+/// Column builders that grow by one event at a time.
 #[derive(Debug)]
 pub(crate) struct Columns {
     texts: [Text; TEXTS],
@@ -22,7 +22,7 @@ pub(crate) struct Columns {
     client_hash: Vec<i64>,
 }
 
-/// What columns are to hold, so that they need not grow: growing copies, and takes twice the memory for a moment.
+/// The capacity of columns, so that they need not grow: growing copies, and takes twice the memory for a moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Room {
     pub(super) rows: usize,
@@ -30,7 +30,7 @@ pub(super) struct Room {
     pub(super) texts: [usize; TEXTS],
 }
 
-/// A column of text. The values are looked into once, all together, when the column is finished.
+/// A column of text. All values are validated together when the column is finished.
 #[derive(Debug)]
 struct Text {
     values: Vec<u8>,
@@ -69,7 +69,7 @@ impl Text {
     }
 }
 
-/// A column of numbers, of whatever type they become.
+/// A column of numbers of any type.
 #[derive(Debug)]
 struct Numbers {
     values: Vec<i64>,
@@ -132,7 +132,7 @@ impl Columns {
 
     /// Adds one row, with the fields that are derived.
     pub(super) fn push(&mut self, event: &Fields<'_>, client_hash: i64) -> Result<(), ArrowError> {
-        // The texts were looked into when the event came out of the WAL.
+        // The texts were validated when the event was read from the WAL.
         let page = event
             .page_url()
             .and_then(|url| std::str::from_utf8(url).ok())
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn each_field_lands_in_its_own_column() {
+    fn field_lands_in_its_own_column() {
         let batch = rows(&[full(), Event::default()]);
         assert_eq!(batch.num_rows(), 2);
         for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_not_utf_8_makes_no_column_also_if_its_pieces_would_fit_together() {
+    fn split_utf8_character_is_refused() {
         let mut text = Text::new(0, 0);
         text.push(Some(&"ä".as_bytes()[..1])).unwrap();
         text.push(Some(&"ä".as_bytes()[1..])).unwrap();

@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 /// first one's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DedupeOptions {
-    /// How long an id is remembered at least, as long as `ids` suffices.
+    /// The shortest time an id is remembered, as long as `ids` suffices.
     pub window: Duration,
     /// Ids kept at most; each costs about 20 bytes. The newest half of them is always remembered.
     pub ids: usize,
@@ -37,8 +37,8 @@ impl DedupeOptions {
     }
 }
 
-/// Which event: the hash of a tracking id and an event id, so that no site can hide another's events. In halves, which
-/// need less room beside a time than one number of 128 bits.
+/// The hash of a tracking id and an event id, so that no site can hide another's events. In halves, which need less
+/// memory beside a time than one number of 128 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct EventKey([u64; 2]);
 
@@ -70,7 +70,7 @@ pub(crate) struct Window {
     window: Micros,
     young: HashTable<EventKey>,
     old: HashTable<EventKey>,
-    /// When the first id of each generation came.
+    /// When the first id of each generation was inserted.
     young_since: Micros,
     old_since: Micros,
     coverage: Coverage,
@@ -89,7 +89,7 @@ impl Window {
         }
     }
 
-    /// Remembers `key`, which came at `now`; false if it was there.
+    /// Remembers `key`, received at `now`; false if it was known.
     pub(crate) fn insert(&mut self, key: EventKey, now: Micros) -> bool {
         if self.young.len() >= self.half_ids || now.saturating_sub(self.young_since) >= self.window {
             self.rotate(now);
@@ -118,7 +118,7 @@ impl Window {
                 false => Coverage::Full,
             };
         }
-        // The forgotten ones' memory is used again: to grow anew would copy each id twice.
+        // The forgotten ids' memory is used again: growing a new table would copy each id twice.
         std::mem::swap(&mut self.old, &mut self.young);
         self.old_since = self.young_since;
         self.young.clear();
@@ -130,12 +130,12 @@ impl Window {
         self.young.len() + self.old.len()
     }
 
-    /// How many ids are always remembered at least, if so many came.
+    /// The most ids that are remembered.
     pub(super) fn capacity(&self) -> usize {
         self.half_ids * 2
     }
 
-    /// The age of the oldest id that is remembered: nothing that came since is forgotten.
+    /// The age of the oldest remembered id: no id received since is forgotten.
     pub(super) fn age(&self, now: Micros) -> Duration {
         let since = match (self.old.is_empty(), self.young.is_empty()) {
             (false, _) => self.old_since,
@@ -145,7 +145,7 @@ impl Window {
         duration(now.saturating_sub(since))
     }
 
-    /// Whether the last ids that were forgotten had been remembered for long enough.
+    /// Whether the last forgotten ids had been remembered for the whole window.
     pub(super) fn coverage(&self) -> Coverage {
         self.coverage
     }
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn window_keeps_between_half_and_all_of_its_ids() {
+    fn window_keeps_at_least_half_its_ids() {
         let mut seen = window(100);
         for id in 0..1_000 {
             assert!(seen.insert(key(id), 0));
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn window_remembers_an_id_for_its_length_and_forgets_it_after_twice_that() {
+    fn window_forgets_id_after_twice_its_length() {
         let mut seen = window(100);
         assert!(seen.insert(key(1), 0));
         assert!(seen.insert(key(2), 5_000_000));
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn window_age_is_that_of_the_oldest_remembered_id() {
+    fn window_age_is_of_oldest_id() {
         let mut seen = window(4);
         assert_eq!(seen.age(7_000_000), Duration::ZERO);
         for second in 1..=5 {

@@ -5,13 +5,13 @@ use std::time::Duration;
 /// Limits of what is buffered before it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlushPolicy {
-    /// How long an event waits at most before it is written.
+    /// The longest time an event is buffered before it is written.
     pub interval: Duration,
-    /// Rows at which it is written at once.
+    /// Rows at which the buffer is written at once.
     pub rows: usize,
-    /// Bytes in memory at which it is written at once.
+    /// Bytes in memory at which the buffer is written at once.
     pub bytes: usize,
-    /// How long a position that brought no rows (all of them duplicates) waits before it is noted alone.
+    /// How long a position without new rows (all duplicates) is held back before it is committed alone.
     pub idle_interval: Duration,
 }
 
@@ -29,31 +29,31 @@ impl Default for FlushPolicy {
 /// What is buffered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Backlog {
-    /// Log records read since the last commit.
+    /// WAL records read since the last commit.
     pub(super) records: u64,
     pub(super) rows: usize,
     pub(super) bytes: usize,
-    /// How long the oldest of it has waited.
+    /// Time since the oldest record was read.
     pub(super) age: Duration,
 }
 
 /// What to do, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// Nothing is there.
+    /// Nothing is buffered.
     Idle,
-    /// More may come, for so long at most.
+    /// Wait for more, at most so long.
     Wait(Duration),
     Flush(Reason),
 }
 
-/// Why it is time.
+/// Why the buffer is flushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reason {
     Age,
     Rows,
     Bytes,
-    /// Positions alone.
+    /// Positions without rows.
     Idle,
     Shutdown,
 }
@@ -71,7 +71,7 @@ impl Reason {
     }
 }
 
-/// The full comes before the old, so that the reason names the bottleneck.
+/// Size is checked before age, so that the reason names the bottleneck.
 pub(super) fn decide(policy: &FlushPolicy, backlog: &Backlog) -> Decision {
     if backlog.records == 0 {
         return Decision::Idle;

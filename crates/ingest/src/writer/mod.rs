@@ -1,12 +1,12 @@
-//! The shard writer: log to lake.
+//! The shard writer: WAL to lake.
 //!
 //! ```text
-//! log.read_from(next) -> wire -> dedupe -> RowBuffer --- flush::decide ---> days, sorted -> columns -> files
-//!                                                                       -> one Delta commit (txn: log id, position)
+//! wal.read_from(next) -> wire -> dedupe -> RowBuffer --- flush::decide ---> days, sorted -> columns -> files
+//!                                                                       -> one Delta commit (txn: WAL id, position)
 //! ```
 //!
 //! Invariants: every record behind the committed position is read again after a crash, none before it; a commit holds
-//! whole records. The window of seen ids is rebuilt from the lake's newest rows, so a restart forgets nothing.
+//! whole records. The window of seen ids is rebuilt from the lake's newest rows, so a restart forgets no id.
 
 mod columns;
 mod dedupe;
@@ -45,17 +45,17 @@ pub use dedupe::DedupeOptions;
 pub use flush::FlushPolicy;
 pub use wire::Malformed;
 
-/// Bytes of the log that are decoded at once.
+/// Bytes of the WAL that are decoded at once.
 const READ_BYTES: usize = 1_024 * 1_024;
 
 /// Files of one commit that are written at the same time.
 const PARALLEL_FILES: usize = 4;
 
-/// Said when the window is shorter than configured.
+/// Logged when the window is shorter than configured.
 const TOO_MANY_IDS: &str = "there are more event ids than dedupe_ids keeps: duplicates are found in a shorter window than \
                             dedupe_window, later ones when files are merged";
 
-/// What a writer works with.
+/// A writer's dependencies.
 #[derive(Debug, Clone)]
 pub struct WriterParts {
     pub log: Arc<dyn EventLog>,
@@ -64,14 +64,14 @@ pub struct WriterParts {
     pub ids: Arc<dyn IdGen>,
 }
 
-/// How a writer works.
+/// A writer's settings.
 #[derive(Debug, Clone, Default)]
 pub struct WriterOptions {
     pub flush: FlushPolicy,
     pub dedupe: DedupeOptions,
 }
 
-/// Why a writer had to stop. Nothing is lost: the log has everything that is not in the lake.
+/// Why a writer had to stop. Nothing is lost: the WAL has everything that is not in the lake.
 #[derive(Debug, thiserror::Error)]
 pub enum WriterError {
     #[error(transparent)]
@@ -97,29 +97,29 @@ pub enum WriterError {
     Join(#[from] tokio::task::JoinError),
 }
 
-/// Brings a shard's log into its lake, each record once.
+/// Writes a shard's WAL to its lake, each record once.
 #[derive(Debug)]
 pub struct ShardWriter {
     parts: WriterParts,
     options: WriterOptions,
     app_id: String,
-    /// The last position that the lake has.
+    /// The last position committed to the lake.
     committed: Position,
     /// The next position to read.
     next: Position,
     row_buffer: RowBuffer,
     window: Window,
-    /// As it was reported last.
+    /// As last reported.
     coverage: Coverage,
     timer: Arc<dyn Timer>,
     /// When the oldest record since the last commit was read.
     since: Option<Duration>,
-    /// Of the last record that was read.
+    /// Of the last record read.
     fingerprint: i64,
 }
 
 impl ShardWriter {
-    /// Finds out how far the lake has come.
+    /// Reads the last committed position from the lake.
     pub async fn open(parts: WriterParts, options: WriterOptions) -> Result<Self, WriterError> {
         Self::open_with(parts, options, Arc::new(TokioTimer::new())).await
     }
@@ -162,7 +162,7 @@ impl ShardWriter {
         })
     }
 
-    /// Writes until `stop`, then what is left. Fails if it can't go on: another writer, a log of another version.
+    /// Writes until `stop`, then what is still buffered. Fails if it can't continue: another writer or WAL version.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), WriterError> {
         if !self.recall(&stop).await? {
             return Ok(());
@@ -210,7 +210,7 @@ impl ShardWriter {
         }
     }
 
-    /// Fills the window with the ids of the lake's newest rows; false if the lake did not answer and we are to stop.
+    /// Fills the window with the ids of the lake's newest rows; false if the lake did not answer before the stop.
     async fn recall(&mut self, stop: &CancellationToken) -> Result<bool, WriterError> {
         let started = Instant::now();
         let unwritten = held(self.parts.log.as_ref(), self.next).await?;
@@ -231,7 +231,7 @@ impl ShardWriter {
         Ok(true)
     }
 
-    /// How far back duplicates are found now, and whether that has come to differ from what is configured.
+    /// Reports how far back duplicates are found, and logs when that starts or stops to differ from the configuration.
     fn report_window(&mut self) {
         let window = self.window.age(self.parts.clock.now());
         gauge!("footfall_writer_dedupe_window_seconds").set(window.as_secs_f64());
@@ -248,12 +248,12 @@ impl ShardWriter {
         self.coverage = coverage;
     }
 
-    /// Takes what the log has; false if it has nothing new.
+    /// Reads the next records of the WAL; false if it has none.
     async fn read(&mut self) -> Result<bool, WriterError> {
         let records = match self.parts.log.read_from(self.next, READ_BYTES).await {
             Ok(records) => records,
             Err(WalError::Damaged(damage)) => {
-                // What is behind the damage must not wait for it; what is lost is said, never hidden.
+                // Records behind the damage must not wait for it; lost records are reported, never hidden.
                 let lost = damage.resume_at.saturating_sub(self.next);
                 counter!("footfall_writer_lost_records_total").increment(lost);
                 tracing::error!(%damage, lost, "records of the log are lost");
@@ -288,7 +288,7 @@ impl ShardWriter {
         Ok(())
     }
 
-    /// Commits what is buffered; false if the lake did not answer and we are to stop.
+    /// Commits what is buffered; false if the lake did not answer before the stop.
     async fn flush(&mut self, reason: Reason, stop: &CancellationToken) -> Result<bool, WriterError> {
         let started = Instant::now();
         let upto = self.next - 1;
@@ -328,7 +328,7 @@ impl ShardWriter {
         Ok(true)
     }
 
-    /// Makes a file of each day.
+    /// Encodes a file for each day.
     async fn encode(&mut self, row_buffer: RowBuffer, id: u128) -> Result<Vec<EncodedFile>, WriterError> {
         let (spec, now) = (Arc::clone(self.parts.table.spec()), self.parts.clock.now());
         let (all, days) = blocking(move || row_buffer.into_days()).await?;
@@ -360,7 +360,7 @@ fn encode_day(day: &Day, new: &NewFile) -> Result<EncodedFile, WriterError> {
     encode_ordered(new, day.columns().map(|rows| Ok(rows?)))
 }
 
-/// The record at `position`, if the log still has it whole.
+/// The record at `position`, if the WAL still has it whole.
 async fn held(log: &dyn EventLog, position: Position) -> Result<Option<Record>, WalError> {
     match log.read_from(position, 1).await {
         Ok(records) => Ok(records.into_iter().next()),

@@ -1,12 +1,12 @@
-//! The window of seen ids, rebuilt at a start from the newest rows of the lake.
+//! Rebuilds the window of seen ids at startup from the newest rows of the lake.
 //!
 //! ```text
 //! snapshot -> candidates: files that may hold rows of the window, newest first; no imports
 //!          -> tracking_id, event_id, created_at -> NewestKeys: the newest that fit -> Window, the oldest first
 //! ```
 //!
-//! It goes by the rows' `created_at`, not by files: a merge keeps it, so an id is recalled from whatever file its row is
-//! in now.
+//! Ids are selected by their rows' `created_at`, not by file: a merge keeps it, so an id is recalled from the file that
+//! has its row now.
 
 use std::sync::Arc;
 
@@ -25,15 +25,14 @@ use super::timer::Timer;
 use super::wire::{Events, Fields};
 use crate::wal::Record;
 
-/// When the window begins: so long before the oldest event that is still to be written, which may be a duplicate of
-/// one that came earlier.
+/// When the window begins: its length before the oldest unwritten event, which may be a duplicate of an earlier one.
 pub(super) fn window_start(options: &DedupeOptions, now: Micros, unwritten: Option<Micros>) -> Micros {
     unwritten
         .map_or(now, |unwritten| unwritten.min(now))
         .saturating_sub(options.window_micros())
 }
 
-/// When the oldest event of a record came; `None` if it has none that can be read, which reading it will say.
+/// When the oldest event of a record was received; `None` if none can be read, which the writer's read reports.
 pub(super) fn received(record: &Record) -> Option<Micros> {
     let events = Events::of(&record.payload).map_while(Result::ok);
     events
@@ -41,7 +40,7 @@ pub(super) fn received(record: &Record) -> Option<Micros> {
         .min()
 }
 
-/// The latest `created_at` that a row of `file` can have: a row comes before it is written.
+/// The latest `created_at` that a row of `file` can have: a row is received before it is written.
 fn newest_row(spec: &TableSpec, file: &DataFile) -> Micros {
     match file
         .column(spec, "created_at")
@@ -52,8 +51,8 @@ fn newest_row(spec: &TableSpec, file: &DataFile) -> Micros {
     }
 }
 
-/// Files that may hold rows that came at `start` or later, with the time of the newest, newest first. Imported files are
-/// left out: import finds a repeated file by its digest, and their rows must not push out what came through the log.
+/// Files that may hold rows received at `start` or later, with the time of the newest, newest first. Imports are
+/// left out: import finds a repeated file by its digest, and their rows must not push out ids from the WAL.
 fn candidates(snapshot: &Snapshot, start: Micros) -> Vec<(Micros, Arc<DataFile>)> {
     let files = snapshot.files().filter(|file| file.origin != Origin::Import);
     let dated = files.map(|file| (newest_row(snapshot.spec(), file), Arc::clone(file)));
@@ -62,16 +61,16 @@ fn candidates(snapshot: &Snapshot, start: Micros) -> Vec<(Micros, Arc<DataFile>)
     recent
 }
 
-/// What was recalled.
+/// The result of a recall.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Recalled {
     pub(super) files: usize,
-    /// Ids that came before this are not remembered: there were too many.
+    /// Ids received before this are not remembered: there were too many.
     pub(super) forgotten_before: Option<Micros>,
 }
 
-/// Fills `window` with the ids of the rows that came at `start` or later, as many of the newest as fit. `None` if the
-/// lake did not answer and the writer is to stop.
+/// Fills `window` with the ids of the rows received at `start` or later, as many of the newest as fit. `None` if the
+/// lake did not answer before the stop.
 pub(super) async fn fill(
     window: &mut Window,
     table: &Table,
@@ -100,7 +99,7 @@ pub(super) async fn fill(
 #[derive(Debug)]
 enum Outcome {
     Stopped,
-    /// A file is not there any more: its rows are in a file of a newer snapshot.
+    /// A file is gone: its rows are in a file of a newer snapshot.
     Outdated,
     /// The keys, from so many files.
     Read(NewestKeys, usize),
@@ -131,7 +130,7 @@ async fn read_snapshot(
 #[derive(Debug)]
 enum FileKeys {
     Read(NewestKeys),
-    /// The file can't be read, and the newest snapshot has it no more.
+    /// The file can't be read, and the newest snapshot no longer has it.
     Removed,
 }
 
@@ -165,7 +164,7 @@ async fn read_keys(table: &Table, file: &DataFile, newest: &mut NewestKeys) -> R
     Ok(())
 }
 
-/// What is needed of a file. Another writer of the table may have chosen other types for the same values.
+/// The columns that recall reads. Another writer of the table may have chosen other types for the same values.
 struct Columns {
     sites: StringArray,
     ids: StringArray,
@@ -185,11 +184,11 @@ impl Columns {
     }
 }
 
-/// The newest of the keys that it is given, at most `capacity` of them; a quarter more while they come.
+/// The newest of the pushed keys, at most `capacity` of them; a quarter more while filling.
 #[derive(Debug)]
 struct NewestKeys {
     capacity: usize,
-    /// Older ones are not wanted.
+    /// Older keys are not kept.
     start: Micros,
     keys: Vec<(Micros, EventKey)>,
     forgotten_before: Option<Micros>,
@@ -205,7 +204,7 @@ impl NewestKeys {
         }
     }
 
-    /// Takes what these want, and nothing yet.
+    /// An empty set with the same limits.
     fn empty(&self) -> Self {
         Self::new(self.capacity, self.start)
     }

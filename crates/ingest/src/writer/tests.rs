@@ -1,4 +1,4 @@
-//! Log and lake are real; only the store between them can be made to fail.
+//! WAL and lake are real; only the store's puts can be made to fail.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -130,10 +130,10 @@ impl Shard {
     }
 
     async fn writer(&self, log: &Arc<LocalWal>) -> Result<ShardWriter, WriterError> {
-        self.writer_that_keeps(log, DedupeOptions::default()).await
+        self.writer_with_dedupe(log, DedupeOptions::default()).await
     }
 
-    async fn writer_that_keeps(&self, log: &Arc<LocalWal>, dedupe: DedupeOptions) -> Result<ShardWriter, WriterError> {
+    async fn writer_with_dedupe(&self, log: &Arc<LocalWal>, dedupe: DedupeOptions) -> Result<ShardWriter, WriterError> {
         let parts = WriterParts {
             log: log.clone(),
             table: self.table().await,
@@ -169,7 +169,7 @@ impl Shard {
         add
     }
 
-    /// Brings all that is in the log into the lake.
+    /// Writes the whole WAL to the lake.
     async fn drain(&self, log: &Arc<LocalWal>) {
         let stop = CancellationToken::new();
         stop.cancel();
@@ -282,7 +282,7 @@ async fn failing_store_delays_and_stores_each_event_once() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
-    // A stop before the writer has tried again may leave it to the next start.
+    // A stop before the writer's retry may leave events to the next start.
     while shard.stored().await.len() < 30 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -306,7 +306,7 @@ async fn stop_without_store_leaves_events_to_next_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn second_writer_of_a_log_is_fenced() {
+async fn second_writer_of_a_wal_is_fenced() {
     let shard = Shard::new();
     let log = shard.log();
     let (one, two) = (shard.writer(&log).await.unwrap(), shard.writer(&log).await.unwrap());
@@ -329,7 +329,7 @@ async fn drain_keeping(shard: &Shard, log: &Arc<LocalWal>, ids: usize) {
     let stop = CancellationToken::new();
     stop.cancel();
     let writer = shard
-        .writer_that_keeps(log, DedupeOptions { window, ids })
+        .writer_with_dedupe(log, DedupeOptions { window, ids })
         .await
         .unwrap();
     writer.run(stop).await.unwrap();
@@ -337,9 +337,9 @@ async fn drain_keeping(shard: &Shard, log: &Arc<LocalWal>, ids: usize) {
 
 /// Files that were merged are gone; their rows are in a file with more rows than the window has ids.
 #[tokio::test(flavor = "multi_thread")]
-async fn recall_finds_the_newest_rows_of_a_large_merged_file() {
+async fn recall_finds_newest_rows_of_merged_file() {
     let shard = Shard::new();
-    // Not in the order of time, as files are sorted by visitor: every third is of the last hour.
+    // Not in time order, as files are sorted by visitor: every third is of the last hour.
     let events = (0..300).map(|id| (id, NOW - HOUR * (1 + 7 * i64::from(id % 3 != 0))));
     shard.commit_files(Origin::Compaction, 1, events).await;
     let log = shard.log();
@@ -349,7 +349,7 @@ async fn recall_finds_the_newest_rows_of_a_large_merged_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn recall_prefers_the_newest_rows_to_those_of_an_import() {
+async fn recall_ignores_imported_rows() {
     let shard = Shard::new();
     shard
         .commit_files(Origin::Wal, 1, (0..50).map(|id| (id, NOW - HOUR)))
@@ -368,7 +368,7 @@ async fn recall_prefers_the_newest_rows_to_those_of_an_import() {
 
 /// Between the pinning of the snapshot and the reading of the file, another process merged and vacuumed it.
 #[tokio::test(flavor = "multi_thread")]
-async fn recall_follows_rows_into_the_file_they_were_merged_into() {
+async fn recall_follows_rows_into_merged_file() {
     let shard = Shard::new();
     shard.commit_files(Origin::Wal, 1, [(0, NOW), (2, NOW)]).await;
     let table = shard.table().await;
@@ -392,9 +392,9 @@ async fn recall_follows_rows_into_the_file_they_were_merged_into() {
     assert!(!window.insert(EventKey::new("site", "0002"), NOW));
 }
 
-/// The server was away for longer than the window; in its log is a duplicate of what it had committed before.
+/// The server was down for longer than the window; its WAL has duplicates of events committed before.
 #[tokio::test(flavor = "multi_thread")]
-async fn recall_reaches_back_from_the_oldest_unwritten_event() {
+async fn recall_reaches_before_oldest_unwritten_event() {
     let shard = Shard::new();
     let log = shard.log();
     log.append(received(0..10, NOW - 9 * HOUR)).await.unwrap();

@@ -1,7 +1,7 @@
-//! The WAL's records, read in place: an event's fields as slices of the record, without a copy of any.
+//! Zero-copy decoding of WAL records: an event's fields as slices of the record.
 //!
-//! It takes what prost's decoder takes and refuses what that refuses (a property test), so that whatever a record
-//! holds, damaged or of a newer version, the answer is an error and never a panic.
+//! It accepts what prost's decoder accepts and refuses what that refuses (a property test), so that a record of any
+//! bytes, damaged or of a newer version, gives an error and never a panic.
 
 use footfall_model::field::{EventField, FieldType};
 #[cfg(test)]
@@ -12,13 +12,13 @@ use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_f
 /// Columns of text.
 pub(super) const TEXTS: usize = count(true);
 
-/// Fields on the wire that are numbers.
+/// Numeric fields on the wire.
 pub(super) const NUMBERS: usize = count(false);
 
-/// An event's fields, each kind in the order of the columns. `None`: absent. Fields that every event has are empty or 0.
+/// An event's fields, each kind in column order. `None`: absent. Fields that every event has are empty or 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fields<'a> {
-    /// Derived ones are absent.
+    /// Derived texts are absent.
     pub(super) texts: [Option<&'a [u8]>; TEXTS],
     /// Flags are 0 or 1.
     pub(super) numbers: [Option<i64>; NUMBERS],
@@ -39,7 +39,7 @@ pub enum Malformed {
     Time(i64),
 }
 
-/// Where a field of the wire is kept.
+/// Where a field of the wire is stored.
 #[derive(Debug, Clone, Copy)]
 enum Slot {
     Text(usize),
@@ -123,7 +123,7 @@ const EVENT_TIMESTAMP: usize = index(EventField::EventTimestamp);
 const CREATED_AT: usize = index(EventField::CreatedAt);
 
 impl<'a> Fields<'a> {
-    /// No field is there. Those that every event has are empty.
+    /// No field is present. Those that every event has are empty.
     const NONE: Self = {
         let empty: Option<&[u8]> = Some(&[]);
         let (mut texts, mut numbers) = ([None; TEXTS], [None; NUMBERS]);
@@ -140,7 +140,7 @@ impl<'a> Fields<'a> {
         Self { texts, numbers }
     };
 
-    /// Reads an event. Texts are not looked into: see [`Self::check_texts`].
+    /// Reads an event. Texts are not validated: see [`Self::check_texts`].
     pub(super) fn read(mut event: &'a [u8]) -> Result<Self, Malformed> {
         let mut fields = Self::NONE;
         while !event.is_empty() {
@@ -281,7 +281,7 @@ fn key(bytes: &mut &[u8]) -> Result<(u32, WireType), Malformed> {
     Ok((u32::from(low >> 3) | u32::from(high) << 4, wire_type))
 }
 
-/// A number; those of one or two bytes, which nearly all lengths are, without a call.
+/// A number; one or two bytes, as nearly all lengths have, are decoded without a call.
 fn varint(bytes: &mut &[u8]) -> Result<u64, Malformed> {
     match **bytes {
         [only @ ..0x80, ref rest @ ..] => {
@@ -306,7 +306,7 @@ mod tests {
 
     use super::*;
 
-    /// Each text its own, absent or empty.
+    /// Each text at random, absent or empty.
     fn event() -> impl Strategy<Value = Event> {
         let texts = vec(option::of("[a-zäß€]{0,6}|\\PC{0,6}"), EventField::ALL.len());
         let numbers = (any::<i64>(), any::<i64>(), any::<bool>(), option::of(any::<i64>()));
@@ -327,7 +327,7 @@ mod tests {
         })
     }
 
-    /// A record, whole or with a few bytes that are others.
+    /// A record, whole, cut or with a few bytes changed.
     fn record() -> impl Strategy<Value = Vec<u8>> {
         let damage = vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
         (vec(event(), 0..3), damage, any::<prop::sample::Index>(), any::<bool>()).prop_map(
@@ -373,18 +373,18 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
         #[test]
-        fn a_record_is_read_as_prost_reads_it_or_refused_as_prost_refuses_it(record in record()) {
+        fn record_decodes_as_with_prost(record in record()) {
             agree(&record)?;
         }
 
         #[test]
-        fn any_bytes_are_read_as_prost_reads_them(record in vec(any::<u8>(), 0..40)) {
+        fn any_bytes_decode_as_with_prost(record in vec(any::<u8>(), 0..40)) {
             agree(&record)?;
         }
     }
 
     #[test]
-    fn fields_of_a_newer_version_are_passed_over_and_the_last_of_two_counts() {
+    fn unknown_fields_are_skipped_last_value_wins() {
         // Fields 40 (varint), 41 (text) and 42 (a group that holds field 1), then `event_id` twice.
         let event = [
             &[0xC0, 0x02, 7][..],
