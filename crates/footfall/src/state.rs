@@ -7,7 +7,7 @@ use anyhow::Context;
 use footfall_catalog::{Catalog, SqliteCatalog};
 use footfall_model::clock::{RandomIds, SystemClock};
 
-/// Opens the catalog of a state folder, and makes both if they are not there.
+/// Opens the catalog of a state folder, and creates both if they do not exist.
 pub(crate) async fn open_catalog(state: &Path) -> anyhow::Result<Arc<dyn Catalog>> {
     footfall_lake::create_durably(state)
         .with_context(|| format!("the state folder {} can't be made", state.display()))?;
@@ -42,7 +42,7 @@ pub(crate) fn wal_to_read(state: &Path) -> PathBuf {
 const WAL: &str = "wal";
 const WAL_BEFORE: &str = "log";
 
-/// Whether a folder has what the WAL leaves in it.
+/// Whether a folder contains a WAL's files.
 fn is_wal(folder: &Path) -> bool {
     std::fs::read_dir(folder).is_ok_and(|mut entries| {
         entries
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wal_of_an_earlier_version_is_taken_over() {
+    fn wal_of_earlier_version_is_renamed() {
         let state = tempfile::tempdir().unwrap();
         let (before, now) = (state.path().join("log"), state.path().join("wal"));
         std::fs::create_dir(&before).unwrap();
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn wal_moved_away_is_begun_anew() {
+    fn missing_wal_starts_empty() {
         let state = tempfile::tempdir().unwrap();
         std::fs::create_dir(state.path().join("wal.kept")).unwrap();
         let now = wal(state.path()).unwrap();

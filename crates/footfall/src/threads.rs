@@ -1,4 +1,4 @@
-//! The threads of the process: those that everything shares, and those that one piece of work has to itself.
+//! The process's threads: the shared ones, and those dedicated to one piece of work.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use tokio::runtime::{Builder, Runtime};
 /// on such a thread for what others read: there must be more of them than tables are read at the same time.
 const BLOCKING_THREADS: usize = 6;
 
-/// How long an idle one stays: what it has freed goes back to the system when it ends. With tokio's 10 s a file a second
+/// How long an idle one stays: its freed memory goes back to the system when it ends. With tokio's 10 s a file a second
 /// is enough to keep all of them.
 const BLOCKING_IDLE: Duration = Duration::from_secs(1);
 
-/// Of every so many tasks a worker takes one from the queue that all share. Under overload its own queue is never empty,
-/// and with tokio's usual 61 whoever fell into the shared one waits for many times as long as the others.
+/// One in this many tasks comes from the shared queue. Under overload a worker's own queue is never empty,
+/// and with tokio's usual 61 a task in the shared queue waits many times as long as the others.
 const TURNS_OF_OWN: u32 = 3;
 
 /// What every command runs on.
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn work_and_what_it_starts_run_on_threads_of_its_own() {
+    async fn dedicated_threads_run_spawned_work() {
         let threads = Threads::new("tester", 1).unwrap();
         let names = threads.run(async {
             let name = || thread::current().name().map(str::to_owned);
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_panics_is_an_error() {
+    async fn panic_is_an_error() {
         let threads = Threads::new("tester", 1).unwrap();
         let ended = threads.run(async { assert!(thread::panicking(), "it does") }).await;
         assert!(ended.is_err());

@@ -28,7 +28,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct SqliteCatalog {
     pool: SqlitePool,
-    /// Taken before a connection is, so that waiting writers never hold the connections that look-ups need.
+    /// Locked before a connection is acquired, so that queued writers never hold the connections that look-ups need.
     writing: Mutex<()>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGen>,
@@ -59,7 +59,7 @@ impl SqliteCatalog {
         })
     }
 
-    /// Waits for what is under way and closes the file; whatever is asked afterwards fails.
+    /// Waits for operations under way and closes the file; later calls fail.
     pub async fn close(&self) {
         self.pool.close().await;
     }

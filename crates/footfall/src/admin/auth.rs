@@ -12,7 +12,7 @@ use http::header::AUTHORIZATION;
 
 use super::error::ApiError;
 
-/// Leaves the principal in the request's extensions, for the log of who changed what.
+/// Leaves the principal in the request's extensions, for the audit log.
 pub(super) async fn require_admin(
     State(directory): State<Arc<Directory>>,
     mut request: Request,

@@ -32,7 +32,7 @@ pub(crate) struct Remote {
     token: Secret,
 }
 
-/// Why it was not done.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AdminError {
     #[error(transparent)]
@@ -43,7 +43,7 @@ pub(crate) enum AdminError {
     Client(#[source] reqwest::Error),
     #[error("cannot reach {url}; is the server running, and is this its HTTP address?")]
     Unreachable { url: Url, source: reqwest::Error },
-    /// The server's own words.
+    /// The server's message.
     #[error("{message}")]
     Refused { message: String },
     #[error("{url} answered {status}, but not as Footfall does; is this its HTTP address?")]
@@ -120,7 +120,7 @@ impl Admin {
         }
     }
 
-    /// Done in the folder beneath a running server, that server accepts the token for some seconds more.
+    /// Done in the folder of a running server, that server accepts the token for some seconds more.
     pub(crate) async fn revoke_token(&self, id: &str) -> Result<Token, AdminError> {
         match self {
             Self::Local(catalog) => Ok(catalog.revoke_token(id).await?),

@@ -81,7 +81,7 @@ pub(super) async fn revoke_token(
     Ok(json_response(StatusCode::OK, &TokenBody::from(token)))
 }
 
-/// Whatever the content type says, as curl's `-d` says a form's.
+/// Ignores the content type, because curl's `-d` sends a form's.
 fn parse<T: DeserializeOwned>(body: BodyBytes) -> Result<T, ApiError> {
     let body = body.map_err(|error| ApiError::unreadable(error.status()))?;
     serde_json::from_slice(&body).map_err(|error| ApiError::bad_json(&error))

@@ -101,7 +101,7 @@ pub(super) struct SitesBody {
     pub(super) sites: Vec<SiteBody>,
 }
 
-/// `POST /api/v1/tokens`. An admin's sites may be left out; a reader's or a writer's are said, even if all.
+/// `POST /api/v1/tokens`. An admin's sites may be omitted; a reader's or a writer's are required, even if all.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TokenRequest {
@@ -197,7 +197,7 @@ pub(super) struct TokensBody {
     pub(super) tokens: Vec<TokenBody>,
 }
 
-/// Answers the making of a token, and nothing else does: the secret is in it. No `Debug`, so that it is in no log.
+/// The response to creating a token, the only one with the secret. No `Debug`, so that no log contains it.
 #[derive(Serialize, Deserialize)]
 pub(super) struct NewTokenBody {
     pub(super) token: TokenBody,

@@ -1,4 +1,4 @@
-//! `footfall wal verify`: is everything there that was acknowledged?
+//! `footfall wal verify`: checks that every acknowledged event is in the WAL.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use super::print;
 use super::table::{TextTable, printable_lines};
 use crate::config::Config;
 
-/// At most so many damaged places are printed.
+/// Limit of printed damaged places.
 const PRINTED: usize = 100;
 
 /// Fails if the WAL is damaged, in use, or can't be read.
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn each_damaged_place_is_named_and_the_list_is_bounded() {
+    fn damage_list_is_complete_and_bounded() {
         let report = VerifyReport {
             records: 5,
             torn_bytes: 3,

@@ -4,8 +4,8 @@
 //! defaults < file (--config, else ./footfall.toml) < environment FOOTFALL_* < flags
 //! ```
 //!
-//! `load` lays the sources over each other and says which of them a bad value came from; `values` are the kinds of
-//! value (sizes, durations, roles, secrets); `options` hands each part of the server what it wants.
+//! `load` layers the sources and reports which of them a bad value came from; `values` are the kinds of
+//! value (sizes, durations, roles, secrets); `options` derives each part's options.
 
 mod load;
 mod options;
@@ -28,7 +28,7 @@ pub(crate) struct Config {
     /// Where the lake lies: a folder, or `s3://bucket/prefix`.
     #[serde(deserialize_with = "values::location")]
     pub(crate) data: String,
-    /// Where the catalog, the WAL and the first token lie. Ask [`Config::state_dir`].
+    /// The folder of the catalog, the WAL and the first token. Use [`Config::state_dir`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<PathBuf>,
     pub(crate) roles: Roles,
@@ -53,13 +53,13 @@ pub(crate) struct Http {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Flight {
     pub(crate) addr: SocketAddr,
-    /// What clients may have sent and the server has not read yet, all connections together. Each may send 64 KiB or
-    /// more, so that as many are accepted as fit.
+    /// Limit of received bytes that the server has not read yet, over all connections. Each may send 64 KiB or
+    /// more, so that the number of connections is limited to what fits.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) receive_bytes: ByteSize,
 }
 
-/// Access to S3. What is not given is taken from the standard `AWS_*` variables.
+/// Access to S3. Unset values come from the standard `AWS_*` variables.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct S3 {
@@ -76,7 +76,7 @@ pub(crate) struct S3 {
     pub(crate) allow_http: bool,
 }
 
-/// What the server says about itself, on standard error.
+/// The server's logging, on standard error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Log {
@@ -93,10 +93,10 @@ pub(crate) struct Wal {
     /// A segment file that has reached this size is followed by a new one.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) segment_bytes: ByteSize,
-    /// Kept on disk at most; over it events are refused (503) until the lake has caught up.
+    /// Maximum size on disk; over it events are refused (503) until the lake has caught up.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) max_bytes: ByteSize,
-    /// May wait for the disk; over it events are refused (503).
+    /// Maximum bytes queued for the disk; over it events are refused (503).
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) queue_bytes: ByteSize,
 }
@@ -105,7 +105,7 @@ pub(crate) struct Wal {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Ingest {
-    /// How long an event waits at most before it is written to the lake.
+    /// Maximum time before an event is written to the lake.
     pub(crate) flush_interval: Span,
     /// Rows at which they are written at once.
     #[serde(deserialize_with = "values::not_zero")]
@@ -159,7 +159,7 @@ pub(crate) struct Query {
     pub(crate) memory_bytes: ByteSize,
     /// May be spilled.
     pub(crate) spill_bytes: ByteSize,
-    /// For what is known of files without reading them again.
+    /// Cache of file metadata.
     pub(crate) metadata_cache_bytes: ByteSize,
     /// One statement's time to compute; it does not run while the client does not take rows.
     #[serde(deserialize_with = "values::not_zero")]

@@ -7,7 +7,7 @@ use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use tracing_subscriber::EnvFilter;
 
-/// What `footfall config` prints in a secret's place.
+/// What `footfall config` prints instead of a secret.
 const MASK: &str = "***";
 
 /// Units of a size and their bytes, the largest first. Those of 1,000 can be read but are never written.
@@ -236,7 +236,7 @@ pub(crate) enum LogFormat {
 pub(crate) struct Masked(String);
 
 impl Masked {
-    /// The secret itself, for whom it opens a door.
+    /// The secret itself.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
@@ -266,7 +266,7 @@ impl<'de> Deserialize<'de> for Masked {
     }
 }
 
-/// Refuses places that the lake does not know.
+/// Refuses locations that the lake does not know.
 pub(super) fn location<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     match text.parse::<footfall_lake::Location>() {
@@ -286,7 +286,7 @@ pub(super) fn log_level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<St
     }
 }
 
-/// Refuses a limit of nothing, with which nothing would work.
+/// Refuses a limit of zero, with which nothing would work.
 pub(super) fn not_zero<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,4 +1,4 @@
-//! What comes out: some questions that a shop would ask, and how to ask more.
+//! The report: some questions that a shop would ask, and how to ask more.
 
 use std::path::PathBuf;
 
@@ -56,7 +56,7 @@ pub(super) const QUESTIONS: [(&str, &str); 5] = [
     ),
 ];
 
-/// Asks the questions and prints the answers.
+/// Runs the queries and prints the results.
 pub(super) async fn tables(client: &mut Client, screen: &Screen) -> anyhow::Result<()> {
     for (title, sql) in QUESTIONS {
         let (schema, batches) = client.collect(sql).await?;
@@ -65,7 +65,7 @@ pub(super) async fn tables(client: &mut Client, screen: &Screen) -> anyhow::Resu
     Ok(())
 }
 
-/// Lines that work when they are pasted, while the demo runs.
+/// Commands to paste while the demo runs.
 pub(super) fn snippets(http: &str, flight: &str, token: &str) -> String {
     let footfall = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("footfall"));
     let footfall = footfall.display();

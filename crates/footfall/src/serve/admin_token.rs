@@ -1,4 +1,4 @@
-//! The first token: without it nobody could make another.
+//! The first admin token, which is needed to make any other.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -14,11 +14,11 @@ pub(crate) fn path(state: &Path) -> PathBuf {
     state.join("admin.token")
 }
 
-/// Makes an admin token if the catalog has no token at all, and says so. Returns the secret in the file, if there is
+/// Makes an admin token if the catalog has no token at all, and logs it. Returns the secret in the file, if there is
 /// one.
 ///
-/// The file is durable before the catalog knows the token: a crash in between leaves a file that the next start
-/// replaces, and never a token whose secret nobody has.
+/// The file is durable before the catalog has the token: a crash in between leaves a file that the next start
+/// replaces, and never a token whose secret is lost.
 pub(super) async fn ensure(catalog: &dyn Catalog, ids: &dyn IdGen, state: &Path) -> anyhow::Result<Option<String>> {
     let path = path(state);
     if !catalog.tokens().await?.is_empty() {
@@ -37,7 +37,7 @@ pub(super) async fn ensure(catalog: &dyn Catalog, ids: &dyn IdGen, state: &Path)
     Ok(Some(secret.expose().to_owned()))
 }
 
-/// For the owner's eyes only, from the first byte on; the whole secret or the file before.
+/// Readable by the owner only, from the first byte on; atomic: the whole secret or the previous file.
 fn write_secret(path: &Path, secret: &str) -> std::io::Result<()> {
     let unfinished = path.with_extension("token.new");
     let _ = std::fs::remove_file(&unfinished);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn first_start_leaves_a_usable_token_and_later_ones_keep_it() {
+    async fn first_token_survives_restarts() {
         let state = tempfile::tempdir().unwrap();
         let catalog = catalog(state.path()).await;
         let first = ensure(&catalog, &RandomIds, state.path()).await.unwrap().unwrap();
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn token_whose_file_cannot_be_written_is_not_made() {
+    async fn no_token_without_its_file() {
         let state = tempfile::tempdir().unwrap();
         let catalog = catalog(state.path()).await;
         let in_the_way = path(state.path()).join("folder");
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn file_of_a_start_that_crashed_before_the_row_is_replaced() {
+    async fn file_of_crashed_start_is_replaced() {
         let state = tempfile::tempdir().unwrap();
         let catalog = catalog(state.path()).await;
         write_secret(&path(state.path()), "ffp_unused").unwrap();
@@ -109,7 +109,7 @@ mod tests {
 
     #[cfg(unix)]
     #[tokio::test]
-    async fn file_is_readable_by_its_owner_alone() {
+    async fn file_is_readable_by_owner_only() {
         use std::os::unix::fs::PermissionsExt;
 
         let state = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Follows the lake's table: what others commit becomes visible, and its log is kept short.
+//! Follows the lake's table: makes other processes' commits visible, and keeps the Delta log short.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use footfall_lake::{Lake, LakeError, Table};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-/// How often other processes' commits are looked for.
+/// How often to poll for other processes' commits.
 const REFRESH: Duration = Duration::from_secs(1);
 
-/// Delta versions after which the growth of the log is looked at again.
+/// Delta versions after which the Delta log's size is checked again.
 const LOOK_EVERY: u64 = 25;
 
-/// Refreshes the tables until `stop`. A lake that does not answer is asked again: queries go on over what is known.
+/// Refreshes the tables until `stop`. A lake that does not answer is retried; queries continue on the known version.
 pub(super) async fn refresh(lake: Lake, stop: CancellationToken) -> anyhow::Result<()> {
     let mut ticks = interval(REFRESH);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -33,7 +33,7 @@ pub(super) async fn refresh(lake: Lake, stop: CancellationToken) -> anyhow::Resu
     }
 }
 
-/// Writes a checkpoint whenever the log has grown enough for it, so that opening the table and the list of its log stay
+/// Writes a checkpoint whenever the Delta log has grown enough, so that opening the table and listing its log stay
 /// cheap.
 pub(super) async fn checkpoint(table: Arc<Table>, stop: CancellationToken) -> anyhow::Result<()> {
     let mut versions = table.subscribe();

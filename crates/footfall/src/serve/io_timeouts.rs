@@ -1,8 +1,8 @@
-//! A connection whose peer must keep up, and must know who it is.
+//! A connection with timeouts for its peer, and a limit on refused tokens.
 //!
-//! A peer that vanished without a word, or that stopped reading, looks like one that thinks: nothing but time tells
+//! A peer that vanished silently, or that stopped reading, looks like an idle one: only time tells
 //! them apart. Without a limit each of them would hold a connection, and its file descriptor, for ever. A peer whose
-//! token is refused again and again is not listened to any more: answering it costs a core what it costs the peer.
+//! token is refused again and again is disconnected: answering it costs the server as much CPU as it costs the peer.
 
 use std::io;
 use std::pin::Pin;
@@ -17,22 +17,22 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
 use tonic::transport::server::Connected;
 
-/// Calls of a connection whose token was refused. A client that was given a wrong one tries a few times.
+/// Calls of a connection whose token was refused. A client with a wrong token retries a few times.
 const TOKEN_REFUSALS: usize = 20;
 
-/// How long a connection with more of them is held before it is closed, so that connecting again gains little.
+/// How long a connection with more of them is held before it is closed, so that reconnecting gains little.
 const HOLD: Duration = Duration::from_secs(1);
 
-/// How long a peer may take.
+/// Timeouts of a peer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct IoTimeouts {
-    /// For so many bytes to arrive once the connection is made.
+    /// For this many bytes to arrive once the connection is made.
     pub(super) opening: Option<(usize, Duration)>,
     /// To read anything while we have something to send.
     pub(super) stall: Duration,
 }
 
-/// How many calls of a connection were refused for their token.
+/// Counts the calls of a connection that were refused for their token.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TokenRefusals(Arc<AtomicUsize>);
 
@@ -50,15 +50,15 @@ impl TokenRefusals {
 #[derive(Debug)]
 pub(super) struct TimedStream<S> {
     stream: S,
-    /// Until when the first bytes must be there, and how many are missing.
+    /// Deadline for the first bytes, and how many are missing.
     opening: Option<(Pin<Box<Sleep>>, usize)>,
     stall: Duration,
-    /// Since the peer has stopped reading: when that is too long.
+    /// Set while the peer does not read: the write deadline.
     stalled: Option<Pin<Box<Sleep>>>,
     refusals: TokenRefusals,
-    /// Since there were too many refusals: when the connection is closed.
+    /// Set after too many refusals: when the connection is closed.
     held: Option<Pin<Box<Sleep>>>,
-    /// Given back with the connection.
+    /// The connection's slot, freed with it.
     _slot: OwnedSemaphorePermit,
 }
 
@@ -75,7 +75,7 @@ impl<S> TimedStream<S> {
         }
     }
 
-    /// Passes on what a write said, unless it has been saying "not yet" for too long.
+    /// Passes on a write's result, unless it has been pending for too long.
     fn written(&mut self, context: &mut Context<'_>, done: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if done.is_ready() {
             self.stalled = None;
@@ -167,7 +167,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_millis(200);
+    const STALL: Duration = Duration::from_millis(200);
     /// Far less, and far more.
     const SOON: Duration = Duration::from_millis(20);
     const LATER: Duration = Duration::from_millis(600);
@@ -178,19 +178,19 @@ mod tests {
         let slot = Arc::clone(&slots).try_acquire_owned().unwrap();
         let (ours, theirs) = duplex(8);
         let io_timeouts = IoTimeouts {
-            opening: opening.map(|bytes| (bytes, PATIENCE)),
-            stall: PATIENCE,
+            opening: opening.map(|bytes| (bytes, STALL)),
+            stall: STALL,
         };
         (TimedStream::new(ours, slot, io_timeouts), theirs, slots)
     }
 
     fn assert_given_up<T: std::fmt::Debug>(done: io::Result<T>, began: Instant) {
         assert_eq!(done.unwrap_err().kind(), io::ErrorKind::TimedOut);
-        assert!(began.elapsed() >= PATIENCE, "after {:?}", began.elapsed());
+        assert!(began.elapsed() >= STALL, "after {:?}", began.elapsed());
     }
 
     #[tokio::test]
-    async fn a_peer_that_says_nothing_is_given_up_and_its_slot_is_free_again() {
+    async fn silent_peer_times_out_and_frees_its_slot() {
         let (mut ours, _theirs, slots) = connection(Some(4));
         let began = Instant::now();
         assert_given_up(ours.read_u8().await, began);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_byte_now_and_then_gains_no_time_until_the_opening_is_complete() {
+    async fn trickled_opening_does_not_extend_timeout() {
         let (mut ours, mut theirs, _slots) = connection(Some(1_000));
         let began = Instant::now();
         let peer = tokio::spawn(async move {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn after_the_opening_a_peer_may_think_as_long_as_it_likes() {
+    async fn opened_connection_may_idle() {
         let (mut ours, mut theirs, _slots) = connection(Some(4));
         theirs.write_all(b"open").await.unwrap();
         ours.read_u32().await.unwrap();
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_peer_that_does_not_read_is_given_up() {
+    async fn peer_that_does_not_read_times_out() {
         let (mut ours, _theirs, _slots) = connection(None);
         ours.write_all(b"12345678").await.unwrap();
         let began = Instant::now();
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn peer_without_a_right_token_is_not_listened_to_any_more() {
+    async fn peer_with_refused_tokens_is_disconnected() {
         let (mut ours, mut theirs, _slots) = connection(None);
         for _ in 0..TOKEN_REFUSALS {
             ours.refusals.count();
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_peer_that_reads_slowly_is_served() {
+    async fn slow_reader_is_served() {
         let (mut ours, mut theirs, _slots) = connection(None);
         let peer = tokio::spawn(async move {
             for _ in 0..48 {
@@ -259,7 +259,7 @@ mod tests {
         });
         let began = Instant::now();
         ours.write_all(&[b'x'; 48]).await.unwrap();
-        assert!(began.elapsed() > PATIENCE, "too quick to show anything");
+        assert!(began.elapsed() > STALL, "too quick to show anything");
         peer.await.unwrap();
     }
 }

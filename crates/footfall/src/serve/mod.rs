@@ -1,11 +1,11 @@
-//! One process with the roles it was asked for, from the first file opened to the last one closed.
+//! One process with its configured roles, from the first file opened to the last one closed.
 //!
 //! ```text
-//! start:  state folder -> catalog (+ first admin token) -> lake -> log, writer -> listeners -> "ready"
-//! stop:   listeners (requests under way end) -> writer (the log's rest becomes a commit) -> log -> catalog
+//! start:  state folder -> catalog (+ first admin token) -> lake -> WAL, writer -> listeners -> "ready"
+//! stop:   listeners (open requests end) -> writer (the rest of the WAL becomes a commit) -> WAL -> catalog
 //! ```
 //!
-//! Each arrow is waited for, so that whatever was acknowledged has somebody who writes it.
+//! Each step is awaited before the next, so that every acknowledged event has a running writer.
 
 mod admin_token;
 mod descriptors;
@@ -37,29 +37,29 @@ use tasks::{TaskFailure, Tasks};
 
 pub(crate) use admin_token::path as admin_token_path;
 
-/// New connections that may wait to be accepted: after an outage thousands of clients come back at once, and those that
-/// find no room are reset. The system's own limit (`net.core.somaxconn`) may be lower.
+/// Backlog of new connections: after an outage thousands of clients reconnect at once, and those beyond the backlog
+/// are reset. The system's own limit (`net.core.somaxconn`) may be lower.
 const BACKLOG: u32 = 4_096;
 
-/// The one shard that there is so far.
+/// The only shard so far.
 const SHARD: u8 = 0;
 
-/// A server that runs.
+/// A running server.
 pub(crate) struct Server {
     pub(crate) http_addr: SocketAddr,
     pub(crate) flight_addr: SocketAddr,
-    /// The secret in the state folder's `admin.token`; empty if somebody took the file away.
+    /// The secret in the state folder's `admin.token`; empty if the file was removed.
     pub(crate) admin_token: String,
     failure: TaskFailure,
     stopping: CancellationToken,
-    /// Those that take requests.
+    /// Tasks that take requests.
     front: Tasks,
-    /// Those that bring the log into the lake and follow it.
+    /// Tasks that bring the WAL into the lake and follow the lake.
     back: Tasks,
     log: Option<Arc<footfall_ingest::wal::LocalWal>>,
 }
 
-/// What every role works with.
+/// What every role uses.
 #[derive(Clone)]
 struct RoleParts {
     clock: Arc<dyn Clock>,
@@ -70,7 +70,7 @@ struct RoleParts {
     table: Arc<Table>,
 }
 
-/// Serves until SIGTERM, Ctrl-C or a failure that can't be survived.
+/// Serves until SIGTERM, Ctrl-C or a fatal failure.
 pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let running = start(config).await?;
     running.announce();
@@ -179,7 +179,7 @@ fn bind(addr: SocketAddr) -> std::io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4(),
         SocketAddr::V6(_) => TcpSocket::new_v6(),
     }?;
-    // A restart must not wait for the connections of the process before. On Windows it would mean something else.
+    // A restart must not wait for the previous process's connections. On Windows the option means something else.
     #[cfg(not(windows))]
     socket.set_reuseaddr(true)?;
     socket.bind(addr)?;
@@ -196,7 +196,7 @@ impl Server {
         );
     }
 
-    /// Returns when somebody asks us to stop; fails if a task did.
+    /// Returns at a shutdown signal; fails if a task did.
     pub(crate) async fn wait(&self) -> anyhow::Result<()> {
         tokio::select! {
             signal = signals::terminated() => {
@@ -207,7 +207,7 @@ impl Server {
         }
     }
 
-    /// Drains in order. Fails with the first task's failure, if there was one.
+    /// Shuts down in order. Fails with the first task's failure, if there was one.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         self.stopping.cancel();
         self.front.stop().await;

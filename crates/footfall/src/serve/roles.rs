@@ -1,4 +1,4 @@
-//! What each role starts.
+//! The tasks of each role.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::{RoleParts, follow};
 use crate::config::Config;
 use crate::threads::Threads;
 
-/// For what the writer sorts, encodes, reads and stores.
+/// Memory for what the writer sorts, encodes, reads and stores.
 const WRITER_THREADS: usize = 4;
 
 /// The running ingest role.
@@ -26,7 +26,7 @@ pub(super) struct IngestRole {
     pub(super) log: Arc<LocalWal>,
 }
 
-/// Opens the WAL, starts the writer and what keeps the table's own log short.
+/// Opens the WAL, starts the writer and the Delta log's maintenance.
 pub(super) async fn ingest(config: &Config, shared: &RoleParts, tasks: &Tasks) -> anyhow::Result<IngestRole> {
     let folder = crate::state::wal(&config.state_dir())?;
     let (log, _) = LocalWal::open(&folder, config.wal.options())
@@ -63,7 +63,7 @@ pub(super) async fn ingest(config: &Config, shared: &RoleParts, tasks: &Tasks) -
     })
 }
 
-/// A WAL that can't be continued can be replaced alone: the sites and the tokens are not in it.
+/// A damaged WAL can be replaced alone: it holds no sites or tokens.
 fn advised(error: WriterError, wal: &Path) -> anyhow::Error {
     let advice = match error {
         WriterError::OldLog { .. } | WriterError::OtherLog { .. } => format!(

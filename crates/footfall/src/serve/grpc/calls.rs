@@ -1,4 +1,4 @@
-//! What gRPC calls may take before, and while, their services read them: calls at a time, memory, time.
+//! Limits of gRPC calls before and while their services read them: concurrent calls, memory, time.
 
 use std::convert::Infallible;
 use std::task::{Context, Poll};
@@ -17,19 +17,19 @@ use super::super::io_timeouts::TokenRefusals;
 use super::open_calls::OpenCalls;
 use super::request_body::{Held, RequestBody};
 
-/// Calls whose body is read at the same time. A stream of batches that says nothing costs a few kilobytes.
+/// Calls whose body is read at the same time. An idle stream of batches costs a few kilobytes.
 const CALLS: usize = 4_096;
 
-/// Those of them that show the same token.
+/// Of these, calls with the same token.
 const CALLS_OF_TOKEN: usize = 1_024;
 
-/// Of calls that show no token: sites that are open take events so.
+/// Calls without a token: sites that don't require one accept events so.
 const CALLS_WITHOUT_TOKEN: usize = 1_024;
 
-/// Of a message: statements and most batches of events are smaller.
+/// Size of a small message: statements and most batches of events are smaller.
 const SMALL_BYTES: usize = 64 << 10;
 
-/// A client's hello needs no more: the token is in the headers.
+/// A handshake needs no more: the token is in the headers.
 const HANDSHAKE_BYTES: usize = 4 << 10;
 
 /// The limits of all calls together.
@@ -37,11 +37,11 @@ const HANDSHAKE_BYTES: usize = 4 << 10;
 pub(in crate::serve) struct CallLimits {
     with_token: Class,
     without_token: Class,
-    /// For a message to arrive.
+    /// Timeout of a message's arrival.
     message_timeout: Duration,
 }
 
-/// What calls of a kind share.
+/// What calls of one kind share.
 #[derive(Debug, Clone)]
 pub(super) struct Class {
     pub(super) calls: OpenCalls,
@@ -49,7 +49,7 @@ pub(super) struct Class {
     pub(super) large: Budget,
 }
 
-/// Large messages that are slow to arrive must not keep the small ones waiting, which most are.
+/// Large messages that arrive slowly must not delay the small ones, which are the majority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lane {
     Small,
@@ -63,7 +63,7 @@ impl Lane {
 }
 
 impl Class {
-    /// A quarter of `budget` is for small messages alone.
+    /// A quarter of `budget` is reserved for small messages.
     fn new(calls: usize, budget: &Budget, bytes: usize) -> Self {
         let small = bytes / 4;
         Self {
@@ -82,8 +82,8 @@ impl Class {
 }
 
 impl CallLimits {
-    /// Calls that show a token take no more than half of the memory for what clients send, the others no more than a
-    /// quarter; HTTP is left the rest at least.
+    /// Calls with a token take at most half of the memory for client data, those without a quarter; HTTP is left at
+    /// least the rest.
     pub(in crate::serve) fn new(budget: &Budget, message_timeout: Duration) -> Self {
         Self {
             with_token: Class::new(CALLS, budget, budget.capacity() / 2),
@@ -92,7 +92,7 @@ impl CallLimits {
         }
     }
 
-    /// A token that is not in force is refused before the body is read, so that showing any is enough here.
+    /// An invalid token is refused before the body is read, so that having one at all is enough here.
     fn class(&self, headers: &HeaderMap) -> &Class {
         if headers.contains_key(AUTHORIZATION) {
             &self.with_token
@@ -102,19 +102,19 @@ impl CallLimits {
     }
 }
 
-/// How the messages of a method come.
+/// How the messages of a method arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Messages {
-    /// Bytes of one.
+    /// Bytes of one message.
     pub(super) limit: usize,
-    /// They come one by one for as long as the client likes, and each is done with when the next one is asked for.
-    /// Else they are one request, which has to arrive in time and is kept until it is answered.
+    /// An unbounded stream: messages arrive one by one, and each is finished when the next one is polled.
+    /// Otherwise they are one request, which must arrive in time and is kept until it is answered.
     pub(super) endless: bool,
 }
 
 impl Messages {
     fn of(path: &str) -> Self {
-        // Services have limits of their own beside these.
+        // Services have limits of their own besides these.
         let limit = if path.ends_with("/Handshake") {
             HANDSHAKE_BYTES
         } else {
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_without_a_token_leave_memory_to_those_with_one() {
+    fn calls_without_token_leave_memory() {
         let limits = CallLimits::new(&Budget::new(1_600), Duration::from_secs(1));
         let mut headers = HeaderMap::new();
         let without = limits.class(&headers).clone();
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn only_streams_of_events_have_no_end_and_a_handshake_is_small() {
+    fn only_event_streams_are_endless() {
         assert!(Messages::of("/footfall.v1.IngestService/Publish").endless);
         let put = Messages::of("/arrow.flight.protocol.FlightService/DoPut");
         assert_eq!((put.endless, put.limit), (false, usize::MAX));

@@ -1,17 +1,17 @@
-//! gRPC's framing: a message is a flag, its length in four bytes, and so many bytes. Pure.
+//! gRPC's framing: a message is a flag, its length in four bytes, and that many bytes. Pure.
 
 const PREFIX_BYTES: usize = 5;
 
-/// Where in the messages of a request the bytes that have arrived end.
+/// The position within a request's messages at which the received bytes end.
 #[derive(Debug, Default)]
 pub(super) struct Framing {
     prefix: [u8; PREFIX_BYTES],
     prefix_read: usize,
-    /// Bytes of the message that has begun.
+    /// Bytes received of the incomplete message.
     missing: usize,
 }
 
-/// What a chunk of bytes was.
+/// What a chunk of bytes contained.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Progress {
     /// Any message ended in it.
@@ -20,11 +20,11 @@ pub(super) struct Progress {
     pub(super) earlier_ended: bool,
     /// Bytes of messages that began and ended in it.
     pub(super) whole: usize,
-    /// The whole length of the message that began in it and goes on.
+    /// The whole length of the message that began in it and continues after it.
     pub(super) begun: usize,
 }
 
-/// A message that announces more bytes than it may have.
+/// A message that announces more bytes than its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooLarge {
     pub(super) length: usize,
@@ -36,10 +36,10 @@ impl Framing {
         self.prefix_read > 0 || self.missing > 0
     }
 
-    /// Goes over the next bytes. `limit`: of one message.
+    /// Advances over the next bytes. `limit`: of one message.
     pub(super) fn advance(&mut self, mut bytes: &[u8], limit: usize) -> Result<Progress, TooLarge> {
         let mut progress = Progress::default();
-        // Of the message under way, if it began in these bytes.
+        // Of the incomplete message, if it began in these bytes.
         let mut length = None;
         while !bytes.is_empty() {
             if self.missing == 0 {
@@ -98,7 +98,7 @@ mod tests {
     const LIMIT: usize = 1_000;
 
     #[test]
-    fn messages_that_end_and_the_one_that_goes_on_are_told_apart() {
+    fn ended_and_incomplete_messages_are_distinguished() {
         let mut framing = Framing::default();
         let bytes = [message(10), message(0), message(20), message(300)].concat();
         let (first, second) = bytes.split_at(60);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn cuts_anywhere_give_the_same_sums() {
+    fn chunk_boundaries_do_not_change_sums() {
         let lengths = [3, 0, 1, 250, 0, 40];
         let bytes: Vec<u8> = lengths.into_iter().flat_map(message).collect();
         for size in 1..bytes.len() {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn announced_length_over_the_limit_is_refused() {
+    fn announced_length_over_limit_is_refused() {
         let mut framing = Framing::default();
         let refused = framing.advance(&message(LIMIT + 1)[..5], LIMIT);
         assert_eq!(refused, Err(TooLarge { length: LIMIT + 1 }));

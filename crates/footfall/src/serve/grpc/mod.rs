@@ -4,9 +4,9 @@
 //! connections (as many as fit, windows) -> streams of each -> headers: token -> calls -> messages: memory, time
 //! ```
 //!
-//! What a client sends takes memory in two places only, both of them configured: in its connection's window until it
-//! is read (`flight.receive_bytes`), and as a message (`ingest.in_flight_bytes`). A client that has vanished is found
-//! out by pings.
+//! Client data takes memory in two places only, both configured: in its connection's window until the server reads it
+//! (`flight.receive_bytes`), and as a message (`ingest.in_flight_bytes`). Pings detect a client that has
+//! vanished.
 
 mod calls;
 mod framing;
@@ -31,32 +31,32 @@ use windows::Windows;
 
 pub(super) use calls::{BoundedCalls, CallLimits};
 
-/// Calls of a connection at the same time; a client that wants more has to wait, or to connect again.
+/// Concurrent calls of a connection; a client that wants more has to wait, or to open another connection.
 const STREAMS: u32 = 100;
 
-/// Of a call's headers, unpacked. gRPC's own libraries take as much.
+/// Size of a call's headers, decompressed. gRPC's own libraries allow as much.
 const HEADER_BYTES: u32 = 8 << 10;
 
-/// Streams that a client has reset before they were looked at; more end its connection.
+/// Streams that a client resets before they are processed; more than these end its connection.
 const UNSEEN_RESETS: usize = 20;
 
-/// Pings keep proxies from closing connections whose query takes long.
+/// Pings keep proxies from closing connections while a query runs long.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
-/// Pings begin when HTTP/2 does. Until then, a client has so long for the 24 bytes with which it begins.
-const PATIENCE: IoTimeouts = IoTimeouts {
+/// Pings begin with HTTP/2. Until then, this is the timeout for the 24 bytes of the client's preface.
+const TIMEOUTS: IoTimeouts = IoTimeouts {
     opening: Some((24, Duration::from_secs(10))),
     stall: Duration::from_secs(30),
 };
 
-/// How long to wait when the system has no free file descriptors.
+/// Pause when the system has no free file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long streams under way may take once we are to stop.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
+/// How long open streams may take during shutdown.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves until `stop`, then lets streams under way finish. More than so many connections, or than fit in
-/// `receive_bytes`, are left in the kernel's queue.
+/// Serves until `stop`, then lets open streams finish. Connections beyond the limit, or beyond what fits in
+/// `receive_bytes`, stay in the kernel's queue.
 pub(super) async fn serve(
     listener: TcpListener,
     routes: Routes,
@@ -76,7 +76,7 @@ pub(super) async fn serve(
         .serve_with_incoming_shutdown(incoming(listener, windows.connections), stop.clone().cancelled_owned());
     let too_long = async {
         stop.cancelled().await;
-        tokio::time::sleep(DRAIN_PATIENCE).await;
+        tokio::time::sleep(DRAIN_TIMEOUT).await;
     };
     tokio::select! {
         served = server => Ok(served?),
@@ -87,7 +87,7 @@ pub(super) async fn serve(
     }
 }
 
-/// Connections, no more than so many at a time.
+/// Connections, limited in number.
 fn incoming(
     listener: TcpListener,
     connections: usize,
@@ -105,8 +105,8 @@ fn incoming(
                 }
             }
         };
-        // Messages are written whole: waiting for more to send would only delay them.
+        // Messages are written whole: Nagle's delay would gain nothing.
         let _ = stream.set_nodelay(true);
-        Some((Ok(TimedStream::new(stream, slot, PATIENCE)), (listener, slots)))
+        Some((Ok(TimedStream::new(stream, slot, TIMEOUTS)), (listener, slots)))
     })
 }

@@ -1,4 +1,4 @@
-//! How many calls are open: of all clients together, and of each token.
+//! Counts open calls: of all clients together, and of each token.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -16,12 +16,12 @@ type Counts = Arc<Mutex<HashMap<u64, usize>>>;
 pub(super) struct OpenCalls {
     all: Arc<Semaphore>,
     of_token: Counts,
-    /// Of one token, so that a client that opens calls without an end leaves some to the others.
+    /// Limit of one token, so that a client that opens calls without end leaves some to the others.
     limit_of_token: usize,
     hasher: RandomState,
 }
 
-/// An open call. It is over when this is dropped.
+/// An open call, until this is dropped.
 #[derive(Debug)]
 pub(super) struct OpenCall {
     _one_of_all: OwnedSemaphorePermit,
@@ -38,7 +38,7 @@ impl OpenCalls {
         }
     }
 
-    /// `None`: too many are open. `authorization`: of a call whose token was checked, or is none.
+    /// `None`: too many are open. `authorization`: that of a call whose token was checked, or `None`.
     pub(super) fn open(&self, authorization: Option<&HeaderValue>) -> Option<OpenCall> {
         let one_of_all = Arc::clone(&self.all).try_acquire_owned().ok()?;
         let token = authorization.map(|value| self.hasher.hash_one(value.as_bytes()));
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_token_leaves_calls_to_the_others() {
+    fn one_token_cannot_take_all_calls() {
         let calls = OpenCalls::new(5, 3);
         let (one, two) = (
             HeaderValue::from_static("Bearer 1"),

@@ -1,7 +1,7 @@
-//! A request's body whose messages take their memory before they are read, and have to arrive in time.
+//! A request body that reserves memory for a message before it reads it, and limits how long a message may take.
 //!
-//! The memory of a message is taken when its length is announced, because the decoder allocates it then. Until it is
-//! there, the body is not read: the client's window is full, and it waits.
+//! A message's memory is reserved when its length is announced, because the decoder allocates it then. Until the
+//! reservation succeeds, the body is not read: the client's window fills, and the client waits.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use super::framing::{Framing, TooLarge};
 use super::open_calls::OpenCall;
 use super::stopwatch::Stopwatch;
 
-/// How long a message may wait for memory that others hold.
+/// How long a message may wait for memory that other calls hold.
 const MEMORY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a call holds from the first read of its body until it is answered.
@@ -36,7 +36,7 @@ struct Holding {
     /// For messages that were read.
     small: Option<Reservation>,
     large: Option<Reservation>,
-    /// For the message that is being read.
+    /// For the message being read.
     reading: Option<(Lane, Reservation)>,
 }
 
@@ -58,7 +58,7 @@ impl Held {
         }
     }
 
-    /// `reserved`, of which `begun` bytes are for a message that goes on.
+    /// `reserved`, of which `begun` bytes belong to an incomplete message.
     fn add(&self, lane: Lane, mut reserved: Reservation, begun: usize) {
         let mut holding = self.0.lock();
         if begun > 0 {
@@ -81,7 +81,7 @@ impl Holding {
     }
 }
 
-/// A chunk that waits for its messages' memory.
+/// A chunk whose messages wait for memory.
 struct Arrived {
     chunk: Bytes,
     lane: Lane,
@@ -116,13 +116,13 @@ impl RequestBody {
         }
     }
 
-    /// Whose calls this one is counted with.
+    /// The group of calls that this one counts towards.
     pub(super) fn of_token(mut self, authorization: Option<HeaderValue>) -> Self {
         self.authorization = authorization;
         self
     }
 
-    /// A body is read when its call has passed every check of its headers.
+    /// A body is read once its call has passed every check of its headers.
     fn begin(&mut self) -> Result<(), Status> {
         if !self.began {
             let call = self.class.calls.open(self.authorization.as_ref());
@@ -132,12 +132,12 @@ impl RequestBody {
         Ok(())
     }
 
-    /// Whether the client may take as long as it likes for what comes next.
+    /// Whether the client may take any time to send what comes next.
     fn is_idle(&self) -> bool {
         self.messages.endless && !self.framing.is_partial()
     }
 
-    /// The chunk, if no memory has to be waited for.
+    /// The chunk, if its memory is available at once.
     fn account(&mut self, chunk: Bytes) -> Result<Option<Bytes>, Status> {
         let progress = self.framing.advance(&chunk, self.messages.limit).map_err(too_large)?;
         if progress.earlier_ended {
@@ -182,7 +182,7 @@ impl RequestBody {
                 return Poll::Ready(Some(Ok(Frame::data(chunk))));
             }
             if self.messages.endless {
-                // Who asks for more has dealt with the messages before.
+                // A service that polls for more has finished with the messages before.
                 self.held.forget_read();
             }
             let frame = match Pin::new(&mut self.body).poll_frame(context) {
@@ -231,7 +231,7 @@ fn count(reason: &'static str) {
     metrics::counter!("footfall_grpc_refused_total", "reason" => reason).increment(1);
 }
 
-/// For now: the same call may succeed later.
+/// Temporary: the same call may succeed later.
 fn refused(reason: &'static str, text: &str) -> Status {
     count(reason);
     let mut status = Status::unavailable(format!("{text}; try again in 1 s"));

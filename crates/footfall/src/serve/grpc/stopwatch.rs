@@ -1,4 +1,4 @@
-//! How long a client was waited for. The time that the server itself takes between two reads is not the client's.
+//! Measures how long the server waits for a client, excluding the time that the server itself takes between two reads.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Runs while a client is waited for, up to a limit.
+/// Runs while the server waits for a client, up to a limit.
 #[derive(Debug)]
 pub(super) struct Stopwatch {
     limit: Duration,
-    /// Before it ran last.
+    /// Elapsed in earlier runs.
     elapsed: Duration,
     running_since: Option<Instant>,
     alarm: Option<Pin<Box<Sleep>>>,
@@ -30,7 +30,7 @@ impl Stopwatch {
         self.limit
     }
 
-    /// Starts from zero at the next run.
+    /// The next run starts from zero.
     pub(super) fn reset(&mut self) {
         self.elapsed = Duration::ZERO;
         self.running_since = None;
@@ -67,7 +67,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_millis(200);
 
     #[tokio::test]
-    async fn only_time_while_running_counts() {
+    async fn stopwatch_counts_only_while_running() {
         let mut stopwatch = Stopwatch::new(LIMIT);
         assert!(timeout(LIMIT / 2, poll_fn(|c| stopwatch.poll_run(c))).await.is_err());
         stopwatch.pause();
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reset_gives_the_whole_time_again() {
+    async fn reset_restores_the_whole_limit() {
         let mut stopwatch = Stopwatch::new(LIMIT);
         assert!(timeout(LIMIT / 2, poll_fn(|c| stopwatch.poll_run(c))).await.is_err());
         stopwatch.reset();

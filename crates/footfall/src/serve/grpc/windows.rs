@@ -1,9 +1,9 @@
-//! How much of what clients send may lie in the connections, before anybody has read it. Pure.
+//! Flow control windows: how many bytes of client data connections may buffer before the server reads them. Pure.
 
-/// What HTTP/2 begins with, and a server can't ask for less.
+/// HTTP/2's initial window; a server can't ask for less.
 const SMALLEST_WINDOW: usize = 65_535;
 
-/// More would speed up nobody.
+/// A larger window gains no throughput.
 const LARGEST_WINDOW: usize = 1 << 20;
 
 /// Connections and their flow control windows. A client may send a window's bytes before the server reads any.
@@ -21,7 +21,7 @@ impl Windows {
     pub(super) fn of(connections: usize, receive_bytes: usize) -> Self {
         let connections = connections.min(receive_bytes / SMALLEST_WINDOW).max(1);
         let connection = (receive_bytes / connections).clamp(SMALLEST_WINDOW, LARGEST_WINDOW);
-        // A stream that nobody reads for a while leaves the others of its connection something.
+        // A stream that is not read for a while leaves window to the connection's other streams.
         let stream = (connection / 4).max(SMALLEST_WINDOW);
         let narrow = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         Self {
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_of_all_connections_fit_in_what_is_configured() {
+    fn all_windows_fit_in_receive_bytes() {
         for connections in [1, 8, 100, 1_024] {
             for receive_bytes in [1 << 20, 16 << 20, 64 << 20, 1 << 30] {
                 let windows = Windows::of(connections, receive_bytes);

@@ -17,7 +17,7 @@ const ENDLESS: Messages = Messages {
 };
 const TIMEOUT: Duration = Duration::from_millis(400);
 
-/// What the client has sent; the end, when it hangs up.
+/// What the client has sent; the channel's end is the client's disconnect.
 struct Sent(mpsc::UnboundedReceiver<Bytes>);
 
 impl HttpBody for Sent {
@@ -73,7 +73,7 @@ fn class(bytes: usize, calls: usize) -> Class {
 }
 
 #[tokio::test]
-async fn announced_message_takes_its_memory_before_its_bytes_are_read() {
+async fn memory_is_reserved_before_bytes_are_read() {
     let class = class(1_000, 10);
     let (mut first, mut second) = (Call::new(&class, REQUEST), Call::new(&class, REQUEST));
     first.send(700, 1);
@@ -89,7 +89,7 @@ async fn announced_message_takes_its_memory_before_its_bytes_are_read() {
 }
 
 #[tokio::test]
-async fn message_waits_a_moment_for_memory_that_becomes_free() {
+async fn message_waits_for_freed_memory() {
     let class = class(1_000, 10);
     let (mut first, mut second) = (Call::new(&class, REQUEST), Call::new(&class, REQUEST));
     first.send(700, 1);
@@ -104,7 +104,7 @@ async fn message_waits_a_moment_for_memory_that_becomes_free() {
 }
 
 #[tokio::test]
-async fn message_larger_than_all_memory_is_refused_at_once() {
+async fn message_larger_than_budget_is_refused() {
     let class = class(1_000, 10);
     let mut call = Call::new(&class, REQUEST);
     call.send(100_001, 1);
@@ -115,7 +115,7 @@ async fn message_larger_than_all_memory_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn endless_stream_holds_one_message_and_a_request_all() {
+async fn stream_holds_one_message_request_holds_all() {
     for (messages, held) in [(ENDLESS, 0), (REQUEST, 500)] {
         let class = class(500, 10);
         let mut call = Call::new(&class, messages);
@@ -125,7 +125,7 @@ async fn endless_stream_holds_one_message_and_a_request_all() {
             assert_eq!(call.read().await.unwrap(), 55);
             assert_eq!(call.read().await.unwrap(), 50);
         }
-        // Asks for what never comes.
+        // Polls for a message that never comes.
         assert!(timeout(TIMEOUT / 2, call.read()).await.is_err());
         assert!(class.small.try_reserve(500 - held).is_ok());
         assert!(class.small.try_reserve(501 - held).is_err());
@@ -133,7 +133,7 @@ async fn endless_stream_holds_one_message_and_a_request_all() {
 }
 
 #[tokio::test]
-async fn half_sent_message_is_given_up_and_an_idle_stream_is_not() {
+async fn half_sent_message_times_out_idle_stream_not() {
     let class = class(1_000, 10);
     let mut idle = Call::new(&class, ENDLESS);
     assert!(timeout(2 * TIMEOUT, idle.read()).await.is_err());
@@ -150,7 +150,7 @@ async fn half_sent_message_is_given_up_and_an_idle_stream_is_not() {
 }
 
 #[tokio::test]
-async fn bytes_now_and_then_gain_a_message_no_time() {
+async fn trickled_bytes_do_not_extend_timeout() {
     let call = Call::new(&class(1_000, 10), REQUEST);
     call.send(1_000, 1);
     let drip = async {
@@ -171,7 +171,7 @@ async fn bytes_now_and_then_gain_a_message_no_time() {
 }
 
 #[tokio::test]
-async fn calls_beyond_the_limit_are_refused_until_one_is_answered() {
+async fn calls_beyond_the_limit_are_refused() {
     let class = class(1_000, 1);
     let (mut first, mut second) = (Call::new(&class, REQUEST), Call::new(&class, REQUEST));
     first.send(1, 1);
@@ -183,7 +183,7 @@ async fn calls_beyond_the_limit_are_refused_until_one_is_answered() {
 }
 
 #[tokio::test]
-async fn large_half_sent_messages_leave_small_ones_their_memory() {
+async fn slow_large_messages_leave_small_ones_memory() {
     let class = class(1_000, 10);
     let mut large = Call::new(&class, REQUEST);
     large.send(100_000, 1);
