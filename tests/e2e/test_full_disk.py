@@ -79,7 +79,7 @@ def check_all_there(server: Server, site: str, acknowledged: list[str], refused:
     assert sorted(server.lake.delta_events(["event_id"])["event_id"].to_pylist()) == sorted(found)
 
 
-def test_a_full_disk_answers_503_and_recovers_when_there_is_room(server: ServerOnSmallDisk, disk: SmallDisk, site: str):
+def test_full_disk_answers_503_and_recovers(server: ServerOnSmallDisk, disk: SmallDisk, site: str):
     first = pageviews(site, 10)
     server.accept(first)
     server.wait_for_events(site, 10)
@@ -109,7 +109,7 @@ def test_a_full_disk_answers_503_and_recovers_when_there_is_room(server: ServerO
     check_all_there(server, site, acknowledged, refused)
 
 
-def test_a_server_that_is_killed_while_its_disk_is_full_starts_again_and_recovers(
+def test_kill_on_full_disk_recovers(
     server: ServerOnSmallDisk, disk: SmallDisk, site: str
 ):
     """With records in the log that the lake doesn't have yet."""
@@ -136,7 +136,7 @@ def test_a_server_that_is_killed_while_its_disk_is_full_starts_again_and_recover
     check_all_there(server, site, acknowledged)
 
 
-def test_a_disk_that_the_log_itself_has_filled_gets_room_when_the_lake_has_the_events(
+def test_wal_filled_disk_drains_after_commit(
     server: ServerOnSmallDisk, disk: SmallDisk, site: str
 ):
     """As when the lake could not be reached for long: nobody has to delete anything."""
@@ -154,7 +154,7 @@ def test_a_disk_that_the_log_itself_has_filled_gets_room_when_the_lake_has_the_e
     check_all_there(server, site, acknowledged)
 
 
-def test_a_disk_that_gets_full_again_and_again_under_load_loses_nothing(
+def test_repeatedly_full_disk_loses_nothing(
     server: ServerOnSmallDisk, disk: SmallDisk, site: str
 ):
     """The last time it is killed while it is full."""
@@ -174,7 +174,7 @@ def test_a_disk_that_gets_full_again_and_again_under_load_loses_nothing(
     check_all_there(server, site, load.acknowledged, load.refused)
 
 
-def test_administration_is_refused_on_a_full_disk_and_recovers_too(
+def test_administration_on_full_disk_recovers(
     server: ServerOnSmallDisk, disk: SmallDisk, site: str
 ):
     disk.fill()

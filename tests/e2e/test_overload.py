@@ -38,7 +38,7 @@ def connect(url: str) -> socket.socket:
     return socket.create_connection((address.hostname, address.port), timeout=ENDED_SECONDS)
 
 
-def test_clients_that_are_slow_or_silent_are_ended(start):
+def test_slow_clients_are_disconnected(start):
     server = start(FOOTFALL_INGEST__BODY_TIMEOUT="1s")
     with ExitStack() as stack:
         silent, half, slow, silent_grpc = (
@@ -62,7 +62,7 @@ def _rest(connection: socket.socket) -> bytes:
     return received
 
 
-def test_when_the_log_is_full_events_are_refused_and_what_was_acknowledged_is_there_once(start):
+def test_full_wal_refuses_events_and_keeps_acknowledged(start):
     server = start(
         FOOTFALL_WAL__MAX_BYTES="256KiB",
         FOOTFALL_INGEST__FLUSH_INTERVAL="2s",
@@ -116,7 +116,7 @@ def few_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     yield limit
 
 
-def test_connections_never_take_the_descriptors_that_storing_needs(start, few_descriptors):
+def test_connections_leave_descriptors_for_storage(start, few_descriptors):
     server: Server = start()
     site = server.create_site(new_site())
     with ExitStack() as stack:
@@ -133,7 +133,7 @@ def test_connections_never_take_the_descriptors_that_storing_needs(start, few_de
     server.wait_for_events(site, 2)
 
 
-def test_who_finds_no_connection_free_is_told_so(start, few_descriptors):
+def test_excess_connection_gets_reply(start, few_descriptors):
     server: Server = start()
     site = server.create_site(new_site())
     connections = [connect(server.http) for _ in range(2 * few_descriptors)]

@@ -238,7 +238,7 @@ def test_all_faults_mixed(server: Server, site: str, proxy: FaultProxy):
 
 
 @pytest.mark.parametrize("fault", [Fault.LOSE_REPLY, Fault.CUT_REPLY], ids=lambda fault: fault.name.lower())
-def test_a_commit_whose_reply_is_lost_is_made_once(server: Server, site: str, proxy: FaultProxy, fault: Fault):
+def test_commit_with_lost_reply_is_made_once(server: Server, site: str, proxy: FaultProxy, fault: Fault):
     """Every commit, and nothing else, so that no other fault's retry hides a second one."""
     with Traffic(server, site) as traffic:
         proxy.fail([fault], share=1.0, seed=0, only=["commit"])
@@ -248,7 +248,7 @@ def test_a_commit_whose_reply_is_lost_is_made_once(server: Server, site: str, pr
 
 
 @pytest.mark.parametrize("outage", list(Outage), ids=lambda outage: outage.value)
-def test_an_unreachable_lake_keeps_no_client_waiting(server: Server, site: str, proxy: FaultProxy, outage: Outage):
+def test_unreachable_lake_delays_no_client(server: Server, site: str, proxy: FaultProxy, outage: Outage):
     with Traffic(server, site) as traffic:
         wait_until(lambda: bool(traffic.read.counts) and traffic.read.counts[-1] > 0, "events are visible")
         proxy.go_dark(outage)
@@ -259,7 +259,7 @@ def test_an_unreachable_lake_keeps_no_client_waiting(server: Server, site: str, 
     check_all(server, traffic)
 
 
-def test_after_all_that_every_version_is_whole(server: Server, site: str):
+def test_every_version_is_whole_after_faults(server: Server, site: str):
     """The table that the tests above have written: no gap, positions that only grow, no commit and no file twice."""
     server.accept(pageview(site))
     server.wait_for_events(site, 1)
@@ -274,7 +274,7 @@ def break_down(proxy: FaultProxy, how: Outage | Fault) -> None:
 
 
 @pytest.mark.parametrize("how", [*Outage, Fault.ERROR_500], ids=lambda how: how.name.lower())
-def test_a_server_that_starts_without_its_lake_says_so_and_waits(
+def test_start_without_lake_waits(
     s3_server: seaweed.SeaweedFS, proxy: FaultProxy, tmp_path: Path, how: Outage | Fault
 ):
     lake = lakes.s3(s3_server, prefix=new_site()).behind(proxy.endpoint)
@@ -295,7 +295,7 @@ def test_a_server_that_starts_without_its_lake_says_so_and_waits(
         server.end()
 
 
-def test_a_lake_that_can_not_be_is_refused_at_once(s3_server: seaweed.SeaweedFS, tmp_path: Path):
+def test_impossible_lake_is_refused_at_once(s3_server: seaweed.SeaweedFS, tmp_path: Path):
     """A wrong key gets no better by waiting."""
     lake = lakes.s3(s3_server, prefix=new_site())
     lake.env["AWS_SECRET_ACCESS_KEY"] = "wrong"
@@ -308,7 +308,7 @@ def test_a_lake_that_can_not_be_is_refused_at_once(s3_server: seaweed.SeaweedFS,
         server.end()
 
 
-def test_a_server_stops_in_time_without_its_lake_and_goes_on_later(
+def test_stop_without_lake_is_timely(
     s3_server: seaweed.SeaweedFS, proxy: FaultProxy, make_server: Callable[..., Server]
 ):
     lake = lakes.s3(s3_server, prefix=new_site()).behind(proxy.endpoint)

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_have_types_that_jdbc_fills_right() {
+    fn parameter_types_suit_jdbc() {
         let utc = || Some("UTC".into());
         for (inferred, told) in [
             (

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_ends_with_the_next_question_or_when_the_thread_lets_go() {
+    fn time_ends_at_next_poll_or_exit() {
         let busy = Busy::default();
         assert_eq!(busy.stop(), None);
         let moment = Duration::from_millis(5);

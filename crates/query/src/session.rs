@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_killed_process_spilled_is_removed_and_nothing_else() {
+    fn only_stale_spill_folders_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["datafusion-left", "mine"] {
             std::fs::create_dir(dir.path().join(name)).unwrap();

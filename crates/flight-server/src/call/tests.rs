@@ -65,7 +65,7 @@ async fn started(messages: Messages) -> Reply {
 }
 
 #[test]
-fn a_call_is_counted_by_its_outcome() {
+fn call_is_counted_by_outcome() {
     let answered = counted(|| {
         block_on(Call::begin("DoPut").answer(async { Ok(()) })).unwrap();
     });
@@ -80,7 +80,7 @@ fn a_call_is_counted_by_its_outcome() {
 }
 
 #[test]
-fn a_stream_is_counted_when_it_ends_by_how_it_ended() {
+fn stream_is_counted_by_outcome() {
     let message = || Ok(FlightData::new());
     let whole = counted(|| {
         block_on(async {

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_files_statistics_are_of_the_columns_that_it_is_sorted_by() {
+    fn file_statistics_cover_sort_columns() {
         let file_schema = schema::event_file();
         let columns = of_file(table::events(), &file(1)).column_statistics;
         assert_eq!(columns.len(), schema::SORT_COLUMNS.len());
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn statistics_of_files_are_of_every_column_of_the_table() {
+    fn table_statistics_cover_every_column() {
         let files = [3, 1, 2].map(|date| partitioned(table::events(), &file(date)));
         let all = of_files(table::events(), &files).unwrap();
         let table = schema::events();
