@@ -167,7 +167,7 @@ def test_sql_is_read_only(server: Server, neighbours: Neighbours, sql: str, who:
 
 @pytest.mark.parametrize("how", ["ANALYZE", "VERBOSE"])
 def test_plan_figures_are_hidden_from_readers(server: Server, neighbours: Neighbours, how: str):
-    """They tell how much of others' rows was read."""
+    """They reveal how much of other sites' rows was read."""
     with server.cursor(neighbours.token) as cursor, pytest.raises(flightsql.ProgrammingError):
         cursor.execute(f"EXPLAIN {how} SELECT count(*) FROM events WHERE page_title LIKE '%q-secre%'")
     assert server.query(f"EXPLAIN {how} SELECT count(*) FROM events").num_rows > 0

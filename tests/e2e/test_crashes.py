@@ -37,7 +37,7 @@ class Campaign:
     rounds: int = 0
     kills_while_starting: int = 0
     longest_start: float = 0.0
-    # Restarts that had records to bring into the lake that were only in the log.
+    # Restarts that had records to replay that were only in the WAL.
     replays: int = 0
     replayed_records: int = 0
     torn_tails: int = 0

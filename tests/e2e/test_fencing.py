@@ -1,4 +1,4 @@
-"""Two processes that continue one log by mistake, such as over a copied state folder: the lake must stay right."""
+"""Two processes that continue one WAL by mistake, such as over a copied state folder: the lake must stay right."""
 
 import re
 import shutil
@@ -69,7 +69,7 @@ def test_copied_wal_fences_one_server(lake: Lake, twins: Twins):
     assert sorted(lake.delta_events(["event_id"])["event_id"].to_pylist()) == sorted(found)
     delta_log.read(lake).check()
 
-    # Behind the lake now: it says so, and takes nothing.
+    # Behind the lake now: it reports that and accepts nothing.
     with pytest.raises(AssertionError, match="old copy of the state"):
         fenced.start()
     assert fenced.wait_for_end() == 1
@@ -77,7 +77,7 @@ def test_copied_wal_fences_one_server(lake: Lake, twins: Twins):
 
 
 def test_fenced_wal_ahead_of_lake_is_refused(lake: Lake, twins: Twins):
-    """Its records would be taken for those that the other one has brought, and be passed over without a word."""
+    """Its records would be taken for those that the other server committed, and be skipped silently."""
     first, copy = twins.servers
     copy.kill()
     copy.env["FOOTFALL_INGEST__FLUSH_INTERVAL"] = "1h"

@@ -79,7 +79,7 @@ def test_connection_with_many_refused_tokens_is_closed(local: Server):
     flood.run(seconds=10)
     assert flood.ended["connection: closed by the server"] == 1, flood.ended
     assert flood.ended["answered"] < 1_000
-    # Whoever comes with a right one is served.
+    # A client with a valid token is served.
     assert local.query("SELECT 1 AS one")["one"].to_pylist() == [1]
 
 

@@ -1,4 +1,4 @@
-"""What operators look at."""
+"""Endpoints for operators: health and metrics."""
 
 import re
 import stat

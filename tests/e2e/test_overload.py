@@ -125,7 +125,7 @@ def test_connections_leave_descriptors_for_storage(start, few_descriptors):
             stack.enter_context(connect(server.http))
         first.sendall(_request(site, "early"))
         assert first.recv(4096).startswith(b"HTTP/1.1 204 "), "who came early is served"
-        # Through the log, into the lake, and out by a query: all of it opens files.
+        # Through the WAL, into the lake, and out by a query: all of it opens files.
         server.wait_for_events(site, 1)
         assert len(os.listdir(f"/proc/{server.process.pid}/fd")) < few_descriptors
     assert "Too many open files" not in server.log.read_text()
@@ -150,7 +150,7 @@ def _request(site: str, event_id: str) -> bytes:
 
 
 def _first_replies(connections: list[socket.socket]) -> Counter[bytes]:
-    """What each is told, in the order in which the replies come. Fails if one is told nothing."""
+    """Each client's reply, in order of arrival. Fails if a client gets none."""
     replies, waiting, end = Counter(), set(connections), time.monotonic() + ENDED_SECONDS
     while waiting:
         ready, _, _ = select.select(list(waiting), [], [], max(0.0, end - time.monotonic()))

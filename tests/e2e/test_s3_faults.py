@@ -1,4 +1,4 @@
-"""S3 that fails in every way it can: nothing is lost or doubled, replies stay quick, readers are never told wrong."""
+"""S3 that fails in every way it can: nothing is lost or doubled, replies stay quick, readers never get wrong answers."""
 
 import random
 import re
@@ -35,7 +35,7 @@ STATEMENT_SECONDS = 5
 SETTINGS_HERE = SETTINGS | {
     "AWS_TIMEOUT": f"{S3_TIMEOUT_SECONDS}s",
     "FOOTFALL_QUERY__TIMEOUT": f"{STATEMENT_SECONDS}s",
-    # Files are read again by each query, so that reads meet faults too.
+    # Files are read again by each query, so that reads hit faults too.
     "FOOTFALL_QUERY__METADATA_CACHE_BYTES": "0MiB",
 }
 
@@ -46,7 +46,7 @@ P95_SECONDS = 0.75
 # For a query that asks S3 for nothing.
 KNOWN_SECONDS = 5
 
-# Supervisors kill what has not stopped after 30 s or more.
+# Supervisors kill a process that has not stopped after 30 s or more.
 STOP_SECONDS = 25
 
 # How a query may fail that S3 did not answer.
@@ -179,7 +179,7 @@ def healthy(proxy: FaultProxy) -> Iterator[None]:
 
 
 def wait_for_strikes(proxy: FaultProxy, struck: Callable[[], bool], traffic: Traffic, seconds: float) -> None:
-    """Traffic under faults for so long, and on until the fault was met by what it is about."""
+    """Traffic under faults for so long, and on until the fault has hit the requests that it is about."""
     began = time.monotonic()
     while time.monotonic() - began < seconds or not struck():
         assert not traffic.problems, traffic.problems[:5]
@@ -204,7 +204,7 @@ def check_all(server: Server, traffic: Traffic) -> None:
     assert traffic.read.slowest < STATEMENT_SECONDS + KNOWN_SECONDS, f"a reader waited {traffic.read.slowest:.1f} s"
 
 
-# What each fault has to meet before a test counts: most of all the put-if-absent of a commit.
+# The requests that each fault has to hit before a test counts: most of all the put-if-absent of a commit.
 TARGETS = {
     Fault.CUT_REQUEST: {"commit": 3, "put": 3},
     Fault.CUT_RESPONSE: {"get": 3},
@@ -274,9 +274,7 @@ def break_down(proxy: FaultProxy, how: Outage | Fault) -> None:
 
 
 @pytest.mark.parametrize("how", [*Outage, Fault.ERROR_500], ids=lambda how: how.name.lower())
-def test_start_without_lake_waits(
-    s3_server: seaweed.SeaweedFS, proxy: FaultProxy, tmp_path: Path, how: Outage | Fault
-):
+def test_start_without_lake_waits(s3_server: seaweed.SeaweedFS, proxy: FaultProxy, tmp_path: Path, how: Outage | Fault):
     lake = lakes.s3(s3_server, prefix=new_site()).behind(proxy.endpoint)
     server = Server(lake, tmp_path, SETTINGS_HERE)
     break_down(proxy, how)

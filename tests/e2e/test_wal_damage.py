@@ -1,4 +1,4 @@
-"""A log that is not what was written: whole records survive, and the damage is told, never hidden."""
+"""A damaged WAL: whole records survive, and the damage is reported, never hidden."""
 
 import shutil
 from collections.abc import Callable
@@ -20,11 +20,11 @@ EVENTS_PER_RECORD = 3
 
 @dataclass
 class Crashed:
-    """A server that was killed while everything that it had acknowledged lay in its log alone."""
+    """A server that was killed while all acknowledged events were only in its WAL."""
 
     server: Server
     site: str
-    # By position in the log, which counts from 1: the events of each record.
+    # By position in the WAL, which counts from 1: the events of each record.
     events: dict[int, list[str]]
 
     @property
@@ -46,7 +46,7 @@ class Crashed:
         return self.server.start()
 
     def stored(self) -> list[str]:
-        """What queries find once everything that the log has is in the lake, and new events are taken."""
+        """What queries find once the whole WAL is in the lake, and new events are accepted."""
         settle(self.server, self.site)
         found = [event for event in event_ids(self.server, self.site) if not event.startswith("marker-")]
         in_delta = self.server.lake.delta_events(["event_id"])["event_id"].to_pylist()
@@ -56,7 +56,7 @@ class Crashed:
 
 @pytest.fixture
 def crash(make_server: Callable[..., Server], tmp_path: Path) -> Callable[..., Crashed]:
-    """`crash(**settings)`: the log does not depend on where the lake lies, so that it is a folder."""
+    """`crash(**settings)`: the WAL does not depend on where the lake is, so the lake is a folder."""
 
     def make(**settings: str) -> Crashed:
         server = make_server(lakes.local(tmp_path / "lake"), FOOTFALL_INGEST__FLUSH_INTERVAL="1h", **settings)
@@ -155,7 +155,7 @@ def check_one_record_is_lost(crashed: Crashed, position: int, segment: Path) -> 
     assert server.metric("footfall_writer_lost_records_total") == 1
     assert "the WAL is damaged" in server.output() and told in server.output()
     assert str(segment) in server.output()
-    # It is known and over: the next start has nothing to tell.
+    # Already handled: the next start has nothing to report.
     server.kill()
     server.start()
     check_exactly_once(crashed.stored(), crashed.events_without(position), crashed.events[position])
@@ -185,7 +185,7 @@ def test_uncheckable_wal_is_refused_untouched(crash: Callable[..., Crashed]):
     assert crashed.server.wait_for_end() == 1
     assert "header is damaged" in crashed.server.output() and str(segment) in crashed.server.output()
     assert segment.read_bytes() == spoiled
-    # Whoever has another copy of the file loses nothing.
+    # An operator with another copy of the file loses nothing.
     for copy in range(2):
         wal_files.flip_bit(segment, copy * wal_files.HEADER_COPY + 20)
     crashed.restart()

@@ -1,4 +1,4 @@
-//! Who calls: `authorization` to a principal. Every call brings its token; nothing is remembered between two.
+//! Authentication: `authorization` to a principal. Every call brings its token; nothing is remembered between two.
 
 use std::fmt;
 use std::sync::Arc;

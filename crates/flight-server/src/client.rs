@@ -12,7 +12,7 @@ use tonic::metadata::MetadataMap;
 use crate::status;
 use crate::stream::Rows;
 
-/// Told apart by the library that speaks gRPC.
+/// Distinguished by the gRPC library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Client {
     /// JDBC. Its drivers from 18.3 on throw at `getObject` of a timestamp with a time zone, which is how most tools

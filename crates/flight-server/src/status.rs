@@ -1,4 +1,4 @@
-//! What went wrong, as gRPC says it: the one place where errors become statuses.
+//! The mapping of errors to gRPC statuses, in this file alone.
 
 use std::error::Error;
 

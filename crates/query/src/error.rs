@@ -70,7 +70,7 @@ impl From<ArrowError> for QueryError {
     }
 }
 
-/// The one place where DataFusion's errors get their meaning.
+/// The only mapping of DataFusion's errors.
 fn of(error: &DataFusionError) -> QueryError {
     match error {
         DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => of(inner),

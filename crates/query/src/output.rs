@@ -10,7 +10,7 @@ use arrow::error::ArrowError;
 /// The schema of a result: plain types that every client knows, no metadata.
 ///
 /// All columns are nullable, because DataFusion decides nullability anew in each phase of planning and a client is
-/// told the schema before the last of them.
+/// given the schema before the last of them.
 pub(crate) fn schema_of(plan: &Schema) -> SchemaRef {
     let fields = plan.fields().iter().map(|field| plain_field(field));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))

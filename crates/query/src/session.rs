@@ -62,7 +62,7 @@ impl SessionFactory {
         state.register_catalog_list(Arc::new(lake));
         let props = state.execution_props_mut();
         props.query_execution_start_time = DateTime::from_timestamp_micros(self.clock.now());
-        // Its numbers stand in plans: counted over all statements, they would tell how many others ran.
+        // Its numbers stand in plans: counted over all statements, they would reveal how many others ran.
         props.alias_generator = Arc::new(AliasGenerator::new());
         state
     }

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::*;
 
-/// Remembers what was counted, by the values of the labels.
+/// Records counts by label values.
 #[derive(Debug, Default)]
 struct Counts(Arc<Mutex<BTreeMap<String, u64>>>);
 
@@ -47,7 +47,7 @@ impl Recorder for Counts {
     }
 }
 
-/// What `work` counts.
+/// The counts that `work` produces.
 fn counted(work: impl FnOnce()) -> Vec<(String, u64)> {
     let counts = Counts::default();
     metrics::with_local_recorder(&counts, work);

@@ -6,7 +6,7 @@ use prost::Message;
 
 use super::*;
 
-/// Many rows, a long time: nobody waits for its end.
+/// Many rows, a long time: no test reads to its end.
 const ENDLESS: &str = "SELECT a.value FROM generate_series(1, 1000000) a CROSS JOIN generate_series(1, 1000000) b";
 
 fn descriptor(sql: &str) -> FlightDescriptor {

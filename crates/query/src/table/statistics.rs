@@ -1,4 +1,4 @@
-//! What DataFusion is told about a file without reading it.
+//! The statistics of a file that DataFusion gets without reading it.
 
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::stats::Precision;
@@ -81,7 +81,7 @@ fn scalar(value: &StatValue, field: &Field) -> Option<ScalarValue> {
             ScalarValue::Decimal128(Some(**number), *precision, *scale)
         }
         (StatValue::Utf8(text), _) => ScalarValue::Utf8(Some(text.to_string())),
-        // A NaN has no place in an order.
+        // A NaN has no position in an order.
         (StatValue::Float64(_), _) | (StatValue::Timestamp(_) | StatValue::Decimal128(_), _) => return None,
     })
 }
