@@ -34,7 +34,7 @@ def test_restart_after_merge_and_vacuum_recalls_newest_ids(lake: Lake, make_serv
     assert server.metric("footfall_writer_duplicates_total") == len(newest)
 
 
-def test_window_that_is_shorter_than_configured_is_reported(lake: Lake, make_server: Callable[..., Server]):
+def test_shortened_dedupe_window_is_reported(lake: Lake, make_server: Callable[..., Server]):
     server = make_server(lake, FOOTFALL_INGEST__DEDUPE_IDS="200")
     site = server.create_site(new_site())
     server.accept(pageviews(site, 90))

@@ -82,7 +82,7 @@ def counts(server: Server) -> dict[str, int]:
     return dict(zip(sites, events, strict=True))
 
 
-def test_ingestion_goes_on_beside_deltalake(lake: Lake, make_server: Callable[..., Server]):
+def test_ingestion_continues_beside_deltalake(lake: Lake, make_server: Callable[..., Server]):
     """Compacted, z-ordered, deleted from, appended to and vacuumed while events come."""
     server = make_server(lake, FOOTFALL_INGEST__FLUSH_INTERVAL="50ms")
     ours, deleted, appended = (server.create_site(new_site()) for _ in range(3))
@@ -136,7 +136,7 @@ def appends_only(table: DeltaTable) -> None:
         ),
     ],
 )
-def test_server_says_what_it_does_not_honour(tmp_path, make_server, demand, mend, reason):
+def test_unsupported_table_feature_ends_server(tmp_path, make_server, demand, mend, reason):
     """The server ends with the reason, at once and at every start. When it is mended, every event is there."""
     lake = lakes.local(tmp_path / "lake")
     server = make_server(lake)
@@ -155,7 +155,7 @@ def test_server_says_what_it_does_not_honour(tmp_path, make_server, demand, mend
     server.wait_for_events(site, 20)
 
 
-def test_table_with_another_column_is_refused(tmp_path, make_server):
+def test_table_with_foreign_column_is_refused(tmp_path, make_server):
     lake = lakes.local(tmp_path / "lake")
     server = make_server(lake)
     server.stop()

@@ -43,7 +43,7 @@ def local(make_server, tmp_path: Path) -> Server:
         (PUBLISH, MIB, "writer"),
     ],
 )
-def test_half_sent_messages_take_no_more_memory_than_is_configured(local: Server, path: str, size: int, token):
+def test_half_sent_messages_respect_memory_limit(local: Server, path: str, size: int, token):
     site = local.create_site(new_site())
     secret = local.create_token(token, [site]) if token else None
     before = memory(local)
@@ -64,7 +64,7 @@ def test_half_sent_messages_take_no_more_memory_than_is_configured(local: Server
 
 
 @pytest.mark.parametrize(("token", "method"), [(None, "GetFlightInfo"), ("wrong", "GetFlightInfo"), ("wrong", "Publish")])
-def test_token_is_checked_before_a_message_is_read(local: Server, token: str | None, method: str):
+def test_token_is_checked_before_message(local: Server, token: str | None, method: str):
     path = PUBLISH if method == "Publish" else f"{FLIGHT}/{method}"
     with pytest.raises(grpc.RpcError) as refused, _silent() as messages:
         _call(local, path, messages, token)
@@ -79,11 +79,11 @@ def test_connection_with_many_refused_tokens_is_closed(local: Server):
     flood.run(seconds=10)
     assert flood.ended["connection: closed by the server"] == 1, flood.ended
     assert flood.ended["answered"] < 1_000
-    # Whoever comes with a right one is served.
+    # A client with a valid token is served.
     assert local.query("SELECT 1 AS one")["one"].to_pylist() == [1]
 
 
-def test_message_that_does_not_come_is_given_up(make_server, tmp_path: Path):
+def test_missing_message_times_out(make_server, tmp_path: Path):
     server = make_server(lakes.local(tmp_path / "lake"), FOOTFALL_INGEST__BODY_TIMEOUT="1s")
     with pytest.raises(grpc.RpcError) as refused, _silent() as messages:
         _call(server, f"{FLIGHT}/GetFlightInfo", messages, server.admin_token)
@@ -91,7 +91,7 @@ def test_message_that_does_not_come_is_given_up(make_server, tmp_path: Path):
     assert "did not arrive within 1 s" in refused.value.details()
 
 
-def test_half_a_million_empty_events_are_counted_and_not_decoded(local: Server):
+def test_empty_events_are_counted_not_decoded(local: Server):
     before = memory(local)
     for _ in range(3):
         with pytest.raises(grpc.RpcError) as refused:

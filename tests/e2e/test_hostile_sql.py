@@ -59,7 +59,7 @@ def run(server: Server, sql: str, token: str, failures: list[str]) -> threading.
     return thread
 
 
-def test_planning_keeps_nobody_waiting(filled):
+def test_planning_blocks_no_other_query(filled):
     server, site = filled
     heavy, light = (server.create_token("reader", [site]) for _ in range(2))
     failures: list[str] = []
@@ -79,7 +79,7 @@ def test_planning_keeps_nobody_waiting(filled):
 
 
 @pytest.mark.parametrize("shape", COMPUTED)
-def test_short_query_beside_bad_ones_and_cores_after_they_are_cancelled(filled, shape: str):
+def test_short_query_beside_hostile_ones(filled, shape: str):
     server, site = filled
     heavy, light = (server.create_token("reader", [site]) for _ in range(2))
     ended = []
@@ -113,7 +113,7 @@ def test_short_query_beside_bad_ones_and_cores_after_they_are_cancelled(filled, 
         assert cpu_seconds(server) - before < 0.3, "a cancelled query computes no longer"
 
 
-def test_results_that_are_not_read_keep_no_other_query_waiting(filled):
+def test_unread_results_block_no_other_query(filled):
     server, site = filled
     token = server.create_token("reader", [site])
     with server.connect(token) as connection:

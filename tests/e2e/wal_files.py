@@ -1,4 +1,4 @@
-"""The files of the log, taken apart as their format says (`ingest::wal::record`, `segment`), and spoiled on purpose."""
+"""The files of the WAL, parsed by their format (`ingest::wal::record`, `segment`), and corrupted on purpose."""
 
 import struct
 from dataclasses import dataclass

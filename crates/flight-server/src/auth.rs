@@ -1,4 +1,4 @@
-//! Who calls: `authorization` to a principal. Every call brings its token; nothing is remembered between two.
+//! Authentication: `authorization` to a principal. Every call brings its token; nothing is remembered between two.
 
 use std::fmt;
 use std::sync::Arc;
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_comes_as_bearer_or_as_the_password_of_basic() {
+    fn bearer_and_basic_carry_token() {
         let padded = basic("token:abcd");
         assert!(padded.ends_with('='));
         let unpadded = padded.trim_end_matches('=');
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused_with_its_reason() {
+    fn other_authorization_is_refused_with_reason() {
         let cases = [
             ("Bearer", Refusal::UnknownScheme),
             ("", Refusal::UnknownScheme),
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_does_not_show_in_debug_output() {
+    fn token_is_hidden_in_debug() {
         assert_eq!(format!("{:?}", Token("secret".into())), "Token(..)");
     }
 }

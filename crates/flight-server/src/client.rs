@@ -12,7 +12,7 @@ use tonic::metadata::MetadataMap;
 use crate::status;
 use crate::stream::Rows;
 
-/// Told apart by the library that speaks gRPC.
+/// Distinguished by the gRPC library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Client {
     /// JDBC. Its drivers from 18.3 on throw at `getObject` of a timestamp with a time zone, which is how most tools
@@ -94,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn java_is_known_by_its_grpc_library() {
+    fn java_is_detected_by_grpc_library() {
         assert_eq!(client("grpc-java-netty/1.71.0"), Client::Java);
         assert_eq!(client("ADBC Flight SQL Driver 1.13 grpc-go/1.84.0"), Client::Other);
         assert_eq!(Client::of(&MetadataMap::new()), Client::Other);
     }
 
     #[test]
-    fn timestamps_in_utc_lose_their_zone_for_java_alone() {
+    fn utc_timestamps_lose_zone_for_java() {
         let plain = DataType::Timestamp(TimeUnit::Microsecond, None);
         let rows = Client::Java.rows(zoned("UTC"));
         assert_eq!(rows.schema.field(0).data_type(), &plain);

@@ -1,5 +1,5 @@
 //! What clients hand back to us: commands, tickets and handles of prepared statements. They hold all that a statement
-//! is, so the server remembers nothing between two calls. They never hold who asks: that is in the call alone.
+//! is, so the server remembers nothing between two calls. They never hold the principal: only the call does.
 //!
 //! Pure, and total: any bytes decode to a value or to [`Malformed`], within memory that is bounded by what may be sent.
 
@@ -154,7 +154,7 @@ impl Statement {
     }
 }
 
-/// What is said of more than [`MAX_VALUES`].
+/// The error for more than [`MAX_VALUES`].
 pub(crate) fn too_many_values() -> Malformed {
     Malformed(format!("more than {MAX_VALUES} values are bound to the statement"))
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! headers -> token_check -> call -> auth (token -> principal) -> handle (bytes -> command) -> statements | metadata | actions | put
 //!                                                                        |
-//!                                             rows -> stream (slices, Flight messages, signs of life) -> client
+//!                                             rows -> stream (slices, Flight messages, keep-alives) -> client
 //! ```
 //!
 //! Invariants: the principal comes from the call, never from a ticket or a handle; nothing is remembered of a
@@ -44,7 +44,7 @@ pub struct FlightOptions {
     /// Rows are sent in messages of about this many bytes. Many clients take 4 MiB at the most.
     pub max_message_bytes: usize,
     /// The largest message that is taken, in bytes. A statement with its parameters has a quarter of that at the most,
-    /// and what is taken costs many times its size while it is read, before anybody knows who sent it.
+    /// and what is taken costs many times its size while it is read, before the sender is authenticated.
     pub max_request_bytes: usize,
     /// While a statement has no rows yet, an empty batch is sent this often, because proxies close silent streams.
     pub keep_alive: Duration,

@@ -1,4 +1,4 @@
-//! The types of parameters as clients are told them: such as JDBC's driver fills with the value that was set.
+//! The parameter types announced to clients: such as JDBC's driver fills with the value that was set.
 //!
 //! The driver (18 and 19) writes the same number into a vector of any unit: milliseconds for `setTimestamp` and
 //! `setTime`, days for `setDate`. `setBigDecimal` fails unless the scale is exactly the vector's, and into a vector
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_have_types_that_jdbc_fills_right() {
+    fn parameter_types_suit_jdbc() {
         let utc = || Some("UTC".into());
         for (inferred, told) in [
             (

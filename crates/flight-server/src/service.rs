@@ -1,4 +1,4 @@
-//! The RPCs: each checks who calls, and hands over.
+//! The RPCs: each authenticates the caller and delegates.
 //!
 //! `FlightService` by hand, because arrow-flight's `FlightSqlService` leaves no room for GetSchema, PollFlightInfo and
 //! a truthful ListActions, and answers damaged commands with INTERNAL.

@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn session_options_take_only_what_everybody_has() {
+    fn session_options_accept_only_defaults() {
         let text = |value: &str| Some(Value::Text(value.into()));
         let cases = [
             ("catalog", text("footfall"), None),
@@ -172,14 +172,14 @@ mod tests {
     }
 
     #[test]
-    fn session_options_read_back_can_be_set() {
+    fn session_options_round_trip() {
         let got = get();
         assert_eq!(set(&got.encode_to_vec()).unwrap(), Refusals::default());
         assert_eq!(got.options.len(), 2);
     }
 
     #[test]
-    fn headers_for_another_session_are_refused() {
+    fn other_session_headers_are_refused() {
         for (name, value, fits) in [
             ("database", "footfall", true),
             ("catalog", "footfall", true),

@@ -50,7 +50,7 @@ pub(crate) fn refuse_transaction(id: Option<&Bytes>) -> Result<(), Status> {
     }
 }
 
-/// What a client is told before it asks for the rows.
+/// What a client gets before it asks for the rows.
 ///
 /// # Errors
 /// Whatever is wrong with the statement, or that its parameters are not bound.

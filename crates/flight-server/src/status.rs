@@ -1,4 +1,4 @@
-//! What went wrong, as gRPC says it: the one place where errors become statuses.
+//! The mapping of errors to gRPC statuses, in this file alone.
 
 use std::error::Error;
 
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_of_error_has_its_code() {
+    fn error_kinds_map_to_codes() {
         use tonic::Code;
         let codes = [
             (QueryError::Invalid("a".into()), Code::InvalidArgument),
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_cut_between_characters() {
+    fn long_text_is_cut_at_char_boundary() {
         let status = of_query(QueryError::Invalid("x".to_owned() + &"é".repeat(2000)));
         assert!(status.message().len() <= MAX_TEXT_BYTES + '…'.len_utf8());
         assert!(status.message().ends_with("é…"));

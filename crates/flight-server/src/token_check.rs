@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn methods_are_known_by_their_path() {
+    fn methods_are_known_by_path() {
         let service = "/arrow.flight.protocol.FlightService";
         for name in METHODS {
             assert_eq!(method(&format!("{service}/{name}")), Some(name));

@@ -42,13 +42,13 @@ pub(crate) fn entered<T>(work: impl FnOnce() -> T) -> T {
 pub(crate) struct Busy(Arc<AtomicU64>);
 
 impl Busy {
-    /// Something is handed out.
+    /// A batch is handed out.
     pub(crate) fn start(&self) {
         self.0.store(0, Ordering::Relaxed);
         THREAD.with_borrow_mut(|thread| thread.busy.push((Instant::now(), Arc::clone(&self.0))));
     }
 
-    /// More is asked for. The time, and whether it is this very call's; `None` if nothing was handed out.
+    /// The next poll. Returns the time, and whether it is this very call's; `None` if nothing was handed out.
     pub(crate) fn stop(&self) -> Option<(Duration, bool)> {
         let ended = self.0.swap(0, Ordering::Relaxed);
         if ended > 0 {
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_ends_with_the_next_question_or_when_the_thread_lets_go() {
+    fn time_ends_at_next_poll_or_exit() {
         let busy = Busy::default();
         assert_eq!(busy.stop(), None);
         let moment = Duration::from_millis(5);

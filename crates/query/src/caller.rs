@@ -1,4 +1,4 @@
-//! Who runs a statement.
+//! The principal that runs a statement.
 
 use footfall_model::access::{Principal, SiteScope};
 

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use crate::{QueryError, busy};
 
-/// Shared by a statement's operators and by whoever schedules it.
+/// Shared by a statement's operators and its scheduler.
 #[derive(Debug, Default)]
 pub(crate) struct Control {
     stopped: OnceLock<QueryError>,

@@ -96,7 +96,7 @@ struct Begun {
     at: Instant,
 }
 
-/// Stops a statement that is still being planned when nobody waits for it any more.
+/// Stops a statement that is still being planned when its caller has gone.
 struct StopOnDrop(Option<Arc<Control>>);
 
 impl Drop for StopOnDrop {
@@ -133,7 +133,7 @@ impl Engine {
         })
     }
 
-    /// What `sql` returns. Where it depends on the type of a parameter that can't be told, see
+    /// What `sql` returns. Where it depends on the type of a parameter that can't be inferred, see
     /// [`Engine::describe_bound`].
     pub async fn describe(&self, caller: impl Into<Caller>, sql: &str) -> Result<Description, QueryError> {
         let work = |planner: Arc<Planner>, sites: SiteScope, sql: Arc<str>| async move {

@@ -70,7 +70,7 @@ impl From<ArrowError> for QueryError {
     }
 }
 
-/// The one place where DataFusion's errors get their meaning.
+/// The only mapping of DataFusion's errors.
 fn of(error: &DataFusionError) -> QueryError {
     match error {
         DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => of(inner),
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_ours_survives_any_wrapping() {
+    fn query_error_survives_wrapping() {
         let ours = QueryError::Limit("too long".into());
         let wrapped = external(ArrowError::ExternalError(Box::new(
             external(ours.clone()).context("while reading"),
@@ -241,13 +241,13 @@ mod tests {
     }
 
     #[test]
-    fn messages_lose_the_prefixes_of_the_layers_that_they_came_through() {
+    fn messages_lose_layer_prefixes() {
         let error = DataFusionError::Plan("Error during planning: DataFusion error: no\nway".into());
         assert_eq!(QueryError::from(error), QueryError::Invalid("no way".into()));
     }
 
     #[test]
-    fn other_peoples_operators_are_not_named_when_memory_runs_out() {
+    fn memory_error_names_no_foreign_operators() {
         let error = DataFusionError::ResourcesExhausted("consumer GroupedHashAggregate of somebody".into());
         let QueryError::Limit(text) = QueryError::from(error) else {
             panic!("a limit");
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn store_failure_is_unavailable_and_names_neither_endpoint_nor_bucket() {
+    fn store_failure_hides_endpoint_and_bucket() {
         let failure = || object_store::Error::Generic {
             store: "S3",
             source: "error sending request for https://storage.internal:9000/bucket/key".into(),

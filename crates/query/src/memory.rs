@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn spilling_consumers_share_what_the_others_of_the_statement_leave() {
+    fn spilling_consumers_share_the_remainder() {
         let shared = SharedMemory::new(900);
         let pool = shared.statement();
         let fixed = consumer(&pool);

@@ -26,7 +26,7 @@ pub struct EngineOptions {
     /// rows, this time stands still.
     pub statement_timeout: Duration,
     /// How long a result may lie without its client taking rows. It computes nothing meanwhile, but holds what its
-    /// operators have gathered in memory.
+    /// operators have buffered in memory.
     pub idle_timeout: Duration,
     /// Statements that compute at the same time, planning included. Others wait, and take turns: see `open_queries`. As
     /// many more slots are reserved for tokens without a statement that computes.

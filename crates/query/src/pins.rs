@@ -18,7 +18,7 @@ const KEPT: Duration = Duration::from_secs(120);
 pub(crate) struct Pins(Mutex<VecDeque<(Instant, Snapshot)>>);
 
 impl Pins {
-    /// The newest snapshot, kept for those who ask for its version.
+    /// The newest snapshot, kept for callers that ask for its version.
     pub(crate) fn pin(&self, table: &Table) -> Snapshot {
         let snapshot = table.snapshot();
         let now = Instant::now();

@@ -1,6 +1,6 @@
 //! How large a statement's plan may become, judged before it is optimized.
 //!
-//! The optimizer puts expressions in the places of the columns that they define. Where each level of subqueries names
+//! The optimizer replaces columns with the expressions that define them. Where each level of subqueries names
 //! the column below twice (`SELECT s || s AS s FROM (SELECT s || s AS s FROM …)`), a short text becomes an expression
 //! that doubles with each level. Its rules also go over every column of every operator, again and again.
 
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn expressions_that_double_with_each_level_are_refused() {
+    fn doubling_expressions_are_refused() {
         assert!(check(&doubled(10)).is_ok());
         assert!(matches!(check(&doubled(40)), Err(QueryError::Limit(_))));
         assert!(matches!(check(&doubled(200)), Err(QueryError::Limit(_))));

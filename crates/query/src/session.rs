@@ -62,7 +62,7 @@ impl SessionFactory {
         state.register_catalog_list(Arc::new(lake));
         let props = state.execution_props_mut();
         props.query_execution_start_time = DateTime::from_timestamp_micros(self.clock.now());
-        // Its numbers stand in plans: counted over all statements, they would tell how many others ran.
+        // Its numbers stand in plans: counted over all statements, they would reveal how many others ran.
         props.alias_generator = Arc::new(AliasGenerator::new());
         state
     }
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_killed_process_spilled_is_removed_and_nothing_else() {
+    fn only_stale_spill_folders_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["datafusion-left", "mine"] {
             std::fs::create_dir(dir.path().join(name)).unwrap();

@@ -1,8 +1,8 @@
-//! Whose statement computes next.
+//! The scheduler: which statement computes next.
 //!
 //! A statement computes while it has a slot. Slots go to the principal that has the fewest, and among equals to the one
 //! that has waited longest, and some are reserved for principals that have none; so a hundred statements of one
-//! principal keep nobody else waiting. A statement gives its
+//! principal delay no other principal. A statement gives its
 //! slot back when its client does not take rows, and after [`QUANTUM`] if another one should have it: see
 //! [`crate::governor`].
 
@@ -137,7 +137,7 @@ impl Drop for Slot {
     }
 }
 
-/// A place in the queue, left when dropped.
+/// A queue entry, removed when dropped.
 struct Waiting {
     queue: SharedQueue,
     token: Token,
@@ -191,7 +191,7 @@ fn send(queue: &SharedQueue, granted: Vec<Granted<oneshot::Sender<Grant>>>) {
     }
 }
 
-/// Who waits and who computes: plain data.
+/// The waiting and the computing statements: plain data.
 #[derive(Debug)]
 struct Queue<W> {
     limits: SlotLimits,
@@ -340,7 +340,7 @@ impl<W> Queue<W> {
         self.forget(token);
     }
 
-    /// Whether somebody waits who has no more slots than `token` has.
+    /// Whether a principal with no more slots than `token` is waiting.
     fn contended(&self, token: &Token) -> bool {
         let mine = self.shares.get(token).map_or(0, |share| share.running);
         let mut waiting = self

@@ -34,7 +34,7 @@ async fn run(client: &mut Client, sql: &str, bound: Vec<ArrayRef>) -> Result<Vec
 }
 
 #[tokio::test]
-async fn a_prepared_statement_tells_its_columns_and_its_parameters() {
+async fn prepared_statement_describes_columns_and_parameters() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     let sql = "SELECT client_id FROM events WHERE event_type = ? AND event_timestamp > ?";
@@ -52,7 +52,7 @@ async fn a_prepared_statement_tells_its_columns_and_its_parameters() {
 }
 
 #[tokio::test]
-async fn parameters_are_announced_in_types_that_jdbc_fills_right() {
+async fn announced_parameter_types_suit_jdbc() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     let sql =
@@ -80,7 +80,7 @@ async fn parameters_are_announced_in_types_that_jdbc_fills_right() {
 }
 
 #[tokio::test]
-async fn java_gets_timestamps_without_their_zone_wherever_it_looks() {
+async fn java_timestamps_have_no_zone() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     client.set_header("user-agent", "grpc-java-netty/1.71.0");
@@ -105,7 +105,7 @@ async fn java_gets_timestamps_without_their_zone_wherever_it_looks() {
 }
 
 #[tokio::test]
-async fn parameters_bind_by_position_whatever_their_columns_are_called() {
+async fn parameters_bind_by_position() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     let sql = "SELECT client_id FROM events WHERE event_type = ? AND client_id <> ?";
@@ -132,7 +132,7 @@ async fn twelve_parameters_keep_their_order() {
 }
 
 #[tokio::test]
-async fn the_type_of_a_column_may_be_that_of_its_parameter() {
+async fn column_type_from_bound_parameter() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     assert_eq!(run(&mut client, "SELECT ? AS x", vec![number(7)]).await.unwrap(), ["7"]);
@@ -143,7 +143,7 @@ async fn the_type_of_a_column_may_be_that_of_its_parameter() {
 }
 
 #[tokio::test]
-async fn several_rows_of_parameters_run_the_statement_for_each() {
+async fn parameter_rows_run_statement_once_each() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     let sql = "SELECT event_type, count(*) FROM events WHERE client_id = ? GROUP BY 1 ORDER BY 1";
@@ -154,7 +154,7 @@ async fn several_rows_of_parameters_run_the_statement_for_each() {
 }
 
 #[tokio::test]
-async fn parameters_that_do_not_fit_are_refused() {
+async fn mismatched_parameters_are_refused() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     let sql = "SELECT client_id FROM events WHERE event_type = ? AND client_id = ?";
@@ -171,7 +171,7 @@ async fn parameters_that_do_not_fit_are_refused() {
 }
 
 #[tokio::test]
-async fn a_statement_can_be_run_again_with_other_parameters() {
+async fn statement_is_rerun_with_other_parameters() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     let sql = "SELECT count(*) FROM events WHERE client_id = ?";
@@ -184,7 +184,7 @@ async fn a_statement_can_be_run_again_with_other_parameters() {
 }
 
 #[tokio::test]
-async fn what_was_promised_can_be_fetched_after_the_statement_was_closed() {
+async fn fetch_after_close_succeeds() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     let mut statement = client

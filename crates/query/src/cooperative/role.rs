@@ -120,7 +120,7 @@ fn costs(plan: &dyn ExecutionPlan) -> Result<Costs> {
     Ok(costs)
 }
 
-/// Patterns are compiled and matched, and long values made, in a time that is up to who writes them.
+/// Patterns are compiled and matched, and long values made, in a time that depends on the statement's author.
 fn is_slow(part: &Arc<dyn PhysicalExpr>) -> bool {
     const SLOW: [&str; 12] = [
         "regexp_like",

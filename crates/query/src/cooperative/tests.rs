@@ -148,7 +148,7 @@ async fn is_idle(engine: &Engine) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_shape_lets_short_statements_through_and_ends_when_it_should() {
+async fn heavy_statements_yield_and_stop() {
     let _alone = CORES.write().await;
     let (_lake, engine) = filled().await;
     let only = std::env::var("SHAPE").ok();

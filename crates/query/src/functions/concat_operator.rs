@@ -19,7 +19,7 @@ use datafusion::optimizer::AnalyzerRule;
 use super::bounded::Bounded;
 use super::growth::Growth;
 
-/// Puts [`ConcatOperator`] in the place of the operator, once types are reconciled.
+/// Replaces the operator with [`ConcatOperator`], once types are reconciled.
 #[derive(Debug)]
 pub(crate) struct BoundConcatOperator {
     function: Arc<ScalarUDF>,

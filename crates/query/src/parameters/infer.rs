@@ -16,7 +16,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Ope
 use super::number;
 use crate::QueryError;
 
-/// What is known of the parameters, by their numbers.
+/// What is known of the parameters, by number.
 #[derive(Debug, Default)]
 pub(super) struct Types {
     /// `Null` where it is not known.

@@ -65,7 +65,7 @@ fn reserved_slots_go_to_principals_without_any() {
 }
 
 #[test]
-fn statements_that_have_not_begun_go_before_those_that_have() {
+fn new_statements_precede_paused_ones() {
     let ann = token("ann");
     let mut queue = Queue::new(limits(1));
     queue.enter(&ann, true, "long").unwrap();
@@ -79,7 +79,7 @@ fn statements_that_have_not_begun_go_before_those_that_have() {
 }
 
 #[test]
-fn open_statements_are_bounded_for_each_principal_and_overall() {
+fn open_statements_bounded_per_principal_and_overall() {
     let mut queue = Queue::new(limits(100));
     for principal in ["ann", "bob", "cyd"] {
         for _ in 0..6 {
@@ -98,7 +98,7 @@ fn open_statements_are_bounded_for_each_principal_and_overall() {
 }
 
 #[test]
-fn queue_is_bounded_and_forgets_who_leaves() {
+fn queue_is_bounded_and_drops_leavers() {
     let (ann, bob) = (token("ann"), token("bob"));
     let mut queue = Queue::new(limits(0));
     let ids: Vec<_> = (0..10).map(|_| queue.enter(&ann, true, "ann").unwrap()).collect();
@@ -111,7 +111,7 @@ fn queue_is_bounded_and_forgets_who_leaves() {
 }
 
 #[tokio::test]
-async fn slot_of_a_caller_that_went_away_is_given_on() {
+async fn slot_of_departed_caller_is_reassigned() {
     let slots = Slots::new(limits(1));
     let ann = token("ann");
     let first = slots.begin(&ann).await.unwrap();

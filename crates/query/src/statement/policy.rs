@@ -76,7 +76,7 @@ fn read_only(statement: &str) -> QueryError {
     ))
 }
 
-/// Looks at everything inside a statement.
+/// Visits everything inside a statement.
 struct ReadsOnly {
     limited: bool,
     size: Size,

@@ -1,4 +1,4 @@
-//! What the planner would drop or not understand, said in a way that it does understand.
+//! Rewrites what the planner would drop or not understand into a form that it understands.
 //!
 //! - `CAST(x AS VARCHAR(3))` becomes `left(CAST(x AS VARCHAR), 3)`: the planner drops the length.
 //! - `CAST(x AS TIMESTAMP WITH TIME ZONE)` becomes `x AT TIME ZONE 'UTC'`: the planner drops the zone. Times without an

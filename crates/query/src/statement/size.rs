@@ -36,7 +36,7 @@ pub(super) struct Size {
     conditions: usize,
     /// What each query that is open has read so far, innermost last.
     open: Vec<usize>,
-    /// The queries that define a name, by their place in memory.
+    /// The queries that define a name, by their address in memory.
     defining: HashMap<*const Query, String>,
     /// What each name of WITH reads.
     names: HashMap<String, usize>,

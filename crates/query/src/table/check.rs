@@ -1,4 +1,4 @@
-//! The last look at a finished plan: it fails closed.
+//! The final check of a finished plan: it fails closed.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a statement's filters say before a row is read.
+//! What a statement's filters decide before a row is read.
 //!
 //! A reader's files may hold other sites' rows. Which conditions may be evaluated on those is decided here, by the
 //! condition's shape alone: whatever the files hold, the same statement is pruned and scanned by the same conditions.
@@ -36,7 +36,7 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
-    /// What `filters` over the table say to a caller of `scope`.
+    /// The conditions of `filters` over the table for a caller of `scope`.
     pub(crate) fn new(spec: &TableSpec, scope: &SiteScope, filters: &[Expr], props: &ExecutionProps) -> Result<Self> {
         match scope {
             SiteScope::All => Self::of_all(spec, filters, props),

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_visitor_has_a_known_hash() {
+    fn named_visitor_has_known_hash() {
         let client = col("client_id").eq(lit("c"));
         let site = col("tracking_id").eq(lit("s"));
         let hash = col("client_hash").in_list(vec![lit(client_hash("s", "c").cast_signed())], false);
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn several_visitors_of_several_sites_are_all_of_their_pairs_and_very_many_none() {
+    fn visitor_site_pairs_are_hashed_up_to_limit() {
         let named = |column: &str, names: &[&str]| col(column).in_list(names.iter().map(|n| lit(*n)).collect(), false);
         let pairs = visitors(
             &[named("client_id", &["c", "d"]), named("tracking_id", &["s", "t"])],
@@ -292,7 +292,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_row_that_a_filter_lets_through_is_lost_by_what_it_implies(
+        fn derived_filters_keep_matching_rows(
             time in -3 * DAY..3 * DAY, bound in -3 * DAY..3 * DAY, operator in 0_usize..5
         ) {
             let operator = [Operator::Eq, Operator::Lt, Operator::LtEq, Operator::Gt, Operator::GtEq][operator];

@@ -9,7 +9,7 @@
 //!
 //! Isolation: what a reader writes is evaluated above its [`SiteFilterExec`], on rows of its sites alone, and the plan
 //! of a reader's statement follows from the statement alone, not from what the files hold of other sites. Below the
-//! filter are only comparisons that can't fail ([`conditions::is_plain`]). [`CheckIsolation`] looks at every finished
+//! filter are only comparisons that can't fail ([`conditions::is_plain`]). [`CheckIsolation`] checks every finished
 //! plan and refuses one that breaks this.
 
 mod check;

@@ -1,7 +1,7 @@
 //! Which files can hold rows that a query wants. Pure: a snapshot and conditions in, files out.
 //!
 //! Everything is decided on arrays of a chunk's files, which the snapshot keeps; a chunk without a file that is left is
-//! not looked at again.
+//! not checked again.
 
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Bound;

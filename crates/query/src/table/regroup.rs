@@ -129,7 +129,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn batches_do_not_show_how_the_rows_came(
+        fn output_batches_hide_input_boundaries(
             mut cuts in proptest::collection::vec(0_i64..100, 0..20),
             limit in proptest::option::of(0_usize..120),
             every in 1_i64..5,
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_without_columns_are_cut_alike() {
+    fn zero_column_rows_are_regrouped() {
         let mut rows = Regroup::new(Arc::new(Schema::empty()), 16, Some(40));
         rows.count(30);
         rows.count(30);

@@ -206,7 +206,7 @@ impl TableReader {
         (groups.map(|group| self.with_statistics(group)).collect(), false)
     }
 
-    /// Files in turn to as many groups, whatever their sizes: those tell of other sites' rows.
+    /// Files in turn to as many groups, whatever their sizes: sizes reveal other sites' rows.
     fn dealt(&self, files: &[Arc<DataFile>], partitions: usize) -> Vec<FileGroup> {
         let turns = partitions.clamp(1, files.len().max(1));
         let mut groups = vec![Vec::new(); turns];

@@ -292,7 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_of_other_sites_and_of_none_are_told_apart() {
+    fn rows_of_other_sites_are_dropped() {
         let column: ArrayRef = Arc::new(StringArray::from(vec![
             Some("a"),
             Some("a"),

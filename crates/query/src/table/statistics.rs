@@ -1,4 +1,4 @@
-//! What DataFusion is told about a file without reading it.
+//! The statistics of a file that DataFusion gets without reading it.
 
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::stats::Precision;
@@ -81,7 +81,7 @@ fn scalar(value: &StatValue, field: &Field) -> Option<ScalarValue> {
             ScalarValue::Decimal128(Some(**number), *precision, *scale)
         }
         (StatValue::Utf8(text), _) => ScalarValue::Utf8(Some(text.to_string())),
-        // A NaN has no place in an order.
+        // A NaN has no position in an order.
         (StatValue::Float64(_), _) | (StatValue::Timestamp(_) | StatValue::Decimal128(_), _) => return None,
     })
 }
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_files_statistics_are_of_the_columns_that_it_is_sorted_by() {
+    fn file_statistics_cover_sort_columns() {
         let file_schema = schema::event_file();
         let columns = of_file(table::events(), &file(1)).column_statistics;
         assert_eq!(columns.len(), schema::SORT_COLUMNS.len());
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn statistics_of_files_are_of_every_column_of_the_table() {
+    fn table_statistics_cover_every_column() {
         let files = [3, 1, 2].map(|date| partitioned(table::events(), &file(date)));
         let all = of_files(table::events(), &files).unwrap();
         let table = schema::events();

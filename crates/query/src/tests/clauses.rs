@@ -1,4 +1,4 @@
-//! Clauses beside those that are refused: each is honoured, which its answer shows, or refused by whoever reads it.
+//! Clauses beside those that are refused: each is honoured, which its answer shows, or refused by parser or planner.
 
 use footfall_model::access::SiteScope;
 

@@ -48,7 +48,7 @@ fn caller(token: &str) -> Caller {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn statement_that_computes_too_long_is_ended() {
+async fn statement_timeout_ends_computing_statement() {
     let _alone = CORES.write().await;
     let lake = lake().await;
     let engine = engine(&lake, |o| o.statement_timeout = Duration::from_millis(300));
@@ -63,7 +63,7 @@ async fn statement_that_computes_too_long_is_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn result_that_is_not_read_holds_no_slot_and_goes_on_later() {
+async fn unread_result_releases_slot_and_resumes() {
     let _alone = CORES.write().await;
     let lake = lake().await;
     let engine = engine(&lake, |o| {
@@ -87,7 +87,7 @@ async fn result_that_is_not_read_holds_no_slot_and_goes_on_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn result_that_nobody_reads_is_ended_after_the_idle_timeout() {
+async fn idle_timeout_ends_unread_result() {
     let lake = lake().await;
     let engine = engine(&lake, |o| o.idle_timeout = Duration::from_millis(300));
     let mut left = engine.execute(&ALL, ENDLESS, &[]).await.unwrap();
@@ -106,7 +106,7 @@ async fn result_that_nobody_reads_is_ended_after_the_idle_timeout() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn open_results_of_a_token_are_bounded_and_others_have_their_own() {
+async fn open_results_are_bounded_per_token() {
     let lake = lake().await;
     let engine = engine(&lake, |o| {
         o.open_queries_per_token = 2;
@@ -131,7 +131,7 @@ async fn open_results_of_a_token_are_bounded_and_others_have_their_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn queries_of_one_token_keep_those_of_another_waiting_only_for_a_moment() {
+async fn tokens_share_slots_fairly() {
     let _alone = CORES.write().await;
     let lake = lake().await;
     let engine = Arc::new(engine(&lake, |o| o.statement_timeout = Duration::from_secs(20)));
@@ -157,7 +157,7 @@ async fn queries_of_one_token_keep_those_of_another_waiting_only_for_a_moment() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn statement_runs_over_the_version_that_it_was_described_over() {
+async fn statement_runs_over_described_version() {
     let lake = lake().await;
     lake.add("x", events().crowd(10)).await;
     let engine = lake.engine();
@@ -177,7 +177,7 @@ async fn statement_runs_over_the_version_that_it_was_described_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn statements_that_fail_or_end_leave_no_slot_behind() {
+async fn finished_statements_release_slots() {
     let lake = lake().await;
     let engine = engine(&lake, |o| {
         o.concurrent_queries = 1;
@@ -200,7 +200,7 @@ async fn statements_that_fail_or_end_leave_no_slot_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn memory_is_bounded_and_what_can_be_spilled_is_spilled() {
+async fn memory_is_bounded_and_spills() {
     let lake = lake().await;
     let memory = 16 * 1024 * 1024;
     let roomy = engine(&lake, |o| {
@@ -225,7 +225,7 @@ async fn memory_is_bounded_and_what_can_be_spilled_is_spilled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_call_of_a_function_makes_no_more_than_it_may() {
+async fn function_results_are_bounded() {
     let lake = lake().await;
     lake.add("x", events().crowd(10)).await;
     let engine = lake.engine();
@@ -252,7 +252,7 @@ async fn one_call_of_a_function_makes_no_more_than_it_may() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_short_statement_with_an_enormous_plan_is_refused() {
+async fn short_statement_with_huge_plan_is_refused() {
     let engine = lake().await.engine();
     let doubling: String = (1..60)
         .map(|n| format!(", t{n} AS (SELECT a.x FROM t{} a CROSS JOIN t{} b)", n - 1, n - 1))
@@ -269,7 +269,7 @@ const BUSY: &str = "SELECT count(*) FROM generate_series(1, 80000) a JOIN genera
 const MOMENT: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn queries_that_compute_without_a_pause_keep_nobody_else_waiting() {
+async fn nonstop_queries_do_not_block_others() {
     let _alone = CORES.write().await;
     let lake = lake().await;
     let engine = Arc::new(engine(&lake, |o| {

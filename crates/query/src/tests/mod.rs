@@ -1,4 +1,4 @@
-//! The engine as its users meet it: real Delta tables, real Parquet files, SQL in and Arrow out.
+//! The engine as its users see it: real Delta tables, real Parquet files, SQL in and Arrow out.
 
 mod added_columns;
 mod answers;

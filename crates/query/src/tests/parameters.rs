@@ -199,7 +199,7 @@ async fn values_keep_what_a_cast_would_lose() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn values_are_brought_to_the_type_that_is_wanted() {
+async fn values_are_cast_to_expected_type() {
     let engine = small().await.engine();
     let text = |text: &str| ScalarValue::Utf8(Some(text.into()));
     let count = "SELECT count(*) FROM events WHERE ";
@@ -270,7 +270,7 @@ async fn wrong_numbers_names_and_types_are_invalid() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_result_whose_type_is_the_parameters_is_described_once_it_is_bound() {
+async fn parameter_typed_result_described_after_binding() {
     let engine = small().await.engine();
     let all = SiteScope::All;
     for (sql, values) in [

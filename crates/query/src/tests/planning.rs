@@ -180,7 +180,7 @@ async fn filled() -> Engine {
 const MOMENT: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn heaviest_statements_are_planned_or_refused_in_a_moment() {
+async fn heaviest_statements_plan_quickly_or_fail() {
     let _alone = CORES.write().await;
     let engine = filled().await;
     let only = std::env::var("SHAPE").ok();
@@ -212,7 +212,7 @@ async fn heaviest_statements_are_planned_or_refused_in_a_moment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn constants_past_some_kilobytes_are_not_part_of_a_plan() {
+async fn large_constants_are_not_folded() {
     let engine = filled().await;
     let explained = table(
         &engine,
@@ -253,7 +253,7 @@ async fn concat_operator_keeps_its_nulls_names_and_types() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn planning_that_takes_too_long_is_interrupted() {
+async fn slow_planning_is_interrupted() {
     let lake = lake().await;
     let mut options = lake.options();
     options.statement_timeout = Duration::from_millis(5);

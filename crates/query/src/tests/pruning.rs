@@ -50,7 +50,7 @@ async fn files(lake: &TestLake, sites: &SiteScope, condition: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_that_can_hold_no_row_are_not_read() {
+async fn pruned_files_are_not_read() {
     let lake = three_days().await;
     let mut left = Vec::new();
     for condition in [
@@ -113,7 +113,7 @@ async fn files_that_can_hold_no_row_are_not_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_reads_only_files_that_can_hold_its_sites() {
+async fn reader_prunes_files_of_other_sites() {
     let lake = three_days().await;
     assert_eq!(files(&lake, &only(&["a"]), "true").await, "01/one 02/one 03/three");
     assert_eq!(files(&lake, &only(&["c"]), "true").await, "01/two 02/two 03/three");
@@ -131,7 +131,7 @@ async fn a_reader_reads_only_files_that_can_hold_its_sites() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pruned_or_not_the_answer_is_the_same() {
+async fn pruning_keeps_the_answer() {
     let lake = three_days().await;
     let engine = lake.engine();
     // A condition that no statistics decide, beside the one that prunes.
@@ -165,7 +165,7 @@ async fn pruned_or_not_the_answer_is_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn counts_and_extremes_come_from_statistics_without_reading_a_file() {
+async fn counts_and_extremes_come_from_statistics() {
     let lake = three_days().await;
     let engine = lake.engine();
     lake.reads.take();
@@ -192,7 +192,7 @@ async fn counts_and_extremes_come_from_statistics_without_reading_a_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn extremes_that_another_writer_rounded_are_read_from_the_files() {
+async fn rounded_extremes_are_read_from_files() {
     let lake = lake().await;
     lake.add("x", events().at("2026-11-01 10:00:00.000999").pageview("/"))
         .await;
@@ -214,7 +214,7 @@ async fn extremes_that_another_writer_rounded_are_read_from_the_files() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_few_rows_take_one_file_and_footers_are_read_once() {
+async fn limit_reads_one_file_and_caches_footers() {
     let lake = three_days().await;
     let engine = lake.engine();
     lake.reads.take();
@@ -236,7 +236,7 @@ async fn a_few_rows_take_one_file_and_footers_are_read_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_visitors_rows_are_a_page_and_not_the_file() {
+async fn visitor_lookup_reads_pages_only() {
     let lake = lake().await;
     let crowd = events().site("a").crowd(15_000).site("b").crowd(15_000);
     lake.add("x", crowd).await;
@@ -250,7 +250,7 @@ async fn a_visitors_rows_are_a_page_and_not_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn conditions_are_applied_inside_the_parquet_reader() {
+async fn conditions_are_pushed_into_parquet_reader() {
     let lake = three_days().await;
     let sql = "EXPLAIN FORMAT INDENT SELECT client_id FROM events WHERE event_type = 'purchase' AND revenue > 0";
     let plan = table(&lake.engine(), &SiteScope::All, sql).await;

@@ -26,7 +26,7 @@ async fn shared_lake() -> TestLake {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_query_shows_a_reader_what_is_anothers() {
+async fn queries_show_only_own_sites() {
     let lake = shared_lake().await;
     let engine = lake.engine();
     let (me, all) = (only(&["mine"]), SiteScope::All);
@@ -103,7 +103,7 @@ async fn no_query_shows_a_reader_what_is_anothers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_a_reader_can_print_holds_anothers_secret() {
+async fn reader_output_holds_no_foreign_secret() {
     let lake = shared_lake().await;
     let engine = lake.engine();
     for sql in [
@@ -213,7 +213,7 @@ async fn reader_error_hides_other_sites_days() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_site_whose_name_is_cut_in_the_statistics_is_still_kept_apart() {
+async fn truncated_site_statistics_keep_isolation() {
     let lake = lake().await;
     let long = |end: &str| format!("{}{end}", "long-name-".repeat(4));
     let both = events().site(&long("1")).pageview("/1").site(&long("2")).pageview("/2");

@@ -7,7 +7,7 @@ use super::function::function;
 use super::{Checked, absent};
 
 /// This expression, not those inside of it. Variants are listed, so that a new one does not compile until somebody has
-/// looked at it.
+/// reviewed it.
 pub(in super::super) fn expression(expr: &Expr) -> Checked {
     match expr {
         Expr::Function(call) => function(call),

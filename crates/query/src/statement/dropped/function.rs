@@ -38,7 +38,7 @@ fn names<'a>(functions: impl Iterator<Item = (&'a str, &'a [String])>) -> HashSe
 /// Aggregates that compute the same with DISTINCT as without, though it makes a difference: prefixes of their names.
 const NOT_DISTINCT: [&str; 5] = ["approx_percentile_cont", "corr", "covar", "nth_value", "regr_"];
 
-/// Window functions that look at IGNORE NULLS.
+/// Window functions that honour IGNORE NULLS.
 const SKIP_NULLS: [&str; 6] = ["array_agg", "first_value", "lag", "last_value", "lead", "nth_value"];
 
 #[derive(Clone, Copy, PartialEq)]

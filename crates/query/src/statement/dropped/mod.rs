@@ -1,7 +1,7 @@
 //! What the parser takes and DataFusion's planner drops: refused, with what to write instead.
 //!
 //! Nodes of the syntax tree are taken apart field by field, without `..`, so that a field of a newer sqlparser does not
-//! compile before somebody has looked at what the planner makes of it. What the planner itself refuses is left to it.
+//! compile before somebody has reviewed what the planner makes of it. What the planner itself refuses is left to it.
 
 mod data_type;
 mod expression;

@@ -123,7 +123,7 @@ const DROPPED: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn dropped_clauses_are_refused_with_what_to_write_instead() {
+fn dropped_clauses_are_refused_with_hint() {
     let mut wrong = Vec::new();
     for (sql, says) in DROPPED {
         let sql = sql.replace("{T}", T);
@@ -137,7 +137,7 @@ fn dropped_clauses_are_refused_with_what_to_write_instead() {
 
 /// Standing beside those that are refused, and with a meaning that the plan keeps.
 #[test]
-fn similar_clauses_that_are_honoured_pass() {
+fn honoured_clauses_pass() {
     for sql in [
         "SELECT * EXCLUDE (x) FROM {T}",
         "FROM {T} SELECT x",

@@ -74,7 +74,7 @@ pub(super) struct Layout {
 
 impl Layout {
     pub(super) fn random(random: &mut Random) -> Self {
-        // A name longer than what the log's statistics keep, beside others that begin alike.
+        // A name longer than what the Delta log's statistics keep, beside others that begin alike.
         let site = if random.one_in(4) {
             format!("{}mine", "m".repeat(36))
         } else {

@@ -32,7 +32,7 @@ const ATTEMPTS: usize = 5;
 const RACING_STATEMENTS: usize = 6;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shared_lake_answers_a_reader_as_a_lake_of_its_own() {
+async fn shared_lake_answers_like_own_lake() {
     let number = |name: &str, default| std::env::var(name).map_or(default, |text| text.parse().expect(name));
     let first = number("ISOLATION_SEED", 0);
     let seeds = first..first + number("ISOLATION_LAYOUTS", LAYOUTS);
