@@ -1,14 +1,14 @@
-//! Memory for what clients send, bounded over all requests together.
+//! Memory budget for what clients send, shared by all requests.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The bytes that may be held at once, by HTTP bodies and gRPC messages alike.
+/// The bytes that HTTP bodies and gRPC messages may hold at once.
 #[derive(Debug, Clone)]
 pub struct Budget {
     total: Arc<Semaphore>,
-    /// Of the total, what may be held by those that draw from here.
+    /// The part of the total that this budget may hold.
     share: Option<Arc<Semaphore>>,
     capacity: usize,
 }
@@ -23,7 +23,7 @@ impl Budget {
         }
     }
 
-    /// A budget that draws from this one, and never takes more than `bytes` of it.
+    /// A budget that reserves from this one, at most `bytes` at once.
     #[must_use]
     pub fn share(&self, bytes: usize) -> Self {
         let capacity = capacity(bytes).min(self.capacity);
@@ -39,10 +39,10 @@ impl Budget {
         self.capacity
     }
 
-    /// Takes so many bytes, in the order of the calls, as soon as they are free.
+    /// Reserves `bytes` as soon as they are free, in the order of the calls.
     ///
     /// # Errors
-    /// [`Exhausted`] if it is more than there will ever be.
+    /// [`Exhausted`] if it is more than the capacity.
     pub async fn reserve(&self, bytes: usize) -> Result<Reservation, Exhausted> {
         if bytes > self.capacity {
             return Err(Exhausted);
@@ -56,7 +56,7 @@ impl Budget {
         Ok(Reservation { total, share })
     }
 
-    /// Takes so many bytes if they are free now.
+    /// Reserves `bytes` if they are free now.
     ///
     /// # Errors
     /// [`Exhausted`] if they are not.
@@ -70,7 +70,7 @@ impl Budget {
         })
     }
 
-    /// An account with nothing taken yet.
+    /// An empty account.
     pub(super) fn account(&self) -> Account {
         Account {
             budget: self.clone(),
@@ -88,7 +88,7 @@ async fn acquire(semaphore: &Arc<Semaphore>, bytes: u32) -> Result<OwnedSemaphor
     acquired.map_err(|_| Exhausted)
 }
 
-/// Bytes of a [`Budget`]. Given back when dropped.
+/// Reserved bytes of a [`Budget`], released on drop.
 #[derive(Debug)]
 pub struct Reservation {
     total: OwnedSemaphorePermit,
@@ -96,7 +96,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Adds what was taken from the same budget.
+    /// Adds another reservation of the same budget.
     pub fn merge(&mut self, other: Self) {
         self.total.merge(other.total);
         match (&mut self.share, other.share) {
@@ -106,7 +106,7 @@ impl Reservation {
         }
     }
 
-    /// Takes a part out; no more than there is.
+    /// Splits off `bytes`; `None` if it holds fewer.
     #[must_use]
     pub fn split(&mut self, bytes: usize) -> Option<Self> {
         let total = self.total.split(bytes)?;
@@ -115,7 +115,7 @@ impl Reservation {
     }
 }
 
-/// What one request holds. Given back when dropped.
+/// The bytes that one request holds, released on drop.
 #[derive(Debug)]
 pub(super) struct Account {
     budget: Budget,
@@ -128,7 +128,7 @@ pub(super) struct Account {
 pub struct Exhausted;
 
 impl Account {
-    /// Takes memory as bytes arrive, so that nobody reserves what he doesn't send.
+    /// Reserves memory as bytes arrive, so that a client can't reserve more than it sends.
     pub(super) fn take(&mut self, bytes: usize) -> Result<(), Exhausted> {
         let more = self.budget.try_reserve(bytes)?;
         match &mut self.held {
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_one_request_holds_another_lacks_until_it_ends() {
+    fn accounts_share_budget_until_drop() {
         let budget = Budget::new(100);
         let (mut first, mut second) = (budget.account(), budget.account());
         assert_eq!(first.take(40), Ok(()));
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn share_never_takes_more_than_its_part_of_the_total() {
+    fn share_is_bounded() {
         let budget = Budget::new(100);
         let share = budget.share(30);
         let held = share.try_reserve(30).unwrap();
@@ -172,13 +172,13 @@ mod tests {
     }
 
     #[test]
-    fn reservation_waits_for_free_bytes_and_refuses_what_never_fits() {
+    fn reserve_waits_or_rejects_oversized() {
         let budget = Budget::new(100);
         let held = budget.try_reserve(60).unwrap();
-        let mut waiting = Box::pin(budget.reserve(50));
-        assert!(waiting.as_mut().now_or_never().is_none());
+        let mut reserving = Box::pin(budget.reserve(50));
+        assert!(reserving.as_mut().now_or_never().is_none());
         drop(held);
-        assert!(waiting.now_or_never().unwrap().is_ok());
+        assert!(reserving.now_or_never().unwrap().is_ok());
         assert!(matches!(
             budget.share(10).reserve(11).now_or_never(),
             Some(Err(Exhausted))
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn split_part_is_given_back_on_its_own() {
+    fn split_part_is_released_separately() {
         let budget = Budget::new(100).share(50);
         let mut whole = budget.try_reserve(50).unwrap();
         let part = whole.split(20).unwrap();

@@ -1,4 +1,4 @@
-//! An event while it is read: what was understood of it, and the first thing that was wrong.
+//! An event during parsing: its fields so far, and the first error.
 
 use std::borrow::Cow;
 
@@ -17,23 +17,23 @@ use super::time;
 /// An event that is not yet validated.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
-    /// In a box, because an event is some 600 bytes and passes through many hands.
+    /// Boxed, because an event is some 600 bytes and is moved often.
     pub(super) event: Box<Event>,
-    /// As the client says; `None`: the time of receipt.
+    /// From the client; `None`: the time of receipt.
     pub(super) timestamp: Option<Micros>,
     /// The client's time of sending.
     pub(super) sent_at: Option<Micros>,
-    /// `custom_properties.revenue`, which counts if there is no `revenue`.
+    /// `custom_properties.revenue`, used if there is no `revenue`.
     properties_revenue: Option<i64>,
     problem: Option<Reject>,
     /// One bit for each field.
     seen: u64,
 }
 
-/// An event with the times of its happening and sending, as the client says.
+/// An event with the client's `timestamp` and `sent_at`.
 type Finished = (Box<Event>, Option<Micros>, Option<Micros>);
 
-/// A JSON value that should be one text or number.
+/// A JSON value that should be a string or a number.
 enum Scalar<'a> {
     Null,
     String(Cow<'a, str>),
@@ -42,7 +42,7 @@ enum Scalar<'a> {
 }
 
 impl Draft {
-    /// An event of the wire schema.
+    /// A draft of a protobuf event.
     pub(super) fn of_proto(event: Event, limits: &PropertyLimits) -> Self {
         let mut draft = Self {
             timestamp: (event.event_timestamp != 0).then_some(event.event_timestamp),
@@ -79,7 +79,7 @@ impl Draft {
         }
     }
 
-    /// Whether the field was not there before; if it was, that is the problem.
+    /// Whether this is the field's first occurrence; a second one is recorded as the problem.
     pub(super) fn is_first(&mut self, field: Field) -> bool {
         let first = self.seen & field.bit() == 0;
         self.seen |= field.bit();
@@ -89,7 +89,7 @@ impl Draft {
         first
     }
 
-    /// Remembers the first problem.
+    /// Records the first problem.
     pub(super) fn blame(&mut self, problem: Reject) {
         self.problem.get_or_insert(problem);
     }
@@ -100,7 +100,7 @@ impl Draft {
         }
     }
 
-    /// A value of a field whose type varies, as it stands in the JSON text.
+    /// A value of a field whose type varies, as raw JSON text.
     pub(super) fn raw(&mut self, field: Field, json: &str, limits: &PropertyLimits) {
         match field {
             Field::Stored(EventField::EventTimestamp) | Field::SentAt => match scalar(json) {
@@ -116,7 +116,7 @@ impl Draft {
         }
     }
 
-    /// The event, or what is wrong with it.
+    /// The event, or its first problem.
     pub(super) fn finish(mut self) -> Result<Finished, Reject> {
         if let Some(problem) = self.problem {
             return Err(problem);
@@ -159,7 +159,7 @@ impl Draft {
         None
     }
 
-    /// Properties whose syntax nobody has looked at yet.
+    /// Properties whose syntax is not yet checked.
     fn properties_text(&mut self, json: &str, limits: &PropertyLimits) {
         let json = json.trim_ascii();
         if let Err(error) = serde_json::from_str::<IgnoredAny>(json) {
@@ -201,7 +201,7 @@ const PROPERTIES: Field = Field::Stored(EventField::CustomProperties);
 
 const AMOUNT: &str = "a number, or a decimal number in a string, as 99.99";
 
-/// What is wrong with a value of the wrong type.
+/// The rejection of a value of the wrong type.
 pub(super) fn wrong_type(field: Field, expected: &'static str, found: &str) -> Reject {
     Reject::invalid(field, format!("is {found}")).expected(expected)
 }
@@ -210,7 +210,7 @@ fn out_of_range(field: Field) -> Reject {
     Reject::invalid(field, "is too large").expected("less than 100000000000000, either side of zero")
 }
 
-/// The beginning of what a client sent: replies stay short.
+/// The beginning of a client's value, to keep replies short.
 fn quoted(text: &str) -> String {
     const SHOWN: usize = 40;
     match text.char_indices().nth(SHOWN) {

@@ -1,4 +1,4 @@
-//! The JSON of every refusal over HTTP, of collection and of administration: `{"error": {"code", "message", "field"?}}`.
+//! The JSON of HTTP errors, of collection and of administration: `{"error": {"code", "message", "field"?}}`.
 
 use std::borrow::Cow;
 
@@ -8,27 +8,27 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
-/// The body of a refusal.
+/// The body of an error reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody<'a> {
     pub error: ErrorDetail<'a>,
 }
 
-/// Why a request was refused.
+/// Why a request was rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorDetail<'a> {
-    /// For programs: it stays the same when the message changes.
+    /// For programs: stable when the message changes.
     pub code: Cow<'a, str>,
     /// For people.
     pub message: Cow<'a, str>,
-    /// The field of the request that is wrong, if it is one.
+    /// The invalid field of the request, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<Cow<'a, str>>,
 }
 
 /// A reply with a JSON body.
 pub fn json_response(status: StatusCode, body: &impl Serialize) -> Response {
-    // Bodies are plain structs of texts and numbers, so serde has nothing to fail on; still, not a reason to panic.
+    // Bodies are plain structs of strings and numbers, which serde can't fail on; still, no reason to panic.
     let (status, bytes) = match serde_json::to_vec(body) {
         Ok(bytes) => (status, bytes),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, Vec::new()),

@@ -1,4 +1,4 @@
-//! What the keys of an event mean in JSON and in query parameters, and how replies name a field. The fields themselves
+//! Maps JSON keys and query parameters to the fields of an event, and fields to their names in replies. The fields
 //! are declared in [`footfall_model::field`].
 
 use std::collections::HashMap;
@@ -6,16 +6,16 @@ use std::sync::LazyLock;
 
 use footfall_model::field::EventField;
 
-/// What a rejection is about.
+/// The subject of a rejection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Field {
     /// An object of the JSON form; [`Group::Top`] is the event as a whole.
     Group(Group),
-    /// A field that is stored.
+    /// A stored field.
     Stored(EventField),
-    /// The client's time of sending, which corrects the event's time and is not stored.
+    /// The client's time of sending: corrects the event's time, and is not stored.
     SentAt,
-    /// `custom_properties.revenue`, which counts if there is no `revenue`.
+    /// `custom_properties.revenue`, used if there is no `revenue`.
     PropertiesRevenue,
 }
 
@@ -41,22 +41,22 @@ impl Group {
     }
 }
 
-/// What a key of the JSON form leads to.
+/// The meaning of a JSON key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     Group(Group),
     /// A string.
     Text(EventField),
-    /// Whatever its type, read as written.
+    /// A value of any type, read as raw text.
     Raw(Field),
     /// Ignored, so that older servers take newer clients.
     Unknown,
 }
 
-/// Other names of fields, as clients of other systems have them.
+/// Aliases of fields, as used by clients of other systems.
 const ALIASES: [(&str, EventField); 1] = [("messageId", EventField::EventId)];
 
-/// Short names of query parameters, because URLs are short of room.
+/// Short names of query parameters, because URLs are limited in length.
 const SHORT_NAMES: [(&str, EventField); 11] = [
     ("tid", EventField::TrackingId),
     ("cid", EventField::ClientId),
@@ -76,7 +76,7 @@ type Keys = Vec<(&'static str, Target)>;
 /// The keys of each group, by its number.
 static KEYS: LazyLock<[Keys; Group::ALL.len()]> = LazyLock::new(|| Group::ALL.map(keys));
 
-/// By the name of the parameter.
+/// Fields by parameter name.
 static PARAMETERS: LazyLock<HashMap<String, Target>> = LazyLock::new(|| {
     let stored = EventField::ALL
         .iter()
@@ -172,7 +172,7 @@ impl Field {
         }
     }
 
-    /// A bit of its own.
+    /// A bit that is unique to this field.
     pub(super) fn bit(self) -> u64 {
         let index = match self {
             Self::Stored(field) => field as usize,
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_json_path_leads_to_its_field() {
+    fn json_paths_resolve_to_fields() {
         for (path, field) in EventField::ALL
             .iter()
             .filter_map(|field| Some((field.spec().json?, *field)))
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_sets_no_key_leads_to() {
+    fn server_set_fields_have_no_key() {
         for name in [
             "created_at",
             "client_hash",

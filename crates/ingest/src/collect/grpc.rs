@@ -1,12 +1,12 @@
 //! `footfall.v1.IngestService/Publish`: a stream of batches from other servers.
 //!
-//! Each message is one record of the log. The summary comes after all of them are durable. A stream ends early, with an
-//! error that names the first event that was not dealt with, where going on makes no sense: no room, too fast, a batch
-//! too large. To send from there again is safe, because what was stored already is known by its event id: a few messages
-//! behind that event may be stored too, since they do not wait for each other on the way to the disk.
+//! Each message is one WAL record. The summary is sent after all of them are durable. On overload, on a rate limit and
+//! on a batch that is too large, the stream ends early with an error that names the first unprocessed event. Resending
+//! from there is safe, because event ids identify what is stored already: a few later messages may be stored too, since
+//! messages don't wait for each other's sync.
 //!
-//! The sender is another server, so its address and its user agent say nothing of the visitor: `country` to `os` are
-//! the client's to fill in.
+//! The sender is another server, so its address and user agent don't describe the visitor: the client has to fill in
+//! `country` to `os`.
 
 mod codec;
 
@@ -36,14 +36,13 @@ use super::reject::{Cause, Reject};
 use super::{reply, sender};
 use crate::enrich::Sender;
 
-/// Messages of a stream that wait for the disk at the same time. With one, a stream could send no more than a message
-/// for each sync.
+/// Messages of a stream that wait for a sync at the same time. With one, a stream could send only one message per sync.
 pub(super) const WAITING: usize = 8;
 
-/// A message that is being stored, and how many events it has.
+/// A message that is being stored, and its number of events.
 type Storing<'a> = BoxFuture<'a, (Result<Outcome, Stop>, usize)>;
 
-/// Why a stream ends before its sender ended it.
+/// Why the server ends a stream early.
 #[derive(Debug, thiserror::Error)]
 enum Stop {
     #[error("a batch has {events} events; at most {limit} are taken in one message")]
@@ -54,14 +53,14 @@ enum Stop {
     Refused(#[from] Refusal),
 }
 
-/// Room for what protobuf wraps around a batch.
+/// Bytes for the protobuf overhead of a batch.
 const MESSAGE_OVERHEAD: usize = 16 << 10;
 
 /// The path of the stream of batches.
 const PUBLISH: &str = "/footfall.v1.IngestService/Publish";
 
-/// The gRPC service of a [`Collector`]. By hand, because the generated one decodes a message before anybody can count
-/// its events.
+/// The gRPC service of a [`Collector`]. Hand-written, because the generated one decodes a message before its events can
+/// be counted.
 #[derive(Debug, Clone)]
 pub struct GrpcIngest(Arc<Collector>);
 
@@ -120,7 +119,7 @@ impl ClientStreamingService<Bytes> for GrpcIngest {
 }
 
 impl Collector {
-    /// A token that is shown must be in force: this is known from the headers, before a message is read.
+    /// Rejects an invalid token by the request's headers, before a message is read.
     async fn publish_stream(&self, request: Request<Streaming<Bytes>>) -> Result<PublishSummary, Status> {
         let authorization = request
             .metadata()
@@ -149,20 +148,20 @@ impl Collector {
             sender: Sender::default(),
             token,
         };
-        // In the order of the stream, so that what is said of it is true up to one place.
-        let mut waiting = FuturesOrdered::new();
+        // In stream order, so that a reported status covers everything up to one event.
+        let mut pending = FuturesOrdered::new();
         let mut going_on = true;
         loop {
             tokio::select! { biased;
-                Some((stored, events)) = waiting.next(), if !waiting.is_empty() => match stored {
+                Some((stored, events)) = pending.next(), if !pending.is_empty() => match stored {
                     Ok(outcome) => stream.add(&outcome, events)?,
                     Err(stop) => return Err(stream.stopped(&stop)),
                 },
-                batch = batches.message(), if going_on && waiting.len() < WAITING => match batch {
+                batch = batches.message(), if going_on && pending.len() < WAITING => match batch {
                     Ok(Some(batch)) => {
                         let storing;
                         (storing, going_on) = self.begin(batch, caller).await;
-                        waiting.push_back(storing);
+                        pending.push_back(storing);
                     }
                     Ok(None) => going_on = false,
                     Err(status) => return Err(stream.unread(&status)),
@@ -172,7 +171,7 @@ impl Collector {
         }
     }
 
-    /// Hands a message to the log, and whether the next one may be read before this one is durable.
+    /// Appends a message to the WAL. Returns whether the next one may be read before this one is durable.
     async fn begin(&self, batch: Bytes, caller: Caller<'_>) -> (Storing<'_>, bool) {
         let (prepared, events) = match self.prepare_message(batch, caller).await {
             Ok(prepared) => prepared,
@@ -181,7 +180,7 @@ impl Collector {
         let known = |stored: Result<Outcome, Stop>| ready((stored, events)).boxed();
         let too_fast = reply::longest_wait(prepared.rejected()).is_some();
         let mut storing = self.store(prepared).boxed();
-        // At once, because the log's order is to be the stream's, and because a log that refuses says so at once.
+        // Polled at once: this fixes the WAL's order to the stream's, and a refusal is returned by the first poll.
         match poll!(&mut storing) {
             Poll::Ready(Ok(outcome)) => (known(Ok(outcome)), !too_fast),
             Poll::Ready(Err(refusal)) => (known(Err(refusal.into())), false),
@@ -192,8 +191,8 @@ impl Collector {
         }
     }
 
-    /// Decodes a message and decides on its events, and how many these are. In turn with HTTP requests: decoded events
-    /// take many times the memory of the message, so that no more than the turns are decoded at a time.
+    /// Decodes a message, validates its events and returns their number. Takes a turn as HTTP requests do: decoded
+    /// events take many times the memory of the message, so `turns` bounds the messages decoded at a time.
     async fn prepare_message(&self, batch: Bytes, caller: Caller<'_>) -> Result<(Prepared, usize), Stop> {
         let (events, limit) = (codec::count_events(&batch)?, self.options.batch_events);
         if events > limit {
@@ -214,12 +213,12 @@ impl Collector {
     }
 }
 
-/// What became of a stream so far.
+/// The results of a stream so far.
 struct StreamState {
     summary: PublishSummary,
-    /// Events of the whole batches behind us.
+    /// Events of all processed batches.
     seen: u64,
-    /// Of the first rejected event, and of all if they have it in common.
+    /// The cause that all rejections share; `Invalid` if they differ.
     cause: Option<Cause>,
     listed: usize,
 }
@@ -234,7 +233,7 @@ impl StreamState {
         }
     }
 
-    /// Counts a batch. A sender that is too fast is stopped: in a summary at the end it would hear of it too late.
+    /// Counts a batch. A sender above its rate is stopped: a summary at the end would come too late.
     fn add(&mut self, outcome: &Outcome, events: usize) -> Result<(), Status> {
         if let Some(seconds) = reply::longest_wait(&outcome.rejected) {
             let mut status = self.broken_off(
@@ -287,7 +286,7 @@ impl StreamState {
         status
     }
 
-    /// An error in the middle of a stream, with the place to go on from.
+    /// An error in the middle of a stream, with the index of the event to resume from.
     fn broken_off(&self, code: Code, reason: &str) -> Status {
         let message = format!(
             "{reason}; send again from event {} on, counted from 0 in this stream",

@@ -1,7 +1,7 @@
 //! The JSON form of events: `{tracking_id, client_id, event_type, page: {url, ...}, ...}`, one or an array.
 //!
-//! Read straight from the body into the event, without a tree between. A value of the wrong type is no parse error but
-//! a [`Draft`]'s problem, so that the reply can name the field. Unknown fields are ignored.
+//! Parsed from the body directly into the event, without a tree. A value of the wrong type is not a parse error but a
+//! [`Draft`]'s problem, so that the reply can name the field. Unknown fields are ignored.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use super::field::{Field, Group, Target};
 use super::options::{CollectOptions, PropertyLimits};
 use super::reject::Reject;
 
-/// Why nothing of a body could be read.
+/// Why a body as a whole could not be parsed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum JsonError {
     #[error("the body is empty; expected an event (a JSON object) or an array of events")]
@@ -33,7 +33,7 @@ pub(super) enum JsonError {
     TooMany { found: usize, limit: usize },
 }
 
-/// Reads a body: one event, or an array of them, each with its own verdict.
+/// Parses a body: one event, or an array of them, each with its own result.
 pub(super) fn parse(body: &[u8], options: &CollectOptions) -> Result<Vec<Result<Draft, Reject>>, JsonError> {
     let text = std::str::from_utf8(body).map_err(|error| JsonError::NotUtf8(error.valid_up_to()))?;
     if text.starts_with('\u{feff}') {
@@ -43,7 +43,7 @@ pub(super) fn parse(body: &[u8], options: &CollectOptions) -> Result<Vec<Result<
     match text.as_bytes().first() {
         None => Err(JsonError::Empty),
         Some(b'{') if text.len() > options.event_bytes => {
-            // Still read once, so that broken JSON is called broken.
+            // Still parsed, so that malformed JSON is reported as such.
             serde_json::from_str::<IgnoredAny>(text)?;
             Ok(vec![Err(Reject::too_big(text.len(), options.event_bytes))])
         }
@@ -81,8 +81,8 @@ pub(super) fn parse(body: &[u8], options: &CollectOptions) -> Result<Vec<Result<
     }
 }
 
-/// The way of nearly all bodies: objects and nothing else, each well-formed and not too big. Anything else is `None`
-/// and read again with more care, so that the reply can say what is wrong.
+/// The fast path of nearly all bodies: only objects, each well-formed and not too big. For anything else it returns
+/// `None`, and the slow path finds out what is wrong.
 fn parse_objects(array: &str, options: &CollectOptions) -> Option<Vec<Result<Draft, Reject>>> {
     let objects = elements::objects(array, options.batch_events)?;
     let drafts = objects.into_iter().map(|object| {
@@ -100,7 +100,7 @@ fn parse_element(json: &str, options: &CollectOptions) -> Result<Draft, Reject> 
     if json.len() > options.event_bytes {
         return Err(Reject::too_big(json.len(), options.event_bytes));
     }
-    // The syntax is known to be right; what can still be wrong is half a surrogate pair, or a number beyond all bounds.
+    // The syntax is known to be valid; a lone surrogate or a number out of range can still fail.
     parse_event(json, &options.properties)
         .map_err(|error| Reject::invalid(Field::EVENT, format!("cannot be read: {error}")))
 }
@@ -118,7 +118,7 @@ fn parse_event(json: &str, limits: &PropertyLimits) -> Result<Draft, serde_json:
     Ok(draft)
 }
 
-/// One value of an event, read into its field.
+/// Parses one value of an event into its field.
 struct Node<'d> {
     target: Target,
     draft: &'d mut Draft,
@@ -211,7 +211,7 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 }
 
-/// A key of an object, looked up without a copy.
+/// A key of an object, resolved without a copy.
 struct Key(Group);
 
 impl<'de> DeserializeSeed<'de> for Key {
@@ -234,7 +234,7 @@ impl Visitor<'_> for Key {
     }
 }
 
-/// The first elements of an array as written; those beyond the limit are counted only.
+/// The first elements of an array as raw text; those beyond the limit are only counted.
 struct Elements {
     limit: usize,
 }

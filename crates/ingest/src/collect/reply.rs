@@ -1,4 +1,4 @@
-//! What the sender is told. The one place where errors become HTTP statuses.
+//! Replies to the client. The only module that maps errors to HTTP statuses.
 
 use axum::response::{IntoResponse, Response};
 use http::header::{CONNECTION, RETRY_AFTER};
@@ -11,7 +11,7 @@ use super::json::JsonError;
 use super::publish::{Outcome, Refusal};
 use super::reject::{Cause, Reject};
 
-/// The JSON of every reply that has any.
+/// The JSON body of a reply.
 #[derive(Debug, Serialize)]
 struct Reply<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,7 +109,7 @@ impl IntoResponse for Failure {
         };
         let mut response = json(self.status, &reply, self.retry_after);
         if self.status == StatusCode::REQUEST_TIMEOUT {
-            // The rest of the body may still come; nobody waits for it.
+            // The rest of the body may still arrive; it is not read.
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -118,7 +118,7 @@ impl IntoResponse for Failure {
     }
 }
 
-/// All good: 204. Some good: 200 and the others. None good: the status of their cause, and why.
+/// All accepted: 204. Some accepted: 200 with the rejections. None accepted: the status of the common cause.
 pub(super) fn of_outcome(outcome: &Outcome) -> Response {
     if outcome.rejected.is_empty() {
         return StatusCode::NO_CONTENT.into_response();
@@ -144,8 +144,8 @@ pub(super) fn of_outcome(outcome: &Outcome) -> Response {
     json(status, &reply, longest_wait(&outcome.rejected))
 }
 
-/// What a request failed of: what all its events failed of; the rate, if waiting would help any of them; else that they
-/// are not valid.
+/// The cause of a failed request: `Rate` if any event was over its rate, since a retry helps; else the cause that all
+/// events share; else `Invalid`.
 pub(super) fn common_cause(rejected: &[(usize, Reject)]) -> Cause {
     let mut causes = rejected.iter().map(|(_, reject)| reject.cause);
     let first = causes.next().unwrap_or(Cause::Invalid);
@@ -186,7 +186,7 @@ fn summary(cause: Cause, rejected: &[(usize, Reject)]) -> ErrorDetail<'static> {
     }
 }
 
-/// A rejection in one line, with the field under the name that the sender knows it by.
+/// A rejection in one line, with the field's name in the client's protocol.
 pub(super) fn sentence(reject: &Reject, field: &str) -> String {
     let subject = if field.is_empty() { "the event" } else { field };
     let mut text = format!("{subject}: {}", reject.reason);

@@ -1,4 +1,4 @@
-//! Whether an event may be stored. Pure: the time of receipt is an argument.
+//! Validation of an event. Pure: the time of receipt is an argument.
 
 use footfall_model::clock::Micros;
 use footfall_model::field::EventField;
@@ -10,7 +10,7 @@ use super::options::CollectOptions;
 use super::reject::Reject;
 use super::time;
 
-/// The event with its time, its id and its time of receipt, or why not.
+/// Returns the event with its time, id and time of receipt set, or its rejection.
 pub(super) fn check(draft: Draft, options: &CollectOptions, received: Micros) -> Result<Box<Event>, Reject> {
     let (mut event, timestamp, sent_at) = draft.finish()?;
     for field in EventField::ALL {
@@ -21,8 +21,8 @@ pub(super) fn check(draft: Draft, options: &CollectOptions, received: Micros) ->
     time::check(event.event_timestamp, received, options.max_future, options.retention)?;
     event.created_at = received;
     if event.event_id.is_empty() {
-        // Over what the client sent, not over what the server made of it: the correction for clock skew comes out
-        // differently when the same event is sent again.
+        // Over the client's own timestamp, not the corrected one: the correction for clock skew differs when the same
+        // event is sent again.
         event.event_id = derived_event_id(
             &event.tracking_id,
             &event.client_id,
@@ -34,7 +34,7 @@ pub(super) fn check(draft: Draft, options: &CollectOptions, received: Micros) ->
     Ok(event)
 }
 
-/// Whether a text may be stored. What is no text passes.
+/// Checks a text field; fields of other types pass.
 fn check_text(event: &mut Event, field: EventField) -> Result<(), Reject> {
     let spec = field.spec();
     let Some(text) = field.text(event) else {

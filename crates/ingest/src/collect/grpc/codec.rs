@@ -1,5 +1,5 @@
-//! Messages as bytes, so that a batch is counted before it is decoded: an event of two bytes becomes a thousand in
-//! memory, and a message of 1 MiB may hold half a million of them.
+//! Passes messages as bytes, so that a batch's events are counted before they are decoded: an event of two bytes takes
+//! a thousand in memory, and a message of 1 MiB may hold half a million of them.
 
 use bytes::{Buf, Bytes};
 use footfall_model::proto::PublishSummary;
@@ -8,16 +8,16 @@ use prost::{DecodeError, Message};
 use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-/// What a stream has allocated before its first message; most streams' messages are larger and get what they need.
+/// Initial buffer of a stream; it grows for larger messages, which most are.
 const BUFFER_BYTES: usize = 1 << 10;
 
-/// A message written this far is passed on.
+/// Encoded bytes after which a message is flushed.
 const YIELD_BYTES: usize = 32 << 10;
 
 /// `EventBatch.events`.
 const EVENTS: u32 = 1;
 
-/// How many events an encoded `EventBatch` has.
+/// The number of events in an encoded `EventBatch`.
 pub(super) fn count_events(mut batch: &[u8]) -> Result<usize, DecodeError> {
     let mut events = 0;
     while batch.has_remaining() {
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_are_counted_without_decoding_them() {
+    fn events_are_counted_undecoded() {
         for events in [0, 1, 3, 500] {
             let batch = EventBatch {
                 events: vec![
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_newer_clients_are_no_events() {
+    fn unknown_fields_are_not_counted() {
         // Field 2 as a varint, as fixed 64 bits, as text; then one event.
         let bytes = [
             &[0x10, 0x05][..],
