@@ -1,4 +1,4 @@
-//! What can go wrong between us and the lake.
+//! Errors of the lake.
 
 use std::error::Error;
 use std::fmt;
@@ -13,7 +13,7 @@ use parquet::errors::ParquetError;
 /// Why a table could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
-    /// What was given as the lake's place is none.
+    /// The configured location can't hold a lake.
     #[error("{location:?} is not a place for a lake: {reason}")]
     Location { location: String, reason: String },
     /// The rows can't be written as a file of `events`.
@@ -22,16 +22,16 @@ pub enum LakeError {
     /// A file of the table is no Parquet, or the store failed while it was read.
     #[error("{path} can't be read: {source}")]
     Unreadable { path: Path, source: ParquetError },
-    /// The store refused or did not answer. Whatever was asked may be asked again.
+    /// The store refused or did not answer. The request may be retried.
     #[error("the object store failed at {path}: {}", Causes(source))]
     Store { path: Path, source: object_store::Error },
-    /// The Delta log says what we can't follow.
+    /// The Delta log has content that we can't follow.
     #[error("the Delta table can't be {doing}: {}", Causes(source.as_ref()))]
     Delta {
         doing: &'static str,
         source: Box<DeltaTableError>,
     },
-    /// Another writer has already brought the same stretch of the log into the table.
+    /// Another writer has already committed the same range of the WAL to the table.
     #[error(
         "another writer of {app_id:?} has committed up to {theirs}, ours ended at {ours}: two processes write one \
          shard; stop one of them"
@@ -40,10 +40,10 @@ pub enum LakeError {
     /// Another process has taken the lease over.
     #[error("the lease {app_id:?} is at epoch {theirs}, ours at {ours}: another process holds it now")]
     StaleLease { app_id: String, ours: i64, theirs: i64 },
-    /// A file that a commit would remove is not live any more.
+    /// A file that a commit would remove is no longer live.
     #[error("{path} is not in version {version} of the table any more; plan again")]
     Conflict { path: Path, version: u64 },
-    /// The table demands what we don't do.
+    /// The table requires a feature that we don't support.
     #[error("the table {table} can't be followed: {reason}. To go on, {advice}")]
     Unsupported {
         table: String,
@@ -71,19 +71,19 @@ impl LakeError {
         }
     }
 
-    /// Whether a file is not there: it may have been removed from the table, and then from the store, since the table
-    /// was looked at.
+    /// Whether a file is missing: it may have been removed from the table, and then from the store, since the snapshot
+    /// was taken.
     pub fn is_missing(&self) -> bool {
         matches!(self.store_error(), Some(object_store::Error::NotFound { .. }))
     }
 
-    /// Whether the store itself did not answer, or said that it can't now: waiting helps, unlike with a wrong key or a
-    /// bucket that is not there.
+    /// Whether the store did not answer, or answered that it is temporarily unavailable: a later retry helps,
+    /// unlike with a wrong key or a missing bucket.
     pub fn is_unreachable(&self) -> bool {
         let Some(error) = self.store_error() else { return false };
         let failed = matches!(error, object_store::Error::Generic { .. });
         causes(error).any(|cause| {
-            // The status is in the text alone.
+            // The status is only in the text.
             cause.is::<HttpError>() || failed && says_try_again(&cause.to_string())
         })
     }
@@ -103,8 +103,8 @@ impl LakeError {
         move |source| Self::Store { path, source }
     }
 
-    /// Delta's reader failed over a table that it could read before. Unless the log is wrong, the store was the cause or
-    /// did not show all of it, and asking again helps.
+    /// Delta's reader failed on a table that it could read before. Unless the Delta log is invalid, the store failed or
+    /// returned an incomplete list, and a retry helps.
     pub(crate) fn unread(source: DeltaTableError) -> Self {
         if is_final(&source) {
             return Self::delta("read")(source);
@@ -126,7 +126,7 @@ impl LakeError {
     }
 }
 
-/// Whether Delta's reader will fail in the same way again.
+/// Whether a retry by Delta's reader would fail in the same way.
 fn is_final(error: &DeltaTableError) -> bool {
     match error {
         DeltaTableError::KernelError(error) => is_final_kernel(error),
@@ -153,7 +153,7 @@ fn is_final_kernel(error: &KernelError) -> bool {
     }
 }
 
-/// The store's error behind one of Delta's library, whose chain of causes leaves it out.
+/// The store's error inside one of Delta's library, whose chain of sources omits it.
 fn of_delta(error: &DeltaTableError) -> Option<&object_store::Error> {
     match error {
         DeltaTableError::ObjectStore { source } => Some(source),
@@ -185,23 +185,23 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     successors(Some(error), |&error| error.source())
 }
 
-/// Whether S3's client gave up over a 5xx or a 429.
+/// Whether the S3 client gave up after a 5xx or a 429.
 fn says_try_again(text: &str) -> bool {
     let status = text.split_once("status code: ").map(|(_, rest)| rest.as_bytes());
     matches!(status, Some([b'5', ..] | [b'4', b'2', b'9', ..]))
 }
 
-/// An error with what is behind it: S3's client alone says no more than "error sending request".
+/// Displays an error with its sources: the S3 client's own text is only "error sending request".
 struct Causes<'a>(&'a (dyn Error + 'static));
 
 impl fmt::Display for Causes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut said = self.0.to_string();
-        write!(f, "{said}")?;
+        let mut last = self.0.to_string();
+        write!(f, "{last}")?;
         for cause in causes(self.0).skip(1).map(ToString::to_string) {
-            if !said.contains(&cause) {
+            if !last.contains(&cause) {
                 write!(f, ": {cause}")?;
-                said = cause;
+                last = cause;
             }
         }
         Ok(())
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_can_not_now_is_told_from_one_that_never_will() {
+    fn unreachable_store_differs_from_bad_request() {
         assert!(failed("Server returned non-2xx status code: 503 Service Unavailable: ").is_unreachable());
         assert!(failed("Server returned non-2xx status code: 429 Too Many Requests: ").is_unreachable());
         assert!(!failed("Server returned non-2xx status code: 400 Bad Request: ").is_unreachable());
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_behind_deltas_library_are_told_by_type() {
+    fn delta_library_errors_are_classified_by_type() {
         let missing = || object_store::Error::NotFound {
             path: "x".into(),
             source: io::Error::other("gone").into(),
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn file_that_is_missing_is_not_waited_for() {
+    fn missing_file_is_not_transient() {
         let unreadable = |source| LakeError::Unreadable {
             path: Path::from("x"),
             source: ParquetError::External(Box::new(source)),
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_behind_an_error_is_said_once() {
+    fn error_source_is_displayed_once() {
         let text = failed("no reply").to_string();
         assert_eq!(text.matches("refused by the system").count(), 1, "{text}");
     }

@@ -1,11 +1,10 @@
-//! Folders that are there after a power failure.
+//! Durable creation of folders.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-/// Makes a folder, and those above it that are missing, such that all of them are there after a power failure: each is
-/// synced in the one that it lies in.
+/// Creates a folder and its missing parents durably: each one's parent is synced, so that all survive a power failure.
 ///
 /// # Errors
 /// The file system's.
@@ -30,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_folders_are_made_and_existing_ones_left_alone() {
+    fn missing_folders_are_created_existing_kept() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("a/b/c");
         create_durably(&folder).unwrap();

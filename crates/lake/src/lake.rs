@@ -21,7 +21,7 @@ impl Lake {
     /// Opens the tables below the root of `store`, which is the shard's, and creates those that are not there.
     ///
     /// # Errors
-    /// The store's, or one of the tables is none that we can follow.
+    /// The store's, or one of the tables can't be followed.
     pub async fn open(
         store: Arc<dyn ObjectStore>,
         specs: &[Arc<TableSpec>],
@@ -55,10 +55,10 @@ impl Lake {
         LakeSnapshot::new(tables.map(|(name, table)| (name.clone(), table.snapshot())))
     }
 
-    /// Follows what others have committed to any of the tables.
+    /// Applies what other processes have committed to any of the tables.
     ///
     /// # Errors
-    /// The first table's that can't be followed; the others are, all the same.
+    /// That of the first table that can't be followed; the other tables are refreshed all the same.
     pub async fn refresh(&self) -> Result<(), LakeError> {
         let mut outcome = Ok(());
         for table in self.tables.values() {

@@ -1,5 +1,5 @@
-//! Where things lie below a shard's root. Paths in a Delta log are relative to their table's folder; everywhere else
-//! they are relative to the shard's root, and here one becomes the other.
+//! Paths below a shard's root. Paths in a Delta log are relative to their table's folder; everywhere else they are
+//! relative to the shard's root. This module converts between the two.
 
 use footfall_model::table::TableSpec;
 use object_store::path::Path;
@@ -11,7 +11,7 @@ pub(crate) fn folder(spec: &TableSpec) -> Path {
     Path::from(spec.folder())
 }
 
-/// Where a table's log lies.
+/// The folder of a table's Delta log.
 pub(crate) fn log_folder(spec: &TableSpec) -> Path {
     folder(spec).join("_delta_log")
 }
@@ -27,7 +27,7 @@ pub(crate) fn data_path(spec: &TableSpec, partition_date: i32, name: &str) -> Pa
     folder(spec).join(partition).join(format!("{name}.parquet"))
 }
 
-/// The name of the `nth` file of a commit, unique over all tables. What a file is stands in its tags.
+/// The name of the `nth` file of a commit, unique over all tables. A file's kind is in its tags, not in its name.
 pub fn file_name(commit: u128, nth: usize) -> String {
     format!("{commit:032x}-{nth:05}")
 }
@@ -37,12 +37,12 @@ pub fn partition_folder(spec: &TableSpec, partition_date: i32) -> String {
     format!("{}={}", spec.partition().name(), partition_value(partition_date))
 }
 
-/// A date as the Delta log has it.
+/// A date in the Delta log's format.
 pub(crate) fn partition_value(partition_date: i32) -> String {
     date(partition_date).unwrap_or_default().to_string()
 }
 
-/// From the path of a Delta action, already decoded.
+/// Converts the path of a Delta action, already decoded, to one relative to the shard's root.
 pub(crate) fn shard_path(spec: &TableSpec, path: &str) -> Result<Path, String> {
     // Delta allows absolute paths: files of another table, which are not ours to read.
     if path.starts_with('/') || path.contains("://") {
@@ -57,7 +57,7 @@ pub(crate) fn shard_path(spec: &TableSpec, path: &str) -> Result<Path, String> {
     Path::parse(parts.join("/")).map_err(|e| e.to_string())
 }
 
-/// To the path of a Delta action, not yet encoded.
+/// Converts to the path of a Delta action, not yet encoded.
 pub(crate) fn table_path(spec: &TableSpec, path: &Path) -> Result<String, String> {
     let inner = path
         .as_ref()
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_characters_survive_both_ways() {
+    fn odd_characters_round_trip() {
         for odd in ["a b.parquet", "100%.parquet", "a%20b.parquet", "ü#[]{}.parquet"] {
             let path = shard_path(events(), odd).unwrap();
             assert_eq!(path.as_ref(), format!("events/{odd}"));

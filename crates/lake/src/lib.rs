@@ -6,7 +6,7 @@
 //! rows -> write -> DataFile -> Table::commit (put-if-absent of the next version) -> new Snapshot
 //! ```
 //!
-//! Invariants: a snapshot is a whole Delta version and never changes; nobody else writes `_delta_log`.
+//! Invariants: a snapshot is a whole Delta version and never changes; no other code writes `_delta_log`.
 
 mod blocking;
 mod commit;

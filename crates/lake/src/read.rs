@@ -1,4 +1,4 @@
-//! Some columns of one file, in batches: for the few who read files without SQL.
+//! Reads some columns of one file in batches, for the few callers that read files without SQL.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use crate::{DataFile, LakeError};
 
-/// The named columns of `file`, a row group at a time from the store.
+/// The named columns of `file`, fetched from the store one row group at a time.
 pub async fn read_columns(
     store: &Arc<dyn ObjectStore>,
     file: &DataFile,
@@ -34,7 +34,7 @@ pub async fn read_columns(
         path: path.clone(),
         source,
     };
-    // Other writers note types of their own for the same columns.
+    // Other writers may embed their own Arrow types for the same columns.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options)
         .await
@@ -44,7 +44,7 @@ pub async fn read_columns(
     Ok(batches.map_err(unreadable).boxed())
 }
 
-/// What a file says of itself.
+/// The file's own metadata.
 pub(crate) async fn read_footer(
     store: &Arc<dyn ObjectStore>,
     file: &DataFile,

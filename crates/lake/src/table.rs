@@ -11,9 +11,9 @@
 //!         a file that we remove is not live in version N -> conflict
 //! ```
 //!
-//! A version that is not there is taken for one that was not made yet. That is true as long as nothing newer than the
-//! version that we know can have been cleaned away; a process that stood still for longer (a suspended machine) reads
-//! the table anew before it goes on.
+//! A missing version is assumed not to be made yet. That holds as long as nothing newer than the version that we know
+//! can have been cleaned away; a process that was suspended for longer (with its machine) reloads the table before it
+//! continues.
 
 mod compat;
 mod complete;
@@ -49,8 +49,8 @@ pub struct Table {
     clock: Arc<dyn Clock>,
     /// Held while a version is added, so that they are applied in order.
     following: Mutex<Following>,
-    /// As it was opened, until it moves on: a process that opens it to write asks for a position next, and reading the
-    /// log for that takes as long as opening.
+    /// The table as opened, until the next version: a process that opens it to write asks for a position next, and
+    /// reading the Delta log for that takes as long as opening.
     opened: SyncMutex<Option<DeltaTable>>,
     current: watch::Sender<Snapshot>,
 }
@@ -59,7 +59,7 @@ impl Table {
     /// Opens the table in its folder below the root of `store`, which is the shard's, and creates it if there is none.
     ///
     /// # Errors
-    /// The store's, or it is no table that we can follow.
+    /// The store's, or the table can't be followed.
     pub async fn open(
         store: Arc<dyn ObjectStore>,
         spec: Arc<TableSpec>,
@@ -97,7 +97,7 @@ impl Table {
         self.current.borrow().clone()
     }
 
-    /// Every new version, from the newest known one on.
+    /// A stream of new versions, from the newest known one on.
     pub fn subscribe(&self) -> watch::Receiver<Snapshot> {
         self.current.subscribe()
     }
@@ -107,16 +107,16 @@ impl Table {
         &self.store
     }
 
-    /// How far `app_id` has come; `None` if it never wrote.
+    /// The committed position of `app_id`; `None` if it never wrote.
     pub async fn transaction(&self, app_id: &str) -> Result<Option<i64>, LakeError> {
         Ok(self.progress(app_id).await?.map(|progress| progress.upto))
     }
 
-    /// The same, with what its input is there.
+    /// The same, with the input's fingerprint there.
     pub async fn progress(&self, app_id: &str) -> Result<Option<Progress>, LakeError> {
         let mut following = self.following.lock().await;
         self.catch_up(&mut following).await?;
-        // Both at once, since each time the log is read anew.
+        // Both at once, since each query reads the Delta log again.
         let names = [app_id.to_owned(), commit::fingerprint_of(app_id)];
         self.learn(&mut following, &names).await?;
         let [reached, fingerprint] = names.map(|name| following.known.txn(&name).map(|reached| reached.upto));
@@ -126,7 +126,7 @@ impl Table {
         }))
     }
 
-    /// Finds out how far applications have come of which that is not known.
+    /// Reads the positions of applications that are not known yet.
     async fn learn(&self, following: &mut Following, app_ids: &[String]) -> Result<(), LakeError> {
         let txns = &mut following.known.txns;
         let wanted: Vec<_> = app_ids
@@ -137,7 +137,7 @@ impl Table {
         if wanted.is_empty() {
             return Ok(());
         }
-        // The very version that we stand at: a list that does not show the newest ones must not take a position back.
+        // Exactly our current version: a stale list must not move a position back.
         let version = self.current.borrow().version();
         let found = in_runtime(self.positions_at(version, &wanted)).await?;
         for (app_id, upto) in wanted.into_iter().zip(found) {
@@ -162,7 +162,7 @@ impl Table {
         Ok(found)
     }
 
-    /// Follows what others have committed.
+    /// Applies what other processes have committed.
     pub async fn refresh(&self) -> Result<(), LakeError> {
         let mut following = self.following.lock().await;
         self.catch_up(&mut following).await
@@ -170,7 +170,7 @@ impl Table {
 
     /// Makes `commit` the next version and returns its number. Its files must already be in the store.
     ///
-    /// After a transient error nothing is known; committing again with the same `id` is safe and settles it.
+    /// After a transient error the outcome is unknown; committing again with the same `id` is safe and settles it.
     ///
     /// # Errors
     /// [`LakeError::Fenced`], [`LakeError::StaleLease`] and [`LakeError::Conflict`] are final: this commit is not in the
@@ -208,7 +208,7 @@ impl Table {
         }
     }
 
-    /// How much of the log lies behind its newest checkpoint.
+    /// The size of the Delta log since its newest checkpoint.
     pub async fn log_growth(&self) -> Result<LogGrowth, LakeError> {
         let folder = layout::log_folder(&self.spec);
         let hint = self.store.get(&folder.clone().join("_last_checkpoint")).await;
@@ -228,7 +228,7 @@ impl Table {
         Ok(LogGrowth::of(&objects.map_err(LakeError::store(&folder))?))
     }
 
-    /// Writes a Delta checkpoint of the newest version and removes log entries that nobody needs any more.
+    /// Writes a Delta checkpoint of the newest version and removes expired log entries.
     pub async fn checkpoint(&self) -> Result<(), LakeError> {
         in_runtime(delta::checkpoint(&self.log)).await
     }

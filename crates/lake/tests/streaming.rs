@@ -1,4 +1,4 @@
-//! Large files are written in bounded memory. A process of its own, so that its peak is the writer's.
+//! Large files are written in bounded memory. A test process of its own, so that its peak is the writer's.
 
 #![expect(clippy::unwrap_used, reason = "a test: its helpers too")]
 
@@ -12,12 +12,12 @@ use footfall_model::table::{TableColumns, TableSpec};
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-/// A test measures the memory of the whole process.
+/// Serializes the tests: each measures the memory of the whole process.
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 const MIB: usize = 1_024 * 1_024;
 
-/// Rows of a batch, and bytes of text in a row: more than half of it does not compress.
+/// Rows of a batch, and bytes of text in a row: more than half of the text does not compress.
 const BATCH: usize = 4_096;
 const TEXT: usize = 512;
 
@@ -82,7 +82,7 @@ fn files(folder: &std::path::Path) -> BTreeSet<String> {
     names
 }
 
-/// Bytes; the most that this process ever had since it was reset.
+/// The peak memory of this process since the last reset, in bytes.
 #[cfg(target_os = "linux")]
 fn peak() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -166,7 +166,7 @@ async fn unfinished_file_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_of_another_schema_give_the_file_up() {
+async fn rows_of_another_schema_abort_the_file() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let folder = tempfile::tempdir().unwrap();
     let (store, spec) = (store(folder.path()), spec());

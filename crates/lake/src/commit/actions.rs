@@ -15,15 +15,15 @@ use crate::layout::{partition_value, shard_path, table_path};
 use crate::snapshot::Origin;
 use crate::{DataFile, statistics};
 
-/// The key in `commitInfo` by which a commit is known as ours after a reply that got lost.
+/// The key in `commitInfo` by which we recognize our own commit after a lost reply.
 const COMMIT_ID: &str = "footfallCommit";
 
 const ENGINE: &str = concat!("footfall/", env!("CARGO_PKG_VERSION"));
 
-/// What the names of our tags begin with.
+/// The prefix of our tags' names.
 const TAG: &str = "footfall.";
 
-/// Of [`Origin`], after [`TAG`].
+/// The tag of [`Origin`], after [`TAG`].
 const ORIGIN: &str = "origin";
 
 type Tags = HashMap<String, Option<String>>;
@@ -146,7 +146,7 @@ fn tags_of(file: &DataFile) -> Tags {
 pub(crate) struct Changes {
     pub add: Vec<DataFile>,
     pub remove: Vec<Path>,
-    /// Applications, and how far they have come.
+    /// Applications and their committed positions.
     pub txns: Vec<(String, i64)>,
     /// The id of a commit of ours.
     pub id: Option<String>,
@@ -167,7 +167,7 @@ pub(crate) fn changes_of(spec: &TableSpec, actions: Vec<Action>) -> Result<Chang
             Action::CommitInfo(info) => {
                 changes.id = info.info.get(COMMIT_ID).and_then(Value::as_str).map(str::to_owned);
             }
-            // The rows of a change feed are in the files too, and a domain's settings are other writers'.
+            // The rows of a change feed are in the files too, and domain metadata belongs to other writers.
             Action::Cdc(_) | Action::DomainMetadata(_) => {}
         }
     }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::{Commit, text_of};
 use crate::{DataFile, LakeError, Snapshot};
 
-/// Commits whose ids are remembered: far more than are made while one is tried again.
+/// How many commit ids are remembered: far more than are made while one commit is retried.
 const RECENT: usize = 256;
 
-/// How far an application has come, and by which commit.
+/// An application's committed position, and the commit that set it.
 #[derive(Debug, Clone)]
 pub(crate) struct AppliedTxn {
     pub upto: i64,
@@ -21,9 +21,9 @@ pub(crate) struct AppliedTxn {
 /// What is known of the commits up to a version.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
-    /// How far each application has come that committed or was asked for; `None` if it never committed.
+    /// The position of each application that committed or was queried; `None` if it never committed.
     pub txns: HashMap<String, Option<AppliedTxn>>,
-    /// The ids of the newest commits, with their versions: a commit without a transaction is known by nothing else.
+    /// The ids of the newest commits, with their versions: the only way to recognize a commit without a transaction.
     recent: VecDeque<(String, u64)>,
 }
 
@@ -44,18 +44,18 @@ impl Known {
     }
 }
 
-/// What becomes of a commit.
+/// The outcome of checking a commit against a version.
 #[derive(Debug)]
 pub(crate) enum Decision {
-    /// It is in the table, at this version: its reply was lost.
+    /// The commit is already in the table, at this version: its reply was lost.
     AlreadyCommitted(u64),
-    /// It can't ever be a version of the table.
+    /// The commit can never become a version of the table.
     Refused(LakeError),
-    /// It may be the next version. These are the files that it removes.
+    /// The commit may become the next version; these are the files that it removes.
     Land(Vec<Arc<DataFile>>),
 }
 
-/// What becomes of `commit` after `snapshot`. All its applications must be known.
+/// Whether `commit` may follow `snapshot`. The positions of all its applications must be known.
 pub(crate) fn decide(commit: &Commit, known: &Known, snapshot: &Snapshot) -> Decision {
     let id = text_of(commit.id);
     if let Some(version) = known.version_of(&id) {

@@ -13,32 +13,32 @@ pub(crate) use decide::{AppliedTxn, Decision, Known, decide};
 /// What one commit changes.
 #[derive(Debug, Clone)]
 pub struct Commit {
-    /// Unique, and the same at every retry: by it a commit whose reply was lost is told from another's.
+    /// Unique, and the same at every retry: it distinguishes our own commit after a lost reply from another's.
     pub id: u128,
     pub operation: Operation,
     pub add: Vec<DataFile>,
-    /// Files of the table that this commit takes out of it. If one is not live any more in the version that the commit
-    /// would follow, it is refused with [`crate::LakeError::Conflict`].
+    /// Files that this commit removes. If one is no longer live in the version that the commit would follow, the commit
+    /// is refused with [`crate::LakeError::Conflict`].
     pub remove: Vec<Path>,
-    /// The stretch of an application's input that this brings; refused if another commit has brought any of it.
+    /// The range of an application's input in this commit; refused if another commit has brought any of it.
     pub txn: Option<Txn>,
-    /// The lease under which this is done; refused if the table has seen a later one.
+    /// The lease under which the commit is made; refused if the table has seen a later one.
     pub fence: Option<Fence>,
 }
 
-/// Why a commit is made. It decides what other readers are told of it.
+/// Why a commit is made. Determines the operation and `dataChange` that other readers see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// New rows.
     Append,
-    /// The same rows in other files: no reader of changes sees it.
+    /// The same rows in other files: readers of changes skip it.
     Merge,
-    /// Rows go, because they are too old or somebody wants it.
+    /// Rows are deleted, by retention or on request.
     Delete,
 }
 
 impl Operation {
-    /// Whether the table has other rows than before.
+    /// Whether the table's rows change.
     pub(crate) fn changes_data(self) -> bool {
         self != Self::Merge
     }
@@ -58,44 +58,44 @@ impl Commit {
     }
 }
 
-/// A stretch of an application's input: what lies behind `after`, up to and including `upto`.
+/// A range of an application's input: positions greater than `after`, up to and including `upto`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Txn {
     pub app_id: String,
     pub after: i64,
     pub upto: i64,
-    /// What the input is at `upto`: by it another input with the same positions is told from this one. An application
-    /// that gives one gives one with every commit, [`Txn::UNKNOWN`] if need be.
+    /// Fingerprint of the input at `upto`: it distinguishes this input from another with the same positions. An
+    /// application that sets one sets it with every commit, [`Txn::UNKNOWN`] if need be.
     pub fingerprint: Option<i64>,
 }
 
 impl Txn {
-    /// The fingerprint that says nothing.
+    /// The fingerprint of an unknown input.
     pub const UNKNOWN: i64 = -1;
 }
 
 /// A lease that only one process holds at a time; each new holder has a higher epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fence {
-    /// Of the lease, such as `footfall-compactor-00`.
+    /// The lease's name, such as `footfall-compactor-00`.
     pub app_id: String,
     pub epoch: i64,
 }
 
-/// How far an application has come.
+/// An application's committed position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     pub upto: i64,
-    /// What its input is there, if that is known.
+    /// The input's fingerprint at that position, if known.
     pub fingerprint: Option<i64>,
 }
 
-/// Under this name the fingerprint is a transaction of its own: so it is in checkpoints too, as `commitInfo` is not.
+/// The fingerprint is a transaction of its own under this name: checkpoints keep transactions, but not `commitInfo`.
 pub(crate) fn fingerprint_of(app_id: &str) -> String {
     format!("{app_id}/fingerprint")
 }
 
-/// All that must be known before it can be decided what becomes of a commit.
+/// The applications whose positions must be known before a commit can be decided.
 pub(crate) fn app_ids(commit: &Commit) -> Vec<String> {
     let txn = commit
         .txn

@@ -72,7 +72,7 @@ fn hash_of(path: &Path) -> u64 {
 #[derive(Debug, Clone)]
 pub(crate) struct Files {
     spec: Arc<TableSpec>,
-    /// None is empty.
+    /// No chunk is empty.
     chunks: Arc<[Arc<FileChunk>]>,
 }
 
@@ -114,9 +114,9 @@ impl Files {
             .find_map(|(nth, chunk)| Some((nth, chunk.position(hash, path)?)))
     }
 
-    /// Without `removed`, and with `added`, each in place of one of the same path.
+    /// These files without `removed` and with `added`; an added file replaces one with the same path.
     pub(crate) fn with(&self, removed: &[Path], added: Vec<DataFile>) -> Self {
-        // The last of a path counts.
+        // If a path is added twice, the last one wins.
         let mut last: HashMap<&Path, usize> = HashMap::new();
         for (nth, file) in added.iter().enumerate() {
             last.insert(&file.path, nth);
@@ -163,7 +163,7 @@ fn append(chunks: &mut Vec<Arc<FileChunk>>, spec: &Arc<TableSpec>, added: impl I
     }
 }
 
-/// Joins neighbours that fit into half a chunk, so that removals leave no long row of small chunks.
+/// Merges neighbours that fit into half a chunk, so that removals don't leave many small chunks.
 fn compact(spec: &Arc<TableSpec>, chunks: Vec<Arc<FileChunk>>) -> Vec<Arc<FileChunk>> {
     let mut compacted: Vec<Arc<FileChunk>> = Vec::with_capacity(chunks.len());
     for chunk in chunks {
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn removal_rebuilds_only_the_chunk_of_the_file() {
+    fn removal_rebuilds_only_its_chunk() {
         let before = snapshot(3 * CHUNK_FILES);
         let path = before.chunks()[1].files()[7].path.clone();
         let after = before.next(2, &[path.clone(), Path::from("unknown")], Vec::new());
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_added_again_replaces_the_file() {
+    fn path_added_again_replaces_file() {
         let again = DataFile {
             size: 7,
             ..test_file("000003")
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn removed_and_added_in_one_version_is_there() {
+    fn removed_and_added_file_is_live() {
         let path = test_file("000001").path;
         let after = snapshot(3).next(
             2,

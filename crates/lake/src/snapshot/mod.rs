@@ -1,4 +1,4 @@
-//! One whole version of a table, and of all tables.
+//! A consistent version of one table, and of all tables.
 
 mod files;
 
@@ -20,7 +20,7 @@ pub struct DataFile {
     pub path: Path,
     /// Bytes.
     pub size: u64,
-    /// `None`: unknown. That is not none.
+    /// `None`: unknown, which is not zero.
     pub rows: Option<u64>,
     /// When it was written; the Delta log keeps milliseconds.
     pub written_at: Micros,
@@ -29,7 +29,7 @@ pub struct DataFile {
     /// Of [`TableSpec::statistics_columns`], in their order; empty if nothing is known.
     pub statistics: Box<[ColumnStatistics]>,
     pub origin: Origin,
-    /// Further tags of ours, their names without `footfall.`
+    /// Our other tags, without the prefix `footfall.`
     pub tags: Vec<(String, String)>,
 }
 
@@ -38,7 +38,7 @@ pub struct DataFile {
 pub enum Origin {
     /// The write-ahead log.
     Wal,
-    /// A file that was loaded past the log.
+    /// An import, which bypasses the WAL.
     Import,
     /// Other files of the table.
     Compaction,
@@ -48,7 +48,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// What the tag says; `None`: there is none.
+    /// The tag's value; `None` without a tag.
     pub(crate) fn as_str(self) -> Option<&'static str> {
         match self {
             Self::Wal => Some("wal"),
@@ -97,7 +97,7 @@ impl Snapshot {
         self.files.spec()
     }
 
-    /// All files, those that were added first before the others.
+    /// All files, oldest additions first.
     pub fn files(&self) -> impl Iterator<Item = &Arc<DataFile>> {
         self.chunks().iter().flat_map(|chunk| chunk.files())
     }
@@ -111,7 +111,7 @@ impl Snapshot {
         self.chunks().is_empty()
     }
 
-    /// The files in chunks, which versions share: what was computed for a chunk is there for all of them.
+    /// The files in chunks, which versions share along with whatever was computed for a chunk.
     pub fn chunks(&self) -> &[Arc<FileChunk>] {
         self.files.chunks()
     }
@@ -121,7 +121,7 @@ impl Snapshot {
         self.files.get(path)
     }
 
-    /// The next version: without `removed`, and with `added`, each in place of one of the same path.
+    /// The next version: without `removed` and with `added`; an added file replaces one with the same path.
     pub(crate) fn next(&self, version: u64, removed: &[Path], added: Vec<DataFile>) -> Self {
         Self {
             version,

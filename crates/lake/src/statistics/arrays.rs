@@ -1,4 +1,4 @@
-//! The statistics of many files as Arrow arrays, an element a file.
+//! The statistics of many files as Arrow arrays, one element per file.
 
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use footfall_model::table::TableSpec;
 
 use super::{ColumnStatistics, StatValue};
 
-/// Sees all rows of a file, some at a time.
+/// Accumulates statistics over all batches of a file.
 #[derive(Debug)]
 pub(crate) struct Collector {
     columns: Vec<Column>,
@@ -23,7 +23,7 @@ struct Column {
     /// `None` before the first value.
     range: Option<(StatValue, StatValue)>,
     nulls: u64,
-    /// There is a value that a minimum or maximum can't tell of.
+    /// The column has a value that a minimum or maximum can't represent.
     unbounded: bool,
 }
 
@@ -88,7 +88,7 @@ impl Column {
     }
 }
 
-/// Of an array that has a value; `None` if they are not of the type, or if one is no number.
+/// Minimum and maximum of an array that has a value; `None` if they are not of the type, or if one is NaN or infinite.
 pub(super) fn bounds(values: &ArrayRef, data_type: &DataType) -> Option<(StatValue, StatValue)> {
     macro_rules! of {
         ($arrow:ty, $value:expr) => {{

@@ -1,4 +1,4 @@
-//! Statistics of a file of another writer that told none: they stand at the end of the file itself.
+//! Statistics from a Parquet footer, for files whose writer put none into the Delta log.
 
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
@@ -27,7 +27,7 @@ pub(crate) fn from_footer(spec: &TableSpec, footer: &ParquetMetaData) -> (u64, B
 fn column(spec: &TableSpec, footer: &ParquetMetaData, name: &str) -> Option<ColumnStatistics> {
     let schema = footer.file_metadata().schema_descr();
     let converter = StatisticsConverter::try_new(name, spec.file_schema(), schema).ok()?;
-    // The numbers of a column of another unit or type would be taken for ours.
+    // A column of another unit or type would be misread as ours.
     let written = parquet_to_arrow_schema(schema, None).ok()?;
     if written.field_with_name(name).ok()?.data_type() != converter.arrow_field().data_type() {
         return None;

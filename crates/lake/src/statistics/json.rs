@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::{ColumnStatistics, StatValue};
 
-/// Writers cut longer texts: what is at least as long may be a bound and no value.
+/// Writers truncate longer texts: a text of at least this length may be a bound rather than a value.
 pub(super) const CUT_TEXT: usize = 32;
 
 #[derive(Deserialize, Default)]
@@ -28,7 +28,7 @@ struct Parsed<'a> {
     null_count: HashMap<&'a str, &'a RawValue>,
 }
 
-/// The number of rows, if it is told, and the statistics of the table's columns.
+/// The number of rows, if known, and the statistics of the table's columns.
 pub(crate) type FileStatistics = (Option<u64>, Box<[ColumnStatistics]>);
 
 pub(crate) fn to_json(
@@ -78,7 +78,7 @@ fn object<'a>(
     Ok(())
 }
 
-/// JSON of a value; `None` if JSON can't say it.
+/// JSON of a value; `None` if JSON can't represent it.
 fn write_value(value: &StatValue, data_type: &DataType) -> Option<String> {
     Some(match value {
         StatValue::Boolean(value) => value.to_string(),
@@ -118,8 +118,8 @@ fn decimal(number: i128, data_type: &DataType) -> Option<String> {
     })
 }
 
-/// Reads what any writer wrote: what is not there, or not as the table declares it, is unknown. `None` if it is no JSON
-/// of statistics.
+/// Parses statistics of any writer: values that are missing, or not of the declared type, are unknown. `None` if the
+/// text is not JSON statistics.
 pub(crate) fn from_json(spec: &TableSpec, json: &str) -> Option<FileStatistics> {
     let stats: Parsed<'_> = serde_json::from_str(json).ok()?;
     let columns = spec.statistics_indices().iter().map(|index| {
@@ -147,7 +147,7 @@ enum End {
     Max,
 }
 
-/// A bound, and whether it is surely the value itself.
+/// A bound, and whether it is certainly an exact value.
 fn read_value(json: &str, data_type: &DataType, end: End) -> Option<(StatValue, bool)> {
     let text = || serde_json::from_str::<String>(json).ok();
     let exact = |value| Some((value, true));
@@ -176,7 +176,7 @@ fn read_value(json: &str, data_type: &DataType, end: End) -> Option<(StatValue, 
     }
 }
 
-/// The digits as they stand there: a detour over floating point would not be exact.
+/// The digits as written: parsing through floating point would not be exact.
 fn read_decimal(json: &str, scale: i8, end: End) -> Option<(StatValue, bool)> {
     let scale = usize::try_from(scale).ok()?;
     let (sign, digits) = json.strip_prefix('-').map_or((1, json), |digits| (-1, digits));
@@ -188,7 +188,7 @@ fn read_decimal(json: &str, scale: i8, end: End) -> Option<(StatValue, bool)> {
     let number: i128 = format!("{whole}{kept:0<scale$}").parse().ok()?;
     let number = sign * number;
     let is_exact = cut.bytes().all(|digit| digit == b'0');
-    // Another writer's detour over floating point shows in the seventeenth digit at the earliest.
+    // Another writer's rounding through floating point shows in the seventeenth digit at the earliest.
     let surely = whole.len() + rest.len() <= 15;
     let slack = if surely {
         i128::from(!is_exact)
@@ -203,7 +203,7 @@ fn read_decimal(json: &str, scale: i8, end: End) -> Option<(StatValue, bool)> {
     Some((StatValue::Decimal128(Box::new(number)), slack == 0))
 }
 
-/// Other writers, and some checkpoints, cut times to milliseconds: a maximum may be later than it says.
+/// Other writers, and some checkpoints, truncate times to milliseconds: the true maximum may be later.
 fn lost_precision(text: &str) -> Micros {
     let digits = text
         .split_once('.')

@@ -31,7 +31,7 @@ pub enum StatValue {
     /// Days since 1970-01-01.
     Date32(i32),
     Timestamp(Micros),
-    /// Without the point: 12.3400 with scale 4 is 123400.
+    /// Unscaled: 12.3400 with scale 4 is 123400.
     Decimal128(Box<i128>),
     Utf8(Box<str>),
 }
@@ -44,8 +44,8 @@ pub struct ColumnStatistics {
     /// No value is larger.
     pub max: Option<StatValue>,
     pub null_count: Option<u64>,
-    /// Whether `min` and `max` are values of the file. Otherwise they are bounds: cut text, or a time that another
-    /// writer cut to milliseconds.
+    /// Whether `min` and `max` are values of the file. Otherwise they are bounds: truncated text, or a time that
+    /// another writer truncated to milliseconds.
     pub is_exact: bool,
 }
 

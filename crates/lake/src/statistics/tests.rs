@@ -62,7 +62,7 @@ fn collected(spec: &TableSpec, batches: &[RecordBatch]) -> Box<[ColumnStatistics
 }
 
 #[test]
-fn statistics_of_every_type_survive_the_delta_log() {
+fn statistics_round_trip_through_json() {
     let spec = spec();
     let columns = collected(&spec, &[rows(&spec, [-50_301, 12_3400])]);
     assert!(columns.iter().all(|column| column.is_exact));
@@ -80,7 +80,7 @@ fn statistics_of_every_type_survive_the_delta_log() {
 }
 
 #[test]
-fn statistics_of_pieces_are_those_of_all_rows() {
+fn batches_and_whole_have_equal_statistics() {
     let spec = spec();
     let all = rows(&spec, [7, 9]);
     let pieces: Vec<_> = (0..3).map(|row| all.slice(row, 1)).collect();
@@ -104,7 +104,7 @@ fn long_decimals_are_widened_and_not_exact() {
 }
 
 #[test]
-fn numbers_that_json_can_not_say_leave_a_column_without_bounds() {
+fn infinity_and_nan_have_no_bounds() {
     let spec = spec();
     for odd in [f64::NAN, f64::INFINITY] {
         let mut columns = rows(&spec, [1, 2]).columns().to_vec();
@@ -117,7 +117,7 @@ fn numbers_that_json_can_not_say_leave_a_column_without_bounds() {
 }
 
 #[test]
-fn a_maximum_cut_to_milliseconds_is_widened() {
+fn millisecond_maximum_is_widened() {
     let read = |text: &str| {
         let json = format!(r#"{{"maxValues":{{"at":"{text}"}},"minValues":{{"at":"{text}"}}}}"#);
         let (_, columns) = from_json(&spec(), &json).unwrap();
@@ -129,7 +129,7 @@ fn a_maximum_cut_to_milliseconds_is_widened() {
 }
 
 #[test]
-fn odd_times_are_unknown_or_far_away_and_no_overflow() {
+fn odd_times_do_not_overflow() {
     let bounds = |text: &str| {
         let json = format!(r#"{{"maxValues":{{"at":"{text}"}}}}"#);
         from_json(&spec(), &json).unwrap().1[7].max.clone()
@@ -154,7 +154,7 @@ fn odd_times_are_unknown_or_far_away_and_no_overflow() {
 }
 
 #[test]
-fn what_another_writer_leaves_out_or_writes_otherwise_is_unknown() {
+fn missing_or_mistyped_values_are_unknown() {
     let spec = spec();
     for json in [
         "{}",
@@ -172,7 +172,7 @@ fn what_another_writer_leaves_out_or_writes_otherwise_is_unknown() {
 }
 
 #[test]
-fn text_that_may_have_been_cut_is_no_exact_bound() {
+fn truncated_text_is_not_exact() {
     let spec = spec();
     let json = |text: &str| format!(r#"{{"minValues":{{"text":"a"}},"maxValues":{{"text":"{text}"}}}}"#);
     assert!(from_json(&spec, &json(&"x".repeat(31))).unwrap().1[1].is_exact);

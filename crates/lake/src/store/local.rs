@@ -27,7 +27,7 @@ use crate::create_durably;
 
 const NAME: &str = "local folder";
 
-/// A folder. Reads and deletes are `object_store`'s own; so are lists, but in the order of names.
+/// A local folder. Reads, deletes and lists are `object_store`'s own, but lists are sorted by name.
 #[derive(Debug, Clone)]
 pub(super) struct DurableLocal {
     files: Arc<LocalFileSystem>,
@@ -35,7 +35,7 @@ pub(super) struct DurableLocal {
 }
 
 impl DurableLocal {
-    /// Creates the folder if it is not there, and removes what killed processes left in it unfinished.
+    /// Creates the folder if it is missing, and removes unfinished files that killed processes left in it.
     pub(super) fn open(root: &FsPath) -> Result<Self> {
         create_durably(root).map_err(|e| failed(root, e))?;
         staging::collect(root).map_err(|e| failed(root, e))?;
@@ -121,7 +121,7 @@ impl ObjectStore for DurableLocal {
     }
 }
 
-/// As S3 lists, and as Delta's reader takes for granted: it finds the newest version by it. A folder's own order is any.
+/// Sorted like S3's lists, as Delta's reader assumes to find the newest version. A folder's own order is arbitrary.
 fn in_order(found: BoxStream<'static, Result<ObjectMeta>>) -> BoxStream<'static, Result<ObjectMeta>> {
     let sorted = async move {
         let mut all: Vec<ObjectMeta> = found.try_collect().await?;
@@ -131,13 +131,13 @@ fn in_order(found: BoxStream<'static, Result<ObjectMeta>>) -> BoxStream<'static,
     stream::once(sorted).try_flatten().boxed()
 }
 
-/// A file that grows part by part; dropped before its end, it is gone.
+/// A file that is written part by part; if dropped before completion, it is deleted.
 #[derive(Debug)]
 struct Upload {
     target: PathBuf,
-    /// `None` after the end.
+    /// `None` after completion.
     staged: Arc<Mutex<Option<StagedFile>>>,
-    /// Where the next part begins.
+    /// Offset of the next part.
     offset: u64,
 }
 
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_put_is_read_listed_and_kept_from_being_put_again() {
+    async fn put_object_is_readable_and_exclusive() {
         let folder = tempfile::tempdir().unwrap();
         let store = DurableLocal::open(folder.path()).unwrap();
         let path = Path::from("a/b/c.json");
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_upload_in_parts_appears_whole_at_its_end() {
+    async fn multipart_upload_appears_on_completion() {
         let folder = tempfile::tempdir().unwrap();
         let store = DurableLocal::open(folder.path()).unwrap();
         let path = Path::from("x");
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_upload_that_ends_early_leaves_nothing() {
+    async fn aborted_upload_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let store = DurableLocal::open(folder.path()).unwrap();
         let path = Path::from("x");
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn opening_removes_what_a_killed_process_left() {
+    async fn open_removes_unfinished_files() {
         let folder = tempfile::tempdir().unwrap();
         let left = folder.path().join("x.parquet#4711000003");
         fs::write(&left, "half").unwrap();

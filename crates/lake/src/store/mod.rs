@@ -1,4 +1,4 @@
-//! Where the lake lies: a local folder or a bucket, behind one `ObjectStore`.
+//! The lake's location: a local folder or a bucket, behind one `ObjectStore`.
 
 mod local;
 mod staging;
@@ -16,10 +16,10 @@ use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 use crate::LakeError;
 use local::DurableLocal;
 
-/// For how long one request to S3 is sent again, and the longest pause between two attempts.
+/// For how long one request to S3 is retried, and the longest pause between two attempts.
 ///
-/// Short, because it is silent: a hiccup ends within it. Who meets an outage (a start, the writer, the follower) asks
-/// again by itself and says so, and a query should be told rather than wait.
+/// Short, because these retries are silent: they cover a hiccup. In an outage, startup, the writer and the follower
+/// retry and log by themselves, and a query should fail rather than block.
 const PERSISTENCE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(5));
 
 /// The root of a lake.

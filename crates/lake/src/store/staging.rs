@@ -1,7 +1,7 @@
-//! Files of the local store before they have their names.
+//! Temporary files of the local store, before they are published under their names.
 //!
-//! A staged file is locked as long as its process works on it: one without a lock was left behind by a process that was
-//! killed, and is collected at the next start.
+//! A staged file is locked as long as its process writes it: one without a lock was left behind by a killed process,
+//! and is removed at the next start.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::create_durably;
 
-/// A file that will have the name `target`. If it is dropped before, it is gone.
+/// A file to be published as `target`. If dropped before that, it is deleted.
 #[derive(Debug)]
 pub(super) struct StagedFile {
     file: File,
@@ -21,13 +21,13 @@ pub(super) struct StagedFile {
 }
 
 impl StagedFile {
-    /// An empty file beside `target`, whose folder is made durably.
+    /// Creates an empty file beside `target`, whose folder is created durably.
     pub(super) fn create(target: &Path) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         create_durably(folder(target))?;
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            // `object_store` takes such a name for unfinished and does not list it.
+            // `object_store` treats such a name as unfinished and does not list it.
             let mut name = target.as_os_str().to_owned();
             name.push(format!("#{}{number:06}", std::process::id()));
             let path = PathBuf::from(name);
@@ -38,10 +38,10 @@ impl StagedFile {
             };
             let target = target.to_path_buf();
             match file.try_lock() {
-                // Another process may have collected it before it was locked.
+                // Another process may have removed it before it was locked.
                 Ok(()) if path.exists() => return Ok(Self { file, path, target }),
                 Ok(()) | Err(TryLockError::WouldBlock) => {}
-                // A file system without locks: nothing is collected there either.
+                // A file system without locks: nothing is removed there either.
                 Err(TryLockError::Error(_)) => return Ok(Self { file, path, target }),
             }
         }
@@ -52,8 +52,8 @@ impl StagedFile {
         parts.into_iter().try_for_each(|part| self.file.write_all(part))
     }
 
-    /// Bytes first, then the name, then the folder: each synced before the next. `exclusive`: it fails if there is a
-    /// file of that name.
+    /// Publishes the file: bytes, then name, then folder, each synced before the next. `exclusive`: fails if a file of
+    /// that name exists.
     pub(super) fn publish(self, exclusive: bool) -> io::Result<()> {
         self.file.sync_all()?;
         if exclusive {
@@ -67,7 +67,7 @@ impl StagedFile {
 
 impl Drop for StagedFile {
     fn drop(&mut self) {
-        // After a rename there is none. Left behind it is no harm.
+        // After a rename there is none. One left behind is harmless.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -76,7 +76,7 @@ fn folder(target: &Path) -> &Path {
     target.parent().unwrap_or(target)
 }
 
-/// Removes what killed processes left below `root` and says how many files it were.
+/// Removes the files that killed processes left below `root` and returns their number.
 pub(super) fn collect(root: &Path) -> io::Result<usize> {
     let mut collected = 0;
     let mut folders = vec![root.to_path_buf()];
@@ -94,7 +94,7 @@ pub(super) fn collect(root: &Path) -> io::Result<usize> {
     Ok(collected)
 }
 
-/// Whether it is a name of ours: a number behind the last `#`.
+/// Whether it is a staged file's name: a number after the last `#`.
 fn is_staged(name: &str) -> bool {
     let number = name.rsplit_once('#').map(|(_, number)| number);
     number.is_some_and(|number| number.len() > 6 && number.bytes().all(|byte| byte.is_ascii_digit()))
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn published_file_has_its_bytes_and_nothing_is_left() {
+    fn published_file_leaves_no_staged_file() {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("a/b/x.parquet");
         for (exclusive, bytes) in [(true, "one"), (false, "two")] {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn dropped_file_is_gone() {
+    fn dropped_file_is_deleted() {
         let root = tempfile::tempdir().unwrap();
         drop(StagedFile::create(&root.path().join("x")).unwrap());
         assert!(names(root.path()).is_empty());

@@ -1,5 +1,5 @@
-//! Whether a table is one that we can read and write as its log demands. Pure: `protocol` and `metaData` in, a reason
-//! out. What we can't honour is refused, never ignored.
+//! Whether we can read and write a table as its Delta log requires. Pure: `protocol` and `metaData` in, a reason out.
+//! Requirements that we don't support are refused, never ignored.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -17,17 +17,17 @@ pub(super) const SCHEMA_VERSION: &str = "footfall.schemaVersion";
 /// The table property of [`LOG_RETENTION`].
 pub(super) const LOG_RETENTION_KEY: &str = "delta.logRetentionDuration";
 
-/// For how long versions of the log stay. Processes that follow rely on it.
+/// How long versions stay in the Delta log. Followers rely on it.
 pub(super) const LOG_RETENTION: &str = "interval 1 days";
 
-/// Processes that follow could miss versions that are kept for less.
+/// The shortest retention that we accept: followers could miss versions that are kept for less.
 const SHORTEST_RETENTION: Duration = Duration::from_secs(60);
 
 /// The newest protocol that we know.
 const VERSIONS: (i64, i64) = (3, 7);
 
-/// Features that a protocol may name: what they demand we do, or it is demanded only where a property or a column asks
-/// for it, which is checked.
+/// Features that a protocol may name: we support them, or they take effect only through a property or a column's
+/// metadata, which is checked.
 const FEATURES: [&str; 14] = [
     "allowColumnDefaults",
     "appendOnly",
@@ -45,7 +45,7 @@ const FEATURES: [&str; 14] = [
     "vacuumProtocolCheck",
 ];
 
-/// Properties that must not be so, and why.
+/// Properties with refused values, and why.
 const PROPERTIES: [(&str, &[&str], &str); 8] = [
     (
         "delta.enableDeletionVectors",
@@ -81,14 +81,14 @@ const PROPERTIES: [(&str, &[&str], &str); 8] = [
     ),
 ];
 
-/// Keys of a column's metadata that ask a writer for something.
+/// Keys of a column's metadata that put requirements on writers.
 const COLUMN_KEYS: [&str; 3] = ["delta.invariants", "delta.generationExpression", "delta.identity.start"];
 
 /// How the table fits its declaration.
 #[derive(Debug, PartialEq)]
 pub(super) enum Fit {
     Exact,
-    /// It was made by an older version: it can be brought to this one by [`upgraded`].
+    /// An older version created it: [`upgraded`] migrates it to this one.
     Older(Upgrade),
 }
 
@@ -226,13 +226,13 @@ fn check_properties(spec: &TableSpec, properties: &HashMap<String, String>) -> R
     Ok(version)
 }
 
-/// For how long versions of the log stay; `None` if the table does not say.
+/// How long versions stay in the Delta log; `None` if the table does not set it.
 pub(super) fn log_retention(metadata: &Metadata) -> Option<Duration> {
     let metadata: MetadataView = view(metadata).ok()?;
     interval(&metadata.configuration.get(LOG_RETENTION_KEY)?.to_lowercase())
 }
 
-/// Such as "interval 1 days". Months and years have no length of their own.
+/// Parses an interval such as "interval 1 days". Months and years have no fixed length.
 fn interval(text: &str) -> Option<Duration> {
     let mut words = text.trim().trim_start_matches("interval").split_whitespace();
     let (number, unit) = (words.next()?.parse::<u64>().ok()?, words.next()?);
@@ -311,7 +311,7 @@ fn check_schema(spec: &TableSpec, schema: &str) -> Result<Fit, Refusal> {
     })
 }
 
-/// The metadata with what it lacks.
+/// The metadata with the missing columns added.
 pub(super) fn upgraded(spec: &TableSpec, metadata: &Metadata, upgrade: &Upgrade) -> Result<Metadata, Refusal> {
     let unreadable = |e: serde_json::Error| Refusal {
         reason: format!("its metadata: {e}"),

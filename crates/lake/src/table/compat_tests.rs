@@ -35,7 +35,7 @@ fn current(properties: &[(&str, &str)]) -> Metadata {
 }
 
 #[test]
-fn features_and_versions_that_we_lack_are_refused() {
+fn unsupported_features_and_versions_are_refused() {
     let check = |protocol| check(events(), &protocol, &current(&[])).map_err(|refusal| refusal.reason);
     assert_eq!(check(plain()), Ok(Fit::Exact));
     let known = json!({"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["timestampNtz", "deletionVectors"],
@@ -52,7 +52,7 @@ fn features_and_versions_that_we_lack_are_refused() {
 }
 
 #[test]
-fn properties_that_we_do_not_honour_are_refused() {
+fn unsupported_properties_are_refused() {
     for (key, value) in [
         ("delta.enableDeletionVectors", "TRUE"),
         ("delta.columnMapping.mode", "name"),
@@ -111,7 +111,7 @@ fn other_columns_are_refused() {
 }
 
 #[test]
-fn an_older_table_is_brought_to_the_columns_of_today() {
+fn older_table_gets_new_columns() {
     let columns = |names: &[(&str, bool)]| TableColumns {
         file: names
             .iter()
@@ -155,7 +155,7 @@ fn an_older_table_is_brought_to_the_columns_of_today() {
 }
 
 #[test]
-fn a_table_without_a_version_is_an_older_one() {
+fn table_without_version_is_older() {
     let metadata = stored(&fields(), &["event_date"], &[]);
     let Ok(Fit::Older(upgrade)) = check(events(), &plain(), &metadata) else {
         panic!("it is older");

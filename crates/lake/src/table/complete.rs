@@ -1,4 +1,4 @@
-//! Files of writers that told no statistics: they are read from the files, so that nothing is unknown for long.
+//! Completes statistics that a file's writer left out of the Delta log: they are read from the file's footer.
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ const PARALLEL: usize = 16;
 /// The files, with statistics from their footers where the log has none.
 ///
 /// # Errors
-/// The store did not answer. A file that is not there or no Parquet stays unknown: if it is still in the newest version,
-/// the queries that read it fail and say so.
+/// The store did not answer. Statistics of a file that is missing or not Parquet stay unknown: if it is still in the
+/// newest version, the queries that read it fail with that error.
 pub(super) async fn complete(
     store: &Arc<dyn ObjectStore>,
     spec: &TableSpec,

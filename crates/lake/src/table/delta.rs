@@ -1,4 +1,4 @@
-//! The table as Delta's own library sees it: made, read as a whole, and tidied up.
+//! Operations through Delta's own library: create, load as a whole, checkpoint and clean up.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::complete::complete;
 use super::malformed;
 use crate::{LakeError, Snapshot, commit, layout};
 
-/// Delta's own reader over the table's folder of our store. The URL only names the root of what is already rooted.
+/// Delta's own reader over the table's folder of our store. The store is already rooted: the URL only names its root.
 pub(super) fn log_store(store: &Arc<dyn ObjectStore>, spec: &TableSpec) -> Result<LogStoreRef, LakeError> {
     let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(Arc::clone(store), layout::folder(spec)));
     let root =
@@ -28,11 +28,11 @@ pub(super) fn log_store(store: &Arc<dyn ObjectStore>, spec: &TableSpec) -> Resul
     logstore_with(store, &root, StorageConfig::default()).map_err(LakeError::delta("opened"))
 }
 
-/// How often another process may be faster before we give up.
+/// How many lost races against other processes we accept before we give up.
 const UPGRADE_TRIES: usize = 10;
 
-/// The newest version of the table, which is created if there is none, and brought to the columns of its declaration if
-/// an older version made it.
+/// Loads the newest version of the table. Creates the table if it is missing, and adds the columns of its declaration
+/// if an older version created it.
 pub(super) async fn open_or_create(
     store: &Arc<dyn ObjectStore>,
     log: &LogStoreRef,
@@ -63,8 +63,8 @@ pub(super) async fn open_or_create(
     Err(refused(spec)(Refusal { reason, advice }))
 }
 
-/// Makes this metadata the table's in the next version, unless somebody else makes that version: then it is to be looked
-/// at again.
+/// Commits this metadata as the next version. If another process has made that version, the caller has to reload the
+/// table.
 async fn commit_metadata(
     store: &Arc<dyn ObjectStore>,
     spec: &TableSpec,
@@ -101,7 +101,7 @@ fn refused(spec: &TableSpec) -> impl Fn(Refusal) -> LakeError {
     }
 }
 
-/// Two processes may both find no table: whoever comes second finds the first one's.
+/// Two processes may both find no table: the second one then loads the table that the first one created.
 async fn create(log: &LogStoreRef, spec: &TableSpec) -> Result<(), LakeError> {
     let columns: StructType = spec
         .commented_schema()
@@ -126,7 +126,7 @@ async fn create(log: &LogStoreRef, spec: &TableSpec) -> Result<(), LakeError> {
     }
 }
 
-/// The files of a table as Delta's library has read it.
+/// The files of a table that Delta's library has loaded.
 pub(super) async fn snapshot_of(
     state: &DeltaTableState,
     store: &Arc<dyn ObjectStore>,
@@ -142,7 +142,7 @@ pub(super) async fn snapshot_of(
     Ok(Snapshot::new(Arc::clone(spec), version, files))
 }
 
-/// Writes a checkpoint of the newest version and removes log entries that nobody needs any more.
+/// Writes a checkpoint of the newest version and removes expired log entries.
 pub(super) async fn checkpoint(log: &LogStoreRef) -> Result<(), LakeError> {
     let mut table = DeltaTable::new(Arc::clone(log));
     table.load().await.map_err(LakeError::delta("read"))?;

@@ -1,4 +1,4 @@
-//! From one version to the next, whoever made it.
+//! Follows a table from version to version, our own and those of other writers.
 
 use std::sync::Arc;
 
@@ -16,17 +16,17 @@ use crate::blocking::in_runtime;
 use crate::commit::{self, AppliedTxn, Known};
 use crate::{LakeError, layout};
 
-/// How long after we last knew the newest version the next ones are surely still in the log, at most: half of the
-/// retention that we give it, in microseconds. If it has a shorter one, half of that.
+/// Upper limit of the time, in microseconds, for which the versions after the last one that we knew to be the newest
+/// are certainly still in the Delta log: half of our log retention, or half of the table's own if that is shorter.
 const FOLLOWABLE: Micros = 12 * 3_600 * 1_000_000;
 
-/// What we know while we follow a table.
+/// State of a table that we follow.
 #[derive(Debug)]
 pub(super) struct Following {
     pub(super) known: Known,
     protocol: Protocol,
     metadata: Metadata,
-    /// How long after `at` the next versions are surely still in the log.
+    /// How long after `at` the next versions are certainly still in the Delta log.
     followable: Micros,
     /// When we last knew the newest version.
     pub(super) at: Micros,
@@ -75,7 +75,7 @@ impl Table {
         }
     }
 
-    /// Leaps to the newest version: those between may have been cleaned away.
+    /// Jumps to the newest version: those between may have been cleaned away.
     async fn read_anew(&self, following: &mut Following) -> Result<(), LakeError> {
         let mut table = DeltaTable::new(Arc::clone(&self.log));
         table.load().await.map_err(LakeError::unread)?;

@@ -60,7 +60,7 @@ fn add(file: &DataFile, more: &Value) -> Value {
     json!({ "add": action })
 }
 
-/// Makes the actions the version after the newest.
+/// Commits the actions as the version after the newest.
 async fn foreign(store: &Arc<dyn ObjectStore>, actions: &[Value]) {
     for version in 0.. {
         let path = layout::commit_path(events(), version);
@@ -78,7 +78,7 @@ fn only_file(table: &Table) -> DataFile {
     snapshot.files().next().unwrap().as_ref().clone()
 }
 
-/// The table as it is seen by one that followed, and by one that opens it now.
+/// The table as a follower sees it, and as freshly opened.
 async fn seen(store: &Arc<dyn ObjectStore>, actions: &[Value]) -> [Result<Table, LakeError>; 2] {
     let follower = open(store).await.unwrap();
     foreign(store, actions).await;
@@ -112,7 +112,7 @@ async fn missing_row_count_is_read_from_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn file_without_statistics_that_is_gone_stays_unknown() {
+async fn missing_file_keeps_unknown_statistics() {
     let store = memory();
     open(&store).await.unwrap();
     let ours = written(&store, "x", "acme", 10).await;
@@ -179,7 +179,7 @@ async fn deletion_vectors_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn protocol_that_we_do_not_have_is_refused() {
+async fn unsupported_protocol_is_refused() {
     for (feature, protocol) in [
         (
             "rowTracking",
@@ -212,7 +212,7 @@ async fn metadata_of(store: &Arc<dyn ObjectStore>) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metadata_that_we_do_not_honour_is_refused() {
+async fn unsupported_metadata_is_refused() {
     for (because, change) in [
         (
             "delta.enableDeletionVectors",
@@ -239,7 +239,7 @@ async fn metadata_that_we_do_not_honour_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metadata_that_changes_nothing_of_ours_is_followed() {
+async fn harmless_metadata_change_is_followed() {
     let store = memory();
     open(&store).await.unwrap();
     let mut action = metadata_of(&store).await;
@@ -251,7 +251,7 @@ async fn metadata_that_changes_nothing_of_ours_is_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn commit_after_a_refused_change_is_refused_too() {
+async fn commit_after_refused_change_is_refused() {
     let store = memory();
     let table = open(&store).await.unwrap();
     let ours = written(&store, "x", "acme", 10).await;
@@ -268,7 +268,7 @@ async fn commit_after_a_refused_change_is_refused_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_outside_of_the_table_are_refused() {
+async fn files_outside_table_are_refused() {
     let store = memory();
     open(&store).await.unwrap();
     let ours = written(&store, "x", "acme", 10).await;
@@ -303,7 +303,7 @@ async fn upgrades(store: &Arc<dyn ObjectStore>, spec: &TableSpec) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn columns_are_added_once_however_many_processes_start() {
+async fn concurrent_starts_add_columns_once() {
     let store = memory();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let opened =

@@ -1,27 +1,27 @@
-//! When a checkpoint is worth its cost. Opening a table reads the newest checkpoint and every commit behind it; writing
+//! When a checkpoint is worth its cost. Opening a table reads the newest checkpoint and every commit after it; writing
 //! a checkpoint lists every file of the table again.
 
 use object_store::ObjectMeta;
 
-/// How large a table's log is.
+/// The size of a table's Delta log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LogGrowth {
-    /// Of the newest checkpoint; 0 if there is none.
+    /// Bytes of the newest checkpoint; 0 if there is none.
     pub checkpoint_bytes: u64,
-    /// Behind it.
+    /// Versions after it.
     pub versions: u64,
-    /// Of these versions.
+    /// Bytes of these versions.
     pub bytes: u64,
 }
 
 /// Why a checkpoint should be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckpointReason {
-    /// The versions behind the last one have come to be much beside it.
+    /// The versions after the last checkpoint are large relative to it.
     Grown,
-    /// They are large, however few they are.
+    /// Their bytes reach the limit, regardless of their number.
     Large,
-    /// They are many requests, however small they are.
+    /// Their number reaches the limit, regardless of their bytes: each is a request.
     Many,
 }
 
@@ -35,16 +35,16 @@ impl CheckpointReason {
     }
 }
 
-/// With fewer versions a checkpoint is never worth it, unless they are large.
+/// With fewer versions, no checkpoint is written unless they are large.
 const FEW: u64 = 100;
 
-/// With so many versions it always is.
+/// From this number of versions on, a checkpoint is always written.
 const MANY: u64 = 500;
 
-/// The part of a checkpoint's bytes from which the bytes behind it are much: a quarter.
+/// The versions after a checkpoint are large relative to it from this fraction of its bytes on: a quarter.
 const PART: u64 = 4;
 
-/// Bytes behind a checkpoint that are large, if they are also twice as many as it has.
+/// Bytes of versions after a checkpoint that justify another, if they are also at least twice its own.
 const LARGE: u64 = 8 * 1_024 * 1_024;
 
 impl LogGrowth {
@@ -60,7 +60,7 @@ impl LogGrowth {
         large.then_some(CheckpointReason::Large)
     }
 
-    /// Of what lies in a log's folder.
+    /// From the listing of a Delta log's folder.
     pub(super) fn of(objects: &[ObjectMeta]) -> Self {
         let named = || {
             objects
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn growth_is_counted_from_the_newest_checkpoint() {
+    fn growth_counts_from_newest_checkpoint() {
         let commits = (0..30).map(|version| object(&format!("{version:020}.json"), 10));
         let others = [
             object("_last_checkpoint", 7),

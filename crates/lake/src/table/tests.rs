@@ -59,7 +59,7 @@ fn names(table: &Table) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_committed_is_there_after_reopening_with_its_statistics_and_position() {
+async fn reopened_table_has_statistics_and_position() {
     let store = memory();
     let table = open(&store).await;
     assert_eq!(table.commit(&commit(1, "x", 0, 40)).await.unwrap(), 1);
@@ -73,7 +73,7 @@ async fn what_was_committed_is_there_after_reopening_with_its_statistics_and_pos
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_checkpoint_loses_nothing() {
+async fn checkpoint_loses_nothing() {
     let store = memory();
     let table = open(&store).await;
     for i in 0..12_i64 {
@@ -91,7 +91,7 @@ async fn a_checkpoint_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn checkpoint_ends_the_growth_of_the_log() {
+async fn checkpoint_resets_log_growth() {
     let store = memory();
     let table = open(&store).await;
     for id in 0..7_u8 {
@@ -112,7 +112,7 @@ async fn checkpoint_ends_the_growth_of_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_tables_over_one_store_interleave_and_see_each_other() {
+async fn interleaved_tables_see_each_other() {
     let store = memory();
     let (one, two) = (open(&store).await, open(&store).await);
     one.commit(&Commit {
@@ -133,7 +133,7 @@ async fn two_tables_over_one_store_interleave_and_see_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commit_whose_reply_was_lost_counts_once() {
+async fn commit_with_lost_reply_counts_once() {
     let store = memory();
     let (lost, retry) = (open(&store).await, open(&store).await);
     lost.commit(&commit(1, "x", 0, 5)).await.unwrap();
@@ -142,7 +142,7 @@ async fn a_commit_whose_reply_was_lost_counts_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_writer_of_the_same_positions_is_fenced() {
+async fn second_writer_is_fenced() {
     let store = memory();
     let (one, two) = (open(&store).await, open(&store).await);
     one.commit(&commit(1, "x", 0, 5)).await.unwrap();
@@ -155,7 +155,7 @@ async fn a_second_writer_of_the_same_positions_is_fenced() {
 }
 
 #[tokio::test]
-async fn what_the_input_was_at_a_position_is_known_with_it() {
+async fn position_has_input_fingerprint() {
     let store = memory();
     let table = open(&store).await;
     assert_eq!(table.progress("writer").await.unwrap(), None);
@@ -179,7 +179,7 @@ async fn what_the_input_was_at_a_position_is_known_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_writer_that_has_already_seen_the_other_is_fenced_too() {
+async fn writer_is_fenced_after_refresh() {
     let store = memory();
     let (one, two) = (open(&store).await, open(&store).await);
     one.commit(&commit(1, "x", 0, 5)).await.unwrap();
@@ -196,7 +196,7 @@ async fn a_writer_that_has_already_seen_the_other_is_fenced_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pinned_snapshot_never_changes() {
+async fn pinned_snapshot_never_changes() {
     let table = open(&memory()).await;
     let pinned = table.snapshot();
     table.commit(&commit(1, "x", 0, 1)).await.unwrap();
@@ -205,7 +205,7 @@ async fn a_pinned_snapshot_never_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_that_does_not_show_the_newest_version_takes_no_position_back() {
+async fn stale_list_keeps_position() {
     let store = memory();
     open(&store).await.commit(&commit(1, "x", 0, 5)).await.unwrap();
     for follows in [false, true] {
@@ -222,8 +222,8 @@ async fn a_list_that_does_not_show_the_newest_version_takes_no_position_back() {
         let newest = layout::commit_path(events(), table.snapshot().version());
         let hidden = store.get(&newest).await.unwrap().bytes().await.unwrap();
         store.delete(&newest).await.unwrap();
-        let told = table.transaction("writer").await;
-        assert!(!matches!(told, Ok(None)), "{told:?}");
+        let answer = table.transaction("writer").await;
+        assert!(!matches!(answer, Ok(None)), "{answer:?}");
         store.put(&newest, hidden.into()).await.unwrap();
         assert_eq!(table.transaction("writer").await.unwrap(), Some(5));
     }
@@ -238,7 +238,7 @@ impl Clock for HandClock {
     }
 }
 
-/// Version 1 is known to the one who sleeps; 2 to 4 are made and, but for the last, cleaned away.
+/// The sleeping process knows version 1; versions 2 to 4 are made meanwhile, and all but the last are cleaned away.
 async fn asleep_while_the_log_is_cleaned() -> (Arc<dyn ObjectStore>, Arc<HandClock>, Table) {
     let store = memory();
     let clock = Arc::new(HandClock::default());
@@ -266,7 +266,7 @@ async fn asleep_while_the_log_is_cleaned() -> (Arc<dyn ObjectStore>, Arc<HandClo
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_slept_while_the_log_was_cleaned_commits_behind_the_others_and_not_into_the_gap() {
+async fn sleeper_commits_after_cleaned_versions() {
     let (store, _, sleeper) = asleep_while_the_log_is_cleaned().await;
     assert_eq!(sleeper.commit(&commit(9, "late", 5, 7)).await.unwrap(), 5);
     let all = ["late", "other-2", "other-3", "other-4", "sleeper"].map(|name| format!("{name}.parquet"));
@@ -275,7 +275,7 @@ async fn who_slept_while_the_log_was_cleaned_commits_behind_the_others_and_not_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_slept_while_the_log_was_cleaned_sees_what_others_did_and_is_still_fenced() {
+async fn sleeper_follows_cleaned_log_and_is_fenced() {
     let (store, clock, sleeper) = asleep_while_the_log_is_cleaned().await;
     open(&store).await.commit(&commit(8, "rival", 5, 6)).await.unwrap();
     sleeper.refresh().await.unwrap();
@@ -294,7 +294,7 @@ async fn who_slept_while_the_log_was_cleaned_sees_what_others_did_and_is_still_f
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rival_whose_first_commit_fell_into_the_sleep_is_met_all_the_same() {
+async fn rival_commit_during_sleep_fences() {
     let store = memory();
     let clock = Arc::new(HandClock::default());
     let sleeper = Table::open(Arc::clone(&store), Arc::clone(events()), clock.clone())
@@ -308,7 +308,7 @@ async fn a_rival_whose_first_commit_fell_into_the_sleep_is_met_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_commits_without_asking_how_far_it_has_come_is_fenced_too() {
+async fn commit_with_unknown_position_is_fenced() {
     let store = memory();
     open(&store).await.commit(&commit(1, "x", 0, 5)).await.unwrap();
     let refused = open(&store).await.commit(&commit(2, "y", 0, 5)).await.unwrap_err();
@@ -316,7 +316,7 @@ async fn who_commits_without_asking_how_far_it_has_come_is_fenced_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commit_without_a_position_whose_reply_was_lost_counts_once_too() {
+async fn positionless_commit_with_lost_reply_counts_once() {
     let store = memory();
     for (id, follows) in [(1, false), (2, true)] {
         let retry = open(&store).await;
@@ -364,7 +364,7 @@ async fn merge_replaces_files_for_everybody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn remove_of_a_file_that_is_gone_conflicts() {
+async fn removing_a_missing_file_conflicts() {
     let (store, table) = with_files(&["a", "b", "c"]).await;
     let other = open(&store).await;
     table.commit(&merge(1, &["a", "b"], "ab")).await.unwrap();
@@ -381,7 +381,7 @@ async fn remove_of_a_file_that_is_gone_conflicts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn merge_whose_reply_was_lost_counts_once() {
+async fn merge_with_lost_reply_counts_once() {
     let (store, table) = with_files(&["a", "b"]).await;
     let retry = open(&store).await;
     let version = table.commit(&merge(1, &["a", "b"], "ab")).await.unwrap();
@@ -390,7 +390,7 @@ async fn merge_whose_reply_was_lost_counts_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn appends_do_not_conflict_with_a_merge() {
+async fn appends_do_not_conflict_with_merge() {
     let (store, table) = with_files(&["a", "b"]).await;
     let other = open(&store).await;
     other.commit(&commit(9, "new", 0, 5)).await.unwrap();
@@ -400,7 +400,7 @@ async fn appends_do_not_conflict_with_a_merge() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lease_of_an_older_epoch_is_refused() {
+async fn older_lease_epoch_is_refused() {
     let (store, table) = with_files(&["a", "b", "c"]).await;
     let fenced = |id, epoch, remove: &[&str], add: &str| Commit {
         fence: Some(Fence {
@@ -425,7 +425,7 @@ async fn lease_of_an_older_epoch_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operation_decides_what_other_readers_are_told() {
+async fn operation_sets_commit_info_and_data_change() {
     let (store, table) = with_files(&["a", "b"]).await;
     table.commit(&merge(1, &["a"], "a2")).await.unwrap();
     let delete = Commit {
@@ -434,7 +434,7 @@ async fn operation_decides_what_other_readers_are_told() {
         ..merge(2, &["b"], "b2")
     };
     table.commit(&delete).await.unwrap();
-    let mut said = Vec::new();
+    let mut written = Vec::new();
     for version in 2..=4 {
         let path = layout::commit_path(events(), version);
         let bytes = store.get(&path).await.unwrap().bytes().await.unwrap();
@@ -442,7 +442,7 @@ async fn operation_decides_what_other_readers_are_told() {
         for line in text.lines() {
             let action: serde_json::Value = serde_json::from_str(line).unwrap();
             if let Some(info) = action.get("commitInfo") {
-                said.push(format!("{version} {} {}", info["operation"], info["isBlindAppend"]));
+                written.push(format!("{version} {} {}", info["operation"], info["isBlindAppend"]));
             }
             if let Some(remove) = action.get("remove") {
                 assert_eq!(remove["extendedFileMetadata"], true);
@@ -450,10 +450,10 @@ async fn operation_decides_what_other_readers_are_told() {
                 assert_eq!(remove["size"], 1_000);
                 assert_eq!(remove["tags"]["footfall.origin"], "wal");
                 assert!(remove["deletionTimestamp"].as_i64().unwrap() > 1_700_000_000_000);
-                said.push(format!("{version} remove {} {}", remove["path"], remove["dataChange"]));
+                written.push(format!("{version} remove {} {}", remove["path"], remove["dataChange"]));
             }
             if let Some(add) = action.get("add") {
-                said.push(format!("{version} add {} {}", add["path"], add["dataChange"]));
+                written.push(format!("{version} add {} {}", add["path"], add["dataChange"]));
             }
         }
     }
@@ -466,5 +466,5 @@ async fn operation_decides_what_other_readers_are_told() {
         r#"4 "DELETE" false"#,
         r#"4 remove "event_date=2026-11-01/b.parquet" true"#,
     ];
-    assert_eq!(said, expected);
+    assert_eq!(written, expected);
 }

@@ -1,4 +1,4 @@
-//! How a file of a table is laid out as Parquet.
+//! The Parquet layout of a table's files.
 
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -22,18 +22,18 @@ use parquet::schema::types::ColumnPath;
 use super::pieces::{SortedPieces, Values};
 use crate::LakeError;
 
-/// Rows of a row group: small enough that one visitor's or one site's rows are found without reading much, large
-/// enough for compression.
+/// Rows of a row group: small enough to read little for one visitor's or one site's rows, large enough for
+/// compression.
 const ROW_GROUP_ROWS: usize = 256 * 1_024;
 
-/// Encoded bytes of a row group, about: what a writer holds in memory of rows with long texts.
+/// Approximate encoded bytes of a row group: bounds what a writer holds in memory of rows with long texts.
 const ROW_GROUP_BYTES: usize = 16 * 1_024 * 1_024;
 
-/// Rows of a page: what a look-up of one visitor reads.
+/// Rows of a page: the unit that a lookup of one visitor reads.
 const PAGE_ROWS: usize = 8 * 1_024;
 
-/// Columns of one file that are encoded at the same time, where there are so many cores and one more: it reads what is
-/// to be written next.
+/// Columns of one file that are encoded concurrently, if there is at least one core more: that one reads what is
+/// written next.
 const ENCODERS: usize = 4;
 
 /// Writes a file of the table into `file`.
@@ -49,7 +49,7 @@ pub(super) fn to_parquet(spec: &TableSpec, rows: &RecordBatch) -> Result<Bytes, 
     Ok(file.into())
 }
 
-/// As [`to_parquet`], but a column at a time on each core, so that only some columns are ever copied into order.
+/// As [`to_parquet`], but one column at a time per core, so that only few columns are held as sorted copies at once.
 pub(super) fn pieces_to_parquet(spec: &TableSpec, rows: &SortedPieces) -> Result<Bytes, LakeError> {
     in_groups(spec, rows, ROW_GROUP_ROWS)
 }
@@ -80,11 +80,11 @@ fn encode_columns(
     let threads = thread::available_parallelism()
         .map_or(1, NonZeroUsize::get)
         .min(ENCODERS);
-    let waiting = Mutex::new(columns.into_iter().enumerate());
+    let queue = Mutex::new(columns.into_iter().enumerate());
     let encode_some = || {
         let mut done = Vec::new();
         loop {
-            let next = waiting.lock().next();
+            let next = queue.lock().next();
             let Some((index, writer)) = next else { return Ok(done) };
             done.push((
                 index,
@@ -125,7 +125,7 @@ pub(super) fn encode(error: ParquetError) -> LakeError {
     LakeError::Encode(error.to_string())
 }
 
-/// Columns whose values hardly repeat: a dictionary of them costs time and is thrown away.
+/// High-cardinality columns: a dictionary of them costs time and is discarded.
 const WITHOUT_DICTIONARY: [(&str, Encoding); 3] = [
     ("event_timestamp", Encoding::DELTA_BINARY_PACKED),
     ("created_at", Encoding::DELTA_BINARY_PACKED),
@@ -170,7 +170,7 @@ mod tests {
     use super::super::{partitions, split_days};
     use super::*;
 
-    /// Rows of two sites, some visitors and three days, in no order; many are equal in all that files are sorted by.
+    /// Unsorted rows of two sites, some visitors and three days; many are equal in all sort columns.
     fn arrivals(first: usize, rows: usize) -> RecordBatch {
         let numbers = || (first..first + rows).map(|row| row * 7_919 % 1_009);
         let text = |name: &str| -> ArrayRef {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_make_the_file_that_the_same_rows_in_one_piece_make() {
+    fn pieces_and_one_batch_encode_identically() {
         let batches = [arrivals(0, 400), arrivals(400, 1), arrivals(401, 1_200)];
         let days = partitions(&concat_batches(&schema::event_file(), &batches).unwrap()).unwrap();
         let first = split_days(&concat_batches(&schema::event_file(), &batches[..2]).unwrap()).unwrap();
@@ -220,7 +220,7 @@ mod tests {
         }
     }
 
-    /// The piece with numbers for the text of a column.
+    /// The piece with a column's text as codes.
     fn coded(piece: &RecordBatch, name: &str, texts: &StringArray) -> RecordBatch {
         let index = piece.schema_ref().index_of(name).unwrap();
         let code = |text: Option<&str>| texts.iter().position(|known| known == text).map(|code| code as i32);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_comes_as_numbers_makes_the_same_file_also_if_only_some_pieces_bring_numbers() {
+    fn coded_and_plain_text_encode_identically() {
         let batches = [arrivals(0, 400), arrivals(400, 1_200)];
         let (first, then) = (split_days(&batches[0]).unwrap(), split_days(&batches[1]).unwrap());
         let texts = StringArray::from_iter_values((0..40).map(|number| format!("city {number}")));
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_can_be_replaced() {
+    fn column_can_be_replaced() {
         let [(_, piece), ..] = &split_days(&arrivals(0, 300)).unwrap()[..] else {
             panic!("no day");
         };

@@ -30,7 +30,7 @@ pub use pieces::SortedPieces;
 pub use sort::{Partition, partitions, split_days};
 pub use stream::FileWriter;
 
-/// A file that is to be written.
+/// A file to be written.
 #[derive(Debug, Clone)]
 pub struct NewFile {
     pub spec: Arc<TableSpec>,
@@ -79,8 +79,7 @@ impl NewFile {
     }
 }
 
-/// Writes sorted rows of one partition as a file and returns what a commit says of it. Writing it again changes
-/// nothing.
+/// Writes sorted rows of one partition as a file and returns its entry for a commit. Idempotent.
 pub async fn write_file(store: &Arc<dyn ObjectStore>, new: NewFile, rows: RecordBatch) -> Result<DataFile, LakeError> {
     let encoded = blocking(move || {
         let bytes = encode::to_parquet(&new.spec, &rows)?;
@@ -93,7 +92,7 @@ pub async fn write_file(store: &Arc<dyn ObjectStore>, new: NewFile, rows: Record
     encoded.put(store).await
 }
 
-/// A file that is to be stored.
+/// An encoded file to be stored.
 #[derive(Debug, Clone)]
 pub struct EncodedFile {
     file: DataFile,
@@ -101,7 +100,7 @@ pub struct EncodedFile {
 }
 
 impl EncodedFile {
-    /// Stores it and returns what a commit says of it. Doing so again changes nothing.
+    /// Stores the file and returns its entry for a commit. Idempotent.
     ///
     /// # Errors
     /// The store's.
@@ -115,7 +114,7 @@ impl EncodedFile {
     }
 }
 
-/// Makes a file of `rows`, on several cores: it computes long.
+/// Encodes a file of `rows` on several cores. CPU-bound and slow.
 ///
 /// # Errors
 /// They are not of the table's schema.

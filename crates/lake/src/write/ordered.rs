@@ -1,4 +1,4 @@
-//! A file of rows that come some at a time, already in the order of files: no more of them than that is in memory.
+//! Encodes a file from a stream of batches that are already in file order: one batch at a time is in memory.
 
 use arrow::array::RecordBatch;
 
@@ -6,10 +6,10 @@ use super::{EncodedFile, NewFile, encode};
 use crate::LakeError;
 use crate::statistics::Collector;
 
-/// Makes a file of one partition's rows, of the table's file schema and sorted. It computes long.
+/// Encodes a file of one partition's rows, of the table's file schema and sorted. CPU-bound and slow.
 ///
 /// # Errors
-/// The first among `rows`, or they are not of the schema.
+/// The first error among `rows`, or they are not of the schema.
 pub fn encode_ordered<E: From<LakeError>>(
     new: &NewFile,
     rows: impl IntoIterator<Item = Result<RecordBatch, E>>,
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
     use crate::Origin;
 
-    /// In the order of files.
+    /// Rows in file order.
     fn sorted(rows: usize) -> RecordBatch {
         let numbers = || 0..rows as i64;
         let schema = schema::event_file();
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_make_the_same_file_as_all_rows_at_once() {
+    fn batches_and_whole_encode_identically() {
         let rows = sorted(1_000);
         let parts = (0..rows.num_rows()).step_by(77);
         let parts = parts.map(|start| Ok::<_, LakeError>(rows.slice(start, 77.min(rows.num_rows() - start))));
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn error_among_the_rows_is_returned() {
+    fn row_error_is_returned() {
         let wrong = || LakeError::Encode("wrong".into());
         let rows = [Ok(sorted(1)), Err(wrong())];
         let error = encode_ordered(&new(), rows).unwrap_err();

@@ -1,4 +1,4 @@
-//! Rows into days and into the order of files.
+//! Splits rows by day and sorts them into file order.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -58,7 +58,7 @@ fn day_of(time: Micros) -> Result<i32, LakeError> {
         .map_err(|_| LakeError::Encode(format!("the time {time} µs lies outside the calendar")))
 }
 
-/// Ordered as the files are; the place last, so that the sort is stable.
+/// Compares in file order; the row index comes last, so that the sort is stable.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     site: u32,
@@ -67,7 +67,7 @@ struct Key {
     row: u32,
 }
 
-/// The places of the rows of all pieces, one after the other, in the order of files.
+/// Row indices into the concatenated pieces, in file order.
 pub(super) fn order(pieces: &[RecordBatch]) -> Result<UInt32Array, LakeError> {
     let columns = pieces.iter().map(Columns::of).collect::<Result<Vec<_>, _>>()?;
     let ranks = ranks(&columns);
@@ -115,7 +115,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// The place of each tracking id among those of all pieces: comparing numbers is cheaper than comparing text.
+/// The rank of each tracking id among those of all pieces: comparing numbers is cheaper than comparing text.
 fn ranks<'a>(columns: &[Columns<'a>]) -> HashMap<&'a str, u32> {
     let mut distinct = BTreeSet::new();
     let mut last = None;
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn days_are_split_and_each_is_sorted_by_site_visitor_and_time() {
+    fn rows_are_split_by_day_and_sorted() {
         let days = partitions(&rows(&[
             ("b", 1, 5),
             ("a", 9, 7),

@@ -1,7 +1,7 @@
-//! A file that is stored while it is written: large outputs in bounded memory.
+//! A file that is uploaded while it is encoded: large outputs in bounded memory.
 //!
 //! ```text
-//! rows -> encoder (a row group) -> parts -> at most two on their way -> the store, invisible until `finish`
+//! rows -> encoder (a row group) -> parts -> at most two in flight -> the store, invisible until `finish`
 //! ```
 
 use std::collections::VecDeque;
@@ -24,11 +24,11 @@ use crate::{DataFile, LakeError, blocking, layout};
 /// Bytes of a part; S3 takes 10,000 of them for a file.
 const PART: usize = 8 * 1_024 * 1_024;
 
-/// Parts that are on their way at the same time.
+/// Parts that are in flight at the same time.
 const IN_FLIGHT: usize = 2;
 
-/// Writes one file of a table, rows in the order of its sort columns. Until [`FileWriter::finish`] nobody sees it;
-/// after an error, or if it is dropped before, nothing remains of it.
+/// Writes one file of a table, rows in the order of its sort columns. The file is invisible until
+/// [`FileWriter::finish`]; after an error, or if it is dropped before, nothing of it remains.
 pub struct FileWriter {
     new: NewFile,
     store: Arc<dyn ObjectStore>,
@@ -96,8 +96,8 @@ impl FileWriter {
         })
     }
 
-    /// Adds rows of the table's file schema, behind those before in the order of its sort columns. Returns when there is
-    /// room for more.
+    /// Appends rows of the table's file schema, which continue the order of its sort columns. Returns when more can be
+    /// buffered.
     ///
     /// # Errors
     /// They are not of the schema, or the store failed: the file can't be finished any more.
@@ -106,7 +106,7 @@ impl FileWriter {
         self.or_abort(outcome).await
     }
 
-    /// Makes the file visible and returns what a commit says of it.
+    /// Makes the file visible and returns its entry for a commit.
     ///
     /// # Errors
     /// The store's; nothing remains of the file.
@@ -117,15 +117,15 @@ impl FileWriter {
         Ok(self.new.describe(statistics, self.size))
     }
 
-    /// Gives the file up.
+    /// Aborts the file.
     ///
     /// # Errors
-    /// The store's: parts may remain in it, which nobody sees. A bucket's lifecycle rule removes them.
+    /// The store's: invisible parts may remain in it. A bucket's lifecycle rule removes them.
     pub async fn abort(mut self) -> Result<(), LakeError> {
         self.upload.abort().await.map_err(LakeError::store(&self.path))
     }
 
-    /// Bytes of what is encoded and not yet stored.
+    /// Bytes that are encoded and not yet stored.
     pub fn buffered(&self) -> usize {
         let encoder = self.encoder.as_ref();
         let parts = encoder
@@ -137,7 +137,7 @@ impl FileWriter {
     async fn or_abort<T>(&mut self, outcome: Result<T, LakeError>) -> Result<T, LakeError> {
         if outcome.is_err() {
             self.encoder = None;
-            // The error that counts is the first.
+            // Report the first error, not that of the abort.
             let _ = self.upload.abort().await;
         }
         outcome
@@ -151,7 +151,7 @@ impl FileWriter {
             encoder.write(&rows).map_err(encode::encode)?;
             Ok::<_, LakeError>(encoder)
         });
-        // What is on its way moves on meanwhile.
+        // Parts in flight progress meanwhile.
         let (encoded, stored) = futures::join!(encoding, self.upload.drain());
         stored.map_err(LakeError::store(&self.path))?;
         let mut encoder = encoded.map_err(|e| LakeError::Encode(e.to_string()))??;
@@ -205,7 +205,7 @@ fn given_up() -> LakeError {
     LakeError::Encode("the file was given up after an error".into())
 }
 
-/// The encoder takes what it gets column by column.
+/// The encoder takes batches column by column.
 fn check(spec: &TableSpec, rows: &RecordBatch) -> Result<(), LakeError> {
     let (declared, given) = (spec.file_schema(), rows.schema_ref());
     let wrong = |reason: String| LakeError::Encode(format!("{reason}, which the table {} does not have", spec.name()));
