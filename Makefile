@@ -19,7 +19,7 @@ BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo build release lint unit e2e test bench-freshness bench-import bench-start bench-ingest bench-overload release-load cargo-there python-there
+.PHONY: help demo build release lint unit e2e test bench-freshness bench-import bench-start bench-planning bench-ingest bench-overload bench-grpc-flood bench-hostile-sql release-load cargo-there python-there
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,13 +39,19 @@ lint: cargo-there python-there ## format and clippy, warnings denied
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --profile demo --workspace --all-targets -- -D warnings
 
-unit: cargo-there ## unit and property tests
-	cargo test --locked --profile demo --workspace
+unit: cargo-there python-there ## unit and property tests
+	python3 tools/unit_tests.py --times .test/unit-times.json -- cargo test --locked --profile demo --workspace
 
 e2e: build $(venv)/requirements.txt ## end-to-end tests: real clients, real servers, a folder and S3
-	FOOTFALL_BIN=$(demo_binary) $(python) -m pytest -c tests/pytest.ini -o cache_dir=$(CURDIR)/.test/pytest_cache tests/e2e $(PYTEST_ARGS)
+	FOOTFALL_BIN=$(demo_binary) $(python) -m pytest -c tests/pytest.ini -o cache_dir=$(CURDIR)/.test/pytest_cache \
+	  --junit-xml=.test/e2e-times.xml tests/e2e $(PYTEST_ARGS)
 
-test: lint unit e2e ## everything that is checked
+test: ## everything that is checked, how long it took, and the slowest tests
+	@started=$$(date +%s); \
+	$(MAKE) --no-print-directory lint unit e2e && \
+	python3 tools/slowest_tests.py --unit .test/unit-times.json --e2e .test/e2e-times.xml && \
+	seconds=$$(($$(date +%s) - started)) && \
+	echo "make test: everything holds; $$((seconds / 60)) min $$((seconds % 60)) s"
 
 bench-freshness: release $(venv)/requirements.txt ## from reply to visible, while 10,000 events/s flow in
 	$(python) tools/freshness.py --binary $(release_binary)
@@ -56,11 +62,21 @@ bench-import: release $(venv)/requirements.txt ## a file of ROWS events, importe
 bench-start: release $(venv)/requirements.txt ## start and idle memory over a lake of ROWS events
 	$(python) tools/bench_start.py --binary $(release_binary) --rows $(ROWS)
 
+bench-planning: cargo-there ## planning over a table of 100,000 files: one site's month
+	cargo build --locked --release -p footfall -p footfall-query --example bench_planning # features as the binary's
+	$(CARGO_TARGET_DIR)/release/examples/bench_planning
+
 bench-ingest: release-load $(venv)/tools-requirements.txt ## events/s and what they cost, beside ClickHouse and DuckDB
 	$(python) tools/bench_ingest.py --binary $(release_binary) --load $(load_binary) $(BENCH_ARGS)
 
 bench-overload: release-load $(venv)/tools-requirements.txt ## twice the rate it can take, among slow and silent clients
 	$(python) tools/bench_overload.py --binary $(release_binary) --load $(load_binary) $(BENCH_ARGS)
+
+bench-grpc-flood: release $(venv)/requirements.txt ## half-sent gRPC messages by the thousands: memory, and what others get
+	$(python) tools/grpc_flood.py --binary $(release_binary) $(BENCH_ARGS)
+
+bench-hostile-sql: release $(venv)/requirements.txt ## 1,000 of the heaviest statements, and those that compute for hours: what others get
+	$(python) tools/bench_hostile_sql.py --binary $(release_binary) $(BENCH_ARGS)
 
 # In one command, so that both share one build of what they depend on.
 release-load: cargo-there
@@ -121,7 +137,7 @@ outage: release-load $(venv)/requirements.txt ## S3 unreachable for 5 minutes un
 	$(python) tools/outage.py --binary $(release_binary) --load $(load_binary) $(OUTAGE_ARGS)
 
 .PHONY: mutants
-mutants: cargo-there $(venv)/requirements.txt ## breaks the write path in one place at a time: the simulation must notice each
+mutants: cargo-there $(venv)/requirements.txt ## breaks the write path, pruning and isolation by one mistake at a time: their tests must notice each
 	$(python) tools/mutants.py
 
 # Which target is fuzzed (none said: each in turn), for how many seconds.

@@ -121,7 +121,7 @@ def watch(server: Serving, watched: Watched) -> None:
     while not watched.stop.wait(1.0):
         watched.memory.append(status_bytes(server, "VmRSS"))
         watched.files.append(sum(1 for _ in Path(f"/proc/{server.pid}/fd").iterdir()))
-        watched.log.append(folder_bytes(server.folder / "state" / "log"))
+        watched.log.append(folder_bytes(server.folder / "state" / "wal"))
         began = time.monotonic()
         try:
             healthy = pool.request("GET", f"{server.http}/health").status == 200

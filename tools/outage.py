@@ -192,7 +192,7 @@ def outage(args: argparse.Namespace, server: Serving, proxy: FaultProxy, lake: l
 def log_bytes(server: Serving) -> int:
     """Of the write-ahead log on the disk."""
     total = 0
-    for file in (server.folder / "state" / "log").iterdir():
+    for file in (server.folder / "state" / "wal").iterdir():
         try:
             total += file.stat().st_size
         except FileNotFoundError:

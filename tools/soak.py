@@ -7,8 +7,8 @@ twice.
 
 What is asked touches the same amount all the time: growth then means that something is kept which should not be. What
 may grow is given less room, so that the warm-up fills it: the table keeps the versions of its log for a day, here (by
-Delta's property `delta.logRetentionDuration`) for a tenth of the run; the cache of the Parquet files' footers holds
-those of the last minutes. What a whole day of versions means, and what a query over all files takes, is printed.
+Delta's property `delta.logRetentionDuration`) for a tenth of the run, but a minute; the cache of the Parquet files' footers
+holds those of the last minutes. What a whole day of versions means, and what a query over all files takes, is printed.
 """
 
 import argparse
@@ -33,8 +33,8 @@ from running import Serving, arguments, percentile, run
 MIB = 2**20
 EVENTS = Path("lake") / "shard=00" / "events"
 
-# Versions between two checkpoints; the clean-up follows each.
-CHECKPOINT_EVERY = 100
+# Versions between two checkpoints at most; the clean-up follows each.
+CHECKPOINT_EVERY = 500
 
 # Of footers, at some 25 KB a file.
 CACHE = {"FOOTFALL_QUERY__METADATA_CACHE_BYTES": "4MiB"}
@@ -94,7 +94,7 @@ FLAT = {
     "file descriptors": Flat(1.0, 16),
     "threads": Flat(1.0, 8),
     # The log is given up by whole segments.
-    "log, MiB": Flat(1.25, 64),
+    "WAL, MiB": Flat(1.25, 64),
     # Between two checkpoints, versions gather.
     "_delta_log, files": Flat(1.10, CHECKPOINT_EVERY / 2),
     "visible lag, s": Flat(1.50, 1.0),
@@ -173,7 +173,7 @@ def server_with_short_retention(
     settings = CACHE | settings
     with fresh_server(args.binary, folder, **settings):
         pass
-    retention = max(1, int(args.seconds / 10))
+    retention = max(60, int(args.seconds / 10))
     properties = {"delta.logRetentionDuration": f"interval {retention} seconds"}
     DeltaTable(str(folder / EVENTS)).alter.set_table_properties(properties)
     with Serving(args.binary, folder, **SETTINGS | settings) as server:
@@ -197,7 +197,7 @@ def sample(server: Serving) -> dict[str, float]:
         "memory, MiB": status_bytes(server, "VmRSS") / MIB,
         "file descriptors": sum(1 for _ in (process / "fd").iterdir()),
         "threads": sum(1 for _ in (process / "task").iterdir()),
-        "log, MiB": files_of(server.folder / "state" / "log")[1] / MIB,
+        "WAL, MiB": files_of(server.folder / "state" / "wal")[1] / MIB,
     }
     files, size = files_of(server.folder / EVENTS / "_delta_log")
     values |= {"_delta_log, files": files, "_delta_log, MiB": size / MIB}
@@ -307,7 +307,7 @@ def show_growth(soaked: Soaked, seconds: float, events: int) -> None:
     print(f"  the lake: {lake_bytes:.1f} bytes an event, {files:,.0f} files an hour")
     print(f"  a checkpoint of _delta_log lists every file: now {per_file:,.0f} bytes of _delta_log for each of them")
     print(f"  with the usual retention of a day _delta_log would level off at about {files * 24:,.0f} versions, and a")
-    print(f"  checkpoint for every {CHECKPOINT_EVERY} of them; here it keeps {int(seconds / 10)} s")
+    print(f"  checkpoint for every {CHECKPOINT_EVERY} of them; here it keeps {max(60, int(seconds / 10))} s")
 
 
 def show_replies(report: dict, peak: int, rate: int, soaked: Soaked) -> list[str]:

@@ -17,7 +17,8 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use footfall_ingest::collect::fuzzing::{self, Verdict};
-use footfall_ingest::collect::{CollectOptions, PropertyLimits, TextLimits};
+use footfall_ingest::collect::{CollectOptions, PropertyLimits};
+use footfall_model::field::EventField;
 use footfall_model::proto::Event;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use libfuzzer_sys::fuzz_target;
@@ -40,17 +41,8 @@ thread_local! {
 fn options() -> CollectOptions {
     CollectOptions {
         body_bytes: 8 << 10,
-        event_bytes: 2 << 10,
+        event_bytes: 4 << 10,
         batch_events: 8,
-        text: TextLimits {
-            name: 16,
-            id: 16,
-            url: 64,
-            referrer: 64,
-            title: 32,
-            utm: 16,
-            label: 8,
-        },
         properties: PropertyLimits { depth: 4, keys: 8 },
         retention: Duration::from_secs(86_400),
         ..CollectOptions::default()
@@ -206,38 +198,12 @@ fn assert_verdict(verdict: &Verdict, options: &CollectOptions, sent: usize) {
 }
 
 fn assert_event(event: &Event, options: &CollectOptions) {
-    let limits = &options.text;
-    for (text, limit) in [
-        (&event.tracking_id, limits.name),
-        (&event.event_type, limits.name),
-        (&event.client_id, limits.id),
-    ] {
-        assert!(!text.is_empty());
-        assert_text(text, limit);
-    }
-    // A derived id has its own length.
-    assert!(!event.event_id.is_empty() && !event.event_id.contains('\0') && event.event_id.chars().count() <= 64);
-    assert_text(&event.session_id, limits.id);
-    for (text, limit) in [
-        (&event.user_id, limits.id),
-        (&event.page_url, limits.url),
-        (&event.page_title, limits.title),
-        (&event.referrer, limits.referrer),
-        (&event.utm_source, limits.utm),
-        (&event.utm_medium, limits.utm),
-        (&event.utm_campaign, limits.utm),
-        (&event.utm_term, limits.utm),
-        (&event.utm_content, limits.utm),
-        (&event.city, limits.label),
-        (&event.device, limits.label),
-        (&event.browser, limits.label),
-        (&event.os, limits.label),
-        (&event.source, limits.utm),
-        (&event.channel, limits.label),
-    ] {
-        let Some(text) = text else { continue };
-        assert!(!text.is_empty());
-        assert_text(text, limit);
+    for (field, text) in EventField::ALL
+        .iter()
+        .filter_map(|field| Some((field, field.text(event)?)))
+    {
+        assert!(!text.is_empty() && !text.contains('\0'), "{field:?}");
+        assert_eq!(field.spec().excess_chars(text), None, "{field:?}");
     }
     let is_code = |code: &String| code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase());
     assert!(event.country.as_ref().is_none_or(is_code), "{:?}", event.country);
@@ -253,10 +219,6 @@ fn assert_event(event: &Event, options: &CollectOptions) {
     if let Some(properties) = &event.custom_properties {
         assert_properties(properties, &options.properties);
     }
-}
-
-fn assert_text(text: &str, limit: usize) {
-    assert!(!text.contains('\0') && text.chars().count() <= limit, "{text:?}");
 }
 
 fn assert_properties(json: &str, limits: &PropertyLimits) {

@@ -4,7 +4,7 @@
 footfall serve --- FaultProxy --- SeaweedFS --- pyarrow, python deltalake (they see what is really there)
 ```
 
-Requests go on as they came, with the client's own Host header: the signature covers it. Which request meets which fault
+Requests go on as they came, with the client's own Host header: the signature covers it. Which request gets which fault
 is drawn from a seeded generator; the order of concurrent requests is not ours, so a seed repeats a mix and not a run.
 """
 
@@ -123,7 +123,7 @@ class FaultProxy:
     # --- what tests say; from any thread
 
     def fail(self, kinds: Iterable[Fault], share: float, seed: int, only: Iterable[str] | None = None) -> None:
-        """From now on this share of the requests, or only of these kinds of requests, meets one of the faults."""
+        """From now on this share of the requests, or only of these kinds of requests, gets one of the faults."""
         self._kinds, self._share, self._random = list(kinds), share, random.Random(seed)
         self._only = None if only is None else frozenset(only)
 
@@ -231,7 +231,7 @@ class FaultProxy:
         return True
 
     async def _ask(self, request: Request) -> Response:
-        """On a connection of its own: nothing that one fault leaves behind meets another request."""
+        """On a connection of its own: nothing that one fault leaves behind reaches another request."""
         reader, writer = await asyncio.open_connection(*self._upstream, limit=HEAD_BYTES)
         try:
             writer.write(request.head + request.body)
@@ -281,7 +281,7 @@ async def _refuse(writer: asyncio.StreamWriter, request: Request, status: str, c
 
 
 async def _until_gone(reader: asyncio.StreamReader) -> bool:
-    """Keeps the connection open and says nothing, until the client gives up."""
+    """Keeps the connection open without a byte until the client gives up."""
     with suppress(OSError):
         while await reader.read(HEAD_BYTES):
             pass

@@ -18,10 +18,10 @@ EVENTS = "shard=00/events"
 
 @dataclass
 class Lake:
-    """A place that `footfall serve --data` takes."""
+    """A location that `footfall serve --data` takes."""
 
     data: str
-    # The same place as a file system sees it.
+    # The same location as a file system path.
     files: fs.FileSystem
     root: str
     # What the server needs to reach it.

@@ -1,4 +1,4 @@
-"""Clients that never give up, and what must be true of what they were told."""
+"""Clients that never give up, and what must hold for the answers that they got."""
 
 import random
 import threading
@@ -126,7 +126,7 @@ def event_ids(server: Server, site: str) -> list[str]:
 
 
 def settle(server: Server, site: str) -> None:
-    """Returns when all that lies in the log is visible: records are written in order, and this one is the last."""
+    """Returns when the whole WAL is visible: records are written in order, and this one is the last."""
     marker = f"marker-{uuid.uuid4().hex}"
     server.accept(pageview(site, event_id=marker))
     server.wait_for_events(site, 1, where=f"event_id = '{marker}'")

@@ -88,7 +88,7 @@ class Server:
         self.process = Process(self.command(), self.log, env=self.env, cwd=self.folder)
 
     def output(self) -> str:
-        """What the process has said since it was launched."""
+        """The process's output since it was launched."""
         return self.log.read_bytes()[self._logged_before :].decode(errors="replace")
 
     def wait_until_ready(self) -> "Server":

@@ -27,7 +27,7 @@ class SmallDisk:
 
     @property
     def folder(self) -> Path:
-        """The same place as everybody sees it."""
+        """The same folder as seen from outside."""
         return Path(f"/proc/{self.holder.pid}/root{self.inside}")
 
     @property

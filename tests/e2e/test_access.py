@@ -76,7 +76,7 @@ MATRIX = [
 
 
 @pytest.mark.parametrize(("sql", "answer"), MATRIX, ids=[sql[:60] for sql, _ in MATRIX])
-def test_a_reader_sees_its_site_and_nothing_else(server: Server, neighbours: Neighbours, sql: str, answer):
+def test_reader_sees_only_its_site(server: Server, neighbours: Neighbours, sql: str, answer):
     before, after = neighbours.others
     names = {"ours": neighbours.site, "before": before, "after": after}
     table = server.query(sql.format(**names), token=neighbours.token)
@@ -90,18 +90,18 @@ def test_a_reader_sees_its_site_and_nothing_else(server: Server, neighbours: Nei
         assert [list(row.values()) for row in table.to_pylist()] == [[expected]]
 
 
-def test_parameters_reach_no_further(server: Server, neighbours: Neighbours):
+def test_parameters_respect_isolation(server: Server, neighbours: Neighbours):
     sql = "SELECT count(*) FROM events WHERE tracking_id = ? OR ?"
     assert server.query(sql, [neighbours.others[0], True], token=neighbours.token).to_pydict() == {"count(*)": [OURS]}
 
 
-def test_an_admin_sees_both(server: Server, neighbours: Neighbours):
+def test_admin_sees_both_sites(server: Server, neighbours: Neighbours):
     sites = "', '".join([neighbours.site, *neighbours.others])
     sql = f"SELECT count(*) AS n FROM events WHERE tracking_id IN ('{sites}')"
     assert server.query(sql).to_pylist() == [{"n": OURS + 2 * THEIRS}]
 
 
-def test_one_answer_is_not_another_readers(server: Server, neighbours: Neighbours):
+def test_answers_are_not_shared_between_readers(server: Server, neighbours: Neighbours):
     """The same text by three principals, again and again: nothing may be remembered across them."""
     theirs = server.create_token("reader", list(neighbours.others))
     none = server.create_token("reader", [server.create_site(new_site())])
@@ -112,7 +112,7 @@ def test_one_answer_is_not_another_readers(server: Server, neighbours: Neighbour
         assert server.query(sql, token=none).to_pylist() == [{"n": 0, "secret": None}]
 
 
-def test_a_ticket_does_not_carry_its_makers_rights(server: Server, neighbours: Neighbours):
+def test_ticket_grants_no_access(server: Server, neighbours: Neighbours):
     """A ticket that the admin got, redeemed by a reader, gives the reader's rows."""
     with server.connect() as connection, connection.cursor() as cursor:
         partitions, _ = cursor.adbc_execute_partitions("SELECT count(*) AS n FROM events")
@@ -166,15 +166,15 @@ def test_sql_is_read_only(server: Server, neighbours: Neighbours, sql: str, who:
 
 
 @pytest.mark.parametrize("how", ["ANALYZE", "VERBOSE"])
-def test_figures_of_plans_are_not_for_readers(server: Server, neighbours: Neighbours, how: str):
-    """They tell how much of others' rows was read."""
+def test_plan_figures_are_hidden_from_readers(server: Server, neighbours: Neighbours, how: str):
+    """They reveal how much of other sites' rows was read."""
     with server.cursor(neighbours.token) as cursor, pytest.raises(flightsql.ProgrammingError):
         cursor.execute(f"EXPLAIN {how} SELECT count(*) FROM events WHERE page_title LIKE '%q-secre%'")
     assert server.query(f"EXPLAIN {how} SELECT count(*) FROM events").num_rows > 0
 
 
 @pytest.mark.parametrize("sql", ["EXPLAIN ANALYZE DELETE FROM events", "COPY events FROM '/etc/passwd'"])
-def test_what_is_half_a_statement_changes_nothing(server: Server, neighbours: Neighbours, sql: str):
+def test_partial_statement_changes_nothing(server: Server, neighbours: Neighbours, sql: str):
     for token in (None, neighbours.token):
         with server.cursor(token) as cursor, pytest.raises(REFUSALS):
             cursor.execute(sql)
@@ -196,14 +196,14 @@ def test_sql_reaches_no_files(server: Server, sql: str):
 
 
 @pytest.mark.parametrize("sql", ["CREATE TABLE t (a INT)", "INSERT INTO events SELECT * FROM events"])
-def test_updates_are_refused_too(server: Server, sql: str):
+def test_updates_are_refused(server: Server, sql: str):
     """`executemany` is an update on the wire, not a query."""
     with server.cursor() as cursor, pytest.raises(REFUSALS) as caught:
         cursor.executemany(sql, [[1]])
     assert "read-only" in str(caught.value).lower()
 
 
-def test_bulk_ingest_says_where_events_go(server: Server, site: str):
+def test_bulk_ingest_is_refused_with_hint(server: Server, site: str):
     table = server.query("SELECT * FROM events LIMIT 1")
     with server.cursor() as cursor, pytest.raises(flightsql.NotSupportedError) as caught:
         cursor.adbc_ingest("events", table, mode="append")
@@ -211,32 +211,32 @@ def test_bulk_ingest_says_where_events_go(server: Server, site: str):
 
 
 @pytest.mark.parametrize("token", ["nonsense", "ffp_" + "0" * 64, ""])
-def test_a_wrong_token_gets_nowhere(server: Server, token: str):
+def test_wrong_token_is_refused(server: Server, token: str):
     with pytest.raises(flightsql.ProgrammingError, match="(?i)unauthenticated"):
         server.query("SELECT 1", token=token or " ")
     with pytest.raises(flight.FlightUnauthenticatedError):
         ask_flight(server, "SELECT 1", token)
 
 
-def test_without_a_token_there_is_nothing(server: Server):
+def test_missing_token_is_refused(server: Server):
     with pytest.raises(flightsql.ProgrammingError, match="(?i)unauthenticated"):
         with flightsql.connect(server.flight, autocommit=True) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT 1")
 
 
-def test_a_wrong_password_gets_nowhere(server: Server):
+def test_wrong_password_is_refused(server: Server):
     options = {"username": "token", "password": "wrong"}
     with pytest.raises(flightsql.ProgrammingError, match="(?i)unauthenticated"):
         flightsql.connect(server.flight, db_kwargs=options, autocommit=True)
 
 
-def test_a_writer_may_not_read(server: Server, site: str):
+def test_writer_may_not_read(server: Server, site: str):
     token = server.create_token("writer", [site])
     with pytest.raises(flightsql.ProgrammingError, match="(?i)unauthorized|permission"):
         server.query("SELECT count(*) FROM events", token=token)
 
 
-def test_a_revoked_token_stops_working(server: Server, site: str):
+def test_revoked_token_stops_working(server: Server, site: str):
     made = server.administer("POST", "/api/v1/tokens", {"role": "reader", "sites": [site]}).json()
     assert server.query("SELECT 1 AS one", token=made["secret"]).num_rows == 1
     assert server.administer("POST", f"/api/v1/tokens/{made['token']['id']}/revoke").status == 200
@@ -258,7 +258,7 @@ def test_administration_is_for_admins(server: Server, neighbours: Neighbours):
         assert server.administer(method, path, {} if method == "POST" else None, neighbours.token).status == 403
 
 
-def test_no_secret_is_in_the_log(server: Server, neighbours: Neighbours):
+def test_no_secret_is_logged(server: Server, neighbours: Neighbours):
     server.query("SELECT 1", token=neighbours.token)
     log = server.log.read_text(errors="replace")
     assert neighbours.token not in log

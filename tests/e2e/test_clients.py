@@ -30,7 +30,7 @@ def filled(shared_server: Server) -> str:
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_an_aggregate(server: Server, filled: str, reader: str):
+def test_aggregate(server: Server, filled: str, reader: str):
     sql = (
         "SELECT event_type, count(*) AS events, count(DISTINCT client_id) AS visitors, sum(revenue) AS revenue "
         f"FROM events WHERE tracking_id = '{filled}' AND event_type <> 'click' GROUP BY event_type ORDER BY event_type"
@@ -41,7 +41,7 @@ def test_an_aggregate(server: Server, filled: str, reader: str):
 
 
 @pytest.mark.parametrize("reader", ["pandas", "polars"])
-def test_an_empty_result_has_its_columns(server: Server, reader: str):
+def test_empty_result_has_columns(server: Server, reader: str):
     sql = "SELECT event_id, revenue, event_timestamp FROM events WHERE tracking_id = 'none'"
     with server.connect() as connection:
         frame = pd.read_sql(sql, connection) if reader == "pandas" else pl.read_database(sql, connection)
@@ -49,7 +49,7 @@ def test_an_empty_result_has_its_columns(server: Server, reader: str):
     assert len(frame) == 0
 
 
-def test_the_types_that_clients_see(server: Server):
+def test_client_types(server: Server):
     schema = server.query("SELECT * FROM events LIMIT 0").schema
     assert schema.field("client_hash").type == pa.int64()
     assert schema.field("event_timestamp").type == pa.timestamp("us", tz="UTC")
@@ -69,13 +69,52 @@ def test_parameters_bind_by_position(server: Server, filled: str):
         assert cursor.fetchone() == (0,)
 
 
+@pytest.mark.parametrize(
+    ("condition", "values", "count"),
+    [
+        ("CAST(? AS BIGINT) = 7", [7], 60),
+        ("CAST(? AS BIGINT) = 7", ["7"], 60),
+        ("coalesce(user_id, ?) = 'nobody'", ["nobody"], 60),
+        ("date_trunc(?, event_timestamp) <= event_timestamp", ["day"], 60),
+        ("(? IS NULL OR event_type = ?)", [None, None], 60),
+        ("(? IS NULL OR event_type = ?)", ["click", "click"], 20),
+        ("event_type IN (?, ?)", ["click", "purchase"], 40),
+        ("revenue BETWEEN ? AND ?", [0, 0.0001], 20),
+        ("revenue = ?", [Decimal("0.0001")], 20),
+        ("revenue < ?", [0.00011], 20),
+        ("event_timestamp > ? - INTERVAL '1 day'", [datetime.datetime.now(datetime.UTC)], 60),
+        ("event_timestamp < ? - INTERVAL '1 day'", [datetime.datetime.now(datetime.UTC)], 0),
+        ("event_timestamp > ?", [datetime.date(2020, 2, 29)], 60),
+        ("event_date > ?", [datetime.datetime(2020, 2, 29, 12)], 60),
+        ("event_timestamp > ?", ["2020-02-29T12:00:00Z"], 60),
+    ],
+)
+def test_parameters_in_context(server: Server, filled: str, condition: str, values: list, count: int):
+    sql = f"SELECT count(*) AS n FROM events WHERE tracking_id = '{filled}' AND {condition}"
+    assert server.query(sql, values).to_pylist() == [{"n": count}]
+
+
+def test_headers_for_another_session_are_refused(server: Server):
+    for name, value in (("database", "other"), ("catalog", "other"), ("schema", "other"), ("timezone", "Asia/Kathmandu")):
+        options = [(b"authorization", f"Bearer {server.admin_token}".encode()), (name.encode(), value.encode())]
+        with flight.connect(server.flight) as client, pytest.raises(pa.ArrowInvalid, match="there is only"):
+            client.get_flight_info(
+                flight.FlightDescriptor.for_command(b""), flight.FlightCallOptions(headers=options, timeout=60)
+            )
+
+
+def test_dropped_clause_is_refused(server: Server):
+    with server.cursor() as cursor, pytest.raises(flightsql.NotSupportedError, match="can't be sampled yet"):
+        cursor.execute("SELECT count(*) FROM events TABLESAMPLE (10 PERCENT)")
+
+
 def test_twelve_parameters_keep_their_order(server: Server):
     values = list(range(12))
     sql = "SELECT " + ", ".join(f"CAST(${n + 1} AS BIGINT) AS c{n}" for n in values)
     assert server.query(sql, values).to_pylist() == [{f"c{n}": n for n in values}]
 
 
-def test_a_question_mark_in_a_string_is_no_parameter(server: Server):
+def test_question_mark_in_string_is_literal(server: Server):
     assert server.query("SELECT 'why?' AS why, CAST(? AS VARCHAR) AS what", ["x"]).to_pylist() == [
         {"why": "why?", "what": "x"}
     ]
@@ -97,7 +136,7 @@ def test_many_statements_on_one_connection(server: Server):
             assert cursor.fetchone() == (number,)
 
 
-def test_a_large_result_comes_whole(server: Server):
+def test_large_result_is_complete(server: Server):
     """More than one message: 300,000 rows of some 30 bytes."""
     sql = (
         "SELECT value AS n, concat('a string with the number ', CAST(value AS VARCHAR)) AS text "
@@ -131,7 +170,7 @@ def test_table_types_table_schema_and_info(server: Server):
 
 
 @pytest.mark.parametrize("user", ["token", "anybody at all"])
-def test_a_password_is_a_token(server: Server, user: str):
+def test_token_works_as_password(server: Server, user: str):
     """The handshake that JDBC, ODBC and BI tools do."""
     options = {"username": user, "password": server.admin_token}
     with flightsql.connect(server.flight, db_kwargs=options, autocommit=True) as connection:
@@ -158,14 +197,14 @@ def test_pyarrow_authenticates_by_basic_token(server: Server):
         ("", ""),
     ],
 )
-def test_a_wrong_query_says_what_is_wrong(server: Server, sql: str, mentions: str):
+def test_query_error_has_reason(server: Server, sql: str, mentions: str):
     with server.cursor() as cursor, pytest.raises(flightsql.ProgrammingError) as caught:
         cursor.execute(sql)
     assert mentions.lower() in str(caught.value).lower()
     assert "DataFusion error" not in str(caught.value)
 
 
-def test_an_error_in_the_middle_of_a_result_reaches_the_client(server: Server):
+def test_mid_stream_error_reaches_client(server: Server):
     sql = "SELECT sum(100 / (value - 50000)) AS boom FROM generate_series(1, 100000)"
     with server.cursor() as cursor, pytest.raises(flightsql.Error) as caught:
         cursor.execute(sql)

@@ -21,7 +21,8 @@ UA_1_ABC_DEF = 0x9881455AD7297868 - (1 << 64)
 
 COLUMNS = [
     "tracking_id", "client_hash", "event_timestamp", "event_id", "client_id", "session_id", "user_id", "event_type",
-    "page_url", "page_title", "referrer", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content",
+    "page_url", "page_host", "page_path", "page_title", "referrer",
+    "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content",
     "country", "city", "device", "browser", "os", "source", "channel", "is_bot", "revenue", "custom_properties",
     "created_at", "event_date",
 ]  # fmt: skip
@@ -46,7 +47,7 @@ def full_event(shared_server: Server) -> dict:
             "event_type": "purchase",
             "timestamp": rfc3339(at),
             "page": {
-                "url": "https://shop.example/checkout?step=3",
+                "url": "https://Shop.example:443/checkout/?step=3#pay",
                 "title": "Kasse – Größe ✓ 日本語 'quoted'",
                 "referrer": "https://www.google.com/search?q=running+shoes",
             },
@@ -80,7 +81,9 @@ def full_event(shared_server: Server) -> dict:
         "session_id": "sess_xyz789",
         "user_id": "user_12345",
         "event_type": "purchase",
-        "page_url": "https://shop.example/checkout?step=3",
+        "page_url": "https://Shop.example:443/checkout/?step=3#pay",
+        "page_host": "shop.example",
+        "page_path": "/checkout",
         "page_title": "Kasse – Größe ✓ 日本語 'quoted'",
         "referrer": "https://www.google.com/search?q=running+shoes",
         "utm_source": "newsletter",
@@ -104,7 +107,7 @@ def full_event(shared_server: Server) -> dict:
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_every_column_of_a_full_event_comes_out_as_it_went_in(server: Server, full_event: dict, reader: str):
+def test_full_event_round_trips(server: Server, full_event: dict, reader: str):
     (row,) = READERS[reader](server, "SELECT * FROM events WHERE tracking_id = 'UA-1'")
     row = {name: plain(value) for name, value in row.items()}
     assert list(row) == COLUMNS
@@ -114,7 +117,7 @@ def test_every_column_of_a_full_event_comes_out_as_it_went_in(server: Server, fu
     assert row | {"created_at": None} == full_event | {"created_at": None}
 
 
-def test_what_the_client_left_out_is_null_or_filled_in(server: Server, site: str):
+def test_missing_fields_are_null_or_defaulted(server: Server, site: str):
     event = {
         "tracking_id": site,
         "client_id": "visitor",
@@ -132,7 +135,8 @@ def test_what_the_client_left_out_is_null_or_filled_in(server: Server, site: str
     server.wait_for_events(site, 1)
     (row,) = stored(server, site)
     assert len(row["event_id"]) == 32
-    assert row["session_id"].startswith("visitor")
+    assert row["session_id"] is None, "none is assigned"
+    assert (row["page_host"], row["page_path"]) == ("shop.example", "/")
     assert abs(row["event_timestamp"] - before) < timedelta(seconds=30)
     assert row["event_timestamp"] == row["created_at"], "without a timestamp, the time of receipt is the event's"
     found = {name: row[name] for name in ("browser", "os", "device", "utm_campaign", "source", "is_bot")}
@@ -150,7 +154,7 @@ def test_what_the_client_left_out_is_null_or_filled_in(server: Server, site: str
     )
 
 
-def test_a_crawler_is_flagged_and_kept(server: Server, site: str):
+def test_crawler_is_flagged_and_kept(server: Server, site: str):
     agent = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
     body = json.dumps(pageview(site)).encode()
     reply = server.request("POST", "/api/v1/events", body, content_type="application/json", user_agent=agent)
@@ -160,14 +164,14 @@ def test_a_crawler_is_flagged_and_kept(server: Server, site: str):
 
 
 @pytest.mark.parametrize("compress", [False, True], ids=["plain", "gzip"])
-def test_a_batch_of_500(server: Server, site: str, compress: bool):
+def test_batch_of_500(server: Server, site: str, compress: bool):
     batch = pageviews(site, 500)
     server.accept(batch, compress=compress)
     server.wait_for_events(site, 500)
     assert [row["event_id"] for row in stored(server, site, "event_id")] == sorted(e["event_id"] for e in batch)
 
 
-def test_a_mixed_batch_stores_the_good_and_names_the_bad(server: Server, site: str):
+def test_mixed_batch_stores_valid_reports_invalid(server: Server, site: str):
     batch = pageviews(site, 5)
     del batch[1]["event_type"]
     batch[3]["timestamp"] = "yesterday"
@@ -182,20 +186,20 @@ def test_a_mixed_batch_stores_the_good_and_names_the_bad(server: Server, site: s
     assert {row["event_id"] for row in stored(server, site)} == {batch[i]["event_id"] for i in (0, 2, 4)}
 
 
-def test_a_batch_with_nothing_good_is_refused(server: Server, site: str):
+def test_batch_without_valid_events_is_refused(server: Server, site: str):
     reply = server.post([{"tracking_id": site}, {"tracking_id": site, "client_id": 7}])
     assert reply.status == 400
     assert reply.json()["accepted"] == 0
     assert [each["index"] for each in reply.json()["rejected"]] == [0, 1]
 
 
-def test_an_unknown_site_is_not_found(server: Server):
+def test_unknown_site_is_not_found(server: Server):
     reply = server.post(pageview("nobodys-site"))
     assert reply.status == 404
     assert b"nobodys-site" in reply.body
 
 
-def test_a_site_that_sends_too_fast_is_told_when_to_come_back(lake: Lake, make_server: Callable[..., Server]):
+def test_rate_limit_has_retry_after(lake: Lake, make_server: Callable[..., Server]):
     server = make_server(lake, FOOTFALL_INGEST__EVENTS_PER_SECOND="1")
     hasty, other = server.create_site(new_site()), server.create_site(new_site())
     # A whole batch is always allowed at first; it uses up what may come at once.
@@ -219,7 +223,7 @@ def test_send_beacon(server: Server, site: str):
     server.wait_for_events(site, 2)
 
 
-def test_a_beacon_image(server: Server, site: str):
+def test_beacon_image(server: Server, site: str):
     fields = {
         "tracking_id": site,
         "client_id": "image visitor",
@@ -235,17 +239,18 @@ def test_a_beacon_image(server: Server, site: str):
     width, height = (int.from_bytes(reply.body[at : at + 2], "little") for at in (6, 8))
     assert (width, height) == (1, 1)
     server.wait_for_events(site, 1)
-    (row,) = stored(server, site, "client_id, page_url, page_title, browser")
+    (row,) = stored(server, site, "client_id, page_url, page_path, page_title, browser")
     assert row == {
         "client_id": "image visitor",
         "page_url": "https://shop.example/thanks?a=1&b=2",
+        "page_path": "/thanks",
         "page_title": "Thänks",
         "browser": "Chrome",
     }
 
 
 @pytest.mark.parametrize("path", ["/api/v1/events", "/api/v1/beacon"])
-def test_browsers_of_other_origins_may_send(server: Server, site: str, path: str):
+def test_cross_origin_browsers_may_send(server: Server, site: str, path: str):
     asked = {"origin": "https://shop.example", "access_control_request_method": "POST"}
     preflight = server.request("OPTIONS", path, **asked, access_control_request_headers="content-type,content-encoding")
     assert preflight.status in (200, 204)
@@ -302,7 +307,8 @@ def test_grpc_publish(server: Server, site: str):
     (row,) = server.query(f"SELECT * FROM events WHERE tracking_id = '{site}' AND event_id = 'full'").to_pylist()
     expected = {
         "client_id": "grpc", "session_id": "s", "user_id": "u", "event_timestamp": at,
-        "page_url": "https://shop.example/", "page_title": "Home", "referrer": "https://news.example/",
+        "page_url": "https://shop.example/", "page_host": "shop.example", "page_path": "/",
+        "page_title": "Home", "referrer": "https://news.example/",
         "utm_source": "s", "utm_medium": "m", "utm_campaign": "c", "utm_term": "t", "utm_content": "x",
         "country": "FR", "city": "Lyon", "device": "mobile", "browser": "Safari", "os": "iOS",
         "revenue": Decimal("129.9501"), "custom_properties": '{"a": 1}', "event_date": at.date(),
@@ -310,7 +316,7 @@ def test_grpc_publish(server: Server, site: str):
     assert {name: row[name] for name in expected} == expected
 
 
-def test_grpc_to_an_unknown_site_is_not_found(server: Server):
+def test_grpc_unknown_site_is_not_found(server: Server):
     messages, _ = stubs()
     event = messages.Event(tracking_id="nobodys-site", client_id="c", event_type="pageview")
     with pytest.raises(grpc.RpcError) as caught:
@@ -318,7 +324,7 @@ def test_grpc_to_an_unknown_site_is_not_found(server: Server):
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
 
 
-def test_a_site_can_demand_a_writer_token(server: Server):
+def test_site_can_require_writer_token(server: Server):
     site = server.create_site(new_site(), writer_token_required=True)
     other = server.create_site(new_site())
     good, wrong = server.create_token("writer", [site]), server.create_token("writer", [other])

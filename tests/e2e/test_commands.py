@@ -51,7 +51,7 @@ def test_sites_without_a_server(alone: Footfall):
         (["a", "--url", "ftp://x"], "url"),
     ],
 )
-def test_a_bad_site_is_refused_with_the_reason(alone: Footfall, arguments: list[str], mentions: str):
+def test_bad_site_is_refused_with_reason(alone: Footfall, arguments: list[str], mentions: str):
     alone.must("site", "create", "shop")
     outcome = alone.run("site", "create", *arguments)
     assert outcome.code == 1
@@ -59,7 +59,7 @@ def test_a_bad_site_is_refused_with_the_reason(alone: Footfall, arguments: list[
     assert mentions in outcome.errors
 
 
-def test_a_site_made_beside_the_server_takes_events(server: Server, beside: Footfall):
+def test_site_added_beside_server_takes_events(server: Server, beside: Footfall):
     site = new_site()
     beside.must("site", "create", site)
     server.accept(pageviews(site, 3))
@@ -86,7 +86,7 @@ def _secret(output: str) -> str:
     return secret
 
 
-def test_tokens_are_made_listed_and_revoked(alone: Footfall):
+def test_tokens_are_created_listed_revoked(alone: Footfall):
     alone.must("site", "create", "shop")
     secret = _secret(alone.must("token", "create", "--role", "reader", "--site", "shop", "--expires", "90d"))
     listed = alone.must("token", "list")
@@ -102,7 +102,7 @@ def test_tokens_are_made_listed_and_revoked(alone: Footfall):
     "arguments",
     [["--role", "reader", "--site", "nobody"], ["--role", "reader"], ["--role", "admin", "--expires", "soon"]],
 )
-def test_a_bad_token_is_refused(alone: Footfall, arguments: list[str]):
+def test_bad_token_is_refused(alone: Footfall, arguments: list[str]):
     outcome = alone.run("token", "create", *arguments)
     assert outcome.code in (1, 2)
     assert outcome.errors.startswith("error: ")
@@ -146,26 +146,26 @@ def test_sql_writes_arrow(beside: Footfall, filled: str, tmp_path: Path):
     assert table.schema.field("revenue").type == pa.decimal128(18, 4)
 
 
-def test_sql_with_a_token_of_a_reader(server: Server, beside: Footfall, filled: str):
+def test_sql_with_reader_token(server: Server, beside: Footfall, filled: str):
     token = server.create_token("reader", [filled])
     there = ["--server", server.flight, "--token", token, "--format", "csv"]
     assert beside.must("sql", "SELECT count(*) AS n FROM events", *there).split() == ["n", "4"]
 
 
-def test_sql_reads_statements_from_a_pipe(beside: Footfall, filled: str):
+def test_sql_reads_stdin(beside: Footfall, filled: str):
     printed = beside.must("sql", "--format", "csv", text="SELECT 40 +\n 2 AS n;\nSELECT 'x;y' AS t;\n")
     assert "42" in printed and "x;y" in printed
 
 
 @pytest.mark.parametrize("sql", ["SELEC 1", "SELECT * FROM nothing", "DROP TABLE events"])
-def test_sql_shows_the_servers_words(beside: Footfall, sql: str):
+def test_sql_shows_server_error(beside: Footfall, sql: str):
     outcome = beside.run("sql", sql)
     assert outcome.code == 1
     assert outcome.errors.startswith("error: ")
     assert len(outcome.errors) > len("error: ") + 10
 
 
-def test_sql_without_a_server_says_so(alone: Footfall):
+def test_sql_without_server_fails(alone: Footfall):
     outcome = alone.run("sql", "SELECT 1", "--server", "grpc://127.0.0.1:1", "--token", "x")
     assert outcome.code == 1
     assert outcome.errors.startswith("error: ")
@@ -175,7 +175,7 @@ def test_sql_without_a_server_says_so(alone: Footfall):
 # --- config, help
 
 
-def test_config_prints_what_is_in_effect_and_hides_secrets(alone: Footfall, tmp_path: Path):
+def test_config_prints_settings_without_secrets(alone: Footfall, tmp_path: Path):
     file = tmp_path / "footfall.toml"
     file.write_text('[http]\naddr = "127.0.0.1:1234"\n[s3]\nsecret_access_key = "very secret"\n')
     printed = alone.must("config", "--config", file, FOOTFALL_FLIGHT__ADDR="127.0.0.1:4321")
@@ -185,7 +185,7 @@ def test_config_prints_what_is_in_effect_and_hides_secrets(alone: Footfall, tmp_
     assert config["flight"]["addr"] == "127.0.0.1:4321"
 
 
-def test_an_unknown_setting_is_refused_by_name(alone: Footfall, tmp_path: Path):
+def test_unknown_setting_is_refused_by_name(alone: Footfall, tmp_path: Path):
     file = tmp_path / "wrong.toml"
     file.write_text("[http]\nadress = 1\n")
     outcome = alone.run("config", "--config", file)
@@ -194,10 +194,10 @@ def test_an_unknown_setting_is_refused_by_name(alone: Footfall, tmp_path: Path):
 
 
 @pytest.mark.parametrize("command", ["serve", "site", "token", "sql", "import", "demo", "config"])
-def test_every_command_explains_itself(alone: Footfall, command: str):
+def test_every_command_has_help(alone: Footfall, command: str):
     assert command in alone.must("--help")
     assert "Usage" in alone.must(command, "--help")
 
 
-def test_a_mistyped_command_is_a_usage_error(alone: Footfall):
+def test_mistyped_command_is_usage_error(alone: Footfall):
     assert alone.run("srve").code == 2

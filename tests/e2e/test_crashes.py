@@ -37,7 +37,7 @@ class Campaign:
     rounds: int = 0
     kills_while_starting: int = 0
     longest_start: float = 0.0
-    # Restarts that had records to bring into the lake that were only in the log.
+    # Restarts that had records to replay that were only in the WAL.
     replays: int = 0
     replayed_records: int = 0
     torn_tails: int = 0
@@ -96,7 +96,7 @@ def rounds_over(lake: Lake) -> int:
     return max(min(asked, ROUNDS), asked // 2) if lake.data.startswith("s3://") else asked
 
 
-def test_kill_9_under_load_loses_nothing_and_repeats_nothing(lake: Lake, make_server: Callable[..., Server]):
+def test_kill_9_under_load_is_exactly_once(lake: Lake, make_server: Callable[..., Server]):
     seed = int(os.environ.get("FOOTFALL_CRASH_SEED") or time.time_ns() % 1_000_000)
     print(f"FOOTFALL_CRASH_SEED={seed}")
     chance, campaign = random.Random(seed), Campaign(lake.data.split("://")[0] if "://" in lake.data else "a folder")

@@ -22,7 +22,7 @@ EVENTS = 2_000
 PORTS = ["--http", "127.0.0.1:0", "--flight", "127.0.0.1:0"]
 
 
-def test_the_demo_finds_every_event_that_it_sent(lake: Lake, tmp_path: Path):
+def test_demo_finds_every_event_sent(lake: Lake, tmp_path: Path):
     footfall = Footfall(lake, tmp_path / "demo" / "state")
     printed = footfall.must("demo", "--once", "--events", str(EVENTS), "--data", lake.data, *PORTS, seconds=240)
     summary = json.loads(printed.strip().splitlines()[-1])
@@ -47,7 +47,7 @@ def demo(tmp_path: Path) -> Iterator[Process]:
         process.end()
 
 
-def test_the_demo_goes_on_serving_and_its_snippets_work_when_pasted(demo: Process):
+def test_demo_snippets_work(demo: Process):
     text = demo.output()
     python = _between(text, "from Python", "from the shell")
     shell = _between(text, "from the shell", "and send it an event")

@@ -1,4 +1,4 @@
-"""Two processes that continue one log by mistake, such as over a copied state folder: the lake must stay right."""
+"""Two processes that continue one WAL by mistake, such as over a copied state folder: the lake must stay right."""
 
 import re
 import shutil
@@ -53,7 +53,7 @@ def check_told(fenced: Server) -> None:
     assert re.search(r"another writer of .* has committed up to \d+, ours ended at \d+", last), last
 
 
-def test_of_two_servers_on_copies_of_one_log_one_is_fenced(lake: Lake, twins: Twins):
+def test_copied_wal_fences_one_server(lake: Lake, twins: Twins):
     with Load(twins.servers[0], twins.site, seed=1) as one, Load(twins.servers[1], twins.site, seed=2) as two:
         fenced, survivor = one_that_ended(twins.servers)
         kept, lost = (one, two) if survivor is twins.servers[0] else (two, one)
@@ -69,15 +69,15 @@ def test_of_two_servers_on_copies_of_one_log_one_is_fenced(lake: Lake, twins: Tw
     assert sorted(lake.delta_events(["event_id"])["event_id"].to_pylist()) == sorted(found)
     delta_log.read(lake).check()
 
-    # Behind the lake now: it says so, and takes nothing.
+    # Behind the lake now: it reports that and accepts nothing.
     with pytest.raises(AssertionError, match="old copy of the state"):
         fenced.start()
     assert fenced.wait_for_end() == 1
     assert survivor.request("GET", "/health").status == 200
 
 
-def test_a_fenced_log_with_more_records_than_the_lake_is_not_continued(lake: Lake, twins: Twins):
-    """Its records would be taken for those that the other one has brought, and be passed over without a word."""
+def test_fenced_wal_ahead_of_lake_is_refused(lake: Lake, twins: Twins):
+    """Its records would be taken for those that the other server committed, and be skipped silently."""
     first, copy = twins.servers
     copy.kill()
     copy.env["FOOTFALL_INGEST__FLUSH_INTERVAL"] = "1h"
@@ -96,7 +96,31 @@ def test_a_fenced_log_with_more_records_than_the_lake_is_not_continued(lake: Lak
     assert first.process.running
 
 
-def test_a_copy_that_takes_no_events_does_no_harm(lake: Lake, twins: Twins):
+def test_wal_behind_lake_is_replaced(lake: Lake, twins: Twins):
+    first, copy = twins.servers
+    copy.kill()
+    first.accept(more := pageviews(twins.site, 10))
+    first.wait_for_events(twins.site, len(twins.before) + len(more))
+    assert first.stop() == 0
+    with pytest.raises(AssertionError, match="old copy of the state"):
+        copy.start()
+    assert copy.wait_for_end() == 1
+    wal = copy.state / "wal"
+    assert f"move the folder {wal} away" in copy.output()
+
+    wal.rename(wal.with_name("wal.kept"))
+    copy.start()
+    assert copy.admin_token == first.admin_token
+    copy.accept(late := pageviews(twins.site, 10))
+    copy.wait_for_events(twins.site, len(twins.before) + len(more) + len(late))
+    assert copy.stop() == 0
+    # Begun once: the new WAL is continued like any other.
+    copy.start().accept(pageviews(twins.site, 1))
+    copy.wait_for_events(twins.site, len(twins.before) + len(more) + len(late) + 1)
+    delta_log.read(lake).check()
+
+
+def test_idle_copy_follows_the_lake(lake: Lake, twins: Twins):
     """It follows the lake and answers queries; nothing is to be fenced."""
     first, copy = twins.servers
     first.accept(more := pageviews(twins.site, 10))

@@ -1,4 +1,4 @@
-"""A full disk under the log: 503 and never a false 204, queries go on, and it recovers by itself when there is room."""
+"""A full disk under the WAL: 503 and never a false 204, queries go on, and it recovers by itself when there is room."""
 
 import time
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 
 @pytest.fixture
 def server(disk: SmallDisk, tmp_path: Path) -> Iterator[ServerOnSmallDisk]:
-    """Small segments, so that the log gives room back soon after a commit."""
+    """Small segments, so that the WAL frees space soon after a commit."""
     settings = SETTINGS | {"FOOTFALL_WAL__SEGMENT_BYTES": "256KiB"}
     made = ServerOnSmallDisk(disk, lakes.local(tmp_path / "lake"), tmp_path / "server", settings)
     yield made.start()
@@ -79,7 +79,7 @@ def check_all_there(server: Server, site: str, acknowledged: list[str], refused:
     assert sorted(server.lake.delta_events(["event_id"])["event_id"].to_pylist()) == sorted(found)
 
 
-def test_a_full_disk_answers_503_and_recovers_when_there_is_room(server: ServerOnSmallDisk, disk: SmallDisk, site: str):
+def test_full_disk_answers_503_and_recovers(server: ServerOnSmallDisk, disk: SmallDisk, site: str):
     first = pageviews(site, 10)
     server.accept(first)
     server.wait_for_events(site, 10)
@@ -109,10 +109,8 @@ def test_a_full_disk_answers_503_and_recovers_when_there_is_room(server: ServerO
     check_all_there(server, site, acknowledged, refused)
 
 
-def test_a_server_that_is_killed_while_its_disk_is_full_starts_again_and_recovers(
-    server: ServerOnSmallDisk, disk: SmallDisk, site: str
-):
-    """With records in the log that the lake doesn't have yet."""
+def test_kill_on_full_disk_recovers(server: ServerOnSmallDisk, disk: SmallDisk, site: str):
+    """With records in the WAL that the lake doesn't have yet."""
     server.kill()
     server.env["FOOTFALL_INGEST__FLUSH_INTERVAL"] = "1h"
     server.start()
@@ -125,7 +123,7 @@ def test_a_server_that_is_killed_while_its_disk_is_full_starts_again_and_recover
     server.kill()
     assert server.wal_verify().returncode == 0, server.wal_verify()
 
-    # Started on the full disk: the lake gets what the log has.
+    # Started on the full disk: the lake gets the WAL's records.
     server.env["FOOTFALL_INGEST__FLUSH_INTERVAL"] = "100ms"
     server.start()
     server.wait_for_events(site, len(acknowledged))
@@ -136,9 +134,7 @@ def test_a_server_that_is_killed_while_its_disk_is_full_starts_again_and_recover
     check_all_there(server, site, acknowledged)
 
 
-def test_a_disk_that_the_log_itself_has_filled_gets_room_when_the_lake_has_the_events(
-    server: ServerOnSmallDisk, disk: SmallDisk, site: str
-):
+def test_wal_filled_disk_drains_after_commit(server: ServerOnSmallDisk, disk: SmallDisk, site: str):
     """As when the lake could not be reached for long: nobody has to delete anything."""
     server.kill()
     server.env |= {"FOOTFALL_INGEST__FLUSH_INTERVAL": "8s", "FOOTFALL_WAL__SEGMENT_BYTES": "1MiB"}
@@ -154,9 +150,7 @@ def test_a_disk_that_the_log_itself_has_filled_gets_room_when_the_lake_has_the_e
     check_all_there(server, site, acknowledged)
 
 
-def test_a_disk_that_gets_full_again_and_again_under_load_loses_nothing(
-    server: ServerOnSmallDisk, disk: SmallDisk, site: str
-):
+def test_repeatedly_full_disk_loses_nothing(server: ServerOnSmallDisk, disk: SmallDisk, site: str):
     """The last time it is killed while it is full."""
     with Load(server, site) as load:
         for kill in (False, False, True):
@@ -174,9 +168,7 @@ def test_a_disk_that_gets_full_again_and_again_under_load_loses_nothing(
     check_all_there(server, site, load.acknowledged, load.refused)
 
 
-def test_administration_is_refused_on_a_full_disk_and_recovers_too(
-    server: ServerOnSmallDisk, disk: SmallDisk, site: str
-):
+def test_administration_on_full_disk_recovers(server: ServerOnSmallDisk, disk: SmallDisk, site: str):
     disk.fill()
     reply = server.administer("POST", "/api/v1/sites", {"tracking_id": new_site(), "name": "x" * 100})
     assert reply.status == 503 and reply.json()["error"]["code"] == "unavailable", reply

@@ -34,7 +34,7 @@ def history(prefix: str, rows: int = ROWS) -> pa.Table:
             "event_timestamp": pa.array(
                 [START + timedelta(seconds=n * 172_800 / rows) for n in numbers], pa.timestamp("us", tz="UTC")
             ),
-            "page_url": ["https://shop.example/?utm_source=old" for _ in numbers],
+            "page_url": ["https://www.shop.example/sale/?utm_source=old" for _ in numbers],
             "country": [None if n % 3 else "DE" for n in numbers],
             "revenue": pa.array([Decimal("19.9900") if n % 10 == 0 else None for n in numbers], pa.decimal128(18, 4)),
         }
@@ -74,7 +74,7 @@ def footfall(lake: Lake, tmp_path: Path) -> Footfall:
 
 
 @pytest.mark.parametrize("ending", FORMATS)
-def test_a_file_twice_adds_nothing(lake: Lake, footfall: Footfall, tmp_path: Path, ending: str):
+def test_repeated_import_adds_nothing(lake: Lake, footfall: Footfall, tmp_path: Path, ending: str):
     file = write(history("a"), tmp_path / f"history.{ending}")
     expected = (ROWS, ROWS, ROWS // 10 * Decimal("19.99"))
     assert f"{ROWS} of {ROWS} rows" in footfall.must("import", file)
@@ -90,7 +90,7 @@ def test_a_file_twice_adds_nothing(lake: Lake, footfall: Footfall, tmp_path: Pat
     assert totals(lake) == expected
 
 
-def test_what_is_imported_is_served(lake: Lake, footfall: Footfall, make_server: Callable[..., Server], tmp_path: Path):
+def test_imported_events_are_served(lake: Lake, footfall: Footfall, make_server: Callable[..., Server], tmp_path: Path):
     before, during = (write(history(name), tmp_path / f"{name}.parquet") for name in ("before", "during"))
     footfall.must("import", before)
     server = make_server(lake)
@@ -109,6 +109,8 @@ def test_what_is_imported_is_served(lake: Lake, footfall: Footfall, make_server:
         "city": None,
         "user_id": None,
         "page_title": None,
+        "page_host": "www.shop.example",
+        "page_path": "/sale",
         "revenue": Decimal("19.9900"),
         "utm_source": "old",
         "custom_properties": None,
@@ -116,7 +118,7 @@ def test_what_is_imported_is_served(lake: Lake, footfall: Footfall, make_server:
     assert {name: row[name] for name in expected} == expected
 
 
-def test_many_files_and_one_that_is_broken(lake: Lake, footfall: Footfall, tmp_path: Path):
+def test_broken_file_among_many(lake: Lake, footfall: Footfall, tmp_path: Path):
     good = write(history("good", 10), tmp_path / "1.parquet")
     broken = tmp_path / "2.parquet"
     broken.write_bytes(good.read_bytes()[:-20])
@@ -126,7 +128,7 @@ def test_many_files_and_one_that_is_broken(lake: Lake, footfall: Footfall, tmp_p
     assert totals(lake)[0] == 10
 
 
-def test_bad_rows_are_counted_with_their_reasons(lake: Lake, footfall: Footfall, tmp_path: Path):
+def test_bad_rows_are_counted_by_reason(lake: Lake, footfall: Footfall, tmp_path: Path):
     table = history("mixed", 10).to_pylist()
     table[2]["tracking_id"] = "nobodys-site"
     table[5]["client_id"] = None
@@ -138,13 +140,13 @@ def test_bad_rows_are_counted_with_their_reasons(lake: Lake, footfall: Footfall,
     assert totals(lake)[0] == 8
 
 
-def test_rows_that_are_there_already_are_not_added(lake: Lake, footfall: Footfall, tmp_path: Path):
+def test_existing_rows_are_not_added(lake: Lake, footfall: Footfall, tmp_path: Path):
     table = pa.concat_tables([history("same", 10), history("same", 10)])
     footfall.must("import", write(table, tmp_path / "repeated.parquet"))
     assert totals(lake)[:2] == (10, 10)
 
 
-def test_a_file_that_is_not_there(footfall: Footfall, tmp_path: Path):
+def test_missing_file(footfall: Footfall, tmp_path: Path):
     outcome = footfall.run("import", tmp_path / "nothing.parquet")
     assert outcome.code == 1
     assert "nothing.parquet" in outcome.errors

@@ -52,13 +52,13 @@ def test_footfall_duckdb_and_deltalake_agree(server: Server, filled: str):
     assert pc.count_distinct(table["client_id"]).as_py() == ours["visitors"]
 
 
-def test_deltalake_reads_the_very_same_rows(server: Server, filled: str):
+def test_deltalake_reads_same_rows(server: Server, filled: str):
     ours = server.query(f"SELECT * FROM events WHERE tracking_id = '{filled}' ORDER BY event_id")
     theirs = by_deltalake(server, filled).sort_by("event_id").select(ours.column_names)
     assert theirs.to_pylist() == ours.to_pylist()
 
 
-def test_duckdb_reads_the_very_same_rows(server: Server, filled: str):
+def test_duckdb_reads_same_rows(server: Server, filled: str):
     sql = f"SELECT * FROM events WHERE tracking_id = '{filled}' ORDER BY event_id"
     with server.lake.duckdb() as duckdb:
         theirs = duckdb.execute(sql).to_arrow_table()
@@ -66,7 +66,16 @@ def test_duckdb_reads_the_very_same_rows(server: Server, filled: str):
     assert theirs.select(ours.column_names).to_pylist() == ours.to_pylist()
 
 
-def test_the_table_has_a_folder_for_each_day(server: Server, filled: str):
+def test_column_comments_in_delta_not_flight(server: Server, filled: str):
+    comments = {field.name: field.metadata.get("comment") for field in server.lake.delta_table().schema().fields}
+    assert comments["page_path"] == "Path of `page_url`, without query, fragment and trailing slash."
+    assert all(comments.values()), comments
+    ours = server.query("SELECT * FROM events LIMIT 1").schema
+    assert set(ours.names) == set(comments)
+    assert not any(field.metadata and b"comment" in field.metadata for field in ours)
+
+
+def test_table_has_folder_per_day(server: Server, filled: str):
     table = server.lake.delta_table()
     assert table.metadata().partition_columns == ["event_date"]
     days = {str(partition["event_date"]) for partition in table.partitions()}
@@ -74,7 +83,7 @@ def test_the_table_has_a_folder_for_each_day(server: Server, filled: str):
     assert {str(date) for date in dates.to_pylist()} <= days
 
 
-def test_a_table_with_a_checkpoint_is_read_and_gone_on_with(lake: Lake, make_server: Callable[..., Server]):
+def test_checkpointed_table_is_continued(lake: Lake, make_server: Callable[..., Server]):
     """After a hundred versions the log begins with a checkpoint: others read it, and we start from it."""
     server = make_server(lake, FOOTFALL_INGEST__FLUSH_INTERVAL="10ms")
     site = server.create_site(new_site())

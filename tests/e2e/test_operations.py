@@ -1,4 +1,4 @@
-"""What operators look at."""
+"""Endpoints for operators: health and metrics."""
 
 import re
 import stat
@@ -26,7 +26,7 @@ def test_health_and_readiness(server: Server):
     assert server.request("GET", "/ready").status == 200
 
 
-def test_metrics_count_what_happens(server: Server, site: str):
+def test_metrics_count_events(server: Server, site: str):
     before = samples(server)
     server.accept(pageviews(site, 7))
     server.post([{"tracking_id": site}, *pageviews(site, 2)])
@@ -42,13 +42,13 @@ def test_metrics_count_what_happens(server: Server, site: str):
     assert grown("footfall_query_seconds_count") >= 1
 
 
-def test_an_unknown_address_is_not_found(server: Server):
+def test_unknown_path_is_not_found(server: Server):
     assert server.request("GET", "/nothing").status == 404
 
 
-def test_the_admin_token_is_for_its_owner_alone(server: Server):
+def test_admin_token_file_is_private(server: Server):
     assert stat.S_IMODE((server.state / "admin.token").stat().st_mode) == 0o600
 
 
-def test_metrics_names_are_ours(server: Server):
+def test_metric_names_have_prefix(server: Server):
     assert all(name.startswith("footfall_") for name in samples(server))

@@ -38,7 +38,7 @@ def connect(url: str) -> socket.socket:
     return socket.create_connection((address.hostname, address.port), timeout=ENDED_SECONDS)
 
 
-def test_clients_that_are_slow_or_silent_are_ended(start):
+def test_slow_clients_are_disconnected(start):
     server = start(FOOTFALL_INGEST__BODY_TIMEOUT="1s")
     with ExitStack() as stack:
         silent, half, slow, silent_grpc = (
@@ -62,7 +62,7 @@ def _rest(connection: socket.socket) -> bytes:
     return received
 
 
-def test_when_the_log_is_full_events_are_refused_and_what_was_acknowledged_is_there_once(start):
+def test_full_wal_refuses_events_and_keeps_acknowledged(start):
     server = start(
         FOOTFALL_WAL__MAX_BYTES="256KiB",
         FOOTFALL_INGEST__FLUSH_INTERVAL="2s",
@@ -116,7 +116,7 @@ def few_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     yield limit
 
 
-def test_connections_never_take_the_descriptors_that_storing_needs(start, few_descriptors):
+def test_connections_leave_descriptors_for_storage(start, few_descriptors):
     server: Server = start()
     site = server.create_site(new_site())
     with ExitStack() as stack:
@@ -125,7 +125,7 @@ def test_connections_never_take_the_descriptors_that_storing_needs(start, few_de
             stack.enter_context(connect(server.http))
         first.sendall(_request(site, "early"))
         assert first.recv(4096).startswith(b"HTTP/1.1 204 "), "who came early is served"
-        # Through the log, into the lake, and out by a query: all of it opens files.
+        # Through the WAL, into the lake, and out by a query: all of it opens files.
         server.wait_for_events(site, 1)
         assert len(os.listdir(f"/proc/{server.process.pid}/fd")) < few_descriptors
     assert "Too many open files" not in server.log.read_text()
@@ -133,7 +133,7 @@ def test_connections_never_take_the_descriptors_that_storing_needs(start, few_de
     server.wait_for_events(site, 2)
 
 
-def test_who_finds_no_connection_free_is_told_so(start, few_descriptors):
+def test_excess_connection_gets_reply(start, few_descriptors):
     server: Server = start()
     site = server.create_site(new_site())
     connections = [connect(server.http) for _ in range(2 * few_descriptors)]
@@ -150,7 +150,7 @@ def _request(site: str, event_id: str) -> bytes:
 
 
 def _first_replies(connections: list[socket.socket]) -> Counter[bytes]:
-    """What each is told, in the order in which the replies come. Fails if one is told nothing."""
+    """Each client's reply, in order of arrival. Fails if a client gets none."""
     replies, waiting, end = Counter(), set(connections), time.monotonic() + ENDED_SECONDS
     while waiting:
         ready, _, _ = select.select(list(waiting), [], [], max(0.0, end - time.monotonic()))

@@ -11,7 +11,7 @@ from load import Load, check_exactly_once, event_ids, settle
 from server import Server
 
 
-def test_sigterm_under_load_drains_into_the_lake_and_exits_0(lake: Lake, make_server: Callable[..., Server]):
+def test_sigterm_under_load_drains(lake: Lake, make_server: Callable[..., Server]):
     server = make_server(lake, FOOTFALL_INGEST__FLUSH_INTERVAL="3s")
     site = server.create_site(new_site())
     with Load(server, site) as load:
@@ -27,7 +27,7 @@ def test_sigterm_under_load_drains_into_the_lake_and_exits_0(lake: Lake, make_se
     check_exactly_once(event_ids(server, site), load.acknowledged)
 
 
-def test_sigterm_at_rest_exits_0_at_once_and_the_next_start_finds_all(lake: Lake, make_server: Callable[..., Server]):
+def test_sigterm_when_idle_exits_quickly(lake: Lake, make_server: Callable[..., Server]):
     server = make_server(lake)
     site = server.create_site(new_site())
     token, before = server.admin_token, (server.state / "admin.token").stat()
@@ -42,7 +42,7 @@ def test_sigterm_at_rest_exits_0_at_once_and_the_next_start_finds_all(lake: Lake
     assert server.administer("GET", "/api/v1/sites").json()["sites"][0]["tracking_id"] == site
 
 
-def test_the_same_event_is_stored_once(lake: Lake, make_server: Callable[..., Server]):
+def test_repeated_event_is_stored_once(lake: Lake, make_server: Callable[..., Server]):
     """Twice in a batch, in two requests, after a commit, after a restart, after a crash; with an id and without."""
     server = make_server(lake)
     site = server.create_site(new_site())
@@ -64,14 +64,14 @@ def test_the_same_event_is_stored_once(lake: Lake, make_server: Callable[..., Se
     assert len(ids) == 3 and {"mine", "another"} < set(ids), ids
 
 
-def test_an_event_id_of_another_site_is_another_event(server: Server, site: str):
+def test_event_ids_are_per_site(server: Server, site: str):
     other = server.create_site(new_site())
     server.accept([pageview(site, event_id="same"), pageview(other, event_id="same")])
     server.wait_for_events(site, 1)
     server.wait_for_events(other, 1)
 
 
-def test_two_servers_on_one_state_folder_are_refused(lake: Lake, make_server: Callable[..., Server]):
+def test_second_server_on_state_folder_is_refused(lake: Lake, make_server: Callable[..., Server]):
     server = make_server(lake)
     with pytest.raises(AssertionError, match="ended at once"):
         make_server(lake, name="server")

@@ -1,4 +1,4 @@
-"""S3 that fails in every way it can: nothing is lost or doubled, replies stay quick, readers are never told wrong."""
+"""S3 that fails in every way it can: nothing is lost or doubled, replies stay quick, readers never get wrong answers."""
 
 import random
 import re
@@ -35,7 +35,7 @@ STATEMENT_SECONDS = 5
 SETTINGS_HERE = SETTINGS | {
     "AWS_TIMEOUT": f"{S3_TIMEOUT_SECONDS}s",
     "FOOTFALL_QUERY__TIMEOUT": f"{STATEMENT_SECONDS}s",
-    # Files are read again by each query, so that reads meet faults too.
+    # Files are read again by each query, so that reads hit faults too.
     "FOOTFALL_QUERY__METADATA_CACHE_BYTES": "0MiB",
 }
 
@@ -46,7 +46,7 @@ P95_SECONDS = 0.75
 # For a query that asks S3 for nothing.
 KNOWN_SECONDS = 5
 
-# Supervisors kill what has not stopped after 30 s or more.
+# Supervisors kill a process that has not stopped after 30 s or more.
 STOP_SECONDS = 25
 
 # How a query may fail that S3 did not answer.
@@ -179,7 +179,7 @@ def healthy(proxy: FaultProxy) -> Iterator[None]:
 
 
 def wait_for_strikes(proxy: FaultProxy, struck: Callable[[], bool], traffic: Traffic, seconds: float) -> None:
-    """Traffic under faults for so long, and on until the fault was met by what it is about."""
+    """Traffic under faults for so long, and on until the fault has hit the requests that it is about."""
     began = time.monotonic()
     while time.monotonic() - began < seconds or not struck():
         assert not traffic.problems, traffic.problems[:5]
@@ -204,7 +204,7 @@ def check_all(server: Server, traffic: Traffic) -> None:
     assert traffic.read.slowest < STATEMENT_SECONDS + KNOWN_SECONDS, f"a reader waited {traffic.read.slowest:.1f} s"
 
 
-# What each fault has to meet before a test counts: most of all the put-if-absent of a commit.
+# The requests that each fault has to hit before a test counts: most of all the put-if-absent of a commit.
 TARGETS = {
     Fault.CUT_REQUEST: {"commit": 3, "put": 3},
     Fault.CUT_RESPONSE: {"get": 3},
@@ -238,7 +238,7 @@ def test_all_faults_mixed(server: Server, site: str, proxy: FaultProxy):
 
 
 @pytest.mark.parametrize("fault", [Fault.LOSE_REPLY, Fault.CUT_REPLY], ids=lambda fault: fault.name.lower())
-def test_a_commit_whose_reply_is_lost_is_made_once(server: Server, site: str, proxy: FaultProxy, fault: Fault):
+def test_commit_with_lost_reply_is_made_once(server: Server, site: str, proxy: FaultProxy, fault: Fault):
     """Every commit, and nothing else, so that no other fault's retry hides a second one."""
     with Traffic(server, site) as traffic:
         proxy.fail([fault], share=1.0, seed=0, only=["commit"])
@@ -248,7 +248,7 @@ def test_a_commit_whose_reply_is_lost_is_made_once(server: Server, site: str, pr
 
 
 @pytest.mark.parametrize("outage", list(Outage), ids=lambda outage: outage.value)
-def test_an_unreachable_lake_keeps_no_client_waiting(server: Server, site: str, proxy: FaultProxy, outage: Outage):
+def test_unreachable_lake_delays_no_client(server: Server, site: str, proxy: FaultProxy, outage: Outage):
     with Traffic(server, site) as traffic:
         wait_until(lambda: bool(traffic.read.counts) and traffic.read.counts[-1] > 0, "events are visible")
         proxy.go_dark(outage)
@@ -259,7 +259,7 @@ def test_an_unreachable_lake_keeps_no_client_waiting(server: Server, site: str, 
     check_all(server, traffic)
 
 
-def test_after_all_that_every_version_is_whole(server: Server, site: str):
+def test_every_version_is_whole_after_faults(server: Server, site: str):
     """The table that the tests above have written: no gap, positions that only grow, no commit and no file twice."""
     server.accept(pageview(site))
     server.wait_for_events(site, 1)
@@ -274,9 +274,7 @@ def break_down(proxy: FaultProxy, how: Outage | Fault) -> None:
 
 
 @pytest.mark.parametrize("how", [*Outage, Fault.ERROR_500], ids=lambda how: how.name.lower())
-def test_a_server_that_starts_without_its_lake_says_so_and_waits(
-    s3_server: seaweed.SeaweedFS, proxy: FaultProxy, tmp_path: Path, how: Outage | Fault
-):
+def test_start_without_lake_waits(s3_server: seaweed.SeaweedFS, proxy: FaultProxy, tmp_path: Path, how: Outage | Fault):
     lake = lakes.s3(s3_server, prefix=new_site()).behind(proxy.endpoint)
     server = Server(lake, tmp_path, SETTINGS_HERE)
     break_down(proxy, how)
@@ -295,7 +293,7 @@ def test_a_server_that_starts_without_its_lake_says_so_and_waits(
         server.end()
 
 
-def test_a_lake_that_can_not_be_is_refused_at_once(s3_server: seaweed.SeaweedFS, tmp_path: Path):
+def test_impossible_lake_is_refused_at_once(s3_server: seaweed.SeaweedFS, tmp_path: Path):
     """A wrong key gets no better by waiting."""
     lake = lakes.s3(s3_server, prefix=new_site())
     lake.env["AWS_SECRET_ACCESS_KEY"] = "wrong"
@@ -308,7 +306,7 @@ def test_a_lake_that_can_not_be_is_refused_at_once(s3_server: seaweed.SeaweedFS,
         server.end()
 
 
-def test_a_server_stops_in_time_without_its_lake_and_goes_on_later(
+def test_stop_without_lake_is_timely(
     s3_server: seaweed.SeaweedFS, proxy: FaultProxy, make_server: Callable[..., Server]
 ):
     lake = lakes.s3(s3_server, prefix=new_site()).behind(proxy.endpoint)

@@ -1,4 +1,4 @@
-"""A log that is not what was written: whole records survive, and the damage is told, never hidden."""
+"""A damaged WAL: whole records survive, and the damage is reported, never hidden."""
 
 import shutil
 from collections.abc import Callable
@@ -20,16 +20,16 @@ EVENTS_PER_RECORD = 3
 
 @dataclass
 class Crashed:
-    """A server that was killed while everything that it had acknowledged lay in its log alone."""
+    """A server that was killed while all acknowledged events were only in its WAL."""
 
     server: Server
     site: str
-    # By position in the log, which counts from 1: the events of each record.
+    # By position in the WAL, which counts from 1: the events of each record.
     events: dict[int, list[str]]
 
     @property
     def log(self) -> Path:
-        return self.server.state / "log"
+        return self.server.state / "wal"
 
     @property
     def segments(self) -> list[Path]:
@@ -46,7 +46,7 @@ class Crashed:
         return self.server.start()
 
     def stored(self) -> list[str]:
-        """What queries find once everything that the log has is in the lake, and new events are taken."""
+        """What queries find once the whole WAL is in the lake, and new events are accepted."""
         settle(self.server, self.site)
         found = [event for event in event_ids(self.server, self.site) if not event.startswith("marker-")]
         in_delta = self.server.lake.delta_events(["event_id"])["event_id"].to_pylist()
@@ -56,7 +56,7 @@ class Crashed:
 
 @pytest.fixture
 def crash(make_server: Callable[..., Server], tmp_path: Path) -> Callable[..., Crashed]:
-    """`crash(**settings)`: the log does not depend on where the lake lies, so that it is a folder."""
+    """`crash(**settings)`: the WAL does not depend on where the lake is, so the lake is a folder."""
 
     def make(**settings: str) -> Crashed:
         server = make_server(lakes.local(tmp_path / "lake"), FOOTFALL_INGEST__FLUSH_INTERVAL="1h", **settings)
@@ -71,7 +71,7 @@ def crash(make_server: Callable[..., Server], tmp_path: Path) -> Callable[..., C
     return make
 
 
-def test_a_sound_log_is_called_sound_and_comes_into_the_lake_whole(crash: Callable[..., Crashed]):
+def test_sound_wal_is_replayed(crash: Callable[..., Crashed]):
     crashed = crash()
     outcome = crashed.verify()
     assert outcome.code == 0, outcome
@@ -83,7 +83,7 @@ def test_a_sound_log_is_called_sound_and_comes_into_the_lake_whole(crash: Callab
 
 
 @pytest.mark.parametrize("where", ["in the seal", "in the payload", "in the frame's header", "after one byte"])
-def test_a_torn_tail_keeps_every_whole_record_before_it(crash: Callable[..., Crashed], where: str):
+def test_torn_tail_keeps_whole_records(crash: Callable[..., Crashed], where: str):
     """As an interrupted write leaves it: cut at some byte of the last record, or of the seal behind it."""
     crashed = crash()
     (segment,) = crashed.segments
@@ -122,7 +122,7 @@ def test_a_torn_tail_keeps_every_whole_record_before_it(crash: Callable[..., Cra
     [(1, "payload"), (RECORDS, "payload"), (RECORDS, "magic")]
     + [(5, part) for part in ("magic", "checksum", "length", "position")],
 )
-def test_a_flipped_bit_costs_one_record_and_is_told(crash: Callable[..., Crashed], position: int, part: str):
+def test_flipped_bit_costs_one_record(crash: Callable[..., Crashed], position: int, part: str):
     """The last record too: the seal behind it proves that it had been acknowledged, so that it is no torn tail."""
     crashed = crash()
     (segment,) = crashed.segments
@@ -133,7 +133,7 @@ def test_a_flipped_bit_costs_one_record_and_is_told(crash: Callable[..., Crashed
     check_one_record_is_lost(crashed, position, segment)
 
 
-def test_a_flipped_bit_in_an_older_segment_is_told_when_it_is_read(crash: Callable[..., Crashed]):
+def test_flipped_bit_in_older_segment_is_reported(crash: Callable[..., Crashed]):
     crashed = crash(FOOTFALL_WAL__SEGMENT_BYTES="1KiB")
     older = next(segment for segment in crashed.segments[1:-1] if wal_files.records(segment))
     record = wal_files.records(older)[0]
@@ -153,15 +153,15 @@ def check_one_record_is_lost(crashed: Crashed, position: int, segment: Path) -> 
     assert server.metric("footfall_wal_damaged_total") == 1, "one place"
     assert server.metric("footfall_wal_torn_bytes_total") == 0
     assert server.metric("footfall_writer_lost_records_total") == 1
-    assert "the log is damaged" in server.output() and told in server.output()
+    assert "the WAL is damaged" in server.output() and told in server.output()
     assert str(segment) in server.output()
-    # It is known and over: the next start has nothing to tell.
+    # Already handled: the next start has nothing to report.
     server.kill()
     server.start()
     check_exactly_once(crashed.stored(), crashed.events_without(position), crashed.events[position])
 
 
-def test_one_damaged_copy_of_a_file_header_costs_nothing_and_is_told(crash: Callable[..., Crashed]):
+def test_one_damaged_header_copy_is_reported(crash: Callable[..., Crashed]):
     crashed = crash()
     wal_files.flip_bit(crashed.segments[0], 20)
     outcome = crashed.verify()
@@ -172,7 +172,7 @@ def test_one_damaged_copy_of_a_file_header_costs_nothing_and_is_told(crash: Call
     assert server.metric("footfall_writer_lost_records_total") == 0
 
 
-def test_a_log_of_which_nothing_can_be_checked_is_refused_and_left_as_it_is(crash: Callable[..., Crashed]):
+def test_uncheckable_wal_is_refused_untouched(crash: Callable[..., Crashed]):
     crashed = crash()
     (segment,) = crashed.segments
     for copy in range(2):
@@ -185,14 +185,14 @@ def test_a_log_of_which_nothing_can_be_checked_is_refused_and_left_as_it_is(cras
     assert crashed.server.wait_for_end() == 1
     assert "header is damaged" in crashed.server.output() and str(segment) in crashed.server.output()
     assert segment.read_bytes() == spoiled
-    # Whoever has another copy of the file loses nothing.
+    # An operator with another copy of the file loses nothing.
     for copy in range(2):
         wal_files.flip_bit(segment, copy * wal_files.HEADER_COPY + 20)
     crashed.restart()
     check_exactly_once(crashed.stored(), crashed.events_without())
 
 
-def test_a_segment_of_another_log_is_refused(
+def test_segment_of_another_wal_is_refused(
     crash: Callable[..., Crashed], make_server: Callable[..., Server], tmp_path: Path
 ):
     crashed = crash()
@@ -201,12 +201,12 @@ def test_a_segment_of_another_log_is_refused(
     (foreign,) = wal_files.segments(other.state)
     shutil.copy(foreign, crashed.log / f"{RECORDS + 1:020}.log")
     outcome = crashed.verify()
-    assert outcome.code == 1 and "does not belong to this log" in outcome.errors, outcome
-    with pytest.raises(AssertionError, match="does not belong to this log"):
+    assert outcome.code == 1 and "does not belong to this WAL" in outcome.errors, outcome
+    with pytest.raises(AssertionError, match="does not belong to this WAL"):
         crashed.restart()
 
 
-def test_a_log_in_use_is_not_verified(make_server: Callable[..., Server], tmp_path: Path):
+def test_wal_in_use_is_not_verified(make_server: Callable[..., Server], tmp_path: Path):
     server = make_server(lakes.local(tmp_path / "lake"))
     outcome = Footfall(server.lake, server.state).run("wal", "verify")
     assert outcome.code == 1 and f"process {server.process.pid}" in outcome.errors, outcome

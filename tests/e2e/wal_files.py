@@ -1,4 +1,4 @@
-"""The files of the log, taken apart as their format says (`ingest::wal::record`, `segment`), and spoiled on purpose."""
+"""The files of the WAL, parsed by their format (`ingest::wal::record`, `segment`), and corrupted on purpose."""
 
 import struct
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Frame:
 
 def segments(state: Path) -> list[Path]:
     """Oldest first."""
-    return sorted((state / "log").glob("*.log"))
+    return sorted((state / "wal").glob("*.log"))
 
 
 def frames(segment: Path) -> list[Frame]:

@@ -3,34 +3,36 @@
 use std::sync::Arc;
 
 use footfall_model::access::{Principal, Role, SiteScope};
+use footfall_model::clock::RandomIds;
 
 use crate::testing::{ManualClock, SECOND, START, new_site, new_token, only};
-use crate::{Catalog, CatalogError, NewSite, NewToken};
+use crate::{Catalog, CatalogError, NewSite, NewToken, Secret};
 
 /// `$make`: `async fn(Arc<dyn Clock>, Arc<dyn IdGen>) -> (impl Catalog, K)`, an empty catalog each time and whatever
 /// must live as long as it does.
 macro_rules! catalog_contract {
     ($make:path) => {
         $crate::contract::catalog_contract! { @ $make:
-            a_site_comes_back_as_it_was_made
-            there_is_no_site_before_it_is_made
+            site_round_trips
+            unknown_site_is_none
             sites_are_listed_by_tracking_id
-            a_tracking_id_is_taken_once
-            capital_letters_make_another_site
-            of_many_makers_of_one_site_exactly_one_succeeds
-            the_longest_values_are_taken
-            a_bad_site_is_refused_with_its_field_and_what_is_expected
-            a_secret_proves_role_and_sites
+            tracking_id_is_unique
+            tracking_id_is_case_sensitive
+            concurrent_creation_succeeds_once
+            longest_values_are_accepted
+            bad_site_error_names_field
+            secret_proves_role_and_sites
             secrets_and_ids_differ
-            anything_but_the_secret_proves_nothing
-            a_token_comes_back_as_it_was_made
-            tokens_are_listed_in_order_of_creation
-            a_token_is_in_force_until_it_expires
-            a_revoked_token_proves_nothing_and_stays_listed
-            revoking_twice_keeps_the_first_time
-            revoking_an_unknown_token_says_so
-            a_bad_token_is_refused_with_its_field_and_what_is_expected
-            a_refused_token_leaves_nothing_behind
+            given_secret_proves_its_token
+            wrong_secret_proves_nothing
+            token_round_trips
+            tokens_are_listed_by_creation
+            token_is_valid_until_expiry
+            revoked_token_stays_listed
+            second_revocation_keeps_first_time
+            revoking_unknown_token_is_not_found
+            bad_token_error_names_field
+            refused_token_leaves_no_rows
         }
     };
     (@ $make:path: $($rule:ident)+) => {
@@ -49,7 +51,7 @@ pub(crate) use catalog_contract;
 
 type Subject = Arc<dyn Catalog>;
 
-pub(crate) async fn a_site_comes_back_as_it_was_made(catalog: Subject, _: &ManualClock) {
+pub(crate) async fn site_round_trips(catalog: Subject, _: &ManualClock) {
     let new = new_site("UA-123456-1");
     let made = catalog.create_site(new.clone()).await.unwrap();
     assert_eq!(made.created_at, START);
@@ -78,7 +80,7 @@ pub(crate) async fn a_site_comes_back_as_it_was_made(catalog: Subject, _: &Manua
     assert_eq!(catalog.site("bare").await.unwrap(), Some(bare));
 }
 
-pub(crate) async fn there_is_no_site_before_it_is_made(catalog: Subject, _: &ManualClock) {
+pub(crate) async fn unknown_site_is_none(catalog: Subject, _: &ManualClock) {
     assert_eq!(catalog.site("shop").await.unwrap(), None);
     assert_eq!(catalog.sites().await.unwrap(), []);
 }
@@ -97,7 +99,7 @@ pub(crate) async fn sites_are_listed_by_tracking_id(catalog: Subject, _: &Manual
     assert_eq!(listed, ["B", "a", "b", "c"]);
 }
 
-pub(crate) async fn a_tracking_id_is_taken_once(catalog: Subject, _: &ManualClock) {
+pub(crate) async fn tracking_id_is_unique(catalog: Subject, _: &ManualClock) {
     let first = catalog.create_site(new_site("shop")).await.unwrap();
     let again = catalog
         .create_site(NewSite {
@@ -113,7 +115,7 @@ pub(crate) async fn a_tracking_id_is_taken_once(catalog: Subject, _: &ManualCloc
     assert_eq!(catalog.site("shop").await.unwrap(), Some(first));
 }
 
-pub(crate) async fn capital_letters_make_another_site(catalog: Subject, _: &ManualClock) {
+pub(crate) async fn tracking_id_is_case_sensitive(catalog: Subject, _: &ManualClock) {
     let small = catalog.create_site(new_site("shop")).await.unwrap();
     let capital = catalog.create_site(new_site("Shop")).await.unwrap();
     assert_eq!(catalog.site("shop").await.unwrap(), Some(small));
@@ -121,7 +123,7 @@ pub(crate) async fn capital_letters_make_another_site(catalog: Subject, _: &Manu
     assert_eq!(catalog.site("SHOP").await.unwrap(), None);
 }
 
-pub(crate) async fn of_many_makers_of_one_site_exactly_one_succeeds(catalog: Subject, _: &ManualClock) {
+pub(crate) async fn concurrent_creation_succeeds_once(catalog: Subject, _: &ManualClock) {
     let mut makers = tokio::task::JoinSet::new();
     for _ in 0..16 {
         let catalog = catalog.clone();
@@ -136,7 +138,7 @@ pub(crate) async fn of_many_makers_of_one_site_exactly_one_succeeds(catalog: Sub
     assert_eq!(refused, 15);
 }
 
-pub(crate) async fn the_longest_values_are_taken(catalog: Subject, _: &ManualClock) {
+pub(crate) async fn longest_values_are_accepted(catalog: Subject, _: &ManualClock) {
     let site = NewSite {
         tracking_id: "aZ09._-x".repeat(8),
         // 200 characters in 600 bytes.
@@ -148,7 +150,7 @@ pub(crate) async fn the_longest_values_are_taken(catalog: Subject, _: &ManualClo
     assert_eq!(catalog.site(&made.tracking_id.clone()).await.unwrap(), Some(made));
 }
 
-pub(crate) async fn a_bad_site_is_refused_with_its_field_and_what_is_expected(catalog: Subject, _: &ManualClock) {
+pub(crate) async fn bad_site_error_names_field(catalog: Subject, _: &ManualClock) {
     let tracking_id = |bad: &str| NewSite {
         tracking_id: bad.into(),
         ..new_site("")
@@ -212,7 +214,7 @@ pub(crate) async fn a_bad_site_is_refused_with_its_field_and_what_is_expected(ca
     assert_eq!(catalog.sites().await.unwrap(), []);
 }
 
-pub(crate) async fn a_secret_proves_role_and_sites(catalog: Subject, _: &ManualClock) {
+pub(crate) async fn secret_proves_role_and_sites(catalog: Subject, _: &ManualClock) {
     make_sites(&catalog, &["a", "b", "c"]).await;
     let scopes = [
         (Role::Admin, SiteScope::All),
@@ -252,7 +254,20 @@ pub(crate) async fn secrets_and_ids_differ(catalog: Subject, _: &ManualClock) {
     }
 }
 
-pub(crate) async fn anything_but_the_secret_proves_nothing(catalog: Subject, _: &ManualClock) {
+pub(crate) async fn given_secret_proves_its_token(catalog: Subject, _: &ManualClock) {
+    let secret = Secret::random(&RandomIds);
+    assert_eq!(catalog.principal(secret.expose()).await.unwrap(), None);
+    let new = new_token(Role::Admin, SiteScope::All);
+    let token = catalog.create_token_with(new.clone(), &secret).await.unwrap();
+    let proven = catalog.principal(secret.expose()).await.unwrap().unwrap();
+    assert_eq!(proven.token_id, token.id);
+    assert!(
+        catalog.create_token_with(new, &secret).await.is_err(),
+        "one secret, one token"
+    );
+}
+
+pub(crate) async fn wrong_secret_proves_nothing(catalog: Subject, _: &ManualClock) {
     let (token, secret) = catalog
         .create_token(new_token(Role::Admin, SiteScope::All))
         .await
@@ -279,7 +294,7 @@ pub(crate) async fn anything_but_the_secret_proves_nothing(catalog: Subject, _: 
     assert!(catalog.principal(secret).await.unwrap().is_some());
 }
 
-pub(crate) async fn a_token_comes_back_as_it_was_made(catalog: Subject, clock: &ManualClock) {
+pub(crate) async fn token_round_trips(catalog: Subject, clock: &ManualClock) {
     make_sites(&catalog, &["a", "b"]).await;
     clock.set(START + SECOND);
     let new = NewToken {
@@ -293,7 +308,7 @@ pub(crate) async fn a_token_comes_back_as_it_was_made(catalog: Subject, clock: &
     assert_eq!(catalog.tokens().await.unwrap(), [made]);
 }
 
-pub(crate) async fn tokens_are_listed_in_order_of_creation(catalog: Subject, clock: &ManualClock) {
+pub(crate) async fn tokens_are_listed_by_creation(catalog: Subject, clock: &ManualClock) {
     let mut made = Vec::new();
     // A clock that is set back does not change the order.
     for now in [START, START + SECOND, START - SECOND] {
@@ -309,7 +324,7 @@ pub(crate) async fn tokens_are_listed_in_order_of_creation(catalog: Subject, clo
     assert_eq!(catalog.tokens().await.unwrap(), made);
 }
 
-pub(crate) async fn a_token_is_in_force_until_it_expires(catalog: Subject, clock: &ManualClock) {
+pub(crate) async fn token_is_valid_until_expiry(catalog: Subject, clock: &ManualClock) {
     let expires_at = START + 90 * SECOND;
     let new = NewToken {
         expires_at: Some(expires_at),
@@ -327,7 +342,7 @@ pub(crate) async fn a_token_is_in_force_until_it_expires(catalog: Subject, clock
     );
 }
 
-pub(crate) async fn a_revoked_token_proves_nothing_and_stays_listed(catalog: Subject, clock: &ManualClock) {
+pub(crate) async fn revoked_token_stays_listed(catalog: Subject, clock: &ManualClock) {
     let (lost, lost_secret) = catalog
         .create_token(new_token(Role::Reader, SiteScope::All))
         .await
@@ -350,7 +365,7 @@ pub(crate) async fn a_revoked_token_proves_nothing_and_stays_listed(catalog: Sub
     assert_eq!(catalog.tokens().await.unwrap(), [revoked, kept]);
 }
 
-pub(crate) async fn revoking_twice_keeps_the_first_time(catalog: Subject, clock: &ManualClock) {
+pub(crate) async fn second_revocation_keeps_first_time(catalog: Subject, clock: &ManualClock) {
     make_sites(&catalog, &["a"]).await;
     let (token, _) = catalog
         .create_token(new_token(Role::Writer, only(&["a"])))
@@ -363,7 +378,7 @@ pub(crate) async fn revoking_twice_keeps_the_first_time(catalog: Subject, clock:
     assert_eq!(second, first);
 }
 
-pub(crate) async fn revoking_an_unknown_token_says_so(catalog: Subject, _: &ManualClock) {
+pub(crate) async fn revoking_unknown_token_is_not_found(catalog: Subject, _: &ManualClock) {
     let error = catalog.revoke_token("tok_nobody").await.unwrap_err();
     assert!(
         matches!(&error, CatalogError::NotFound { what: "token", id } if id == "tok_nobody"),
@@ -371,7 +386,7 @@ pub(crate) async fn revoking_an_unknown_token_says_so(catalog: Subject, _: &Manu
     );
 }
 
-pub(crate) async fn a_bad_token_is_refused_with_its_field_and_what_is_expected(catalog: Subject, _: &ManualClock) {
+pub(crate) async fn bad_token_error_names_field(catalog: Subject, _: &ManualClock) {
     make_sites(&catalog, &["a"]).await;
     let expiring = |at| NewToken {
         expires_at: Some(at),
@@ -406,7 +421,7 @@ pub(crate) async fn a_bad_token_is_refused_with_its_field_and_what_is_expected(c
     }
 }
 
-pub(crate) async fn a_refused_token_leaves_nothing_behind(catalog: Subject, _: &ManualClock) {
+pub(crate) async fn refused_token_leaves_no_rows(catalog: Subject, _: &ManualClock) {
     make_sites(&catalog, &["a"]).await;
     catalog
         .create_token(new_token(Role::Reader, only(&["a", "nowhere"])))

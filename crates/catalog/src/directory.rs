@@ -15,20 +15,20 @@ use crate::{Catalog, CatalogError, Site, validate};
 /// is refused everywhere after this time at the latest.
 const FOUND_TTL: Duration = Duration::from_secs(5);
 
-/// How long it is remembered that there is no such site or secret. Shorter, because somebody who has just made one
+/// How long an absent site or secret is cached. Shorter, because a client that has just created one
 /// waits for it.
 const MISSING_TTL: Duration = Duration::from_secs(1);
 
-/// At about 400 bytes each, 20 MB at the most. Beyond that, what is asked for often stays: a hostile client that
-/// invents tracking ids pushes out its own inventions.
+/// At about 400 bytes each, 20 MB at the most. Beyond that, frequently used entries stay: a hostile client that
+/// invents tracking ids evicts its own inventions.
 const MAX_SITES: u64 = 50_000;
 
 const MAX_PRINCIPALS: u64 = 10_000;
 
-/// Answers the look-ups that every request makes: which site is this, and whose secret.
+/// Caches the look-ups that every request makes: the site, and the owner of a secret.
 ///
-/// However many ask at the same moment, the catalog is asked once. While the catalog is unavailable, what is cached is
-/// served until its time is up, and then the error. Secrets are kept as their hashes only.
+/// Concurrent look-ups of one key ask the catalog once. While the catalog is unavailable, cached entries are
+/// served until they expire, and then the error. Only hashes of secrets are kept.
 #[derive(Debug)]
 pub struct Directory {
     catalog: Arc<dyn Catalog>,
@@ -61,7 +61,7 @@ impl Directory {
     /// # Errors
     /// [`CatalogError::Unavailable`] if it is not cached and the catalog does not answer.
     pub async fn site(&self, tracking_id: &str) -> Result<Option<Arc<Site>>, CatalogError> {
-        // What cannot be a tracking id names no site. It is not cached either, so that keys stay short.
+        // An invalid tracking id names no site. It is not cached either, so that keys stay short.
         if !validate::is_tracking_id(tracking_id) {
             return Ok(None);
         }
@@ -149,7 +149,7 @@ where
     Cache::builder().max_capacity(capacity).expire_after(lifetimes).build()
 }
 
-/// One failed look-up answers everybody who waited for it.
+/// One failed look-up answers all concurrent callers.
 fn shared(error: &Arc<CatalogError>) -> CatalogError {
     match &**error {
         CatalogError::Invalid { field, reason } => CatalogError::Invalid {

@@ -46,6 +46,10 @@ pub trait Catalog: Debug + Send + Sync {
     /// [`NewToken`] says.
     async fn create_token(&self, token: NewToken) -> Result<(Token, Secret), CatalogError>;
 
+    /// The same with a secret that the caller has kept already, so that no crash can come between. It must be
+    /// [`Secret::random`]: a hash without salt hides no other.
+    async fn create_token_with(&self, token: NewToken, secret: &Secret) -> Result<Token, CatalogError>;
+
     /// All, the newest last; revoked and expired ones included.
     async fn tokens(&self) -> Result<Vec<Token>, CatalogError>;
 

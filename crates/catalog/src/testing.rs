@@ -13,7 +13,7 @@ use crate::{DEFAULT_TENANT, NewSite, NewToken};
 pub(crate) const START: Micros = 1_770_028_200_000_000;
 pub(crate) const SECOND: Micros = 1_000_000;
 
-/// Stands still until it is moved.
+/// Stands still until a test advances it.
 #[derive(Debug)]
 pub(crate) struct ManualClock(AtomicI64);
 

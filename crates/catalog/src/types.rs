@@ -3,7 +3,9 @@
 use std::fmt;
 
 use footfall_model::access::{Role, SiteScope};
-use footfall_model::clock::Micros;
+use footfall_model::clock::{IdGen, Micros};
+
+use crate::secret;
 
 /// A tracked website or app.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +72,11 @@ pub struct Secret(String);
 impl Secret {
     pub fn new(secret: String) -> Self {
         Self(secret)
+    }
+
+    /// A fresh one: `ffp_` and 256 random bits in hexadecimal, which a double click selects whole.
+    pub fn random(ids: &dyn IdGen) -> Self {
+        secret::mint(ids)
     }
 
     /// The secret itself, to be handed to its owner.

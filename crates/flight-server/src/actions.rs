@@ -7,14 +7,14 @@ use arrow_flight::sql::{
 use arrow_flight::{Action, ActionType, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightInfo};
 use bytes::Bytes;
 use footfall_model::access::Principal;
-use footfall_query::{Engine, TableInfo};
+use footfall_query::Engine;
 use prost::Message;
 use tonic::Status;
 
 use crate::active_queries::ActiveQueries;
+use crate::client::Client;
 use crate::handle::{self, Malformed};
-use crate::session::{self, Place};
-use crate::{call, statements, status};
+use crate::{call, session, statements, status};
 
 /// What DoAction does, with what each expects and returns.
 const OFFERED: [(&str, &str); 7] = [
@@ -85,6 +85,7 @@ pub(crate) async fn act(
     engine: &Engine,
     running: &ActiveQueries,
     principal: &Principal,
+    client: Client,
     action: Action,
 ) -> Result<Option<Bytes>, Status> {
     call::record_command(&action.r#type);
@@ -94,7 +95,7 @@ pub(crate) async fn act(
         "CreatePreparedStatement" => {
             let request: ActionCreatePreparedStatementRequest = unpack(body)?;
             statements::refuse_transaction(request.transaction_id.as_ref())?;
-            let prepared = statements::prepare(engine, principal, &request.query).await?;
+            let prepared = statements::prepare(engine, principal, client, &request.query).await?;
             prepared.as_any().encode_to_vec()
         }
         "ClosePreparedStatement" => {
@@ -117,10 +118,8 @@ pub(crate) async fn act(
             let result = cancel(running, principal, &info)?.into();
             ActionCancelQueryResult { result }.as_any().encode_to_vec()
         }
-        "SetSessionOptions" => session::set(body, &index(&engine.tables()))
-            .map_err(status::of_malformed)?
-            .encode_to_vec(),
-        "GetSessionOptions" => session::get(&index(&engine.tables())).encode_to_vec(),
+        "SetSessionOptions" => session::set(body).map_err(status::of_malformed)?.encode_to_vec(),
+        "GetSessionOptions" => session::get().encode_to_vec(),
         "CloseSession" => session::close().encode_to_vec(),
         other => return Err(unknown(other)),
     };
@@ -136,14 +135,6 @@ fn cancel(running: &ActiveQueries, principal: &Principal, info: &FlightInfo) -> 
     } else {
         CancelStatus::NotCancellable
     })
-}
-
-fn index(tables: &[TableInfo]) -> Place {
-    let (catalog, schema) = tables
-        .first()
-        .map(|table| (table.catalog.clone(), table.schema.clone()))
-        .unwrap_or_default();
-    Place { catalog, schema }
 }
 
 fn unknown(name: &str) -> Status {

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_run_is_cancelled_by_who_started_it_or_an_admin_and_by_nobody_else() {
+    async fn run_is_cancelled_by_owner_or_admin() {
         let running = Arc::new(ActiveQueries::default());
         let ann = principal("ann", Role::Reader);
         let (_first, registration) = running.enter(7, &ann);
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_remains_of_a_stream_that_has_ended() {
+    fn ended_stream_is_removed() {
         let running = Arc::new(ActiveQueries::default());
         let ann = principal("ann", Role::Reader);
         let entries = (running.enter(1, &ann), running.enter(1, &ann));

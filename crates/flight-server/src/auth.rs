@@ -1,4 +1,4 @@
-//! Who calls: `authorization` to a principal. Every call brings its token; nothing is remembered between two.
+//! Authentication: `authorization` to a principal. Every call brings its token; nothing is remembered between two.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use footfall_catalog::Directory;
-use footfall_model::access::{Principal, Role};
+use footfall_model::access::{Principal, Role, bearer};
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
-use crate::status;
+use crate::{session, status};
 
 /// Go and Grafana send Basic without padding, Java and C++ with.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -33,7 +33,8 @@ impl Auth {
     /// Whose call this is, and the token that proves it.
     ///
     /// # Errors
-    /// UNAUTHENTICATED without a token that is in force; UNAVAILABLE if the catalog does not answer.
+    /// UNAUTHENTICATED without a token that is in force; UNAVAILABLE if the catalog does not answer; INVALID_ARGUMENT
+    /// if the headers ask for a session that there is not.
     pub(crate) async fn principal(&self, metadata: &MetadataMap) -> Result<(Principal, Token), Status> {
         let token = token(metadata).map_err(|refusal| Status::unauthenticated(refusal.to_string()))?;
         let known = self.directory.principal(&token.0).await;
@@ -43,6 +44,7 @@ impl Auth {
             )
         })?;
         tracing::Span::current().record("token_id", principal.token_id.as_str());
+        session::check(metadata).map_err(status::of_malformed)?;
         Ok((principal, token))
     }
 
@@ -102,22 +104,20 @@ fn token(metadata: &MetadataMap) -> Result<Token, Refusal> {
 }
 
 fn parse(header: &str) -> Result<Token, Refusal> {
+    if let Some(token) = bearer(header) {
+        return Ok(Token(token.to_owned()));
+    }
     let (scheme, credentials) = header.trim().split_once(' ').ok_or(Refusal::UnknownScheme)?;
-    let credentials = credentials.trim();
-    let token = if scheme.eq_ignore_ascii_case("bearer") {
-        credentials.to_owned()
-    } else if scheme.eq_ignore_ascii_case("basic") {
-        let decoded = BASE64.decode(credentials).map_err(|_| Refusal::NotBasic)?;
-        let pair = String::from_utf8(decoded).map_err(|_| Refusal::NotBasic)?;
-        let (_user, password) = pair.split_once(':').ok_or(Refusal::NotBasic)?;
-        password.to_owned()
-    } else {
+    if !scheme.eq_ignore_ascii_case("basic") {
         return Err(Refusal::UnknownScheme);
-    };
-    if token.is_empty() {
+    }
+    let decoded = BASE64.decode(credentials.trim()).map_err(|_| Refusal::NotBasic)?;
+    let pair = String::from_utf8(decoded).map_err(|_| Refusal::NotBasic)?;
+    let (_user, password) = pair.split_once(':').ok_or(Refusal::NotBasic)?;
+    if password.is_empty() {
         return Err(Refusal::Empty);
     }
-    Ok(Token(token))
+    Ok(Token(password.to_owned()))
 }
 
 #[cfg(test)]
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_comes_as_bearer_or_as_the_password_of_basic() {
+    fn bearer_and_basic_carry_token() {
         let padded = basic("token:abcd");
         assert!(padded.ends_with('='));
         let unpadded = padded.trim_end_matches('=');
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused_with_its_reason() {
+    fn other_authorization_is_refused_with_reason() {
         let cases = [
             ("Bearer", Refusal::UnknownScheme),
             ("", Refusal::UnknownScheme),
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_does_not_show_in_debug_output() {
+    fn token_is_hidden_in_debug() {
         assert_eq!(format!("{:?}", Token("secret".into())), "Token(..)");
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// The span gets `token_id` from whoever checks the token.
+    /// The token check sets the span's `token_id`.
     pub(crate) fn begin(method: &'static str) -> Self {
         Self {
             method,

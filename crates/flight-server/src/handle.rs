@@ -1,5 +1,5 @@
 //! What clients hand back to us: commands, tickets and handles of prepared statements. They hold all that a statement
-//! is, so the server remembers nothing between two calls. They never hold who asks: that is in the call alone.
+//! is, so the server remembers nothing between two calls. They never hold the principal: only the call does.
 //!
 //! Pure, and total: any bytes decode to a value or to [`Malformed`], within memory that is bounded by what may be sent.
 
@@ -81,6 +81,8 @@ pub(crate) struct Statement {
     pub(crate) rows: Vec<Vec<ScalarValue>>,
     /// The number of the `FlightInfo` that promised it, by which it can be cancelled; 0 before there is one.
     pub(crate) run: u64,
+    /// The version of the lake that it was described over, and is executed over while the engine still has it.
+    pub(crate) version: Option<u64>,
 }
 
 impl Statement {
@@ -89,6 +91,7 @@ impl Statement {
             sql: sql.into(),
             rows: Vec::new(),
             run: 0,
+            version: None,
         }
     }
 
@@ -99,6 +102,7 @@ impl Statement {
             sql: self.sql.clone(),
             rows: rows.collect::<Result<_, _>>()?,
             run: self.run,
+            version: self.version,
         };
         let length = message.encoded_len();
         if length > MAX_HANDLE_BYTES {
@@ -145,11 +149,12 @@ impl Statement {
             sql: message.sql,
             rows: rows.collect::<Result<_, _>>()?,
             run: message.run,
+            version: message.version,
         })
     }
 }
 
-/// What is said of more than [`MAX_VALUES`].
+/// The error for more than [`MAX_VALUES`].
 pub(crate) fn too_many_values() -> Malformed {
     Malformed(format!("more than {MAX_VALUES} values are bound to the statement"))
 }

@@ -18,6 +18,8 @@ pub(crate) struct StatementMessage {
     pub(crate) rows: Vec<RowMessage>,
     #[prost(uint64, tag = "3")]
     pub(crate) run: u64,
+    #[prost(uint64, optional, tag = "4")]
+    pub(crate) version: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -231,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_that_do_not_fit_their_type_are_refused() {
+    fn values_of_wrong_width_are_refused() {
         let cases = [
             (Kind::Int64, Some(vec![1]), "1 bytes where the type has 8"),
             (Kind::Text, Some(vec![0xff]), "not UTF-8"),

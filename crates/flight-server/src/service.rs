@@ -1,4 +1,4 @@
-//! The RPCs: each checks who calls, and hands over.
+//! The RPCs: each authenticates the caller and delegates.
 //!
 //! `FlightService` by hand, because arrow-flight's `FlightSqlService` leaves no room for GetSchema, PollFlightInfo and
 //! a truthful ListActions, and answers damaged commands with INTERNAL.
@@ -24,6 +24,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::active_queries::{ActiveQueries, Entry};
 use crate::auth::Auth;
 use crate::call::{self, Call, Messages, Reply};
+use crate::client::Client;
 use crate::stream::Rows;
 use crate::{FlightOptions, actions, handle, metadata, put, statements, status, stream as rows};
 
@@ -34,7 +35,7 @@ const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct FlightSql {
     engine: Arc<Engine>,
-    auth: Auth,
+    auth: Arc<Auth>,
     running: Arc<ActiveQueries>,
     options: FlightOptions,
 }
@@ -45,10 +46,18 @@ impl FlightSql {
     pub(crate) fn new(engine: Arc<Engine>, directory: Arc<Directory>, options: FlightOptions) -> Self {
         Self {
             engine,
-            auth: Auth::new(directory),
+            auth: Arc::new(Auth::new(directory)),
             running: Arc::default(),
             options,
         }
+    }
+
+    pub(crate) fn auth(&self) -> Arc<Auth> {
+        Arc::clone(&self.auth)
+    }
+
+    pub(crate) fn max_request_bytes(&self) -> usize {
+        self.options.max_request_bytes
     }
 
     /// The streams that are open, for tests to see.
@@ -61,21 +70,28 @@ impl FlightSql {
     async fn promise(
         &self,
         principal: &Principal,
+        client: Client,
         descriptor: &FlightDescriptor,
     ) -> Result<(SchemaRef, Ticket), Status> {
         let command = handle::command(&descriptor.cmd).map_err(status::of_malformed)?;
         call::record_command(command.type_url());
         if let Some(statement) = statements::asked(&command)? {
-            return statements::promise(&self.engine, &self.running, principal, statement).await;
+            let (schema, ticket) = statements::promise(&self.engine, &self.running, principal, statement).await?;
+            return Ok((client.schema(&schema), ticket));
         }
-        match metadata::answer(&command, &self.engine.tables())? {
+        match metadata::answer(&command, &self.engine.tables(), client)? {
             Some(batch) => Ok((batch.schema(), Ticket::new(descriptor.cmd.clone()))),
             None => Err(not_offered(command.type_url())),
         }
     }
 
-    async fn info(&self, principal: &Principal, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
-        let (schema, ticket) = self.promise(principal, &descriptor).await?;
+    async fn info(
+        &self,
+        principal: &Principal,
+        client: Client,
+        descriptor: FlightDescriptor,
+    ) -> Result<FlightInfo, Status> {
+        let (schema, ticket) = self.promise(principal, client, &descriptor).await?;
         let info = FlightInfo::new().try_with_schema(&schema).map_err(status::internal)?;
         Ok(info
             .with_endpoint(FlightEndpoint::new().with_ticket(ticket))
@@ -86,19 +102,20 @@ impl FlightSql {
         &self,
         started: Instant,
         principal: &Principal,
+        client: Client,
         ticket: &Ticket,
     ) -> Result<(Messages, Option<Entry>), Status> {
         let command = handle::command(&ticket.ticket).map_err(status::of_malformed)?;
         call::record_command(command.type_url());
         let Some(statement) = statements::asked(&command)? else {
-            return match metadata::answer(&command, &self.engine.tables())? {
+            return match metadata::answer(&command, &self.engine.tables(), client)? {
                 Some(batch) => Ok((rows::encode(Rows::once(batch), &self.options)?, None)),
                 None => Err(not_offered(command.type_url())),
             };
         };
         let (entry, registration) = self.running.enter(statement.run, principal);
         let found = statements::rows(&self.engine, principal, statement).await?;
-        let messages = rows::encode(rows::timed(found, started), &self.options)?;
+        let messages = rows::encode(client.rows(rows::timed(found, started)), &self.options)?;
         Ok((rows::abortable(messages, registration).boxed(), Some(entry)))
     }
 }
@@ -139,7 +156,8 @@ impl FlightService for FlightSql {
         Call::begin("GetFlightInfo")
             .answer(async {
                 let principal = self.auth.reader(request.metadata()).await?;
-                let info = self.info(&principal, request.into_inner()).await?;
+                let client = Client::of(request.metadata());
+                let info = self.info(&principal, client, request.into_inner()).await?;
                 Ok(Response::new(info))
             })
             .await
@@ -150,7 +168,8 @@ impl FlightService for FlightSql {
         Call::begin("PollFlightInfo")
             .answer(async {
                 let principal = self.auth.reader(request.metadata()).await?;
-                let info = self.info(&principal, request.into_inner()).await?;
+                let client = Client::of(request.metadata());
+                let info = self.info(&principal, client, request.into_inner()).await?;
                 let poll = PollInfo::new().with_info(info).try_with_progress(1.0);
                 Ok(Response::new(poll.map_err(status::internal)?))
             })
@@ -161,7 +180,8 @@ impl FlightService for FlightSql {
         Call::begin("GetSchema")
             .answer(async {
                 let principal = self.auth.reader(request.metadata()).await?;
-                let (schema, _) = self.promise(&principal, request.get_ref()).await?;
+                let client = Client::of(request.metadata());
+                let (schema, _) = self.promise(&principal, client, request.get_ref()).await?;
                 let schema = statements::ipc(&schema)?;
                 Ok(Response::new(SchemaResult { schema }))
             })
@@ -174,7 +194,8 @@ impl FlightService for FlightSql {
         let reply = call
             .stream(async {
                 let principal = self.auth.reader(request.metadata()).await?;
-                self.get(started, &principal, request.get_ref()).await
+                let client = Client::of(request.metadata());
+                self.get(started, &principal, client, request.get_ref()).await
             })
             .await?;
         Ok(Response::new(reply))
@@ -194,7 +215,9 @@ impl FlightService for FlightSql {
         Call::begin("DoAction")
             .answer(async {
                 let principal = self.auth.reader(request.metadata()).await?;
-                let body = actions::act(&self.engine, &self.running, &principal, request.into_inner()).await?;
+                let client = Client::of(request.metadata());
+                let action = request.into_inner();
+                let body = actions::act(&self.engine, &self.running, &principal, client, action).await?;
                 let results = body.map(|body| Ok(arrow_flight::Result { body }));
                 Ok(Response::new(stream::iter(results).boxed()))
             })

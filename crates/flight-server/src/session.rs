@@ -4,7 +4,9 @@
 
 use std::collections::HashMap;
 
+use footfall_query::{CATALOG, SCHEMA};
 use prost::{Enumeration, Message, Oneof};
+use tonic::metadata::MetadataMap;
 
 use crate::handle::Malformed;
 
@@ -80,26 +82,46 @@ pub(crate) enum CloseStatus {
     NotCloseable = 3,
 }
 
-/// Where names without a catalog or a schema are looked up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) catalog: String,
-    pub(crate) schema: String,
+/// What may be set, and the only value that it has.
+const OPTIONS: [(&str, &str); 2] = [("catalog", CATALOG), ("schema", SCHEMA)];
+
+/// Headers by which clients ask for a session that differs from ours: JDBC and ODBC send every property of a connection
+/// that they do not know. `timeZone` is what JDBC takes `setTimestamp` and `getTimestamp` to be in.
+const HEADERS: [(&str, &[&str]); 4] = [
+    ("catalog", &[CATALOG]),
+    ("database", &[CATALOG]),
+    ("schema", &[SCHEMA]),
+    ("timezone", &["UTC", "Etc/UTC", "GMT", "Z"]),
+];
+
+/// Whether the headers ask for no other session than there is.
+///
+/// # Errors
+/// INVALID_ARGUMENT for another catalog, schema or time zone.
+pub(crate) fn check(headers: &MetadataMap) -> Result<(), Malformed> {
+    for (name, values) in HEADERS {
+        for value in headers.get_all(name) {
+            let asked = value.to_str().unwrap_or("(not text)");
+            if !values.contains(&asked) {
+                return Err(Malformed(format!(
+                    "the connection asks for {name} {asked:?}, but there is only {}; leave the property out",
+                    values[0]
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
-/// Answers `SetSessionOptions`: the place that everybody is in may be set, nothing else.
-pub(crate) fn set(body: &[u8], index: &Place) -> Result<Refusals, Malformed> {
+/// Answers `SetSessionOptions`: what everybody has may be set, nothing else.
+pub(crate) fn set(body: &[u8]) -> Result<Refusals, Malformed> {
     let request = Options::decode(body).map_err(|error| Malformed(format!("not session options: {error}")))?;
     let mut errors = HashMap::new();
     for (name, value) in request.options {
-        let only = match name.as_str() {
-            "catalog" => Some(&index.catalog),
-            "schema" => Some(&index.schema),
-            _ => None,
-        };
+        let only = OPTIONS.iter().find(|(known, _)| *known == name);
         let reason = match (only, value.value) {
             (None, _) => Reason::InvalidName,
-            (Some(only), Some(Value::Text(text))) if text == *only => continue,
+            (Some((_, only)), Some(Value::Text(text))) if text == *only => continue,
             (Some(_), None) => continue, // unset: back to the only one
             _ => Reason::InvalidValue,
         };
@@ -109,13 +131,12 @@ pub(crate) fn set(body: &[u8], index: &Place) -> Result<Refusals, Malformed> {
 }
 
 /// Answers `GetSessionOptions`.
-pub(crate) fn get(index: &Place) -> Options {
+pub(crate) fn get() -> Options {
     let text = |text: &str| OptionValue {
         value: Some(Value::Text(text.to_owned())),
     };
-    let options = [("catalog", text(&index.catalog)), ("schema", text(&index.schema))];
     Options {
-        options: options.map(|(name, value)| (name.to_owned(), value)).into(),
+        options: OPTIONS.map(|(name, only)| (name.to_owned(), text(only))).into(),
     }
 }
 
@@ -130,15 +151,8 @@ pub(crate) fn close() -> Closed {
 mod tests {
     use super::*;
 
-    fn index() -> Place {
-        Place {
-            catalog: "footfall".into(),
-            schema: "public".into(),
-        }
-    }
-
     #[test]
-    fn only_the_place_that_everybody_is_in_can_be_set() {
+    fn session_options_accept_only_defaults() {
         let text = |value: &str| Some(Value::Text(value.into()));
         let cases = [
             ("catalog", text("footfall"), None),
@@ -150,17 +164,45 @@ mod tests {
         ];
         for (name, value, refused) in cases {
             let options = HashMap::from([(name.to_owned(), OptionValue { value })]);
-            let reply = set(&Options { options }.encode_to_vec(), &index()).unwrap();
+            let reply = set(&Options { options }.encode_to_vec()).unwrap();
             let reason = reply.errors.get(name).map(super::Refusal::value);
             assert_eq!(reason, refused, "{name}");
         }
-        assert!(set(b"\xff\xff", &index()).is_err());
+        assert!(set(b"\xff\xff").is_err());
     }
 
     #[test]
-    fn what_is_set_is_what_is_got() {
-        let got = get(&index());
-        assert_eq!(set(&got.encode_to_vec(), &index()).unwrap(), Refusals::default());
+    fn session_options_round_trip() {
+        let got = get();
+        assert_eq!(set(&got.encode_to_vec()).unwrap(), Refusals::default());
         assert_eq!(got.options.len(), 2);
+    }
+
+    #[test]
+    fn other_session_headers_are_refused() {
+        for (name, value, fits) in [
+            ("database", "footfall", true),
+            ("catalog", "footfall", true),
+            ("schema", "public", true),
+            ("timezone", "UTC", true),
+            ("database", "other", false),
+            ("database", "", false),
+            ("catalog", "other", false),
+            ("schema", "information_schema", false),
+            ("timezone", "Asia/Kathmandu", false),
+            ("x-anything", "else", true),
+        ] {
+            let mut headers = MetadataMap::new();
+            headers.insert(name, value.parse().unwrap());
+            let checked = check(&headers);
+            assert_eq!(checked.is_ok(), fits, "{name}: {value}");
+            if let Err(Malformed(text)) = checked {
+                assert!(text.contains(name) && text.contains("there is only"), "{text}");
+            }
+        }
+        let mut twice = MetadataMap::new();
+        twice.append("database", "footfall".parse().unwrap());
+        twice.append("database", "other".parse().unwrap());
+        assert!(check(&twice).is_err());
     }
 }

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn no_slice_is_larger_than_allowed_even_if_long_rows_stand_together() {
+    fn adjacent_long_rows_respect_slice_limit() {
         let texts = (0..1000).map(|row| if row < 900 { "x".to_owned() } else { "x".repeat(1000) });
         let given = of(vec![
             ("n", Arc::new(Int64Array::from_iter_values(0..1000))),
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn the_items_of_other_rows_do_not_count() {
+    fn list_items_outside_slice_not_counted() {
         let lists = (0..64).map(|row| Some(vec![Some(row); 16]));
         let list = ListArray::from_iter_primitive::<Int32Type, _, _>(lists);
         let given = of(vec![("l", Arc::new(list))]);
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_is_too_large_travels_alone() {
+    fn oversized_row_is_sliced_alone() {
         let given = of(vec![(
             "s",
             Arc::new(StringArray::from(vec!["x".repeat(100), "y".repeat(100)])),

@@ -8,15 +8,16 @@ use arrow::ipc::writer::IpcWriteOptions;
 use arrow_flight::sql::{ActionCreatePreparedStatementResult, Command};
 use arrow_flight::{IpcMessage, SchemaAsIpc, Ticket};
 use bytes::Bytes;
-use footfall_model::access::{Principal, SiteScope};
-use footfall_query::{Description, Engine, QueryError, ScalarValue};
+use footfall_model::access::Principal;
+use footfall_query::{Caller, Description, Engine, QueryError, ScalarValue};
 use futures::{StreamExt, TryStreamExt, stream};
 use tonic::Status;
 
 use crate::active_queries::ActiveQueries;
+use crate::client::Client;
 use crate::handle::{Malformed, Statement};
-use crate::status;
 use crate::stream::Rows;
+use crate::{parameter_types, status};
 
 const NO_TRANSACTIONS: &str = "Footfall has no transactions: each statement reads one snapshot. Leave the \
                                transaction out (autocommit)";
@@ -49,7 +50,7 @@ pub(crate) fn refuse_transaction(id: Option<&Bytes>) -> Result<(), Status> {
     }
 }
 
-/// What a client is told before it asks for the rows.
+/// What a client gets before it asks for the rows.
 ///
 /// # Errors
 /// Whatever is wrong with the statement, or that its parameters are not bound.
@@ -60,7 +61,7 @@ pub(crate) async fn promise(
     mut statement: Statement,
 ) -> Result<(SchemaRef, Ticket), Status> {
     let bound = statement.rows.first().map_or(&[][..], Vec::as_slice);
-    let described = describe(engine, &principal.sites, &statement.sql, bound).await?;
+    let described = describe(engine, principal, &statement.sql, bound).await?;
     if bound.is_empty() && !described.parameters.is_empty() {
         return Err(Status::invalid_argument(format!(
             "the statement has {} parameters and none is bound; bind them by DoPut of CommandPreparedStatementQuery",
@@ -68,6 +69,7 @@ pub(crate) async fn promise(
         )));
     }
     statement.run = running.number();
+    statement.version = Some(described.version);
     let ticket = statement.ticket().map_err(status::of_malformed)?;
     Ok((described.schema, ticket))
 }
@@ -79,29 +81,35 @@ pub(crate) async fn promise(
 pub(crate) async fn prepare(
     engine: &Engine,
     principal: &Principal,
+    client: Client,
     sql: &str,
 ) -> Result<ActionCreatePreparedStatementResult, Status> {
-    let described = describe(engine, &principal.sites, sql, &[]).await?;
+    let described = describe(engine, principal, sql, &[]).await?;
     Ok(ActionCreatePreparedStatementResult {
         prepared_statement_handle: Statement::new(sql).encode().map_err(status::of_malformed)?,
-        dataset_schema: ipc(&described.schema)?,
-        parameter_schema: ipc(&Schema::new(described.parameters))?,
+        dataset_schema: ipc(&client.schema(&described.schema))?,
+        parameter_schema: ipc(&parameter_types::announced(described.parameters))?,
     })
 }
 
 /// Why `sql` can't be an update: it is refused, or it returns rows.
 pub(crate) async fn refuse_update(engine: &Engine, principal: &Principal, sql: &str) -> Status {
-    match describe(engine, &principal.sites, sql, &[]).await {
+    match describe(engine, principal, sql, &[]).await {
         Err(refusal) => refusal,
         Ok(_) => Status::invalid_argument("the statement returns rows and changes none: send it as a query"),
     }
 }
 
-async fn describe(engine: &Engine, sites: &SiteScope, sql: &str, bound: &[ScalarValue]) -> Result<Description, Status> {
+async fn describe(
+    engine: &Engine,
+    principal: &Principal,
+    sql: &str,
+    bound: &[ScalarValue],
+) -> Result<Description, Status> {
     tracing::debug!(sql, "describe");
     let described = match bound {
-        [] => engine.describe(sites, sql).await,
-        bound => engine.describe_bound(sites, sql, bound).await,
+        [] => engine.describe(principal, sql).await,
+        bound => engine.describe_bound(principal, sql, bound).await,
     };
     described.map_err(status::of_query)
 }
@@ -112,15 +120,15 @@ async fn describe(engine: &Engine, sites: &SiteScope, sql: &str, bound: &[Scalar
 /// What is wrong before the first row; later errors are in the stream.
 pub(crate) async fn rows(engine: &Arc<Engine>, principal: &Principal, statement: Statement) -> Result<Rows, Status> {
     tracing::debug!(sql = statement.sql, runs = statement.rows.len().max(1), "execute");
-    let (engine, sites) = (Arc::clone(engine), principal.sites.clone());
-    let sql: Arc<str> = statement.sql.into();
+    let (engine, caller) = (Arc::clone(engine), Caller::from(principal));
+    let (sql, version): (Arc<str>, _) = (statement.sql.into(), statement.version);
     let mut runs = statement.rows.into_iter();
-    let first = run(&engine, &sites, &sql, &runs.next().unwrap_or_default()).await?;
+    let first = run(&engine, &caller, &sql, &runs.next().unwrap_or_default(), version).await?;
     let schema = Arc::clone(&first.schema);
     let rest = stream::iter(runs)
         .then(move |bound| {
-            let (engine, sites, sql) = (Arc::clone(&engine), sites.clone(), Arc::clone(&sql));
-            async move { run(&engine, &sites, &sql, &bound).await }
+            let (engine, caller, sql) = (Arc::clone(&engine), caller.clone(), Arc::clone(&sql));
+            async move { run(&engine, &caller, &sql, &bound, version).await }
         })
         .and_then({
             let schema = Arc::clone(&schema);
@@ -134,8 +142,15 @@ pub(crate) async fn rows(engine: &Arc<Engine>, principal: &Principal, statement:
     })
 }
 
-async fn run(engine: &Engine, sites: &SiteScope, sql: &str, bound: &[ScalarValue]) -> Result<Rows, Status> {
-    let batches = engine.execute(sites, sql, bound).await.map_err(status::of_query)?;
+async fn run(
+    engine: &Engine,
+    caller: &Caller,
+    sql: &str,
+    bound: &[ScalarValue],
+    version: Option<u64>,
+) -> Result<Rows, Status> {
+    let batches = engine.execute_at(caller.clone(), sql, bound, version).await;
+    let batches = batches.map_err(status::of_query)?;
     Ok(Rows {
         schema: batches.schema(),
         batches: batches

@@ -1,4 +1,4 @@
-//! What went wrong, as gRPC says it: the one place where errors become statuses.
+//! The mapping of errors to gRPC statuses, in this file alone.
 
 use std::error::Error;
 
@@ -18,6 +18,9 @@ pub(crate) fn of_query(error: QueryError) -> Status {
         QueryError::Denied(text) => Status::permission_denied(short(text)),
         QueryError::Unsupported(text) => Status::unimplemented(short(text)),
         QueryError::Limit(text) => Status::resource_exhausted(short(text)),
+        QueryError::Timeout(text) => Status::deadline_exceeded(short(text)),
+        QueryError::Unavailable(text) => Status::unavailable(short(text)),
+        QueryError::Cancelled => Status::cancelled(error.to_string()),
         QueryError::Internal(text) => internal(text),
     }
 }
@@ -52,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_of_error_has_its_code() {
+    fn error_kinds_map_to_codes() {
         use tonic::Code;
         let codes = [
             (QueryError::Invalid("a".into()), Code::InvalidArgument),
@@ -60,16 +63,19 @@ mod tests {
             (QueryError::Denied("a".into()), Code::PermissionDenied),
             (QueryError::Unsupported("a".into()), Code::Unimplemented),
             (QueryError::Limit("a".into()), Code::ResourceExhausted),
+            (QueryError::Timeout("a".into()), Code::DeadlineExceeded),
+            (QueryError::Unavailable("a".into()), Code::Unavailable),
             (QueryError::Internal("a".into()), Code::Internal),
         ];
         for (error, code) in codes {
             let status = of_query(error);
             assert_eq!((status.code(), status.message()), (code, "a"));
         }
+        assert_eq!(of_query(QueryError::Cancelled).code(), Code::Cancelled);
     }
 
     #[test]
-    fn a_long_text_is_cut_between_characters() {
+    fn long_text_is_cut_at_char_boundary() {
         let status = of_query(QueryError::Invalid("x".to_owned() + &"é".repeat(2000)));
         assert!(status.message().len() <= MAX_TEXT_BYTES + '…'.len_utf8());
         assert!(status.message().ends_with("é…"));

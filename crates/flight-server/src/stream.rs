@@ -1,7 +1,7 @@
 //! Rows to Flight messages.
 //!
 //! ```text
-//! rows -> slices below the message size -> Flight messages -> with signs of life while nothing comes
+//! rows -> slices below the message size -> Flight messages -> with keep-alives while idle
 //! ```
 
 use std::sync::Arc;

@@ -1,8 +1,9 @@
-//! The threads of the process: those that everything shares, and those that one piece of work has to itself.
+//! The process's threads: the shared ones, and those dedicated to one piece of work.
 
 use std::time::Duration;
 
 use anyhow::Context;
+use footfall_lake::OwnRuntime;
 use tokio::runtime::{Builder, Runtime};
 
 /// For files and for long computations. Delta's reader opens every version of a log at once; with tokio's limit of 512
@@ -10,12 +11,12 @@ use tokio::runtime::{Builder, Runtime};
 /// on such a thread for what others read: there must be more of them than tables are read at the same time.
 const BLOCKING_THREADS: usize = 6;
 
-/// How long an idle one stays: what it has freed goes back to the system when it ends. With tokio's 10 s a file a second
+/// How long an idle one stays: its freed memory goes back to the system when it ends. With tokio's 10 s a file a second
 /// is enough to keep all of them.
 const BLOCKING_IDLE: Duration = Duration::from_secs(1);
 
-/// Of every so many tasks a worker takes one from the queue that all share. Under overload its own queue is never empty,
-/// and with tokio's usual 61 whoever fell into the shared one waits for many times as long as the others.
+/// One in this many tasks comes from the shared queue. Under overload a worker's own queue is never empty,
+/// and with tokio's usual 61 a task in the shared queue waits many times as long as the others.
 const TURNS_OF_OWN: u32 = 3;
 
 /// What every command runs on.
@@ -31,20 +32,22 @@ pub(crate) fn runtime() -> anyhow::Result<Runtime> {
 
 /// A runtime for one task and what it starts.
 #[derive(Debug)]
-pub(crate) struct Threads(Option<Runtime>);
+pub(crate) struct Threads(OwnRuntime);
 
 impl Threads {
     /// One thread for the task, and at most so many for files and long computations.
     pub(crate) fn new(name: &'static str, blocking: usize) -> anyhow::Result<Self> {
-        let runtime = Builder::new_multi_thread()
+        let mut builder = Builder::new_multi_thread();
+        builder
             .worker_threads(1)
             .max_blocking_threads(blocking)
             .thread_keep_alive(BLOCKING_IDLE)
             .thread_name(name)
-            .enable_all()
-            .build()
-            .with_context(|| format!("the threads of {name} can't be started"))?;
-        Ok(Self(Some(runtime)))
+            .enable_all();
+        let started = OwnRuntime::start(&mut builder);
+        Ok(Self(
+            started.with_context(|| format!("the threads of {name} can't be started"))?,
+        ))
     }
 
     /// Runs `work` to its end on these threads.
@@ -52,17 +55,7 @@ impl Threads {
         self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> anyhow::Result<T> {
-        let running = self.0.as_ref().map(|runtime| runtime.spawn(work));
-        Ok(running.context("the threads have ended")?.await?)
-    }
-}
-
-impl Drop for Threads {
-    /// Without waiting for what is still computing: a runtime must not be waited for inside of another.
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
+        Ok(self.0.handle().spawn(work).await?)
     }
 }
 
@@ -73,7 +66,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn work_and_what_it_starts_run_on_threads_of_its_own() {
+    async fn dedicated_threads_run_spawned_work() {
         let threads = Threads::new("tester", 1).unwrap();
         let names = threads.run(async {
             let name = || thread::current().name().map(str::to_owned);
@@ -84,7 +77,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_panics_is_an_error() {
+    async fn panic_is_an_error() {
         let threads = Threads::new("tester", 1).unwrap();
         let ended = threads.run(async { assert!(thread::panicking(), "it does") }).await;
         assert!(ended.is_err());

@@ -1,17 +1,19 @@
-//! What can go wrong between us and the lake.
+//! Errors of the lake.
 
 use std::error::Error;
 use std::fmt;
 use std::iter::successors;
 
+use delta_kernel::Error as KernelError;
 use deltalake_core::DeltaTableError;
 use object_store::client::HttpError;
 use object_store::path::Path;
+use parquet::errors::ParquetError;
 
 /// Why a table could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
-    /// What was given as the lake's place is none.
+    /// The configured location can't hold a lake.
     #[error("{location:?} is not a place for a lake: {reason}")]
     Location { location: String, reason: String },
     /// The rows can't be written as a file of `events`.
@@ -19,25 +21,35 @@ pub enum LakeError {
     Encode(String),
     /// A file of the table is no Parquet, or the store failed while it was read.
     #[error("{path} can't be read: {source}")]
-    Unreadable {
-        path: Path,
-        source: parquet::errors::ParquetError,
-    },
-    /// The store refused or did not answer. Whatever was asked may be asked again.
+    Unreadable { path: Path, source: ParquetError },
+    /// The store refused or did not answer. The request may be retried.
     #[error("the object store failed at {path}: {}", Causes(source))]
     Store { path: Path, source: object_store::Error },
-    /// The Delta log says what we can't follow.
+    /// The Delta log has content that we can't follow.
     #[error("the Delta table can't be {doing}: {}", Causes(source.as_ref()))]
     Delta {
         doing: &'static str,
         source: Box<DeltaTableError>,
     },
-    /// Another writer has already brought the same stretch of the log into the table.
+    /// Another writer has already committed the same range of the WAL to the table.
     #[error(
         "another writer of {app_id:?} has committed up to {theirs}, ours ended at {ours}: two processes write one \
          shard; stop one of them"
     )]
     Fenced { app_id: String, ours: i64, theirs: i64 },
+    /// Another process has taken the lease over.
+    #[error("the lease {app_id:?} is at epoch {theirs}, ours at {ours}: another process holds it now")]
+    StaleLease { app_id: String, ours: i64, theirs: i64 },
+    /// A file that a commit would remove is no longer live.
+    #[error("{path} is not in version {version} of the table any more; plan again")]
+    Conflict { path: Path, version: u64 },
+    /// The table requires a feature that we don't support.
+    #[error("the table {table} can't be followed: {reason}. To go on, {advice}")]
+    Unsupported {
+        table: String,
+        reason: String,
+        advice: String,
+    },
     /// A commit or a file that we did not write as it is.
     #[error("{path} is nothing that Footfall can follow: {reason}")]
     Malformed { path: Path, reason: String },
@@ -47,30 +59,43 @@ impl LakeError {
     /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Store { .. } => true,
-            Self::Unreadable { source, .. } => matches!(source, parquet::errors::ParquetError::External(_)),
+            Self::Store { source, .. } => !matches!(
+                source,
+                object_store::Error::InvalidPath { .. }
+                    | object_store::Error::NotSupported { .. }
+                    | object_store::Error::NotImplemented { .. }
+                    | object_store::Error::UnknownConfigurationKey { .. }
+            ),
+            Self::Unreadable { source, .. } => matches!(source, ParquetError::External(_)) && !self.is_missing(),
             _ => false,
         }
     }
 
-    /// Whether the store itself did not answer, or said that it can't now: waiting helps, unlike with a wrong key or a
-    /// bucket that is not there.
+    /// Whether a file is missing: it may have been removed from the table, and then from the store, since the snapshot
+    /// was taken.
+    pub fn is_missing(&self) -> bool {
+        matches!(self.store_error(), Some(object_store::Error::NotFound { .. }))
+    }
+
+    /// Whether the store did not answer, or answered that it is temporarily unavailable: a later retry helps,
+    /// unlike with a wrong key or a missing bucket.
     pub fn is_unreachable(&self) -> bool {
-        let mut store_failed = false;
-        for cause in causes(self) {
-            if cause.is::<HttpError>() {
-                return true;
-            }
-            // The status is in the text alone.
-            store_failed |= matches!(
-                cause.downcast_ref::<object_store::Error>(),
-                Some(object_store::Error::Generic { .. })
-            );
-            if store_failed && says_try_again(&cause.to_string()) {
-                return true;
-            }
+        let Some(error) = self.store_error() else { return false };
+        let failed = matches!(error, object_store::Error::Generic { .. });
+        causes(error).any(|cause| {
+            // The status is only in the text.
+            cause.is::<HttpError>() || failed && says_try_again(&cause.to_string())
+        })
+    }
+
+    /// The store's error, if it was the store.
+    fn store_error(&self) -> Option<&object_store::Error> {
+        match self {
+            Self::Store { source, .. } => Some(source),
+            Self::Unreadable { source, .. } => of_parquet(source),
+            Self::Delta { source, .. } => of_delta(source),
+            _ => None,
         }
-        false
     }
 
     pub(crate) fn store(path: &Path) -> impl FnOnce(object_store::Error) -> Self {
@@ -78,9 +103,12 @@ impl LakeError {
         move |source| Self::Store { path, source }
     }
 
-    /// Delta's reader failed over a table that it could read before: it doesn't say whether the store was the cause, but
-    /// then it mostly was, and asking again costs nothing.
+    /// Delta's reader failed on a table that it could read before. Unless the Delta log is invalid, the store failed or
+    /// returned an incomplete list, and a retry helps.
     pub(crate) fn unread(source: DeltaTableError) -> Self {
+        if is_final(&source) {
+            return Self::delta("read")(source);
+        }
         Self::Store {
             path: Path::from("_delta_log"),
             source: object_store::Error::Generic {
@@ -98,27 +126,82 @@ impl LakeError {
     }
 }
 
+/// Whether a retry by Delta's reader would fail in the same way.
+fn is_final(error: &DeltaTableError) -> bool {
+    match error {
+        DeltaTableError::KernelError(error) => is_final_kernel(error),
+        DeltaTableError::InvalidJsonLog { .. }
+        | DeltaTableError::InvalidStatsJson { .. }
+        | DeltaTableError::SchemaMismatch { .. }
+        | DeltaTableError::MetadataError(_)
+        | DeltaTableError::UnsupportedColumnMapping { .. } => true,
+        _ => false,
+    }
+}
+
+fn is_final_kernel(error: &KernelError) -> bool {
+    match error {
+        KernelError::Backtraced { source, .. } => is_final_kernel(source),
+        KernelError::Unsupported(_)
+        | KernelError::InvalidProtocol(_)
+        | KernelError::InvalidColumnMappingMode(_)
+        | KernelError::MalformedJson(_)
+        | KernelError::DeletionVector(_)
+        | KernelError::Arrow(_)
+        | KernelError::Schema(_) => true,
+        _ => false,
+    }
+}
+
+/// The store's error inside one of Delta's library, whose chain of sources omits it.
+fn of_delta(error: &DeltaTableError) -> Option<&object_store::Error> {
+    match error {
+        DeltaTableError::ObjectStore { source } => Some(source),
+        DeltaTableError::Parquet { source } => of_parquet(source),
+        DeltaTableError::KernelError(error) => of_kernel(error),
+        DeltaTableError::GenericError { source } => source.downcast_ref(),
+        _ => None,
+    }
+}
+
+fn of_kernel(error: &KernelError) -> Option<&object_store::Error> {
+    match error {
+        KernelError::Backtraced { source, .. } => of_kernel(source),
+        KernelError::ObjectStore(source) => Some(source),
+        KernelError::Parquet(source) => of_parquet(source),
+        KernelError::GenericError { source } => source.downcast_ref(),
+        _ => None,
+    }
+}
+
+fn of_parquet(error: &ParquetError) -> Option<&object_store::Error> {
+    match error {
+        ParquetError::External(source) => source.downcast_ref(),
+        _ => None,
+    }
+}
+
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     successors(Some(error), |&error| error.source())
 }
 
-/// Whether S3's client gave up over a 5xx or a 429.
+/// Whether the S3 client gave up after a 5xx or a 429.
 fn says_try_again(text: &str) -> bool {
     let status = text.split_once("status code: ").map(|(_, rest)| rest.as_bytes());
     matches!(status, Some([b'5', ..] | [b'4', b'2', b'9', ..]))
 }
 
-/// An error with what is behind it: S3's client alone says no more than "error sending request".
+/// Displays an error with its sources: the S3 client's own text is only "error sending request".
 struct Causes<'a>(&'a (dyn Error + 'static));
 
 impl fmt::Display for Causes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut said = self.0.to_string();
-        write!(f, "{said}")?;
+        let mut last = self.0.to_string();
+        write!(f, "{last}")?;
         for cause in causes(self.0).skip(1).map(ToString::to_string) {
-            if !said.contains(&cause) {
+            if !last.contains(&cause) {
                 write!(f, ": {cause}")?;
-                said = cause;
+                last = cause;
             }
         }
         Ok(())
@@ -142,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_can_not_now_is_told_from_one_that_never_will() {
+    fn unreachable_store_differs_from_bad_request() {
         assert!(failed("Server returned non-2xx status code: 503 Service Unavailable: ").is_unreachable());
         assert!(failed("Server returned non-2xx status code: 429 Too Many Requests: ").is_unreachable());
         assert!(!failed("Server returned non-2xx status code: 400 Bad Request: ").is_unreachable());
@@ -151,7 +234,47 @@ mod tests {
     }
 
     #[test]
-    fn what_is_behind_an_error_is_said_once() {
+    fn delta_library_errors_are_classified_by_type() {
+        let missing = || object_store::Error::NotFound {
+            path: "x".into(),
+            source: io::Error::other("gone").into(),
+        };
+        let refused = || object_store::Error::Generic {
+            store: "S3",
+            source: "status code: 503".into(),
+        };
+        let kernel = |error| LakeError::delta("read")(DeltaTableError::KernelError(error));
+        assert!(kernel(KernelError::ObjectStore(refused())).is_unreachable());
+        assert!(!kernel(KernelError::ObjectStore(missing())).is_unreachable());
+        assert!(!kernel(KernelError::Unsupported("status code: 503".into())).is_unreachable());
+
+        let unread = |error| LakeError::unread(DeltaTableError::KernelError(error)).is_transient();
+        assert!(unread(KernelError::ObjectStore(refused())));
+        assert!(unread(KernelError::MissingVersion));
+        assert!(!unread(KernelError::Unsupported("a feature".into())));
+        assert!(!LakeError::unread(DeltaTableError::MetadataError("wrong".into())).is_transient());
+    }
+
+    #[test]
+    fn missing_file_is_not_transient() {
+        let unreadable = |source| LakeError::Unreadable {
+            path: Path::from("x"),
+            source: ParquetError::External(Box::new(source)),
+        };
+        let missing = unreadable(object_store::Error::NotFound {
+            path: "x".into(),
+            source: io::Error::other("gone").into(),
+        });
+        assert!(missing.is_missing() && !missing.is_transient());
+        let silent = unreadable(object_store::Error::Generic {
+            store: "S3",
+            source: "no answer".into(),
+        });
+        assert!(!silent.is_missing() && silent.is_transient());
+    }
+
+    #[test]
+    fn error_source_is_displayed_once() {
         let text = failed("no reply").to_string();
         assert_eq!(text.matches("refused by the system").count(), 1, "{text}");
     }

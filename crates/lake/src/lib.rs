@@ -1,30 +1,38 @@
 //! Delta tables on object storage: layout, snapshots, the one commit path.
 //!
 //! ```text
-//! Location -> store (local folder with durable puts, or S3)
-//! Table::open -> Snapshot (pinned by queries) <- Table::refresh
-//! partitions -> write_file -> Table::commit (put-if-absent of the next version, with the log position) -> new Snapshot
+//! Location -> store, rooted at a shard (local folder with durable puts, or S3)
+//! Lake::open -> a Table for each TableSpec -> Snapshot (pinned by queries) <- Table::refresh
+//! rows -> write -> DataFile -> Table::commit (put-if-absent of the next version) -> new Snapshot
 //! ```
 //!
-//! Invariants: a snapshot is a whole Delta version and never changes; nobody else writes `_delta_log`.
+//! Invariants: a snapshot is a whole Delta version and never changes; no other code writes `_delta_log`.
 
 mod blocking;
 mod commit;
 mod error;
+mod folders;
+mod lake;
+mod layout;
 mod read;
 mod snapshot;
-mod stats;
+mod statistics;
 mod store;
 mod table;
 mod write;
 
-pub use blocking::blocking;
-pub use commit::{Commit, Progress, Txn, partition_folder};
+pub use blocking::{OwnRuntime, blocking};
+pub use commit::{Commit, Fence, Operation, Progress, Txn};
 pub use error::LakeError;
+pub use folders::create_durably;
+pub use lake::Lake;
+pub use layout::{file_name, partition_folder};
 pub use read::read_columns;
-pub use snapshot::{DataFile, Range, Snapshot};
+pub use snapshot::{DataFile, FileChunk, LakeSnapshot, Origin, Snapshot};
+pub use statistics::{ChunkStatistics, ColumnArrays, ColumnStatistics, StatValue};
 pub use store::{Location, S3Options};
-pub use table::Table;
+pub use table::{CheckpointReason, LogGrowth, Table};
 pub use write::{
-    EncodedFile, IMPORTED, Partition, SortedPieces, encode_ordered, encode_pieces, partitions, split_days, write_file,
+    EncodedFile, FileWriter, NewFile, Partition, SortedPieces, encode_ordered, encode_pieces, partitions, split_days,
+    write_file,
 };

@@ -1,4 +1,4 @@
-//! Some columns of one file, in batches: for the few who read files without SQL.
+//! Reads some columns of one file in batches, for the few callers that read files without SQL.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use crate::{DataFile, LakeError};
 
-/// The named columns of `file`, a row group at a time from the store.
+/// The named columns of `file`, fetched from the store one row group at a time.
 pub async fn read_columns(
     store: &Arc<dyn ObjectStore>,
     file: &DataFile,
@@ -34,12 +34,30 @@ pub async fn read_columns(
         path: path.clone(),
         source,
     };
-    let builder = ParquetRecordBatchStreamBuilder::new(reader)
+    // Other writers may embed their own Arrow types for the same columns.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options)
         .await
         .map_err(&unreadable)?;
     let wanted = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
     let batches = builder.with_projection(wanted).build().map_err(&unreadable)?;
     Ok(batches.map_err(unreadable).boxed())
+}
+
+/// The file's own metadata.
+pub(crate) async fn read_footer(
+    store: &Arc<dyn ObjectStore>,
+    file: &DataFile,
+) -> Result<Arc<ParquetMetaData>, LakeError> {
+    let mut reader = FileReader {
+        store: Arc::clone(store),
+        path: file.path.clone(),
+        size: file.size,
+    };
+    reader.get_metadata(None).await.map_err(|source| LakeError::Unreadable {
+        path: file.path.clone(),
+        source,
+    })
 }
 
 struct FileReader {

@@ -41,3 +41,25 @@ pub struct Principal {
     pub role: Role,
     pub sites: SiteScope,
 }
+
+/// The token of an `Authorization` value `Bearer TOKEN` (RFC 6750, section 2.1; the scheme in any case). `None`: it is
+/// of another scheme, or there is no token.
+pub fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.trim().split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bearer_takes_the_scheme_in_any_case_and_no_other_scheme() {
+        assert_eq!(bearer("Bearer abc"), Some("abc"));
+        assert_eq!(bearer("bearer  abc "), Some("abc"));
+        for other in ["", "Bearer", "Bearer ", "Bearerabc", "Basic abc"] {
+            assert_eq!(bearer(other), None, "{other:?}");
+        }
+    }
+}

@@ -6,6 +6,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// UTC time in microseconds since 1970-01-01.
 pub type Micros = i64;
 
+/// Microseconds of a second.
+pub const SECOND: Micros = 1_000_000;
+
+/// Microseconds of a day.
+pub const DAY: Micros = 86_400 * SECOND;
+
 /// Where "now" comes from.
 pub trait Clock: Debug + Send + Sync {
     /// UTC, microseconds since 1970-01-01.

@@ -1,4 +1,4 @@
-//! Rollups: what is counted beforehand, by which dimensions, at which grain. From one declaration come the table of the
+//! Rollups: pre-aggregations of events by dimensions and time buckets. From one declaration come the table of the
 //! segments, the aggregation in the compactor, the view in SQL, and (later) what the router matches.
 
 use arrow::datatypes::{DataType, Field, TimeUnit};
@@ -172,7 +172,7 @@ impl Rollup {
             1,
             TableColumns {
                 file: fields,
-                partition: schema::partition_field(),
+                partition: Field::new(schema::PARTITION_COLUMN, DataType::Date32, false),
                 sort: &sort,
                 statistics: &statistics,
             },

@@ -1,8 +1,11 @@
-//! The one definition of the `events` table.
+//! The `events` table, as [`crate::field`] declares its columns.
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+
+use crate::field::EventField;
+use crate::table::COMMENT;
 
 /// The column by whose value the table's folders are named.
 pub const PARTITION_COLUMN: &str = "event_date";
@@ -19,14 +22,11 @@ pub(crate) const VERSION: u32 = 1;
 /// Digits after the point of `revenue`.
 pub const REVENUE_SCALE: i8 = 4;
 
-/// The `events` table as SQL sees it, `event_date` last.
-///
-/// `client_hash` holds the 64 bits of [`crate::hash::client_hash`] as a signed number, because Delta has no
-/// unsigned type.
+/// The `events` table as SQL sees it, `event_date` last: the columns of [`EventField`].
 pub fn events() -> SchemaRef {
     static EVENTS: LazyLock<SchemaRef> = LazyLock::new(|| {
         let mut fields = file_fields();
-        fields.push(partition_field());
+        fields.push(EventField::EventDate.spec().arrow());
         Arc::new(Schema::new(fields))
     });
     Arc::clone(&EVENTS)
@@ -38,43 +38,20 @@ pub fn event_file() -> SchemaRef {
     Arc::clone(&FILE)
 }
 
-pub(crate) fn partition_field() -> Field {
-    Field::new(PARTITION_COLUMN, DataType::Date32, false)
+/// The fields that are columns of a file, in its order.
+pub fn file_columns() -> impl Iterator<Item = EventField> {
+    let fields = EventField::ALL.iter().copied();
+    fields.filter(|field| field.name() != PARTITION_COLUMN)
 }
 
-pub(crate) fn file_fields() -> Vec<Field> {
-    let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let text = |name: &str| Field::new(name, DataType::Utf8, false);
-    let optional = |name: &str| Field::new(name, DataType::Utf8, true);
-    vec![
-        text("tracking_id"),
-        Field::new("client_hash", DataType::Int64, false),
-        Field::new("event_timestamp", utc.clone(), false),
-        text("event_id"),
-        text("client_id"),
-        text("session_id"),
-        optional("user_id"),
-        text("event_type"),
-        optional("page_url"),
-        optional("page_title"),
-        optional("referrer"),
-        optional("utm_source"),
-        optional("utm_medium"),
-        optional("utm_campaign"),
-        optional("utm_term"),
-        optional("utm_content"),
-        optional("country"),
-        optional("city"),
-        optional("device"),
-        optional("browser"),
-        optional("os"),
-        optional("source"),
-        optional("channel"),
-        Field::new("is_bot", DataType::Boolean, false),
-        Field::new("revenue", DataType::Decimal128(18, REVENUE_SCALE), true),
-        optional("custom_properties"),
-        Field::new("created_at", utc, false),
-    ]
+/// A column with its comment.
+pub(crate) fn commented(field: EventField) -> Field {
+    let comment = (COMMENT.to_owned(), field.spec().description.to_owned());
+    field.spec().arrow().with_metadata([comment].into())
+}
+
+fn file_fields() -> Vec<Field> {
+    file_columns().map(|field| field.spec().arrow()).collect()
 }
 
 #[cfg(test)]

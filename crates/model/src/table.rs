@@ -1,15 +1,20 @@
 //! What a table of the lake is: declared once, and everything else (files, statistics, pruning, SQL) follows from it.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
+use crate::field::EventField;
 use crate::schema;
 
 /// The column that names a row's site. Every table has it, never null, and every file is sorted by it first: readers
 /// are held to their sites by it.
 pub const SITE_COLUMN: &str = "tracking_id";
+
+/// The key of a column's comment in the metadata of its field, in Arrow as in Delta.
+pub const COMMENT: &str = "comment";
 
 /// A table of the lake.
 ///
@@ -25,6 +30,7 @@ pub struct TableSpec {
     version: u32,
     file_schema: SchemaRef,
     table_schema: SchemaRef,
+    commented_schema: SchemaRef,
     sort: Vec<usize>,
     statistics: Vec<usize>,
 }
@@ -32,7 +38,7 @@ pub struct TableSpec {
 /// What a [`TableSpec`] is made of.
 #[derive(Debug, Clone)]
 pub struct TableColumns<'a> {
-    /// Every column of a file, in its order.
+    /// Every column of a file, in its order. A comment is metadata with the key [`COMMENT`].
     pub file: Vec<Field>,
     /// The column by whose value the table's folders are named; a `Date32`. It is not in the files.
     pub partition: Field,
@@ -66,8 +72,8 @@ impl TableSpec {
     /// changes of its columns.
     ///
     /// # Errors
-    /// A column that is named twice or not there, a partition that is no date, or files not sorted by
-    /// [`SITE_COLUMN`] first.
+    /// A column that is named twice or not there, a partition that is no date, statistics of a type that has none, or
+    /// files not sorted by [`SITE_COLUMN`] first.
     pub fn new(name: &str, folder: &str, version: u32, columns: TableColumns<'_>) -> Result<Self, SpecError> {
         let wrong = |reason: &str| SpecError(format!("table {name}: {reason}"));
         let TableColumns {
@@ -79,8 +85,11 @@ impl TableSpec {
         if partition.data_type() != &DataType::Date32 || partition.is_nullable() {
             return Err(wrong("the partition column must be a date that is never null"));
         }
-        let mut all = file.clone();
-        all.push(partition);
+        let mut commented = file;
+        commented.push(partition);
+        // Queries and files have the plain columns: clients compare metadata.
+        let all: Vec<Field> = commented.iter().cloned().map(without_metadata).collect();
+        let file = all[..all.len() - 1].to_vec();
         for (index, field) in all.iter().enumerate() {
             if all[..index].iter().any(|other| other.name() == field.name()) {
                 return Err(wrong(&format!("column {} is there twice", field.name())));
@@ -96,6 +105,14 @@ impl TableSpec {
                 .collect::<Result<Vec<_>, _>>()
         };
         let (sort, statistics) = (indices(sort)?, indices(statistics)?);
+        if let Some(column) = statistics
+            .iter()
+            .map(|index| &file[*index])
+            .find(|column| !has_statistics(column.data_type()))
+        {
+            let reason = format!("there are no statistics of {}, a {}", column.name(), column.data_type());
+            return Err(wrong(&reason));
+        }
         let first = sort.first().map(|first| &file[*first]);
         if !first.is_some_and(|site| {
             site.name() == SITE_COLUMN && site.data_type() == &DataType::Utf8 && !site.is_nullable()
@@ -108,6 +125,7 @@ impl TableSpec {
             version,
             file_schema: Arc::new(Schema::new(file)),
             table_schema: Arc::new(Schema::new(all)),
+            commented_schema: Arc::new(Schema::new(commented)),
             sort,
             statistics,
         })
@@ -138,6 +156,11 @@ impl TableSpec {
         &self.table_schema
     }
 
+    /// [`TableSpec::table_schema`] with the columns' comments, as the table is created.
+    pub fn commented_schema(&self) -> &SchemaRef {
+        &self.commented_schema
+    }
+
     /// The column that the table is partitioned by.
     pub fn partition(&self) -> &Field {
         self.table_schema.field(self.file_schema.fields().len())
@@ -153,7 +176,8 @@ impl TableSpec {
         &self.sort
     }
 
-    /// The columns of which a commit says minimum, maximum and number of nulls for every file.
+    /// The columns of which a commit says minimum, maximum and number of nulls for every file. They are of a type for
+    /// which [`has_statistics`] holds.
     pub fn statistics_columns(&self) -> impl Iterator<Item = &str> {
         self.names(&self.statistics)
     }
@@ -170,6 +194,25 @@ impl TableSpec {
     }
 }
 
+/// Whether minimum and maximum of a column of this type can be kept in the Delta log.
+pub fn has_statistics(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Utf8
+        | DataType::Boolean
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::Float64
+        | DataType::Date32
+        | DataType::Decimal128(..) => true,
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => zone.as_deref() == Some("UTC"),
+        _ => false,
+    }
+}
+
+fn without_metadata(field: Field) -> Field {
+    field.with_metadata(HashMap::new())
+}
+
 /// The table of events.
 #[expect(clippy::expect_used, reason = "a constant, and a test makes it")]
 pub fn events() -> &'static Arc<TableSpec> {
@@ -179,8 +222,8 @@ pub fn events() -> &'static Arc<TableSpec> {
             "events",
             schema::VERSION,
             TableColumns {
-                file: schema::file_fields(),
-                partition: schema::partition_field(),
+                file: schema::file_columns().map(schema::commented).collect(),
+                partition: schema::commented(EventField::EventDate),
                 sort: &schema::SORT_COLUMNS,
                 statistics: &schema::STATISTICS_COLUMNS,
             },
@@ -199,6 +242,7 @@ mod tests {
             file: vec![
                 Field::new(SITE_COLUMN, DataType::Utf8, false),
                 Field::new("n", DataType::Int64, true),
+                Field::new("raw", DataType::Binary, true),
             ],
             partition: Field::new("day", DataType::Date32, false),
             sort,
@@ -212,7 +256,7 @@ mod tests {
         assert_eq!(spec.partition().name(), "day");
         assert_eq!(spec.sort_columns().collect::<Vec<_>>(), [SITE_COLUMN, "n"]);
         assert_eq!(spec.statistics_indices(), [1]);
-        assert_eq!(spec.table_schema().fields().len(), 3);
+        assert_eq!(spec.table_schema().fields().len(), 4);
     }
 
     #[test]
@@ -220,6 +264,7 @@ mod tests {
         let refused = |columns| TableSpec::new("t", "t", 1, columns).unwrap_err().to_string();
         assert!(refused(columns(&["n"], &[])).contains("sorted by tracking_id first"));
         assert!(refused(columns(&[SITE_COLUMN, "m"], &[])).contains("no column m"));
+        assert!(refused(columns(&[SITE_COLUMN], &["raw"])).contains("no statistics of raw"));
         let twice = TableColumns {
             partition: Field::new("n", DataType::Date32, false),
             ..columns(&[SITE_COLUMN], &[])
@@ -237,5 +282,8 @@ mod tests {
         let events = events();
         assert_eq!(events.table_schema(), &schema::events());
         assert_eq!(events.file_schema(), &schema::event_file());
+        let comment = |name: &str| events.commented_schema().field_with_name(name).unwrap().metadata()[COMMENT].clone();
+        assert_eq!(comment("page_path"), EventField::PagePath.spec().description);
+        assert_eq!(comment("event_date"), EventField::EventDate.spec().description);
     }
 }

@@ -6,8 +6,10 @@ use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
 use datafusion::common::Result;
 
-pub(crate) const CATALOG: &str = "footfall";
-pub(crate) const SCHEMA: &str = "public";
+/// The only catalog.
+pub const CATALOG: &str = "footfall";
+/// Its only schema, beside `information_schema`.
+pub const SCHEMA: &str = "public";
 pub(crate) const EVENTS: &str = "events";
 
 /// One statement's view of the lake.

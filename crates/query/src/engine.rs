@@ -1,27 +1,34 @@
 //! From SQL text to a stream of Arrow batches.
 
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::execution::context::SQLOptions;
-use datafusion::execution::{SendableRecordBatchStream, SessionState};
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
-use footfall_lake::Table;
+use footfall_lake::{Snapshot, Table};
 use footfall_model::access::SiteScope;
 use footfall_model::schema;
-use tokio::time::{timeout, timeout_at};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
+use crate::caller::Caller;
 use crate::catalog::{CATALOG, EVENTS, Lake, SCHEMA};
-use crate::events::{EventsReader, EventsTable};
-use crate::query_stream::{Outcome, QueryStream, Work, too_long};
+use crate::control::Control;
+use crate::cooperative::cooperative;
+use crate::governor::{Governed, Producer, Times, too_long};
+use crate::memory::SharedMemory;
+use crate::pins::Pins;
+use crate::query_stream::{Outcome, QueryStream};
 use crate::session::{self, SessionFactory};
-use crate::slots::Slots;
-use crate::stack::with_room;
+use crate::slots::{Admission, Slot, Slots};
+use crate::stack::planning;
+use crate::table::{LakeTable, TableReader};
 use crate::workers::Workers;
-use crate::{EngineOptions, QueryError, output, parameters, statement};
+use crate::{EngineOptions, QueryError, output, parameters, plan_size, statement};
 
 /// DataFusion's own check, behind [`statement::parse`]'s.
 static READ_ONLY: LazyLock<SQLOptions> = LazyLock::new(|| {
@@ -36,8 +43,10 @@ static READ_ONLY: LazyLock<SQLOptions> = LazyLock::new(|| {
 pub struct Description {
     /// Exactly the schema of the stream that `execute` returns.
     pub schema: SchemaRef,
-    /// One field a parameter, in order, named "1", "2"…; of type `Null` where it can't be told.
+    /// One field a parameter, in order, named "1", "2"…; of type `Null` where nothing says which.
     pub parameters: Vec<Field>,
+    /// The version of the lake that it was planned over; `execute` takes it to run over the same one.
+    pub version: u64,
 }
 
 /// A table that SQL can name.
@@ -54,19 +63,48 @@ pub struct TableInfo {
 /// Runs read-only SQL, each statement over one pinned snapshot and the caller's sites alone.
 #[derive(Debug)]
 pub struct Engine {
-    table: Arc<Table>,
-    reader: Arc<EventsReader>,
-    sessions: SessionFactory,
+    planner: Arc<Planner>,
     slots: Slots,
     workers: Workers,
-    statement_timeout: Duration,
+    memory: Arc<SharedMemory>,
+    times: Times,
+}
+
+/// From text to plans.
+#[derive(Debug)]
+struct Planner {
+    table: Arc<Table>,
+    reader: Arc<TableReader>,
+    sessions: SessionFactory,
+    runtime: Arc<RuntimeEnv>,
+    pins: Pins,
 }
 
 /// A statement over the snapshot that it will keep.
-struct Planned {
+struct Prepared {
     state: SessionState,
     plan: LogicalPlan,
     parameters: Vec<Field>,
+    version: u64,
+}
+
+/// What a statement holds from its beginning on.
+struct Begun {
+    control: Arc<Control>,
+    admission: Admission,
+    slot: Slot,
+    at: Instant,
+}
+
+/// Stops a statement that is still being planned when its caller has gone.
+struct StopOnDrop(Option<Arc<Control>>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        if let Some(control) = &self.0 {
+            control.stop(QueryError::Cancelled);
+        }
+    }
 }
 
 impl Engine {
@@ -74,81 +112,100 @@ impl Engine {
     pub fn new(table: Arc<Table>, options: &EngineOptions) -> Result<Self, QueryError> {
         let runtime = session::runtime(table.store(), options)?;
         Ok(Self {
-            reader: Arc::new(EventsReader::new(table.store(), &runtime)?),
-            sessions: SessionFactory::new(runtime, options),
-            slots: Slots::new(options.concurrent_queries, options.queue_timeout),
-            workers: Workers::new(options.target_partitions)?,
-            statement_timeout: options.statement_timeout,
-            table,
+            planner: Arc::new(Planner {
+                reader: Arc::new(TableReader::new(
+                    footfall_model::table::events(),
+                    table.store(),
+                    &runtime,
+                )?),
+                sessions: SessionFactory::new(Arc::clone(&runtime), options),
+                runtime,
+                pins: Pins::default(),
+                table,
+            }),
+            slots: Slots::new(options.limits()),
+            workers: Workers::new(options.threads())?,
+            memory: SharedMemory::new(options.memory_bytes),
+            times: Times {
+                statement: options.statement_timeout,
+                idle: options.idle_timeout,
+            },
         })
     }
 
-    /// What `sql` returns. Where it depends on the type of a parameter that can't be told, see
+    /// What `sql` returns. Where it depends on the type of a parameter that can't be inferred, see
     /// [`Engine::describe_bound`].
-    pub async fn describe(&self, sites: &SiteScope, sql: &str) -> Result<Description, QueryError> {
-        let work = async {
-            let Planned {
-                state,
-                plan,
-                parameters,
-            } = self.plan(sites, sql).await?;
-            let schema = match analyze(&state, plan.clone()) {
-                Ok(analyzed) => output::schema_of(analyzed.schema().as_arrow()),
-                // Types can't be reconciled before the parameters have any.
-                Err(_) if parameters.iter().any(|p| p.data_type() == &DataType::Null) => {
-                    output::schema_of(plan.schema().as_arrow())
-                }
-                Err(error) => return Err(error),
-            };
-            Ok(Description { schema, parameters })
+    pub async fn describe(&self, caller: impl Into<Caller>, sql: &str) -> Result<Description, QueryError> {
+        let work = |planner: Arc<Planner>, sites: SiteScope, sql: Arc<str>| async move {
+            let snapshot = planner.pins.pin(&planner.table);
+            planner.prepare(snapshot, &sites, &sql).await?.describe()
         };
-        self.in_time(Box::pin(work)).await
+        self.planned(caller.into(), sql, work).await
     }
 
     /// What `sql` returns once these values are bound: exactly the schema of [`Engine::execute`] with them.
     pub async fn describe_bound(
         &self,
-        sites: &SiteScope,
+        caller: impl Into<Caller>,
         sql: &str,
         values: &[ScalarValue],
     ) -> Result<Description, QueryError> {
-        let work = async {
-            let planned = self.plan(sites, sql).await?;
-            let bound = parameters::bind(planned.plan, &planned.parameters, values)?;
-            let schema = output::schema_of(analyze(&planned.state, bound)?.schema().as_arrow());
-            Ok(Description {
-                schema,
-                parameters: planned.parameters,
-            })
+        let values = values.to_vec();
+        let work = |planner: Arc<Planner>, sites: SiteScope, sql: Arc<str>| async move {
+            let snapshot = planner.pins.pin(&planner.table);
+            let prepared = planner.prepare(snapshot, &sites, &sql).await?;
+            prepared.bind(&values)?.describe()
         };
-        self.in_time(Box::pin(work)).await
+        self.planned(caller.into(), sql, work).await
     }
 
     /// Rows start to flow when the stream is polled; dropping it stops the query. `parameters` bind by position to
     /// `$1`, `$2`… or `?`. The stream's errors are [`QueryError`]s: take them out with `QueryError::from`.
     pub async fn execute(
         &self,
-        sites: &SiteScope,
+        caller: impl Into<Caller>,
         sql: &str,
         parameters: &[ScalarValue],
     ) -> Result<SendableRecordBatchStream, QueryError> {
-        let slot = self
-            .slots
-            .acquire()
+        self.execute_at(caller, sql, parameters, None).await
+    }
+
+    /// As [`Engine::execute`], over the version of the lake that the statement was described over. If that is long ago,
+    /// over the newest one.
+    pub async fn execute_at(
+        &self,
+        caller: impl Into<Caller>,
+        sql: &str,
+        parameters: &[ScalarValue],
+        version: Option<u64>,
+    ) -> Result<SendableRecordBatchStream, QueryError> {
+        let values = parameters.to_vec();
+        let caller = caller.into();
+        let begun = self
+            .begin(&caller)
             .await
             .inspect_err(|error| Outcome::begin().failed(error))?;
         let mut outcome = Outcome::begin();
-        let deadline = outcome.began() + self.statement_timeout;
-        let begun = timeout_at(deadline, Box::pin(with_room(self.begin(sites, sql, parameters)))).await;
-        let (rows, schema) = begun
-            .unwrap_or_else(|_| Err(too_long(self.statement_timeout)))
-            .inspect_err(|error| outcome.failed(error))?;
-        let work = Work {
-            rows,
-            outcome,
-            _slot: slot,
+        let control = Arc::clone(&begun.control);
+        let work = |planner: Arc<Planner>, sites: SiteScope, sql: Arc<str>| async move {
+            let snapshot = planner.pins.at(version, &planner.table);
+            let prepared = planner.prepare(snapshot, &sites, &sql).await?.bind(&values)?;
+            let (plan, schema) = prepared.physical().await?;
+            let context = TaskContext::from(&prepared.state);
+            Ok((cooperative(plan, &control)?, context, schema))
         };
-        Ok(QueryStream::start(work, schema, self.statement_timeout))
+        let planned = self.plan(begun, caller, sql, work).await;
+        let (begun, (plan, context, schema)) = planned.inspect_err(|error| outcome.failed(error))?;
+        let (state, producer) = watch::channel(Producer::Computing);
+        let rows = self.workers.run(plan, self.with_memory(context), state);
+        let governed = Governed {
+            control: begun.control,
+            admission: begun.admission,
+            producer,
+            times: self.times,
+            computed: begun.at.elapsed(),
+        };
+        Ok(QueryStream::start(rows, schema, outcome, governed, begun.slot))
     }
 
     /// The tables that SQL can name.
@@ -162,45 +219,127 @@ impl Engine {
         }]
     }
 
-    async fn begin(
-        &self,
-        sites: &SiteScope,
-        sql: &str,
-        values: &[ScalarValue],
-    ) -> Result<(SendableRecordBatchStream, SchemaRef), QueryError> {
-        let Planned {
-            state,
-            plan,
-            parameters,
-        } = self.plan(sites, sql).await?;
-        let bound = parameters::bind(plan, &parameters, values)?;
-        let analyzed = analyze(&state, bound)?;
-        let schema = output::schema_of(analyzed.schema().as_arrow());
-        let physical = physical(&state, analyzed).await?;
-        Ok((self.workers.run(physical, state.task_ctx()), schema))
+    /// Whether no statement holds a thread or memory.
+    #[cfg(test)]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.memory.used() == 0 && self.workers.tasks() == 0
     }
 
-    async fn plan(&self, sites: &SiteScope, sql: &str) -> Result<Planned, QueryError> {
+    /// The context with the statement's own part of the memory.
+    fn with_memory(&self, context: TaskContext) -> Arc<TaskContext> {
+        let runtime = RuntimeEnv {
+            memory_pool: self.memory.statement(),
+            ..RuntimeEnv::clone(&self.planner.runtime)
+        };
+        Arc::new(context.with_runtime(Arc::new(runtime)))
+    }
+
+    async fn begin(&self, caller: &Caller) -> Result<Begun, QueryError> {
+        let (admission, slot) = self.slots.begin(&caller.token).await?;
+        Ok(Begun {
+            control: Arc::default(),
+            admission,
+            slot,
+            at: Instant::now(),
+        })
+    }
+
+    async fn planned<T, W>(
+        &self,
+        caller: Caller,
+        sql: &str,
+        work: impl FnOnce(Arc<Planner>, SiteScope, Arc<str>) -> W,
+    ) -> Result<T, QueryError>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T, QueryError>> + Send + 'static,
+    {
+        let begun = self.begin(&caller).await?;
+        let (_, planned) = self.plan(begun, caller, sql, work).await?;
+        Ok(planned)
+    }
+
+    /// Plans on a thread for queries, in time. What was begun stays with the work until it ends, even if that is later.
+    async fn plan<T, W>(
+        &self,
+        begun: Begun,
+        caller: Caller,
+        sql: &str,
+        work: impl FnOnce(Arc<Planner>, SiteScope, Arc<str>) -> W,
+    ) -> Result<(Begun, T), QueryError>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T, QueryError>> + Send + 'static,
+    {
+        let deadline = begun.at + self.times.statement;
+        let control = Arc::clone(&begun.control);
+        let mut stop = StopOnDrop(Some(Arc::clone(&control)));
+        let work = work(Arc::clone(&self.planner), caller.sites, sql.into());
+        let work = planning(Arc::clone(&control), Box::pin(work));
+        let detached = self.workers.detached(async move { (begun, work.await) });
+        match timeout_at(deadline, detached).await {
+            Ok(done) => {
+                let (begun, planned) = done?;
+                stop.0 = None;
+                Ok((begun, planned?))
+            }
+            Err(_) => {
+                control.stop(too_long(self.times.statement));
+                Err(too_long(self.times.statement))
+            }
+        }
+    }
+}
+
+impl Planner {
+    async fn prepare(&self, snapshot: Snapshot, sites: &SiteScope, sql: &str) -> Result<Prepared, QueryError> {
         let statement = statement::parse(sql, sites)?;
-        let events = EventsTable::new(self.table.snapshot(), sites.clone(), Arc::clone(&self.reader));
+        let version = snapshot.version();
+        let events = LakeTable::new(snapshot, sites.clone(), Arc::clone(&self.reader));
         let state = self.sessions.state(Lake {
             events: Arc::new(events),
         });
         let plan = state.statement_to_plan(statement).await?;
         READ_ONLY.verify_plan(&plan).map_err(refused)?;
+        plan_size::check(&plan)?;
         let parameters = parameters::fields(&plan)?;
-        Ok(Planned {
+        Ok(Prepared {
             state,
             plan,
             parameters,
+            version,
+        })
+    }
+}
+
+impl Prepared {
+    fn bind(self, values: &[ScalarValue]) -> Result<Self, QueryError> {
+        Ok(Self {
+            plan: parameters::bind(self.plan, &self.parameters, values)?,
+            ..self
         })
     }
 
-    async fn in_time<T>(&self, work: impl Future<Output = Result<T, QueryError>>) -> Result<T, QueryError> {
-        let limit = self.statement_timeout;
-        timeout(limit, with_room(work))
-            .await
-            .unwrap_or_else(|_| Err(too_long(limit)))
+    fn describe(self) -> Result<Description, QueryError> {
+        let schema = match analyze(&self.state, self.plan.clone()) {
+            Ok(analyzed) => output::schema_of(analyzed.schema().as_arrow()),
+            // Types can't be reconciled before the parameters have any.
+            Err(_) if self.parameters.iter().any(|p| p.data_type() == &DataType::Null) => {
+                output::schema_of(self.plan.schema().as_arrow())
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Description {
+            schema,
+            parameters: self.parameters,
+            version: self.version,
+        })
+    }
+
+    async fn physical(&self) -> Result<(Arc<dyn ExecutionPlan>, SchemaRef), QueryError> {
+        let analyzed = analyze(&self.state, self.plan.clone())?;
+        let schema = output::schema_of(analyzed.schema().as_arrow());
+        Ok((physical(&self.state, analyzed).await?, schema))
     }
 }
 

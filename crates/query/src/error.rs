@@ -24,9 +24,18 @@ pub enum QueryError {
     /// Well-formed, but not offered.
     #[error("{0}")]
     Unsupported(String),
-    /// A limit (memory, time, concurrent queries) was reached.
+    /// A limit (memory, size, concurrent queries) was reached.
     #[error("{0}")]
     Limit(String),
+    /// The statement computed longer than it may, or nobody took its rows for too long.
+    #[error("{0}")]
+    Timeout(String),
+    /// The lake's store does not answer or refuses; the server's log has its reason.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The caller went away before there was an answer.
+    #[error("the query was cancelled")]
+    Cancelled,
     /// Ours or the store's fault.
     #[error("{0}")]
     Internal(String),
@@ -41,6 +50,9 @@ impl QueryError {
             Self::Denied(_) => "denied",
             Self::Unsupported(_) => "unsupported",
             Self::Limit(_) => "limit",
+            Self::Timeout(_) => "timeout",
+            Self::Unavailable(_) => "unavailable",
+            Self::Cancelled => "cancelled",
             Self::Internal(_) => "internal",
         }
     }
@@ -58,7 +70,7 @@ impl From<ArrowError> for QueryError {
     }
 }
 
-/// The one place where DataFusion's errors get their meaning.
+/// The only mapping of DataFusion's errors.
 fn of(error: &DataFusionError) -> QueryError {
     match error {
         DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => of(inner),
@@ -83,7 +95,7 @@ fn of(error: &DataFusionError) -> QueryError {
         DataFusionError::IoError(inner) if is_spill_limit(&inner.to_string()) => {
             QueryError::Limit(exhausted(&inner.to_string()))
         }
-        DataFusionError::ObjectStore(inner) => QueryError::Internal(format!("the lake can't be read: {inner}")),
+        DataFusionError::ObjectStore(inner) => of_store(inner),
         other => QueryError::Internal(clean(&other.strip_backtrace())),
     }
 }
@@ -97,6 +109,8 @@ fn of_other(error: &(dyn Error + Send + Sync + 'static)) -> QueryError {
         of_arrow(inner)
     } else if let Some(inner) = error.downcast_ref::<ParquetError>() {
         of_parquet(inner)
+    } else if let Some(inner) = error.downcast_ref::<object_store::Error>() {
+        of_store(inner)
     } else {
         QueryError::Internal(clean(&error.to_string()))
     }
@@ -115,6 +129,22 @@ fn of_arrow(error: &ArrowError) -> QueryError {
         ArrowError::IoError(text, _) if is_spill_limit(text) => QueryError::Limit(exhausted(text)),
         ArrowError::MemoryError(text) => QueryError::Limit(exhausted(text)),
         other => QueryError::Internal(clean(&other.to_string())),
+    }
+}
+
+/// A client learns that the store failed; where the store is, and how it failed, is for the server's log.
+fn of_store(error: &object_store::Error) -> QueryError {
+    tracing::error!(%error, "the lake's store failed a query");
+    match error {
+        object_store::Error::NotFound { .. } => QueryError::Unavailable(
+            "a file of the lake is gone; run the query again, and if that does not help, ask who runs the server"
+                .into(),
+        ),
+        _ => QueryError::Unavailable(
+            "the lake's store does not answer or refuses to; try again, and if that does not help, ask who runs the \
+             server"
+                .into(),
+        ),
     }
 }
 
@@ -202,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_ours_survives_any_wrapping() {
+    fn query_error_survives_wrapping() {
         let ours = QueryError::Limit("too long".into());
         let wrapped = external(ArrowError::ExternalError(Box::new(
             external(ours.clone()).context("while reading"),
@@ -211,13 +241,13 @@ mod tests {
     }
 
     #[test]
-    fn messages_lose_the_prefixes_of_the_layers_that_they_came_through() {
+    fn messages_lose_layer_prefixes() {
         let error = DataFusionError::Plan("Error during planning: DataFusion error: no\nway".into());
         assert_eq!(QueryError::from(error), QueryError::Invalid("no way".into()));
     }
 
     #[test]
-    fn other_peoples_operators_are_not_named_when_memory_runs_out() {
+    fn memory_error_names_no_foreign_operators() {
         let error = DataFusionError::ResourcesExhausted("consumer GroupedHashAggregate of somebody".into());
         let QueryError::Limit(text) = QueryError::from(error) else {
             panic!("a limit");
@@ -226,13 +256,22 @@ mod tests {
     }
 
     #[test]
-    fn the_stores_failures_are_internal() {
-        let error = DataFusionError::ParquetError(Box::new(ParquetError::External(Box::new(
-            object_store::Error::NotImplemented {
-                operation: "get".into(),
-                implementer: "test".into(),
-            },
-        ))));
-        assert!(matches!(QueryError::from(error), QueryError::Internal(_)));
+    fn store_failure_hides_endpoint_and_bucket() {
+        let failure = || object_store::Error::Generic {
+            store: "S3",
+            source: "error sending request for https://storage.internal:9000/bucket/key".into(),
+        };
+        let parquet = ParquetError::External(Box::new(failure()));
+        for error in [
+            DataFusionError::ObjectStore(Box::new(failure())),
+            DataFusionError::ParquetError(Box::new(parquet)),
+            external(failure()),
+            external(external(failure()).context("while reading")),
+        ] {
+            let QueryError::Unavailable(text) = QueryError::from(error) else {
+                panic!("the store is unavailable");
+            };
+            assert!(!text.contains("bucket") && !text.contains("internal"), "{text}");
+        }
     }
 }

@@ -3,33 +3,44 @@
 //! ```text
 //! text -> statement (one, read-only, not too deep) -> plan over one pinned snapshot -> parameters -> stream
 //!                                                          |
-//!                          events: prune files -> scan -> filter to the caller's sites
+//!                          table: prune files -> scan -> filter to the caller's sites
 //! ```
 //!
 //! Invariants: a statement sees one whole version of `events` from its first row to its last; no row of a site that
-//! the caller may not read leaves the `events` provider, whatever the SQL; memory, spill, time and the number of
+//! the caller may not read leaves its table's provider, whatever the SQL; memory, spill, time and the number of
 //! statements at once are bounded, and reaching a bound is an answer ([`QueryError::Limit`]).
 
+mod busy;
+mod caller;
 mod catalog;
+mod control;
+mod cooperative;
 mod engine;
 mod error;
-mod events;
 mod functions;
+mod governor;
+mod interruptible;
+mod memory;
 mod options;
 mod output;
 mod parameters;
+mod pins;
+mod plan_size;
 mod query_stream;
 mod session;
 mod slots;
 mod stack;
 mod statement;
 mod store;
+mod table;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 mod workers;
 
+pub use caller::Caller;
+pub use catalog::{CATALOG, SCHEMA};
 pub use datafusion::common::ScalarValue;
 pub use datafusion::execution::SendableRecordBatchStream;
 pub use engine::{Description, Engine, TableInfo};

@@ -10,7 +10,7 @@ use arrow::error::ArrowError;
 /// The schema of a result: plain types that every client knows, no metadata.
 ///
 /// All columns are nullable, because DataFusion decides nullability anew in each phase of planning and a client is
-/// told the schema before the last of them.
+/// given the schema before the last of them.
 pub(crate) fn schema_of(plan: &Schema) -> SchemaRef {
     let fields = plan.fields().iter().map(|field| plain_field(field));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn views_and_dictionaries_become_plain_text_and_keep_their_values() {
+    fn views_and_dictionaries_become_plain_text() {
         let view: ArrayRef = Arc::new(StringViewArray::from(vec![
             Some("a text longer than twelve bytes"),
             None,
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_without_columns_stay_counted() {
+    fn zero_column_batch_keeps_row_count() {
         let options = RecordBatchOptions::new().with_row_count(Some(3));
         let empty = Arc::new(Schema::empty());
         let batch = RecordBatch::try_new_with_options(Arc::clone(&empty), vec![], &options).unwrap();

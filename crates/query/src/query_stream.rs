@@ -1,9 +1,8 @@
-//! A running statement: its rows, its slot and its deadline.
+//! A running statement, as its client sees it: rows, an end or an error.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -12,9 +11,10 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use futures::{Stream, StreamExt};
 use metrics::{counter, histogram};
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::control::Control;
+use crate::governor::{Governed, govern};
 use crate::slots::Slot;
 use crate::{QueryError, output};
 
@@ -26,16 +26,12 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Until it is told otherwise, the client went away.
+    /// Until it ends otherwise, the client went away.
     pub(crate) fn begin() -> Self {
         Self {
             began: Instant::now(),
             status: "cancelled",
         }
-    }
-
-    pub(crate) fn began(&self) -> Instant {
-        self.began
     }
 
     pub(crate) fn failed(&mut self, error: &QueryError) {
@@ -49,116 +45,88 @@ impl Drop for Outcome {
     }
 }
 
-/// What a statement holds while it runs. All of it is given back at once.
-pub(crate) struct Work {
-    pub(crate) rows: SendableRecordBatchStream,
-    pub(crate) outcome: Outcome,
-    pub(crate) _slot: Slot,
+/// What is left of a statement when it has ended: nothing.
+struct Running {
+    control: Arc<Control>,
+    rows: SendableRecordBatchStream,
+    /// Gives the slot back, and takes it again. Its end is the statement's.
+    _governor: SpawnedTask<()>,
 }
 
-enum State {
-    QueryStream(Box<Work>),
-    /// The deadline passed; the client is still to be told.
-    Expired,
-    Ended,
-}
-
-struct Shared {
-    state: State,
-    /// Whoever waits for rows while the deadline passes.
-    waiting: Option<Waker>,
+impl Drop for Running {
+    /// Operators that compute in tasks of their own notice at once.
+    fn drop(&mut self) {
+        self.control.stop(QueryError::Cancelled);
+    }
 }
 
 /// The rows of a statement, in the schema that was described. Dropping it stops the statement.
 pub(crate) struct QueryStream {
     schema: SchemaRef,
-    limit: Duration,
-    shared: Arc<Mutex<Shared>>,
-    /// Ends the statement at its deadline also when nobody asks for rows: a client that stalls holds no slot.
-    _watchdog: SpawnedTask<()>,
+    outcome: Outcome,
+    running: Option<Running>,
 }
 
 impl QueryStream {
-    pub(crate) fn start(work: Work, schema: SchemaRef, limit: Duration) -> SendableRecordBatchStream {
-        let deadline = work.outcome.began() + limit;
-        let shared = Arc::new(Mutex::new(Shared {
-            state: State::QueryStream(Box::new(work)),
-            waiting: None,
-        }));
-        let watchdog = SpawnedTask::spawn(expire(Arc::clone(&shared), deadline));
+    pub(crate) fn start(
+        rows: SendableRecordBatchStream,
+        schema: SchemaRef,
+        outcome: Outcome,
+        governed: Governed,
+        slot: Slot,
+    ) -> SendableRecordBatchStream {
+        let running = Running {
+            control: Arc::clone(&governed.control),
+            rows,
+            _governor: SpawnedTask::spawn(govern(governed, slot)),
+        };
         Box::pin(Self {
             schema,
-            limit,
-            shared,
-            _watchdog: watchdog,
+            outcome,
+            running: Some(running),
         })
     }
 
-    fn failed(error: QueryError) -> Poll<Option<Result<RecordBatch>>> {
-        Poll::Ready(Some(Err(DataFusionError::External(Box::new(error)))))
-    }
-}
-
-async fn expire(shared: Arc<Mutex<Shared>>, deadline: Instant) {
-    tokio::time::sleep_until(deadline).await;
-    let (stopped, waiting) = {
-        let mut shared = shared.lock();
-        let State::QueryStream(_) = &shared.state else {
-            return;
+    fn poll_rows(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RecordBatch, QueryError>>> {
+        let Some(running) = &mut self.running else {
+            return Poll::Ready(None);
         };
-        let stopped = std::mem::replace(&mut shared.state, State::Expired);
-        (stopped, shared.waiting.take())
-    };
-    if let State::QueryStream(mut work) = stopped {
-        work.outcome.status = "limit";
+        let next = match running.rows.poll_next_unpin(cx) {
+            Poll::Ready(next) => next,
+            // The operators may take a moment to notice.
+            Poll::Pending => match running.control.poll_stopped(cx) {
+                Poll::Ready(reason) => return Poll::Ready(Some(Err(reason))),
+                Poll::Pending => return Poll::Pending,
+            },
+        };
+        Poll::Ready(next.map(|batch| Ok(output::adapt(&batch?, &self.schema)?)))
     }
-    if let Some(waker) = waiting {
-        waker.wake();
-    }
-}
-
-/// The answer for a statement that took longer than it may.
-pub(crate) fn too_long(limit: Duration) -> QueryError {
-    QueryError::Limit(format!(
-        "the query took longer than {limit:?}; ask for a shorter time range or fewer columns"
-    ))
 }
 
 impl Stream for QueryStream {
     type Item = Result<RecordBatch>;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let mut shared = self.shared.lock();
-        let work = match &mut shared.state {
-            State::QueryStream(work) => work,
-            State::Expired => {
-                shared.state = State::Ended;
-                return Self::failed(too_long(self.limit));
-            }
-            State::Ended => return Poll::Ready(None),
-        };
-        let Poll::Ready(next) = work.rows.poll_next_unpin(cx) else {
-            shared.waiting = Some(cx.waker().clone());
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Poll::Ready(next) = self.poll_rows(cx) else {
             return Poll::Pending;
         };
-        let failure = match next {
-            None => {
-                work.outcome.status = "ok";
-                shared.state = State::Ended;
-                return Poll::Ready(None);
+        let item = match next {
+            Some(Ok(batch)) => {
+                counter!("footfall_query_rows_total").increment(batch.num_rows() as u64);
+                return Poll::Ready(Some(Ok(batch)));
             }
-            Some(Ok(batch)) => match output::adapt(&batch, &self.schema) {
-                Ok(batch) => {
-                    counter!("footfall_query_rows_total").increment(batch.num_rows() as u64);
-                    return Poll::Ready(Some(Ok(batch)));
-                }
-                Err(error) => QueryError::from(error),
-            },
-            Some(Err(error)) => QueryError::from(error),
+            None if self.running.is_none() => return Poll::Ready(None),
+            None => {
+                self.outcome.status = "ok";
+                None
+            }
+            Some(Err(error)) => {
+                self.outcome.failed(&error);
+                Some(Err(DataFusionError::External(Box::new(error))))
+            }
         };
-        work.outcome.failed(&failure);
-        shared.state = State::Ended;
-        Self::failed(failure)
+        self.running = None;
+        Poll::Ready(item)
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 use datafusion::common::Result;
+use datafusion::common::alias::AliasGenerator;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
 use datafusion::prelude::SessionConfig;
@@ -14,8 +14,10 @@ use footfall_model::clock::Clock;
 use object_store::ObjectStore;
 
 use crate::catalog::{CATALOG, Lake, SCHEMA};
+use crate::functions::{self, BoundConcatOperator};
 use crate::store::OneStore;
-use crate::{EngineOptions, functions};
+use crate::table::CheckIsolation;
+use crate::{EngineOptions, interruptible};
 
 /// How many levels of parentheses and subqueries SQL may have.
 pub(crate) const MAX_NESTING: usize = 50;
@@ -41,6 +43,11 @@ impl SessionFactory {
             .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
             .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
             .with_window_functions(SessionStateDefaults::default_window_functions())
+            .with_analyzer_rules(interruptible::analyzer_rules())
+            .with_optimizer_rules(interruptible::optimizer_rules())
+            .with_physical_optimizer_rules(interruptible::physical_optimizer_rules())
+            .with_physical_optimizer_rule(Arc::new(CheckIsolation))
+            .with_analyzer_rule(Arc::new(BoundConcatOperator::default()))
             .with_table_function_list(SessionStateDefaults::default_table_functions())
             .build();
         Self {
@@ -53,12 +60,15 @@ impl SessionFactory {
     pub(crate) fn state(&self, lake: Lake) -> SessionState {
         let mut state = self.base.clone();
         state.register_catalog_list(Arc::new(lake));
-        state.execution_props_mut().query_execution_start_time = DateTime::from_timestamp_micros(self.clock.now());
+        let props = state.execution_props_mut();
+        props.query_execution_start_time = DateTime::from_timestamp_micros(self.clock.now());
+        // Its numbers stand in plans: counted over all statements, they would reveal how many others ran.
+        props.alias_generator = Arc::new(AliasGenerator::new());
         state
     }
 }
 
-/// Memory, spill and caches: shared by all statements.
+/// Spill and caches: shared by all statements. Each gets its memory from [`crate::memory`].
 pub(crate) fn runtime(store: &Arc<dyn ObjectStore>, options: &EngineOptions) -> Result<Arc<RuntimeEnv>> {
     clear_spill(&options.spill_dir)?;
     let disk = DiskManagerBuilder::default()
@@ -66,7 +76,6 @@ pub(crate) fn runtime(store: &Arc<dyn ObjectStore>, options: &EngineOptions) -> 
         .with_max_temp_directory_size(options.spill_bytes);
     RuntimeEnvBuilder::new()
         .with_object_store_registry(Arc::new(OneStore(Arc::clone(store))))
-        .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes)))
         .with_disk_manager_builder(disk)
         .with_metadata_cache_limit(options.metadata_cache_bytes)
         .build_arc()
@@ -106,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_killed_process_spilled_is_removed_and_nothing_else() {
+    fn only_stale_spill_folders_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["datafusion-left", "mine"] {
             std::fs::create_dir(dir.path().join(name)).unwrap();

@@ -5,12 +5,20 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
+
+use crate::control::{Control, Phase, enter};
 
 /// Enough for the deepest statement that is allowed, in unoptimized code. Reserved, not touched, by shallow ones.
 const STACK_BYTES: usize = 32 * 1024 * 1024;
 
-/// `work`, each step of it on a stack of its own.
-pub(crate) async fn with_room<T>(work: impl Future<Output = T>) -> T {
+/// Plans the statement of `control`, each step on a stack of its own.
+pub(crate) async fn planning<T>(control: Arc<Control>, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
-    poll_fn(|cx| stacker::grow(STACK_BYTES, || work.as_mut().poll(cx))).await
+    poll_fn(|cx| {
+        enter(&control, Phase::Planning, || {
+            stacker::grow(STACK_BYTES, || work.as_mut().poll(cx))
+        })
+    })
+    .await
 }

@@ -7,12 +7,15 @@ use datafusion::execution::object_store::{ObjectStoreRegistry, ObjectStoreUrl};
 use object_store::ObjectStore;
 use url::Url;
 
-/// Names the root of the shard's `events` table inside plans; nobody resolves it but [`OneStore`].
-const ROOT: &str = "footfall://events";
+/// Names the lake's root inside the plans of callers that may see every row.
+pub(crate) const WHOLE: &str = "footfall://lake";
 
-/// The URL of the table's root.
-pub(crate) fn root() -> Result<ObjectStoreUrl> {
-    ObjectStoreUrl::parse(ROOT)
+/// The same root inside the plans of readers: files under it may hold rows of sites that are not theirs.
+pub(crate) const SHARED: &str = "footfall://shared";
+
+/// `name` as DataFusion's scans want it; nobody resolves it but [`OneStore`].
+pub(crate) fn root(name: &str) -> Result<ObjectStoreUrl> {
+    ObjectStoreUrl::parse(name)
 }
 
 /// Knows the lake's store and refuses everything else.
@@ -25,7 +28,7 @@ impl ObjectStoreRegistry for OneStore {
     }
 
     fn get_store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
-        if url.as_str().trim_end_matches('/') == ROOT {
+        if [WHOLE, SHARED].contains(&url.as_str().trim_end_matches('/')) {
             Ok(Arc::clone(&self.0))
         } else {
             Err(DataFusionError::Plan(format!("{url} is not part of the lake")))

@@ -1,9 +1,10 @@
 //! Real lakes in memory for tests: `lake().await` and `events().site("a").client("x").at("2026-11-01 10:00").pageview("/")`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{
     ArrayRef, BooleanArray, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
@@ -12,11 +13,11 @@ use arrow::array::{
 use arrow::util::pretty::pretty_format_batches;
 use async_trait::async_trait;
 use chrono::NaiveDateTime;
-use footfall_lake::{Commit, Table, partitions, write_file};
+use footfall_lake::{Commit, NewFile, Origin, Table, partitions, write_file};
 use footfall_model::access::SiteScope;
 use footfall_model::clock::{Clock, Micros};
 use footfall_model::hash::client_hash;
-use footfall_model::schema;
+use footfall_model::{schema, table};
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use object_store::memory::InMemory;
@@ -25,9 +26,13 @@ use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
     PutOptions, PutPayload, PutResult, Result as StoreResult,
 };
+use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use crate::{Engine, EngineOptions, QueryError, ScalarValue};
+
+/// Tests that measure time hold it alone; those that compute for long share it, so that they don't disturb the others.
+pub(crate) static CORES: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
 
 /// What `now()` is in tests.
 pub(crate) const NOW: &str = "2026-11-24 12:00";
@@ -130,7 +135,7 @@ impl Events {
         self
     }
 
-    fn batch(&self) -> RecordBatch {
+    pub(crate) fn batch(&self) -> RecordBatch {
         let rows = self.rows.iter();
         let text = |of: fn(&Event) -> String| Arc::new(StringArray::from_iter_values(rows.clone().map(of))) as ArrayRef;
         let time = || {
@@ -175,7 +180,9 @@ pub(crate) struct TestLake {
 pub(crate) async fn lake() -> TestLake {
     let store = CountingStore::default();
     let reads = store.reads.clone();
-    let table = Table::open(Arc::new(store), Arc::new(FixedClock)).await.unwrap();
+    let table = Table::open(Arc::new(store), Arc::clone(table::events()), Arc::new(FixedClock))
+        .await
+        .unwrap();
     TestLake {
         table: Arc::new(table),
         reads,
@@ -187,21 +194,18 @@ pub(crate) async fn lake() -> TestLake {
 impl TestLake {
     /// Commits the events, a file a day.
     pub(crate) async fn add(&self, name: &str, events: Events) {
+        self.add_rows(name, &events.batch()).await;
+    }
+
+    /// Commits rows of [`schema::event_file`], in any order, a file a day.
+    pub(crate) async fn add_rows(&self, name: &str, rows: &RecordBatch) {
         let mut add = Vec::new();
-        for partition in partitions(&events.batch()).unwrap() {
-            add.push(
-                write_file(self.table.store(), partition, name, micros(NOW))
-                    .await
-                    .unwrap(),
-            );
+        for partition in partitions(rows).unwrap() {
+            let new = NewFile::new(table::events(), partition.event_date, name, Origin::Wal, micros(NOW));
+            add.push(write_file(self.table.store(), new, partition.rows).await.unwrap());
         }
         let id = self.commits.fetch_add(1, Ordering::SeqCst);
-        let commit = Commit {
-            id: u128::from(id),
-            add,
-            txn: None,
-        };
-        self.table.commit(&commit).await.unwrap();
+        self.table.commit(&Commit::append(u128::from(id), add)).await.unwrap();
     }
 
     pub(crate) fn options(&self) -> EngineOptions {
@@ -250,19 +254,24 @@ pub(crate) async fn value(engine: &Engine, sites: &SiteScope, sql: &str) -> Stri
     }
 }
 
-/// How many requests reached Parquet files.
+/// The requests that reached Parquet files.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Reads(Arc<AtomicUsize>);
+pub(crate) struct Reads(Arc<Mutex<Vec<Path>>>);
 
 impl Reads {
-    /// Since the last call.
+    /// How many since the last call.
     pub(crate) fn take(&self) -> usize {
-        self.0.swap(0, Ordering::SeqCst)
+        std::mem::take(&mut *self.0.lock()).len()
+    }
+
+    /// The files that were read since the last call.
+    pub(crate) fn files(&self) -> BTreeSet<Path> {
+        std::mem::take(&mut *self.0.lock()).into_iter().collect()
     }
 
     fn count(&self, path: &Path) {
-        if path.as_ref().ends_with(".parquet") && !path.as_ref().starts_with("_delta_log") {
-            self.0.fetch_add(1, Ordering::SeqCst);
+        if path.as_ref().ends_with(".parquet") && !path.as_ref().contains("_delta_log") {
+            self.0.lock().push(path.clone());
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The threads that queries run on: their own, so that a query that computes for long without a pause keeps neither
-//! the collection of events nor the deadline of another query waiting.
+//! The threads that queries run on: their own, so that planning and computing keep neither the collection of events
+//! nor the deadline of another query waiting.
 
 use std::sync::Arc;
 
@@ -7,54 +7,83 @@ use datafusion::common::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use footfall_lake::OwnRuntime;
 use futures::StreamExt;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::watch;
 
 use crate::QueryError;
+use crate::governor::Producer;
 
 /// Batches that a query may be ahead of its client.
 const BATCHES_AHEAD: usize = 2;
 
 /// A runtime for queries alone.
 #[derive(Debug)]
-pub(crate) struct Workers(Option<Runtime>);
+pub(crate) struct Workers(OwnRuntime);
 
 impl Workers {
     pub(crate) fn new(threads: usize) -> Result<Self, QueryError> {
-        let runtime = Builder::new_multi_thread()
+        let mut builder = Builder::new_multi_thread();
+        builder
             .worker_threads(threads.max(1))
             .thread_name("footfall-query")
-            .enable_all()
-            .build()
-            .map_err(|error| QueryError::Internal(format!("the threads for queries can't be started: {error}")))?;
-        Ok(Self(Some(runtime)))
+            .enable_all();
+        let started = OwnRuntime::start(&mut builder);
+        started
+            .map(Self)
+            .map_err(|error| QueryError::Internal(format!("the threads for queries can't be started: {error}")))
+    }
+
+    /// Those that have not ended.
+    #[cfg(test)]
+    pub(crate) fn tasks(&self) -> usize {
+        self.0.handle().metrics().num_alive_tasks()
+    }
+
+    /// Does `work` here. It goes on when the returned future is dropped.
+    ///
+    /// # Errors
+    /// `Internal` if the work panics or the threads are gone.
+    pub(crate) async fn detached<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, QueryError> {
+        let done = self.0.handle().spawn(work).await;
+        done.map_err(|error| QueryError::Internal(format!("the query could not be planned: {error}")))
     }
 
     /// Runs `plan` here; its rows can be read anywhere. Dropping the stream stops it at its next pause.
-    pub(crate) fn run(&self, plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> SendableRecordBatchStream {
+    pub(crate) fn run(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        context: Arc<TaskContext>,
+        state: watch::Sender<Producer>,
+    ) -> SendableRecordBatchStream {
         let mut stream = RecordBatchReceiverStream::builder(plan.schema(), BATCHES_AHEAD);
         let rows = stream.tx();
         let work = async move {
             let mut batches = execute_stream(plan, context)?;
             while let Some(batch) = batches.next().await {
-                if rows.send(batch).await.is_err() {
-                    break;
+                match rows.try_send(batch) {
+                    Ok(()) => {}
+                    Err(TrySendError::Closed(_)) => return Ok(()),
+                    Err(TrySendError::Full(batch)) => {
+                        state.send_replace(Producer::Blocked);
+                        if rows.send(batch).await.is_err() {
+                            return Ok(());
+                        }
+                        state.send_replace(Producer::Computing);
+                    }
                 }
             }
+            // What the operators hold is given back before the last rows are read.
+            drop(batches);
+            state.send_replace(Producer::Done);
             Ok(())
         };
-        if let Some(runtime) = &self.0 {
-            stream.spawn_on(work, runtime.handle());
-        }
+        stream.spawn_on(work, self.0.handle());
         stream.build()
-    }
-}
-
-impl Drop for Workers {
-    /// Without waiting for queries that are still computing.
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use disk::MemoryDisk;
-use footfall_ingest::wal::{Committer, EventLog, LocalWal, WalError, WalOptions, Position, Recovery, Turn, verify_on};
+use footfall_ingest::wal::{Committer, EventLog, LocalWal, Position, Recovery, Turn, WalError, WalOptions, verify_on};
 use footfall_model::clock::IdGen;
 use futures::FutureExt;
 use image::Image;

@@ -1,4 +1,4 @@
-//! Clients that hold a connection and send next to nothing, to see whether the server lets them.
+//! Clients that hold a connection and send next to nothing, to test the server's timeouts.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How a connection is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// The head at once, and then a byte of the body every second.
+    /// The whole head at once, and then a byte of the body every second.
     Slow,
     /// Half of the head, and then nothing.
     HalfOpen,
@@ -42,7 +42,7 @@ pub(crate) struct Crawlers {
     open: u64,
     /// What else went wrong.
     errors: BTreeMap<String, u64>,
-    /// The longest that the server has borne one, in seconds.
+    /// The longest that the server kept one open, in seconds.
     longest_seconds: f64,
 }
 

@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_within_a_percent() {
+    fn quantiles_are_within_one_percent() {
         let mut histogram = Histogram::default();
         for micros in 1..=100_000 {
             histogram.add(Duration::from_micros(micros));
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_ends_where_the_next_begins() {
+    fn buckets_are_contiguous() {
         for micros in (0..2_000).chain([1 << 20, (1 << 20) - 1, 123_456_789]) {
             let last = last_of(bucket_of(micros) as u64);
             assert!(micros <= last && last <= micros + micros / 128 + 1, "{micros}: {last}");
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn merged_is_as_if_seen_together() {
+    fn merge_equals_one_histogram() {
         let (mut one, mut other) = (Histogram::default(), Histogram::default());
         one.add(Duration::from_micros(100));
         other.add(Duration::from_millis(9));

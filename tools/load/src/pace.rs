@@ -71,7 +71,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn without_a_rate_a_request_is_due_at_once_until_the_end() {
+    fn closed_loop_is_due_at_once() {
         let start = Instant::now();
         let schedule = Schedule::new(start, SECOND, None);
         assert_eq!(schedule.next(start), Some(start));
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_connection_gets_the_turn_that_was_due_long_ago() {
+    fn late_connection_gets_overdue_turn() {
         let start = Instant::now();
         let schedule = Schedule::new(start, SECOND, Some(10.0));
         assert_eq!(schedule.next(start), Some(start));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn no_turn_lies_behind_the_end() {
+    fn no_turn_is_after_the_end() {
         let start = Instant::now();
         let schedule = Schedule::new(start, SECOND, Some(2.0));
         let turns = std::iter::from_fn(|| schedule.next(start)).count();

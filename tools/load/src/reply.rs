@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reply_without_a_body() {
+    fn reply_without_body() {
         let text = b"HTTP/1.1 204 No Content\r\ndate: Mon, 02 Feb 2026 10:30:00 GMT\r\n\r\n";
         let head = Head {
             status: 204,
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_that_ends_the_connection() {
+    fn refusal_closes_connection() {
         let head = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 12\r\nConnection: close\r\n\r\n";
         let found = parse(&[head.as_slice(), b"{\"error\""].concat()).unwrap().unwrap();
         assert_eq!(
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_an_error() {
+    fn malformed_reply_is_an_error() {
         for text in [
             "SSH-2.0-OpenSSH\r\n\r\n",
             "HTTP/1.1 x04\r\n\r\n",

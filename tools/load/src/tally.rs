@@ -1,4 +1,4 @@
-//! What came of the requests.
+//! Outcomes of the requests.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

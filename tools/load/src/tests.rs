@@ -16,7 +16,7 @@ use crate::{run, sink};
 
 /// A server on a thread of its own, which ends with the test's process.
 fn server(answer: fn(u64) -> &'static [u8]) -> SocketAddr {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, port_receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -28,7 +28,7 @@ fn server(answer: fn(u64) -> &'static [u8]) -> SocketAddr {
             sink::serve(listener, answer).await;
         });
     });
-    told.recv().unwrap()
+    port_receiver.recv().unwrap()
 }
 
 fn send(address: SocketAddr, flags: &str) -> Report {
@@ -44,7 +44,7 @@ fn good(_: u64) -> &'static [u8] {
 }
 
 #[test]
-fn a_closed_loop_counts_what_is_acknowledged() {
+fn closed_loop_counts_acknowledged_events() {
     let report = send(server(good), "--batch 10 --connections 4 --seconds 0.2");
     assert!(report.events_acknowledged > 100, "{report:?}");
     assert_eq!(report.events_acknowledged, report.replies["204"] * 10);
@@ -58,7 +58,7 @@ fn a_closed_loop_counts_what_is_acknowledged() {
 }
 
 #[test]
-fn an_open_loop_keeps_its_rate() {
+fn open_loop_keeps_its_rate() {
     let report = send(
         server(good),
         "--batch 10 --connections 4 --seconds 0.5 --rate 1000 --threads 2",
@@ -68,7 +68,7 @@ fn an_open_loop_keeps_its_rate() {
 }
 
 #[test]
-fn refusals_and_lost_connections_are_no_acknowledgements() {
+fn refused_and_lost_requests_are_unacknowledged() {
     let report = send(
         server(|number| match number % 3 {
             0 => b"HTTP/1.1 204 No Content\r\n\r\n",
@@ -84,7 +84,7 @@ fn refusals_and_lost_connections_are_no_acknowledgements() {
 }
 
 #[test]
-fn what_is_not_replied_to_is_counted_apart() {
+fn unanswered_requests_are_counted_apart() {
     let report = send(
         server(|_| b"HTTP/1.1 2"),
         "--batch 10 --connections 1 --seconds 0.2 --timeout 0.05",
@@ -108,7 +108,7 @@ fn slow_and_half_open_clients_are_counted() {
 }
 
 #[test]
-fn a_server_that_stalls_cannot_hide_what_it_kept_from_being_sent() {
+fn stall_counts_in_open_loop_latency() {
     // One connection and a stall at every tenth request: the requests behind it were due long before they were sent.
     let report = send(
         server(|number| {
@@ -123,7 +123,7 @@ fn a_server_that_stalls_cannot_hide_what_it_kept_from_being_sent() {
     assert!(reply.p50 < 10.0 && due.p50 > 20.0, "{reply:?} {due:?}");
 }
 
-/// Takes every event that bears a time.
+/// Accepts every event that has a time.
 struct Taker;
 
 #[tonic::async_trait]
@@ -138,8 +138,8 @@ impl IngestService for Taker {
 }
 
 #[test]
-fn grpc_streams_are_counted_by_their_summaries() {
-    let (tell, told) = std::sync::mpsc::channel();
+fn grpc_stream_summaries_are_counted() {
+    let (tell, port_receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -157,7 +157,7 @@ fn grpc_streams_are_counted_by_their_summaries() {
         });
     });
     let report = send(
-        told.recv().unwrap(),
+        port_receiver.recv().unwrap(),
         "--grpc --batch 20 --stream 3 --connections 2 --seconds 0.2",
     );
     assert!(report.events_acknowledged > 0, "{report:?}");

@@ -1,4 +1,4 @@
-//! The same events as a file, one JSON object a line: what other systems are given to load.
+//! The same events as a file, one JSON object a line, for other systems to load.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

@@ -43,6 +43,9 @@ impl Catalog for Counting {
     async fn create_token(&self, token: NewToken) -> Result<(Token, Secret), CatalogError> {
         self.catalog.create_token(token).await
     }
+    async fn create_token_with(&self, token: NewToken, secret: &Secret) -> Result<Token, CatalogError> {
+        self.catalog.create_token_with(token, secret).await
+    }
     async fn tokens(&self) -> Result<Vec<Token>, CatalogError> {
         self.catalog.tokens().await
     }
@@ -92,7 +95,7 @@ fn keeping(catalog: &Arc<Counting>, found: Duration, missing: Duration) -> Arc<D
 }
 
 #[test]
-fn what_is_missing_is_forgotten_sooner_than_what_is_found() {
+fn absent_entries_expire_sooner() {
     let lifetimes = CacheLimits::default().lifetimes;
     assert_eq!(lifetimes.of(Some(&())), FOUND_TTL);
     assert_eq!(lifetimes.of::<()>(None), MISSING_TTL);
@@ -100,7 +103,7 @@ fn what_is_missing_is_forgotten_sooner_than_what_is_found() {
 }
 
 #[tokio::test]
-async fn an_answer_is_the_catalogs_and_is_asked_for_once() {
+async fn entry_is_looked_up_once() {
     let catalog = Counting::with_site("shop").await;
     let (token, secret) = catalog.admin().await;
     let directory = keeping(&catalog, FOR_EVER, FOR_EVER);
@@ -117,7 +120,7 @@ async fn an_answer_is_the_catalogs_and_is_asked_for_once() {
 }
 
 #[tokio::test]
-async fn a_stampede_asks_once() {
+async fn concurrent_look_ups_ask_once() {
     let catalog = Counting::with_site("shop").await;
     let (_, secret) = catalog.admin().await;
     let directory = keeping(&catalog, FOR_EVER, FOR_EVER);
@@ -134,7 +137,7 @@ async fn a_stampede_asks_once() {
 }
 
 #[tokio::test]
-async fn what_is_found_is_asked_for_again_when_its_time_is_up() {
+async fn expired_entry_is_looked_up_again() {
     let catalog = Counting::with_site("shop").await;
     let (token, secret) = catalog.admin().await;
     let directory = keeping(&catalog, SHORT, FOR_EVER);
@@ -145,7 +148,7 @@ async fn what_is_found_is_asked_for_again_when_its_time_is_up() {
 }
 
 #[tokio::test]
-async fn reading_does_not_prolong_an_entry() {
+async fn reading_does_not_prolong_entry() {
     let catalog = Counting::with_site("shop").await;
     let (token, secret) = catalog.admin().await;
     let directory = keeping(&catalog, OVER, FOR_EVER);
@@ -159,7 +162,7 @@ async fn reading_does_not_prolong_an_entry() {
 }
 
 #[tokio::test]
-async fn what_is_missing_has_a_time_of_its_own() {
+async fn absent_entry_has_its_own_lifetime() {
     let catalog = Counting::with_site("shop").await;
     let directory = keeping(&catalog, FOR_EVER, SHORT);
     directory.site("shop").await.unwrap().unwrap();
@@ -172,7 +175,7 @@ async fn what_is_missing_has_a_time_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_change_in_this_process_can_take_effect_at_once() {
+async fn local_change_takes_effect_at_once() {
     let catalog = Counting::with_site("shop").await;
     let (token, secret) = catalog.admin().await;
     let directory = keeping(&catalog, FOR_EVER, FOR_EVER);
@@ -189,7 +192,7 @@ async fn a_change_in_this_process_can_take_effect_at_once() {
 }
 
 #[tokio::test]
-async fn without_the_catalog_an_entry_serves_for_its_time_only() {
+async fn unavailable_catalog_serves_entries_until_expiry() {
     let catalog = Counting::with_site("shop").await;
     let (lasting, passing) = (keeping(&catalog, FOR_EVER, FOR_EVER), keeping(&catalog, SHORT, SHORT));
     for directory in [&lasting, &passing] {
@@ -206,7 +209,7 @@ async fn without_the_catalog_an_entry_serves_for_its_time_only() {
 }
 
 #[tokio::test]
-async fn a_failure_is_not_remembered_and_is_told_once() {
+async fn failure_is_reported_once_and_not_cached() {
     let catalog = Counting::with_site("shop").await;
     let directory = keeping(&catalog, FOR_EVER, FOR_EVER);
     catalog.catalog.close().await;
@@ -217,7 +220,7 @@ async fn a_failure_is_not_remembered_and_is_told_once() {
 }
 
 #[tokio::test]
-async fn invented_tracking_ids_and_secrets_do_not_fill_the_memory() {
+async fn invented_keys_do_not_fill_memory() {
     let catalog = Counting::with_site("shop").await;
     let directory = keeping(&catalog, FOR_EVER, FOR_EVER);
     for n in 0..2_000 {
@@ -239,7 +242,7 @@ async fn invented_tracking_ids_and_secrets_do_not_fill_the_memory() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_tracking_id_is_neither_asked_for_nor_kept() {
+async fn invalid_tracking_id_is_not_cached() {
     let catalog = Counting::with_site("shop").await;
     let directory = keeping(&catalog, FOR_EVER, FOR_EVER);
     for text in ["", "a b", "../shop", &"x".repeat(65), &"x".repeat(1_000_000)] {

@@ -18,7 +18,7 @@ use footfall_model::clock::{Clock, IdGen};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::secret::{self, SecretHash};
+use crate::secret::SecretHash;
 use crate::{Catalog, CatalogError, NewSite, NewToken, Secret, Site, Token, validate};
 
 /// How long a writer waits for another one, of this process or not, before it gives up.
@@ -28,7 +28,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct SqliteCatalog {
     pool: SqlitePool,
-    /// Taken before a connection is, so that waiting writers never hold the connections that look-ups need.
+    /// Locked before a connection is acquired, so that queued writers never hold the connections that look-ups need.
     writing: Mutex<()>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGen>,
@@ -59,7 +59,7 @@ impl SqliteCatalog {
         })
     }
 
-    /// Waits for what is under way and closes the file; whatever is asked afterwards fails.
+    /// Waits for operations under way and closes the file; later calls fail.
     pub async fn close(&self) {
         self.pool.close().await;
     }
@@ -111,6 +111,12 @@ impl Catalog for SqliteCatalog {
     }
 
     async fn create_token(&self, new: NewToken) -> Result<(Token, Secret), CatalogError> {
+        let secret = Secret::random(&*self.ids);
+        let token = self.create_token_with(new, &secret).await?;
+        Ok((token, secret))
+    }
+
+    async fn create_token_with(&self, new: NewToken, secret: &Secret) -> Result<Token, CatalogError> {
         let now = self.clock.now();
         validate::token(&new, now)?;
         let token = Token {
@@ -121,11 +127,10 @@ impl Catalog for SqliteCatalog {
             expires_at: new.expires_at,
             revoked_at: None,
         };
-        let secret = secret::mint(&*self.ids);
         let mut write = self.write().await?;
         tokens::insert(&mut write.transaction, &token, SecretHash::of(secret.expose())).await?;
         write.commit().await?;
-        Ok((token, secret))
+        Ok(token)
     }
 
     async fn tokens(&self) -> Result<Vec<Token>, CatalogError> {

@@ -19,7 +19,7 @@ const CONNECTIONS: u32 = 4;
 
 const WAL_RETRY: Duration = Duration::from_millis(20);
 
-/// SQLite's primary result code for "somebody else holds the lock".
+/// SQLite's primary result code for "another connection holds the lock".
 const SQLITE_BUSY: i32 = 5;
 
 /// Why the file could not be opened.

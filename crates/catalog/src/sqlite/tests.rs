@@ -40,7 +40,7 @@ async fn make_sites(catalog: &SqliteCatalog, prefix: &str, count: usize) {
 }
 
 #[tokio::test]
-async fn a_full_disk_refuses_and_is_forgotten_when_there_is_room() {
+async fn full_disk_recovers_when_freed() {
     let (_folder, path) = index();
     let catalog = open(&path).await.unwrap();
     // As the disk would refuse: for this connection, the only one so far, the file must not grow.
@@ -83,7 +83,7 @@ async fn reopening_keeps_everything() {
 }
 
 #[tokio::test]
-async fn two_open_catalogs_see_each_others_writes_at_once() {
+async fn open_catalogs_see_each_others_writes() {
     let (_folder, path) = index();
     let (one, other) = (open(&path).await.unwrap(), open(&path).await.unwrap());
     assert_eq!(other.site("shop").await.unwrap(), None);
@@ -99,7 +99,7 @@ async fn two_open_catalogs_see_each_others_writes_at_once() {
 }
 
 #[tokio::test]
-async fn two_open_catalogs_write_at_the_same_time() {
+async fn open_catalogs_write_concurrently() {
     let (_folder, path) = index();
     let (one, other) = (open(&path).await.unwrap(), open(&path).await.unwrap());
     tokio::join!(make_sites(&one, "one", 20), make_sites(&other, "other", 20));
@@ -107,7 +107,7 @@ async fn two_open_catalogs_write_at_the_same_time() {
 }
 
 #[tokio::test]
-async fn many_open_a_file_that_does_not_exist_yet() {
+async fn concurrent_open_of_missing_file() {
     let (_folder, path) = index();
     let mut openers = tokio::task::JoinSet::new();
     for n in 0..8 {
@@ -153,7 +153,7 @@ async fn another_process_writes_beside_this_one() {
 }
 
 #[tokio::test]
-async fn look_ups_are_answered_while_somebody_writes() {
+async fn look_ups_do_not_wait_for_writers() {
     let (_folder, path) = index();
     let catalog = open(&path).await.unwrap();
     make_sites(&catalog, "shop", 1).await;
@@ -162,7 +162,7 @@ async fn look_ups_are_answered_while_somebody_writes() {
         .execute(&mut *open_write.transaction)
         .await
         .unwrap();
-    // More waiting writers than there are connections.
+    // More queued writers than there are connections.
     let writers: Vec<_> = (0..8)
         .map(|_| Box::pin(catalog.create_site(new_site("later"))))
         .collect();
@@ -189,7 +189,7 @@ async fn join<F: Future + Unpin>(futures: Vec<F>) {
 }
 
 #[tokio::test]
-async fn no_file_holds_a_secret_in_clear() {
+async fn files_hold_no_clear_secret() {
     let (folder, path) = index();
     let catalog = open(&path).await.unwrap();
     let (token, secret) = catalog
@@ -216,7 +216,7 @@ async fn no_file_holds_a_secret_in_clear() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_files_are_readable_by_their_owner_alone() {
+async fn files_are_readable_by_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let (folder, path) = index();
     let catalog = open(&path).await.unwrap();
@@ -236,7 +236,7 @@ async fn the_files_are_readable_by_their_owner_alone() {
 }
 
 #[tokio::test]
-async fn a_connection_is_durable_and_keeps_references() {
+async fn connection_is_durable_with_foreign_keys() {
     let (_folder, path) = index();
     let catalog = open(&path).await.unwrap();
     let pragma = async |sql: &'static str| {
@@ -255,7 +255,7 @@ async fn a_connection_is_durable_and_keeps_references() {
 }
 
 #[tokio::test]
-async fn the_tables_of_the_specification_belong_to_a_site_and_hold_json() {
+async fn specified_tables_reference_a_site() {
     let (_folder, path) = index();
     let catalog = open(&path).await.unwrap();
     make_sites(&catalog, "shop", 1).await;
@@ -275,7 +275,7 @@ async fn the_tables_of_the_specification_belong_to_a_site_and_hold_json() {
 }
 
 #[tokio::test]
-async fn a_missing_folder_is_named() {
+async fn missing_folder_error_names_it() {
     let folder = tempfile::tempdir().unwrap();
     let error = open(&folder.path().join("missing/catalog.db"))
         .await
@@ -288,7 +288,7 @@ async fn a_missing_folder_is_named() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_catalog_is_refused_and_left_alone() {
+async fn foreign_file_is_refused_unchanged() {
     let (_folder, path) = index();
     let text = "not a database, ".repeat(100);
     std::fs::write(&path, &text).unwrap();
@@ -301,7 +301,7 @@ async fn a_file_that_is_no_catalog_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn the_catalog_of_a_newer_footfall_is_refused() {
+async fn newer_catalog_is_refused() {
     let (_folder, path) = index();
     let catalog = open(&path).await.unwrap();
     sqlx::query("INSERT INTO _sqlx_migrations VALUES (9999, 'later', '2030-01-01', TRUE, x'00', 1)")
@@ -314,7 +314,7 @@ async fn the_catalog_of_a_newer_footfall_is_refused() {
 }
 
 #[tokio::test]
-async fn a_closed_catalog_does_not_answer() {
+async fn closed_catalog_is_unavailable() {
     let (_folder, path) = index();
     let catalog = open(&path).await.unwrap();
     catalog.close().await;

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::*;
 
-/// Remembers what was counted, by the values of the labels.
+/// Records counts by label values.
 #[derive(Debug, Default)]
 struct Counts(Arc<Mutex<BTreeMap<String, u64>>>);
 
@@ -47,7 +47,7 @@ impl Recorder for Counts {
     }
 }
 
-/// What `work` counts.
+/// The counts that `work` produces.
 fn counted(work: impl FnOnce()) -> Vec<(String, u64)> {
     let counts = Counts::default();
     metrics::with_local_recorder(&counts, work);
@@ -65,7 +65,7 @@ async fn started(messages: Messages) -> Reply {
 }
 
 #[test]
-fn a_call_is_counted_by_its_outcome() {
+fn call_is_counted_by_outcome() {
     let answered = counted(|| {
         block_on(Call::begin("DoPut").answer(async { Ok(()) })).unwrap();
     });
@@ -80,7 +80,7 @@ fn a_call_is_counted_by_its_outcome() {
 }
 
 #[test]
-fn a_stream_is_counted_when_it_ends_by_how_it_ended() {
+fn stream_is_counted_by_outcome() {
     let message = || Ok(FlightData::new());
     let whole = counted(|| {
         block_on(async {

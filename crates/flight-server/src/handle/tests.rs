@@ -18,7 +18,7 @@ fn round_trip(value: ScalarValue) -> ScalarValue {
 }
 
 #[test]
-fn values_keep_their_type_and_their_value_nulls_too() {
+fn values_and_nulls_round_trip() {
     use ScalarValue as S;
     let utc = Some("UTC".into());
     let values = [
@@ -59,7 +59,7 @@ fn values_keep_their_type_and_their_value_nulls_too() {
 }
 
 #[test]
-fn all_kinds_of_text_become_text_and_all_kinds_of_binary_binary() {
+fn text_and_binary_variants_are_normalized() {
     use ScalarValue as S;
     for text in [S::LargeUtf8(Some("a".into())), S::Utf8View(Some("a".into()))] {
         assert_eq!(round_trip(text), S::Utf8(Some("a".into())));
@@ -70,7 +70,7 @@ fn all_kinds_of_text_become_text_and_all_kinds_of_binary_binary() {
 }
 
 #[test]
-fn a_value_that_is_no_parameter_is_refused_by_its_place() {
+fn unsupported_value_is_refused_by_index() {
     let row = vec![ScalarValue::Null, ScalarValue::DurationSecond(Some(1))];
     let Malformed(text) = statement(row).encode().unwrap_err();
     assert!(text.starts_with("parameter 2 is a Duration"), "{text}");
@@ -89,7 +89,7 @@ fn a_handle_is_bounded() {
 }
 
 #[test]
-fn values_are_counted_before_they_are_held() {
+fn values_are_counted_before_allocation() {
     let nulls = vec![ScalarValue::Null; MAX_VALUES];
     let row = |values: usize| Statement {
         rows: vec![nulls[..values].to_vec()],
@@ -107,7 +107,7 @@ fn values_are_counted_before_they_are_held() {
 }
 
 #[test]
-fn the_promised_statement_is_in_the_flight_info() {
+fn flight_info_carries_statement() {
     let given = Statement {
         run: 42,
         ..Statement::new("SELECT 1")
@@ -123,13 +123,13 @@ fn the_promised_statement_is_in_the_flight_info() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_a_value_or_malformed(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
+    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
         let _ = Statement::decode(&bytes);
         let _ = command(&bytes);
     }
 
     #[test]
-    fn a_damaged_handle_is_a_value_or_malformed(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+    fn damaged_handle_never_panics(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let row = vec![
             ScalarValue::Int64(Some(1)),
             ScalarValue::Decimal128(Some(1), 10, 2),

@@ -11,6 +11,7 @@ use arrow_flight::sql::Command;
 use footfall_query::TableInfo;
 use tonic::Status;
 
+use crate::client::Client;
 use crate::status;
 
 /// A pattern may be as long as a statement: pandas sends its SQL as one, to learn whether it is a table's name.
@@ -20,7 +21,7 @@ const MAX_PATTERN_BYTES: usize = 1 << 16;
 ///
 /// # Errors
 /// INVALID_ARGUMENT for a pattern that is too long.
-pub(crate) fn answer(command: &Command, tables: &[TableInfo]) -> Result<Option<RecordBatch>, Status> {
+pub(crate) fn answer(command: &Command, tables: &[TableInfo], client: Client) -> Result<Option<RecordBatch>, Status> {
     if let Some(pattern) = patterns(command).find(|pattern| pattern.len() > MAX_PATTERN_BYTES) {
         return Err(Status::invalid_argument(format!(
             "a name pattern of {} bytes; {MAX_PATTERN_BYTES} are allowed",
@@ -30,9 +31,9 @@ pub(crate) fn answer(command: &Command, tables: &[TableInfo]) -> Result<Option<R
     let batch = match command {
         Command::CommandGetCatalogs(_) => tables::catalogs(tables),
         Command::CommandGetDbSchemas(query) => tables::schemas(query.clone(), tables),
-        Command::CommandGetTables(query) => tables::tables(query.clone(), tables),
+        Command::CommandGetTables(query) => tables::tables(query.clone(), tables, client),
         Command::CommandGetTableTypes(_) => tables::table_types(),
-        Command::CommandGetSqlInfo(query) => sql_info::answer(&query.info),
+        Command::CommandGetSqlInfo(query) => sql_info::answer(&query.info, client),
         Command::CommandGetXdbcTypeInfo(query) => xdbc::answer(query.data_type),
         Command::CommandGetPrimaryKeys(_) => Ok(keys::no_primary_keys()),
         Command::CommandGetExportedKeys(_)

@@ -9,6 +9,7 @@ use arrow_flight::sql::{
     SqlInfo, SqlNullOrdering, SqlSupportedCaseSensitivity, SqlSupportedTransaction, SqlTransactionIsolationLevel,
 };
 
+use crate::client::Client;
 use crate::handle::MAX_HANDLE_BYTES;
 
 /// Words of our SQL that SQL:2003 does not reserve.
@@ -82,8 +83,8 @@ const UNLIMITED: &[SqlInfo] = &[
 ];
 
 /// The values asked for, in order of their codes; all if none is named. A code that we don't know has no value.
-pub(super) fn answer(wanted: &[u32]) -> Result<RecordBatch> {
-    let data = everything()?;
+pub(super) fn answer(wanted: &[u32], client: Client) -> Result<RecordBatch> {
+    let data = everything(client)?;
     let all = data.record_batch(None)?;
     if wanted.is_empty() {
         return Ok(all);
@@ -96,11 +97,11 @@ pub(super) fn answer(wanted: &[u32]) -> Result<RecordBatch> {
     data.record_batch(known)
 }
 
-fn everything() -> Result<SqlInfoData> {
+fn everything(client: Client) -> Result<SqlInfoData> {
     let mut info = SqlInfoDataBuilder::new();
     server(&mut info);
     grammar(&mut info);
-    features(&mut info);
+    features(&mut info, client);
     for code in UNLIMITED {
         info.append(*code, 0_i64);
     }
@@ -168,7 +169,7 @@ fn grammar(info: &mut SqlInfoDataBuilder) {
     info.append(SqlInfo::SqlCatalogAtStart, true);
 }
 
-fn features(info: &mut SqlInfoDataBuilder) {
+fn features(info: &mut SqlInfoDataBuilder, client: Client) {
     info.append(SqlInfo::SqlSupportsIntegrityEnhancementFacility, false);
     info.append(SqlInfo::SqlOuterJoinsSupportLevel, 0b110_i32); // limited, full
     info.append(SqlInfo::SqlSchemasSupportedActions, 0_i32);
@@ -180,10 +181,12 @@ fn features(info: &mut SqlInfoDataBuilder) {
     info.append(SqlInfo::SqlCorrelatedSubqueriesSupported, true);
     info.append(SqlInfo::SqlSupportedUnions, 0b11_i32); // UNION, UNION ALL
     info.append(SqlInfo::SqlMaxRowSizeIncludesBlobs, true);
-    info.append(
-        SqlInfo::SqlDefaultTransactionIsolation,
-        SqlTransactionIsolationLevel::SqlTransactionNone as i32,
-    );
+    let isolation = SqlTransactionIsolationLevel::SqlTransactionNone;
+    match client {
+        // The driver expects 64 bits here, against the specification.
+        Client::Java => info.append(SqlInfo::SqlDefaultTransactionIsolation, isolation as i64),
+        Client::Other => info.append(SqlInfo::SqlDefaultTransactionIsolation, isolation as i32),
+    }
     info.append(SqlInfo::SqlTransactionsSupported, false);
     info.append(SqlInfo::SqlSupportedTransactionsIsolationLevels, 0b1_i32); // none
     info.append(SqlInfo::SqlDataDefinitionCausesTransactionCommit, false);

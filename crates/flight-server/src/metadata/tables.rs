@@ -8,6 +8,8 @@ use arrow_flight::sql::metadata::{GetCatalogsBuilder, GetTablesBuilder};
 use arrow_flight::sql::{CommandGetDbSchemas, CommandGetTableTypes, CommandGetTables};
 use footfall_query::TableInfo;
 
+use crate::client::Client;
+
 const TABLE: &str = "TABLE";
 const VIEW: &str = "VIEW";
 
@@ -28,7 +30,7 @@ pub(super) fn schemas(query: CommandGetDbSchemas, tables: &[TableInfo]) -> Resul
     builder.build()
 }
 
-pub(super) fn tables(query: CommandGetTables, tables: &[TableInfo]) -> Result<RecordBatch> {
+pub(super) fn tables(query: CommandGetTables, tables: &[TableInfo], client: Client) -> Result<RecordBatch> {
     let wanted: Option<BTreeSet<&str>> =
         (!query.table_types.is_empty()).then(|| query.table_types.iter().filter_map(|name| kind(name)).collect());
     let mut builder = GetTablesBuilder::new(
@@ -40,7 +42,8 @@ pub(super) fn tables(query: CommandGetTables, tables: &[TableInfo]) -> Result<Re
     );
     for table in tables {
         if wanted.as_ref().is_none_or(|wanted| wanted.contains(table.kind)) {
-            builder.append(&table.catalog, &table.schema, &table.name, table.kind, &table.columns)?;
+            let columns = client.schema(&table.columns);
+            builder.append(&table.catalog, &table.schema, &table.name, table.kind, &columns)?;
         }
     }
     builder.build()

@@ -26,7 +26,7 @@ fn ask(command: &Command) -> RecordBatch {
         table("public", "sessions", "VIEW"),
         table("system", "queries", "VIEW"),
     ];
-    answer(command, &tables).unwrap().unwrap()
+    answer(command, &tables, Client::Other).unwrap().unwrap()
 }
 
 fn texts(batch: &RecordBatch, column: usize) -> Vec<&str> {
@@ -39,7 +39,7 @@ fn names(query: CommandGetTables) -> Vec<String> {
 }
 
 #[test]
-fn catalogs_and_schemas_are_those_of_the_tables_once_each() {
+fn catalogs_and_schemas_listed_once() {
     let catalogs = ask(&Command::CommandGetCatalogs(CommandGetCatalogs {}));
     assert_eq!(texts(&catalogs, 0), ["footfall"]);
     let schemas = ask(&Command::CommandGetDbSchemas(CommandGetDbSchemas::default()));
@@ -80,7 +80,7 @@ fn tables_are_found_by_patterns() {
 }
 
 #[test]
-fn a_table_type_has_the_names_that_clients_give_it() {
+fn table_type_synonyms_match() {
     let of = |types: &[&str]| {
         names(CommandGetTables {
             table_types: types.iter().map(|&name| name.to_owned()).collect(),
@@ -97,7 +97,7 @@ fn a_table_type_has_the_names_that_clients_give_it() {
 }
 
 #[test]
-fn columns_come_only_when_they_are_asked_for() {
+fn columns_only_on_request() {
     let query = |include_schema| {
         ask(&Command::CommandGetTables(CommandGetTables {
             table_name_filter_pattern: Some("events".into()),
@@ -120,12 +120,12 @@ fn an_endless_pattern_is_refused() {
         table_name_filter_pattern: Some("%".repeat(MAX_PATTERN_BYTES + 1)),
         ..CommandGetTables::default()
     });
-    let status = answer(&command, &[]).unwrap_err();
+    let status = answer(&command, &[], Client::Other).unwrap_err();
     assert_eq!(status.code(), tonic::Code::InvalidArgument);
 }
 
 #[test]
-fn sql_info_answers_what_is_asked_or_all() {
+fn sql_info_filters_by_code() {
     let info = |codes: &[u32]| {
         let batch = ask(&Command::CommandGetSqlInfo(CommandGetSqlInfo { info: codes.to_vec() }));
         batch.column(0).as_primitive::<UInt32Type>().values().to_vec()
@@ -140,7 +140,7 @@ fn sql_info_answers_what_is_asked_or_all() {
 }
 
 #[test]
-fn sql_info_says_read_only_and_no_transactions() {
+fn sql_info_is_read_only_without_transactions() {
     let value = |code: SqlInfo| {
         let info = vec![code as u32];
         let batch = ask(&Command::CommandGetSqlInfo(CommandGetSqlInfo { info }));
@@ -157,7 +157,7 @@ fn sql_info_says_read_only_and_no_transactions() {
 }
 
 #[test]
-fn types_are_told_to_odbc_all_or_one() {
+fn xdbc_types_all_or_one() {
     let types = |data_type| {
         let batch = ask(&Command::CommandGetXdbcTypeInfo(CommandGetXdbcTypeInfo { data_type }));
         texts(&batch, 0).into_iter().map(str::to_owned).collect::<Vec<_>>()
@@ -184,5 +184,5 @@ fn keys_are_none_and_no_error() {
 #[test]
 fn other_commands_are_not_metadata() {
     let query = Command::CommandStatementQuery(Default::default());
-    assert!(answer(&query, &[]).unwrap().is_none());
+    assert!(answer(&query, &[], Client::Other).unwrap().is_none());
 }

@@ -28,7 +28,7 @@ async fn decode(messages: Vec<FlightData>) -> Vec<RecordBatch> {
 }
 
 #[tokio::test]
-async fn rows_arrive_as_they_were_in_messages_of_the_size_asked_for() {
+async fn rows_arrive_in_bounded_messages() {
     let text: ArrayRef = Arc::new(StringArray::from_iter_values((0..500).map(|n| "x".repeat(n % 50))));
     let batch = RecordBatch::try_from_iter([("t", text)]).unwrap();
     let messages = encode(Rows::once(batch.clone()), &options()).unwrap();
@@ -44,7 +44,7 @@ async fn rows_arrive_as_they_were_in_messages_of_the_size_asked_for() {
 }
 
 #[tokio::test]
-async fn without_rows_the_schema_is_sent() {
+async fn schema_is_sent_without_rows() {
     let rows = Rows {
         schema: numbers(0).schema(),
         batches: stream::empty().boxed(),
@@ -56,7 +56,7 @@ async fn without_rows_the_schema_is_sent() {
 }
 
 #[tokio::test]
-async fn while_nothing_comes_empty_batches_say_that_the_server_lives() {
+async fn idle_stream_sends_empty_batches() {
     let late = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         Ok(numbers(3))
@@ -98,7 +98,7 @@ fn endless() -> (Rows, Arc<AtomicBool>) {
 }
 
 #[tokio::test]
-async fn dropping_the_messages_drops_the_rows() {
+async fn dropping_messages_drops_rows() {
     let (rows, dropped) = endless();
     let mut messages = encode(rows, &options()).unwrap();
     messages.next().await.unwrap().unwrap();
@@ -108,7 +108,7 @@ async fn dropping_the_messages_drops_the_rows() {
 }
 
 #[tokio::test]
-async fn an_aborted_stream_drops_the_rows_at_once_and_ends_with_cancelled() {
+async fn aborted_stream_ends_with_cancelled() {
     let (rows, dropped) = endless();
     let (handle, registration) = AbortHandle::new_pair();
     let mut messages = abortable(encode(rows, &options()).unwrap(), registration).boxed();
@@ -121,7 +121,7 @@ async fn an_aborted_stream_drops_the_rows_at_once_and_ends_with_cancelled() {
 }
 
 #[tokio::test]
-async fn an_error_among_the_rows_is_the_status_that_it_was() {
+async fn row_error_keeps_status() {
     let rows = Rows {
         schema: numbers(0).schema(),
         batches: stream::iter([Ok(numbers(1)), Err(Status::resource_exhausted("too long"))]).boxed(),

@@ -26,7 +26,7 @@ async fn handshake(raw: &mut Raw, authorization: &str, messages: usize) -> Resul
 }
 
 #[tokio::test]
-async fn a_handshake_turns_basic_or_bearer_into_bearer() {
+async fn handshake_returns_bearer() {
     let server = Server::start().await;
     let token = &server.acme;
     let pair = format!("token:{token}");
@@ -45,7 +45,7 @@ async fn a_handshake_turns_basic_or_bearer_into_bearer() {
 }
 
 #[tokio::test]
-async fn after_a_handshake_the_client_queries() {
+async fn client_queries_after_handshake() {
     let server = Server::start().await;
     let mut client = server.anonymous();
     client.handshake("anybody", &server.acme).await.unwrap();
@@ -62,7 +62,7 @@ async fn basic_on_every_call_needs_no_handshake() {
 }
 
 #[tokio::test]
-async fn without_a_token_in_force_nothing_is_answered() {
+async fn calls_without_valid_token_are_refused() {
     let server = Server::start().await;
     for authorization in ["Bearer nobodys", "Basic !!!", "Basic dTo=", "Token x"] {
         let status = handshake(&mut server.raw(), authorization, 1).await.unwrap_err();
@@ -86,7 +86,7 @@ async fn without_a_token_in_force_nothing_is_answered() {
 }
 
 #[tokio::test]
-async fn a_writer_may_shake_hands_but_not_query() {
+async fn writer_may_handshake_but_not_query() {
     let server = Server::start().await;
     let mut client = server.anonymous();
     client.handshake("w", &server.writer).await.unwrap();
@@ -96,7 +96,7 @@ async fn a_writer_may_shake_hands_but_not_query() {
 }
 
 #[tokio::test]
-async fn a_ticket_is_no_key_its_bearer_sees_only_the_own_sites() {
+async fn ticket_grants_no_access() {
     let server = Server::start().await;
     let mut admin = server.client(&server.admin);
     let sql = "SELECT DISTINCT tracking_id FROM events ORDER BY 1";
@@ -107,4 +107,33 @@ async fn a_ticket_is_no_key_its_bearer_sees_only_the_own_sites() {
     );
     let mut acme = server.client(&server.acme);
     assert_eq!(lines(&fetch(&mut acme, info).await.unwrap()), ["acme"]);
+}
+
+#[tokio::test]
+async fn session_headers_are_checked_in_every_call() {
+    let server = Server::start().await;
+    for (name, value) in [
+        ("database", "other"),
+        ("catalog", "other"),
+        ("schema", "other"),
+        ("timezone", "Asia/Kathmandu"),
+    ] {
+        let mut client = server.client(&server.acme);
+        client.set_header(name, value);
+        let refused = query(&mut client, "SELECT 1").await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{name}: {refused}");
+        assert!(refused.message().contains("there is only"), "{refused}");
+        let refused = client.get_catalogs().await.map_err(Status::from).unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{name}: {refused}");
+
+        let mut request = with_token(stream::iter([HandshakeRequest::default()]), &server.acme);
+        request.metadata_mut().insert(name, value.parse().unwrap());
+        let refused = server.raw().handshake(request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{name}: {refused}");
+    }
+    let mut client = server.client(&server.acme);
+    for (name, value) in [("database", "footfall"), ("schema", "public"), ("timezone", "UTC")] {
+        client.set_header(name, value);
+    }
+    assert_eq!(table(&mut client, "SELECT 1").await, ["1"]);
 }

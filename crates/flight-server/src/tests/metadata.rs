@@ -4,7 +4,7 @@ use arrow_flight::sql::{CommandGetDbSchemas, CommandGetPrimaryKeys, CommandGetTa
 use super::*;
 
 #[tokio::test]
-async fn a_browser_of_objects_finds_catalog_schema_table_and_columns() {
+async fn object_browser_sees_catalog_to_columns() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     let info = client.get_catalogs().await.unwrap();
@@ -31,7 +31,7 @@ async fn a_browser_of_objects_finds_catalog_schema_table_and_columns() {
 }
 
 #[tokio::test]
-async fn keys_types_and_abilities_are_answered() {
+async fn keys_types_and_sql_info_are_answered() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     let info = client.get_primary_keys(CommandGetPrimaryKeys::default()).await.unwrap();

@@ -1,4 +1,4 @@
-//! The server as clients meet it: a real catalog, a real engine over a small lake, a real connection.
+//! The server as clients see it: a real catalog, a real engine over a small lake, a real connection.
 
 mod auth;
 mod metadata;

@@ -1,7 +1,12 @@
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int32Array, Int64Array, LargeStringArray, StringArray};
-use arrow::datatypes::DataType;
+use arrow::array::{
+    ArrayRef, AsArray, Int32Array, Int64Array, LargeStringArray, StringArray, TimestampMicrosecondArray,
+    TimestampMillisecondArray,
+};
+use arrow::datatypes::{DataType, Schema, TimeUnit};
+use arrow_flight::SchemaResult;
+use arrow_flight::sql::CommandGetTables;
 
 use super::*;
 
@@ -29,7 +34,7 @@ async fn run(client: &mut Client, sql: &str, bound: Vec<ArrayRef>) -> Result<Vec
 }
 
 #[tokio::test]
-async fn a_prepared_statement_tells_its_columns_and_its_parameters() {
+async fn prepared_statement_describes_columns_and_parameters() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     let sql = "SELECT client_id FROM events WHERE event_type = ? AND event_timestamp > ?";
@@ -42,12 +47,65 @@ async fn a_prepared_statement_tells_its_columns_and_its_parameters() {
     let statement = client.prepare("SELECT $1".into(), None).await.unwrap();
     assert_eq!(
         statement.parameter_schema().unwrap().field(0).data_type(),
-        &DataType::Null
+        &DataType::Utf8
     );
 }
 
 #[tokio::test]
-async fn parameters_bind_by_position_whatever_their_columns_are_called() {
+async fn announced_parameter_types_suit_jdbc() {
+    let server = Server::start().await;
+    let mut client = server.client(&server.acme);
+    let sql =
+        "SELECT 1 FROM events WHERE event_timestamp > ? AND revenue > ? AND ? IS NULL AND CAST(? AS TIME) IS NULL";
+    let statement = client.prepare(sql.into(), None).await.unwrap();
+    let parameters = statement.parameter_schema().unwrap();
+    let types: Vec<_> = parameters.fields().iter().map(|field| field.data_type()).collect();
+    let millis = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
+    assert_eq!(
+        types,
+        [
+            &millis,
+            &DataType::Float64,
+            &DataType::Utf8,
+            &DataType::Time32(TimeUnit::Millisecond)
+        ]
+    );
+    // What is so announced can be bound, and so can what the column has.
+    let day = 1_793_577_600_000_000;
+    let sql = "SELECT count(*) FROM events WHERE event_timestamp > ?";
+    let millis = TimestampMillisecondArray::from(vec![day / 1000 + 90_000]).with_timezone("UTC");
+    assert_eq!(run(&mut client, sql, vec![Arc::new(millis)]).await.unwrap(), ["2"]);
+    let micros = TimestampMicrosecondArray::from(vec![day + 90_000_000]).with_timezone("UTC");
+    assert_eq!(run(&mut client, sql, vec![Arc::new(micros)]).await.unwrap(), ["2"]);
+}
+
+#[tokio::test]
+async fn java_timestamps_have_no_zone() {
+    let server = Server::start().await;
+    let mut client = server.client(&server.acme);
+    client.set_header("user-agent", "grpc-java-netty/1.71.0");
+    let plain = DataType::Timestamp(TimeUnit::Microsecond, None);
+    let sql = "SELECT event_timestamp FROM events ORDER BY 1";
+    let mut statement = client.prepare(sql.into(), None).await.unwrap();
+    assert_eq!(statement.dataset_schema().unwrap().field(0).data_type(), &plain);
+    let info = statement.execute().await.unwrap();
+    let rows = fetch(&mut client, info).await.unwrap();
+    assert_eq!(rows[0].schema().field(0).data_type(), &plain);
+    assert_eq!(lines(&rows)[0], "2026-11-02T00:01:00");
+    let query = CommandGetTables {
+        include_schema: true,
+        ..CommandGetTables::default()
+    };
+    let info = client.get_tables(query).await.unwrap();
+    let tables = fetch(&mut client, info).await.unwrap();
+    let schema = tables[0].column(4).as_binary::<i32>().value(0).to_vec();
+    let columns = Schema::try_from(SchemaResult { schema: schema.into() }).unwrap();
+    let column = columns.field_with_name("event_timestamp").unwrap();
+    assert_eq!(column.data_type(), &plain);
+}
+
+#[tokio::test]
+async fn parameters_bind_by_position() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     let sql = "SELECT client_id FROM events WHERE event_type = ? AND client_id <> ?";
@@ -74,7 +132,7 @@ async fn twelve_parameters_keep_their_order() {
 }
 
 #[tokio::test]
-async fn the_type_of_a_column_may_be_that_of_its_parameter() {
+async fn column_type_from_bound_parameter() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     assert_eq!(run(&mut client, "SELECT ? AS x", vec![number(7)]).await.unwrap(), ["7"]);
@@ -85,7 +143,7 @@ async fn the_type_of_a_column_may_be_that_of_its_parameter() {
 }
 
 #[tokio::test]
-async fn several_rows_of_parameters_run_the_statement_for_each() {
+async fn parameter_rows_run_statement_once_each() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     let sql = "SELECT event_type, count(*) FROM events WHERE client_id = ? GROUP BY 1 ORDER BY 1";
@@ -96,7 +154,7 @@ async fn several_rows_of_parameters_run_the_statement_for_each() {
 }
 
 #[tokio::test]
-async fn parameters_that_do_not_fit_are_refused() {
+async fn mismatched_parameters_are_refused() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     let sql = "SELECT client_id FROM events WHERE event_type = ? AND client_id = ?";
@@ -113,7 +171,7 @@ async fn parameters_that_do_not_fit_are_refused() {
 }
 
 #[tokio::test]
-async fn a_statement_can_be_run_again_with_other_parameters() {
+async fn statement_is_rerun_with_other_parameters() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     let sql = "SELECT count(*) FROM events WHERE client_id = ?";
@@ -126,7 +184,7 @@ async fn a_statement_can_be_run_again_with_other_parameters() {
 }
 
 #[tokio::test]
-async fn what_was_promised_can_be_fetched_after_the_statement_was_closed() {
+async fn fetch_after_close_succeeds() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     let mut statement = client

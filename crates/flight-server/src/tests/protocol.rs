@@ -16,7 +16,7 @@ async fn act(server: &Server, name: &str, body: Vec<u8>) -> Result<Vec<Bytes>, S
 }
 
 #[tokio::test]
-async fn a_session_has_the_catalog_and_the_schema_that_there_are_and_closes() {
+async fn session_options_and_close() {
     let server = Server::start().await;
     let got = act(&server, "GetSessionOptions", vec![]).await.unwrap();
     let mut options = Options::decode(got[0].clone()).unwrap();
@@ -39,7 +39,7 @@ async fn a_session_has_the_catalog_and_the_schema_that_there_are_and_closes() {
 }
 
 #[tokio::test]
-async fn every_action_that_is_listed_is_known() {
+async fn listed_actions_are_implemented() {
     let server = Server::start().await;
     let listed = server
         .raw()
@@ -56,7 +56,7 @@ async fn every_action_that_is_listed_is_known() {
 }
 
 #[tokio::test]
-async fn the_older_way_to_cancel_works_too() {
+async fn legacy_cancel_action_works() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     let info = client.execute("SELECT 1".into(), None).await.unwrap();

@@ -6,7 +6,7 @@ use prost::Message;
 
 use super::*;
 
-/// Many rows, a long time: nobody waits for its end.
+/// Many rows, a long time: no test reads to its end.
 const ENDLESS: &str = "SELECT a.value FROM generate_series(1, 1000000) a CROSS JOIN generate_series(1, 1000000) b";
 
 fn descriptor(sql: &str) -> FlightDescriptor {
@@ -18,7 +18,7 @@ fn descriptor(sql: &str) -> FlightDescriptor {
 }
 
 #[tokio::test]
-async fn a_statement_returns_rows_of_the_schema_that_was_promised() {
+async fn rows_match_flight_info_schema() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     let sql = "SELECT event_type, count(*) AS n FROM events GROUP BY 1 ORDER BY n DESC";
@@ -36,7 +36,7 @@ async fn a_statement_returns_rows_of_the_schema_that_was_promised() {
 }
 
 #[tokio::test]
-async fn an_empty_result_has_its_schema() {
+async fn empty_result_has_schema() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     let batches = query(&mut client, "SELECT client_id FROM events WHERE false")
@@ -58,7 +58,7 @@ async fn no_column_is_a_view_or_a_dictionary() {
 }
 
 #[tokio::test]
-async fn rows_come_in_messages_that_every_client_takes() {
+async fn messages_stay_below_size_limit() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     let sql = "SELECT repeat('x', CASE WHEN value > 3000 THEN 4000 ELSE 1 END) FROM generate_series(1, 4000)";
@@ -80,7 +80,7 @@ async fn rows_come_in_messages_that_every_client_takes() {
 }
 
 #[tokio::test]
-async fn a_dropped_stream_stops_its_statement() {
+async fn dropped_stream_stops_statement() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     let info = client.execute(ENDLESS.into(), None).await.unwrap();
@@ -100,7 +100,7 @@ async fn cancel(server: &Server, token: &str, info: &FlightInfo) -> CancelStatus
 }
 
 #[tokio::test]
-async fn another_call_cancels_a_statement_whose_rows_are_flowing() {
+async fn cancel_ends_running_statement() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     let info = client.execute(ENDLESS.into(), None).await.unwrap();
@@ -121,7 +121,7 @@ async fn another_call_cancels_a_statement_whose_rows_are_flowing() {
 }
 
 #[tokio::test]
-async fn a_schema_is_told_without_running_and_a_poll_is_complete_at_once() {
+async fn get_schema_and_poll_without_running() {
     let server = Server::start().await;
     let mut raw = server.raw();
     let asked = descriptor("SELECT client_id, 1 AS one FROM events");
@@ -140,7 +140,7 @@ async fn a_schema_is_told_without_running_and_a_poll_is_complete_at_once() {
 }
 
 #[tokio::test]
-async fn errors_have_the_code_that_tells_clients_what_to_do() {
+async fn query_errors_map_to_grpc_codes() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     let cases = [
@@ -161,7 +161,7 @@ async fn errors_have_the_code_that_tells_clients_what_to_do() {
 }
 
 #[tokio::test]
-async fn an_error_among_the_rows_ends_the_stream_with_its_code() {
+async fn mid_stream_error_keeps_code() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     let sql = "SELECT CAST(client_id AS BIGINT) FROM events";

@@ -27,7 +27,7 @@ async fn put(server: &Server, command: Command) -> Status {
 }
 
 #[tokio::test]
-async fn what_changes_data_is_refused_when_it_is_prepared_asked_for_or_put() {
+async fn ddl_and_dml_are_refused_everywhere() {
     let server = Server::start().await;
     let mut client = server.client(&server.admin);
     for sql in CHANGES {
@@ -69,7 +69,7 @@ async fn a_query_is_no_update() {
 }
 
 #[tokio::test]
-async fn what_is_not_offered_is_unimplemented_and_says_what_to_do() {
+async fn unsupported_calls_are_unimplemented_with_hint() {
     let server = Server::start().await;
     let ingest = put(
         &server,
@@ -104,7 +104,7 @@ async fn what_is_not_offered_is_unimplemented_and_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_statement_in_a_transaction_is_refused() {
+async fn statement_in_transaction_is_refused() {
     let server = Server::start().await;
     let command = CommandStatementQuery {
         query: "SELECT 1".into(),
@@ -120,7 +120,7 @@ async fn a_statement_in_a_transaction_is_refused() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_command_are_invalid_wherever_they_come() {
+async fn damaged_commands_are_invalid_argument() {
     let server = Server::start().await;
     let mut raw = server.raw();
     let token = &server.admin;

@@ -8,11 +8,11 @@ use std::time::Duration;
 use arrow::array::new_null_array;
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow_flight::flight_service_client::FlightServiceClient;
-use arrow_flight::flight_service_server::FlightServiceServer;
 use footfall_catalog::{Catalog, DEFAULT_TENANT, Directory, NewSite, NewToken, SqliteCatalog};
-use footfall_lake::{Commit, Location, S3Options, Table, partitions, write_file};
+use footfall_lake::{Commit, Location, NewFile, Origin, S3Options, Table, partitions, write_file};
 use footfall_model::access::{Role, SiteScope};
 use footfall_model::clock::{Clock, IdGen, Micros};
+use footfall_model::table::events;
 use footfall_model::{hash, schema};
 use footfall_query::{Engine, EngineOptions};
 use tempfile::TempDir;
@@ -96,7 +96,7 @@ impl Server {
         let running = flight.running();
         let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = incoming.local_addr().unwrap();
-        let service = FlightServiceServer::new(flight);
+        let service = crate::serve(flight);
         let serving = tokio::spawn(async move {
             let server = tonic::transport::Server::builder().add_service(service);
             server.serve_with_incoming(incoming).await.unwrap();
@@ -165,9 +165,11 @@ async fn token(catalog: &Arc<dyn Catalog>, role: Role, sites: SiteScope) -> Stri
 
 async fn lake(folder: &TempDir) -> Arc<Table> {
     let root = Location::Local(folder.path().join("lake"));
-    let store = root.table_store("events", &S3Options::default()).unwrap();
-    let table = Table::open(Arc::clone(&store), Arc::new(Fixed)).await.unwrap();
-    let rows = events(&[
+    let store = root.shard_store(0, &S3Options::default()).unwrap();
+    let table = Table::open(Arc::clone(&store), Arc::clone(events()), Arc::new(Fixed))
+        .await
+        .unwrap();
+    let rows = rows(&[
         ("acme", "ann", "pageview", 1),
         ("acme", "ann", "click", 2),
         ("acme", "bob", "pageview", 3),
@@ -176,15 +178,15 @@ async fn lake(folder: &TempDir) -> Arc<Table> {
     ]);
     let mut add = Vec::new();
     for (number, day) in partitions(&rows).unwrap().into_iter().enumerate() {
-        add.push(write_file(&store, day, &format!("part-{number}"), NOW).await.unwrap());
+        let new = NewFile::new(events(), day.event_date, format!("part-{number}"), Origin::Wal, NOW);
+        add.push(write_file(&store, new, day.rows).await.unwrap());
     }
-    let commit = Commit { id: 1, add, txn: None };
-    table.commit(&commit).await.unwrap();
+    table.commit(&Commit::append(1, add)).await.unwrap();
     Arc::new(table)
 }
 
 /// Site, visitor, type, and minutes after midnight.
-fn events(rows: &[(&str, &str, &str, i64)]) -> RecordBatch {
+fn rows(rows: &[(&str, &str, &str, i64)]) -> RecordBatch {
     let text = |pick: fn(&(&str, &str, &str, i64)) -> String| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(rows.iter().map(pick)))
     };

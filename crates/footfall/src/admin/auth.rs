@@ -6,13 +6,13 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use footfall_catalog::Directory;
-use footfall_model::access::Role;
+use footfall_model::access::{self, Role};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use super::error::ApiError;
 
-/// Leaves the principal in the request's extensions, for the log of who changed what.
+/// Leaves the principal in the request's extensions, for the audit log.
 pub(super) async fn require_admin(
     State(directory): State<Arc<Directory>>,
     mut request: Request,
@@ -33,7 +33,5 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (Some(value), None) = (values.next(), values.next()) else {
         return None;
     };
-    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+    access::bearer(value.to_str().ok()?)
 }

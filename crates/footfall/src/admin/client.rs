@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use footfall_catalog::{Catalog, CatalogError, NewSite, NewToken, Secret, Site, Token};
+use footfall_ingest::collect::ErrorBody;
 use http::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::{Host, Url};
 
-use super::wire::{ErrorBody, NewTokenBody, SiteBody, SiteRequest, SitesBody, TokenBody, TokenRequest, TokensBody};
+use super::wire::{NewTokenBody, SiteBody, SiteRequest, SitesBody, TokenBody, TokenRequest, TokensBody};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,7 +32,7 @@ pub(crate) struct Remote {
     token: Secret,
 }
 
-/// Why it was not done.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AdminError {
     #[error(transparent)]
@@ -42,7 +43,7 @@ pub(crate) enum AdminError {
     Client(#[source] reqwest::Error),
     #[error("cannot reach {url}; is the server running, and is this its HTTP address?")]
     Unreachable { url: Url, source: reqwest::Error },
-    /// The server's own words.
+    /// The server's message.
     #[error("{message}")]
     Refused { message: String },
     #[error("{url} answered {status}, but not as Footfall does; is this its HTTP address?")]
@@ -119,7 +120,7 @@ impl Admin {
         }
     }
 
-    /// Done in the folder beneath a running server, that server accepts the token for some seconds more.
+    /// Done in the folder of a running server, that server accepts the token for some seconds more.
     pub(crate) async fn revoke_token(&self, id: &str) -> Result<Token, AdminError> {
         match self {
             Self::Local(catalog) => Ok(catalog.revoke_token(id).await?),
@@ -159,10 +160,10 @@ impl Remote {
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(not_footfall);
         }
-        let refusal: ErrorBody = serde_json::from_slice(&body).map_err(not_footfall)?;
+        let refusal: ErrorBody<'_> = serde_json::from_slice(&body).map_err(not_footfall)?;
         let message = match refusal.error.field {
             Some(field) => format!("{field}: {}", refusal.error.message),
-            None => refusal.error.message,
+            None => refusal.error.message.into_owned(),
         };
         Err(AdminError::Refused { message })
     }

@@ -2,11 +2,11 @@
 
 use axum::response::{IntoResponse, Response};
 use footfall_catalog::CatalogError;
+use footfall_ingest::collect::{ErrorBody, ErrorDetail, json_response};
 use http::header::{HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
 use super::MAX_BODY;
-use super::wire::{self, ErrorBody, Problem};
 
 /// Why a request is refused.
 #[derive(Debug)]
@@ -109,13 +109,12 @@ impl From<CatalogError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let field = self.field.map(str::to_owned);
-        let error = Problem {
-            code: self.code.to_owned(),
-            message: self.message,
-            field,
+        let error = ErrorDetail {
+            code: self.code.into(),
+            message: self.message.into(),
+            field: self.field.map(Into::into),
         };
-        let mut response = wire::json(self.status, &ErrorBody { error });
+        let mut response = json_response(self.status, &ErrorBody { error });
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }

@@ -7,6 +7,7 @@ use axum::extract::{Extension, Path, State};
 use axum::response::Response;
 use bytes::Bytes;
 use footfall_catalog::Directory;
+use footfall_ingest::collect::json_response;
 use footfall_model::access::Principal;
 use footfall_model::clock::Clock;
 use http::header::CACHE_CONTROL;
@@ -14,7 +15,7 @@ use http::{HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
-use super::wire::{NewTokenBody, SiteBody, SiteRequest, SitesBody, TokenBody, TokenRequest, TokensBody, json};
+use super::wire::{NewTokenBody, SiteBody, SiteRequest, SitesBody, TokenBody, TokenRequest, TokensBody};
 
 #[derive(Debug, Clone)]
 pub(super) struct Handlers {
@@ -27,7 +28,7 @@ type BodyBytes = Result<Bytes, BytesRejection>;
 pub(super) async fn list_sites(State(state): State<Handlers>) -> Result<Response, ApiError> {
     let sites = state.directory.catalog().sites().await?;
     let sites = sites.into_iter().map(SiteBody::from).collect();
-    Ok(json(StatusCode::OK, &SitesBody { sites }))
+    Ok(json_response(StatusCode::OK, &SitesBody { sites }))
 }
 
 pub(super) async fn create_site(
@@ -39,13 +40,13 @@ pub(super) async fn create_site(
     let site = state.directory.catalog().create_site(new.into()).await?;
     state.directory.forget_site(&site.tracking_id).await;
     tracing::info!(by = admin.token_id, tracking_id = site.tracking_id, "site created");
-    Ok(json(StatusCode::CREATED, &SiteBody::from(site)))
+    Ok(json_response(StatusCode::CREATED, &SiteBody::from(site)))
 }
 
 pub(super) async fn list_tokens(State(state): State<Handlers>) -> Result<Response, ApiError> {
     let tokens = state.directory.catalog().tokens().await?;
     let tokens = tokens.into_iter().map(TokenBody::from).collect();
-    Ok(json(StatusCode::OK, &TokensBody { tokens }))
+    Ok(json_response(StatusCode::OK, &TokensBody { tokens }))
 }
 
 pub(super) async fn create_token(
@@ -61,7 +62,7 @@ pub(super) async fn create_token(
         token: token.into(),
         secret: secret.expose().to_owned(),
     };
-    let mut response = json(StatusCode::CREATED, &body);
+    let mut response = json_response(StatusCode::CREATED, &body);
     response
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -77,10 +78,10 @@ pub(super) async fn revoke_token(
     let token = state.directory.catalog().revoke_token(&id).await?;
     state.directory.forget_principals();
     tracing::info!(by = admin.token_id, token = token.id, "token revoked");
-    Ok(json(StatusCode::OK, &TokenBody::from(token)))
+    Ok(json_response(StatusCode::OK, &TokenBody::from(token)))
 }
 
-/// Whatever the content type says, as curl's `-d` says a form's.
+/// Ignores the content type, because curl's `-d` sends a form's.
 fn parse<T: DeserializeOwned>(body: BodyBytes) -> Result<T, ApiError> {
     let body = body.map_err(|error| ApiError::unreadable(error.status()))?;
     serde_json::from_slice(&body).map_err(|error| ApiError::bad_json(&error))

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use footfall_catalog::{Catalog, DEFAULT_TENANT, Directory, NewSite, NewToken, Secret, SqliteCatalog};
 use footfall_model::access::{Role, SiteScope};
-use footfall_model::clock::{Clock, Micros, RandomIds};
+use footfall_model::clock::{Clock, DAY, Micros, RandomIds};
 use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
@@ -18,7 +18,6 @@ use super::client::{Admin, AdminError};
 
 /// 2026-02-02T10:30:00Z.
 const START: Micros = 1_770_028_200_000_000;
-const DAY: Micros = 86_400_000_000;
 
 #[derive(Debug)]
 struct ManualClock(AtomicI64);
@@ -168,7 +167,7 @@ const ENDPOINTS: [(Method, &str); 5] = [
 ];
 
 #[tokio::test]
-async fn a_site_is_made_and_listed() {
+async fn site_is_created_and_listed() {
     let server = Server::start().await;
     let asked = json!({
         "tracking_id": "UA-1", "name": "The shop", "url": "https://example.com", "timezone": "Europe/Berlin",
@@ -186,7 +185,7 @@ async fn a_site_is_made_and_listed() {
 }
 
 #[tokio::test]
-async fn what_is_left_out_of_a_site_has_a_default() {
+async fn omitted_site_fields_have_defaults() {
     let server = Server::start().await;
     let made = server.post("/api/v1/sites", json!({ "tracking_id": "bare" })).await;
     let expected = json!({
@@ -197,7 +196,7 @@ async fn what_is_left_out_of_a_site_has_a_default() {
 }
 
 #[tokio::test]
-async fn a_new_site_is_known_at_once_although_it_was_just_asked_for() {
+async fn new_site_replaces_cached_absence() {
     let server = Server::start().await;
     assert_eq!(server.directory.site("shop").await.unwrap(), None);
     server.post("/api/v1/sites", json!({ "tracking_id": "shop" })).await;
@@ -205,7 +204,7 @@ async fn a_new_site_is_known_at_once_although_it_was_just_asked_for() {
 }
 
 #[tokio::test]
-async fn a_tokens_secret_is_shown_once() {
+async fn token_secret_is_shown_once() {
     let server = Server::start().await;
     server.post("/api/v1/sites", json!({ "tracking_id": "shop" })).await;
     let asked = json!({ "role": "reader", "sites": ["shop"], "expires_at": "2026-05-03T12:30:00+02:00" });
@@ -235,7 +234,7 @@ async fn a_tokens_secret_is_shown_once() {
 }
 
 #[tokio::test]
-async fn all_sites_are_said_by_a_word() {
+async fn all_sites_is_a_word() {
     let server = Server::start().await;
     for asked in [json!({ "role": "writer", "sites": "all" }), json!({ "role": "admin" })] {
         let made = server.post("/api/v1/tokens", asked.clone()).await;
@@ -248,7 +247,7 @@ async fn all_sites_are_said_by_a_word() {
 }
 
 #[tokio::test]
-async fn a_token_may_expire_after_a_duration() {
+async fn token_expires_after_duration() {
     let server = Server::start().await;
     let made = server
         .post("/api/v1/tokens", json!({ "role": "admin", "expires_in": "90d" }))
@@ -266,7 +265,7 @@ async fn a_token_may_expire_after_a_duration() {
 }
 
 #[tokio::test]
-async fn a_revoked_token_is_refused_at_once() {
+async fn revoked_token_is_refused_at_once() {
     let server = Server::start().await;
     let (other, secret) = server
         .catalog
@@ -295,7 +294,7 @@ async fn a_revoked_token_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn without_an_admin_token_nothing_is_done() {
+async fn admin_token_is_required() {
     let server = Server::start().await;
     let secret_of = async |role| {
         server
@@ -341,7 +340,7 @@ async fn without_an_admin_token_nothing_is_done() {
 }
 
 #[tokio::test]
-async fn the_authorization_header_is_a_bearer_token_and_there_is_one() {
+async fn authorization_header_is_one_bearer_token() {
     let server = Server::start().await;
     let secret = server.admin.expose();
     let cases = [
@@ -364,7 +363,7 @@ async fn the_authorization_header_is_a_bearer_token_and_there_is_one() {
 }
 
 #[tokio::test]
-async fn bad_input_is_refused_with_what_is_wrong() {
+async fn bad_input_is_refused_with_reason() {
     let server = Server::start().await;
     server.catalog.create_site(site("taken")).await.unwrap();
     let cases = [
@@ -534,7 +533,7 @@ async fn bad_input_is_refused_with_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn a_message_says_what_is_expected() {
+async fn message_names_expected_value() {
     let server = Server::start().await;
     let cases = [
         (
@@ -556,7 +555,7 @@ async fn a_message_says_what_is_expected() {
 }
 
 #[tokio::test]
-async fn a_body_has_a_limit() {
+async fn body_size_is_limited() {
     let server = Server::start().await;
     let site = r#"{"tracking_id": "shop"}"#;
     let padded = |length: usize| format!("{site}{}", " ".repeat(length - site.len()));
@@ -573,7 +572,7 @@ async fn a_body_has_a_limit() {
 }
 
 #[tokio::test]
-async fn another_method_is_told_which_there_are() {
+async fn wrong_method_gets_allowed_methods() {
     let server = Server::start().await;
     let reply = server
         .send(Method::DELETE, "/api/v1/sites", Some(server.admin.expose()), "")
@@ -583,7 +582,7 @@ async fn another_method_is_told_which_there_are() {
 }
 
 #[tokio::test]
-async fn while_the_catalog_does_not_answer_one_may_try_again() {
+async fn unavailable_catalog_is_retryable() {
     let server = Server::start().await;
     assert_eq!(server.get("/api/v1/sites").await.status, 200);
     server.catalog.close().await;
@@ -602,9 +601,9 @@ async fn while_the_catalog_does_not_answer_one_may_try_again() {
     }
 }
 
-/// The same script on the state folder and on the server: whatever it shows must not differ.
+/// The same script on the state folder and on the server must print the same.
 #[tokio::test]
-async fn the_command_line_gets_the_same_from_folder_and_server() {
+async fn folder_and_server_output_match() {
     let server = Server::start().await;
     let beside = open(server.folder.path(), server.clock.clone()).await;
     for (name, admin) in [("local", Admin::Local(Arc::new(beside))), ("remote", server.remote())] {
@@ -664,7 +663,7 @@ async fn the_command_line_gets_the_same_from_folder_and_server() {
 }
 
 #[tokio::test]
-async fn the_command_line_is_told_why_a_server_refuses() {
+async fn command_line_shows_server_refusal() {
     let server = Server::start().await;
     let foreign_writer = Admin::remote(&server.url, Secret::new("ffp_guess".into())).unwrap();
     let error = foreign_writer.list_sites().await.unwrap_err();
@@ -675,7 +674,7 @@ async fn the_command_line_is_told_why_a_server_refuses() {
 }
 
 #[tokio::test]
-async fn the_command_line_tells_a_wrong_address_from_a_server_that_is_down() {
+async fn wrong_address_differs_from_server_down() {
     let secret = || Secret::new("ffp_any".into());
     for bad in [
         "",
@@ -704,7 +703,7 @@ async fn the_command_line_tells_a_wrong_address_from_a_server_that_is_down() {
 }
 
 #[tokio::test]
-async fn a_redirect_does_not_carry_the_token_elsewhere() {
+async fn redirect_does_not_carry_token() {
     let server = Server::start().await;
     let target = format!("{}/api/v1/sites", server.url);
     let redirect = axum::Router::new().fallback(move || async move { axum::response::Redirect::temporary(&target) });
@@ -719,7 +718,7 @@ async fn a_redirect_does_not_carry_the_token_elsewhere() {
 }
 
 #[tokio::test]
-async fn the_token_is_not_printed_with_the_client() {
+async fn token_is_not_in_client_debug() {
     let server = Server::start().await;
     assert!(!format!("{:?}", server.remote()).contains(&server.admin.expose()[4..]));
 }

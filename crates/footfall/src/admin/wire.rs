@@ -6,28 +6,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::response::Response;
 use chrono::{DateTime, SecondsFormat, Utc};
 use footfall_catalog::{CatalogError, DEFAULT_TENANT, NewSite, NewToken, Site, Token};
 use footfall_model::access::{Role, SiteScope};
 use footfall_model::clock::Micros;
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
-
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct ErrorBody {
-    pub(super) error: Problem,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Problem {
-    pub(super) code: String,
-    pub(super) message: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) field: Option<String>,
-}
 
 /// `POST /api/v1/sites`; all but the tracking id may be left out.
 #[derive(Debug, Serialize, Deserialize)]
@@ -80,7 +63,7 @@ pub(super) struct SiteBody {
     timezone: String,
     currency: String,
     writer_token_required: bool,
-    created_at: Time,
+    created_at: TimeText,
 }
 
 impl From<Site> for SiteBody {
@@ -93,7 +76,7 @@ impl From<Site> for SiteBody {
             timezone: site.timezone,
             currency: site.currency,
             writer_token_required: site.writer_token_required,
-            created_at: Time(site.created_at),
+            created_at: TimeText(site.created_at),
         }
     }
 }
@@ -118,13 +101,13 @@ pub(super) struct SitesBody {
     pub(super) sites: Vec<SiteBody>,
 }
 
-/// `POST /api/v1/tokens`. An admin's sites may be left out; a reader's or a writer's are said, even if all.
+/// `POST /api/v1/tokens`. An admin's sites may be omitted; a reader's or a writer's are required, even if all.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TokenRequest {
     role: RoleName,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sites: Option<Sites>,
+    sites: Option<SitesValue>,
     /// RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<String>,
@@ -177,10 +160,10 @@ impl From<NewToken> for TokenRequest {
 pub(super) struct TokenBody {
     id: String,
     role: RoleName,
-    sites: Sites,
-    created_at: Time,
-    expires_at: Option<Time>,
-    revoked_at: Option<Time>,
+    sites: SitesValue,
+    created_at: TimeText,
+    expires_at: Option<TimeText>,
+    revoked_at: Option<TimeText>,
 }
 
 impl From<Token> for TokenBody {
@@ -189,9 +172,9 @@ impl From<Token> for TokenBody {
             id: token.id,
             role: token.role.into(),
             sites: token.sites.into(),
-            created_at: Time(token.created_at),
-            expires_at: token.expires_at.map(Time),
-            revoked_at: token.revoked_at.map(Time),
+            created_at: TimeText(token.created_at),
+            expires_at: token.expires_at.map(TimeText),
+            revoked_at: token.revoked_at.map(TimeText),
         }
     }
 }
@@ -214,7 +197,7 @@ pub(super) struct TokensBody {
     pub(super) tokens: Vec<TokenBody>,
 }
 
-/// Answers the making of a token, and nothing else does: the secret is in it. No `Debug`, so that it is in no log.
+/// The response to creating a token, the only one with the secret. No `Debug`, so that no log contains it.
 #[derive(Serialize, Deserialize)]
 pub(super) struct NewTokenBody {
     pub(super) token: TokenBody,
@@ -252,7 +235,7 @@ impl From<RoleName> for Role {
 /// `"all"`, or a list of tracking ids.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged, expecting = "sites: expected \"all\" or a list of tracking ids")]
-enum Sites {
+enum SitesValue {
     Word(AllSites),
     List(BTreeSet<String>),
 }
@@ -263,7 +246,7 @@ enum AllSites {
     All,
 }
 
-impl From<SiteScope> for Sites {
+impl From<SiteScope> for SitesValue {
     fn from(sites: SiteScope) -> Self {
         match sites {
             SiteScope::All => Self::Word(AllSites::All),
@@ -272,11 +255,11 @@ impl From<SiteScope> for Sites {
     }
 }
 
-impl From<Sites> for SiteScope {
-    fn from(sites: Sites) -> Self {
+impl From<SitesValue> for SiteScope {
+    fn from(sites: SitesValue) -> Self {
         match sites {
-            Sites::Word(AllSites::All) => Self::All,
-            Sites::List(sites) => Self::Only(Arc::new(sites)),
+            SitesValue::Word(AllSites::All) => Self::All,
+            SitesValue::List(sites) => Self::Only(Arc::new(sites)),
         }
     }
 }
@@ -284,15 +267,15 @@ impl From<Sites> for SiteScope {
 /// UTC microseconds, written as RFC 3339.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-struct Time(Micros);
+struct TimeText(Micros);
 
-impl From<Time> for String {
-    fn from(time: Time) -> Self {
+impl From<TimeText> for String {
+    fn from(time: TimeText) -> Self {
         format_time(time.0)
     }
 }
 
-impl TryFrom<String> for Time {
+impl TryFrom<String> for TimeText {
     type Error = CatalogError;
 
     fn try_from(text: String) -> Result<Self, CatalogError> {
@@ -340,18 +323,4 @@ fn later(now: Micros, after: Duration) -> Option<Micros> {
 
 fn invalid(field: &'static str, reason: String) -> CatalogError {
     CatalogError::Invalid { field, reason }
-}
-
-pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    // These bodies are plain structs of strings, so serde has nothing to fail on; still, not a reason to panic.
-    let (status, bytes) = match serde_json::to_vec(body) {
-        Ok(bytes) => (status, bytes),
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, Vec::new()),
-    };
-    let mut response = Response::new(Body::from(bytes));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }

@@ -1,4 +1,4 @@
-//! How a failure is told.
+//! How a failure is reported.
 
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
@@ -11,12 +11,12 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let mut err = std::io::stderr().lock();
     let colour = err.is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let label = if colour { "\x1b[1;31merror:\x1b[0m" } else { "error:" };
-    // If even that fails, the exit code still tells it.
+    // If even that fails, the exit code still reports it.
     let _ = writeln!(err, "{label} {}", chain(error));
     ExitCode::FAILURE
 }
 
-/// Whoever read our output has seen enough (`footfall sql ... | head`).
+/// A reader that closed the pipe is not a failure (`footfall sql ... | head`).
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         let io = cause.downcast_ref::<std::io::Error>();
@@ -24,7 +24,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
-/// The causes, outermost first. Many errors repeat their cause in their own text: what was said is not said again.
+/// The causes, outermost first. Many errors repeat their cause in their own text: a repeated cause is left out.
 pub(super) fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {

@@ -6,12 +6,12 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
 
-/// Libraries that tell at `info` what only their authors want to know.
+/// Libraries whose `info` messages are of use to their authors only.
 const TALKATIVE: &str = "buoyant_kernel=warn,deltalake_core=warn";
 
 /// Starts logging; a second call changes nothing.
 pub(super) fn init(log: &Log) {
-    // The level was checked when the configuration was read. What it says of a module wins over ours.
+    // The level was checked when the configuration was read. Its per-module directives win over ours.
     let filter = EnvFilter::try_new(format!("{TALKATIVE},{}", log.level)).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

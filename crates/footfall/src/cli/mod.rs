@@ -1,4 +1,4 @@
-//! The command line: what there is, and who does it.
+//! The command line: its commands and their dispatch.
 //!
 //! Exit codes: 0 done; 1 failed, with `error: ...` on standard error; 2 wrong usage.
 
@@ -105,7 +105,7 @@ fn sources(overrides: Overrides) -> Sources {
     }
 }
 
-/// Writes to standard output. A reader that has gone away is no failure of ours; see [`failure::report`].
+/// Writes to standard output. A reader that has gone away is not a failure; see [`failure::report`].
 fn print(text: &str) -> anyhow::Result<()> {
     use std::io::Write;
     let mut out = std::io::stdout().lock();

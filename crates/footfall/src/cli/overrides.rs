@@ -38,7 +38,7 @@ pub(super) struct Folders {
     /// The lake: a folder, or s3://bucket/prefix [default: ./footfall-data]
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
-    /// Catalog and log [default: DATA/state, for a lake on S3 ./footfall-state]
+    /// Catalog and WAL [default: DATA/state, for a lake on S3 ./footfall-state]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
 }

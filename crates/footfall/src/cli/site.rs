@@ -4,7 +4,7 @@ use footfall_catalog::{DEFAULT_TENANT, NewSite, Secret, Site};
 use serde_json::{Value, json};
 
 use super::args::{AdminArgs, SiteArgs, SiteCommand, SiteCreate};
-use super::table::Table;
+use super::table::TextTable;
 use super::{print, token};
 use crate::admin::client::Admin;
 use crate::config::Config;
@@ -44,7 +44,7 @@ async fn list(config: &Config, args: &AdminArgs) -> anyhow::Result<()> {
     if sites.is_empty() {
         return print("there is no site yet; make one with `footfall site create TRACKING_ID`\n");
     }
-    let mut table = Table::new(["TRACKING ID", "NAME", "URL", "TIME ZONE", "CURRENCY", "WRITER TOKEN"]);
+    let mut table = TextTable::new(["TRACKING ID", "NAME", "URL", "TIME ZONE", "CURRENCY", "WRITER TOKEN"]);
     for site in sites {
         let writer_token = if site.writer_token_required {
             "required"

@@ -4,7 +4,7 @@ use clap::{CommandFactory, Parser};
 use footfall_model::access::{Role, SiteScope};
 
 use super::args::{Cli, Command, TokenCommand};
-use super::table::Table;
+use super::table::TextTable;
 use super::*;
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
@@ -40,7 +40,7 @@ fn token_of(line: &str) -> anyhow::Result<footfall_catalog::NewToken> {
 }
 
 #[test]
-fn the_definition_is_sound_and_every_command_gives_examples() {
+fn definition_is_valid_with_examples() {
     let mut cli = Cli::command();
     cli.clone().debug_assert();
     for command in cli.get_subcommands_mut() {
@@ -64,7 +64,7 @@ fn flags_become_configuration() {
 }
 
 #[test]
-fn wrong_usage_is_told_with_what_was_expected() {
+fn usage_error_names_expected_value() {
     assert!(usage_error("footfall serve --roles cook").contains("ingest, query"));
     assert!(usage_error("footfall import").contains("<PATH>"));
     assert!(usage_error("footfall import x --format xml").contains("parquet, ndjson or csv"));
@@ -74,7 +74,7 @@ fn wrong_usage_is_told_with_what_was_expected() {
 }
 
 #[test]
-fn a_demo_keeps_to_its_own_folders() {
+fn demo_uses_its_own_folders() {
     let config = config_of("footfall demo");
     assert_eq!(config.data, "./footfall-demo");
     assert_eq!(config.state_dir(), std::path::Path::new("./footfall-demo/state"));
@@ -88,7 +88,7 @@ fn a_demo_keeps_to_its_own_folders() {
 }
 
 #[test]
-fn a_tokens_scope_is_said_or_it_is_refused() {
+fn token_scope_is_required() {
     let reader = token_of("footfall token create --role reader --site a --site b --expires 1s").unwrap();
     assert_eq!((reader.role, reader.expires_at), (Role::Reader, Some(2_000_000)));
     assert!(reader.sites.allows("a") && reader.sites.allows("b") && !reader.sites.allows("c"));
@@ -104,7 +104,7 @@ fn a_tokens_scope_is_said_or_it_is_refused() {
 }
 
 #[test]
-fn a_cause_that_was_said_is_not_said_again() {
+fn repeated_cause_is_printed_once() {
     let cause = std::io::Error::other("the disk is full");
     let error = anyhow::Error::from(cause)
         .context("x can't be written: the disk is full")
@@ -113,15 +113,15 @@ fn a_cause_that_was_said_is_not_said_again() {
 }
 
 #[test]
-fn tables_are_aligned_and_can_not_command_the_terminal() {
-    let mut table = Table::new(["A", "LONG"]);
+fn tables_are_aligned_and_escaped() {
+    let mut table = TextTable::new(["A", "LONG"]);
     table.row(["wide cell".into(), "é".into()]);
     table.row(["x\x1b[2J".into(), String::new()]);
     assert_eq!(table.render(), "A          LONG\nwide cell  é\nx\u{fffd}[2J\n");
 }
 
 #[test]
-fn a_duration_that_leads_beyond_time_is_refused() {
+fn overflowing_duration_is_refused() {
     let mut far = parse("footfall token create --role admin --expires 1s").unwrap();
     let Command::Token(args) = &mut far.command else {
         panic!("no token command")

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::args::{AdminArgs, RoleArg, TokenArgs, TokenCommand, TokenCreate, TokenRevoke};
 use super::print;
 use super::site::{Missing, connect};
-use super::table::Table;
+use super::table::TextTable;
 use crate::config::Config;
 use crate::serve::admin_token_path;
 
@@ -92,7 +92,7 @@ async fn list(config: &Config, args: &AdminArgs) -> anyhow::Result<()> {
         return print("there is no token yet; a server makes the first when it starts\n");
     }
     let now = SystemClock.now();
-    let mut table = Table::new(["ID", "ROLE", "SITES", "MADE", "GOOD"]);
+    let mut table = TextTable::new(["ID", "ROLE", "SITES", "MADE", "GOOD"]);
     for token in tokens {
         let good = match (token.revoked_at, token.expires_at) {
             (Some(at), _) => format!("revoked {}", rfc3339(at)),
@@ -151,13 +151,13 @@ fn until(expires_at: Option<Micros>) -> String {
     expires_at.map_or_else(|| "for ever".into(), |at| format!("until {}", rfc3339(at)))
 }
 
-/// To the second: nobody reads the rest.
+/// To the second: more is noise.
 pub(super) fn rfc3339(at: Micros) -> String {
     let time = DateTime::from_timestamp_micros(at).unwrap_or_default();
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// The token that was given, else the first start's in the state folder.
+/// The given token, else the first start's in the state folder.
 pub(crate) fn given_or_local(given: Option<&str>, config: &Config) -> anyhow::Result<String> {
     if let Some(token) = given.map(str::trim).filter(|token| !token.is_empty()) {
         return Ok(token.to_owned());

@@ -1,4 +1,4 @@
-//! `footfall wal verify`: is everything there that was acknowledged?
+//! `footfall wal verify`: checks that every acknowledged event is in the WAL.
 
 use std::fmt::Write;
 
@@ -6,22 +6,22 @@ use anyhow::{Context, bail};
 use footfall_ingest::wal::{VerifyReport, WalError, verify};
 
 use super::print;
-use super::table::{Table, printable_lines};
+use super::table::{TextTable, printable_lines};
 use crate::config::Config;
 
-/// At most so many damaged places are printed.
+/// Limit of printed damaged places.
 const PRINTED: usize = 100;
 
-/// Fails if the log is damaged, in use, or can't be read.
+/// Fails if the WAL is damaged, in use, or can't be read.
 pub(super) fn run(config: &Config) -> anyhow::Result<()> {
-    let folder = config.log_dir();
+    let folder = crate::state::wal_to_read(&config.state_dir());
     if !folder.is_dir() {
         bail!(
-            "there is no log in {}; name the server's state folder with --state, or its lake with --data",
+            "there is no WAL in {}; name the server's state folder with --state, or its lake with --data",
             folder.display()
         );
     }
-    let unreadable = || format!("the log in {} can't be verified", folder.display());
+    let unreadable = || format!("the WAL in {} can't be verified", folder.display());
     let report = match verify(&folder) {
         // Already says which folder.
         Err(error @ WalError::InUse { .. }) => return Err(error.into()),
@@ -30,7 +30,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     print(&render(&report))?;
     if !report.is_sound() {
         bail!(
-            "the log in {} is damaged in {} places; keep a copy of the folder before a server starts on it",
+            "the WAL in {} is damaged in {} places; keep a copy of the folder before a server starts on it",
             folder.display(),
             report.damaged.len()
         );
@@ -39,7 +39,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
 }
 
 fn render(report: &VerifyReport) -> String {
-    let mut table = Table::new(["SEGMENTS", "RECORDS", "BYTES", "FIRST", "LAST", "TORN BYTES", "DAMAGED"]);
+    let mut table = TextTable::new(["SEGMENTS", "RECORDS", "BYTES", "FIRST", "LAST", "TORN BYTES", "DAMAGED"]);
     table.row([
         report.segments.to_string(),
         report.records.to_string(),
@@ -72,7 +72,7 @@ mod tests {
 
     fn damage(nth: u64) -> Damage {
         Damage {
-            path: "log/1.log\u{1b}[2J".into(),
+            path: "wal/1.log\u{1b}[2J".into(),
             offset: nth,
             reason: "the checksum does not fit".into(),
             lost_from: 7,
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn each_damaged_place_is_named_and_the_list_is_bounded() {
+    fn damage_list_is_complete_and_bounded() {
         let report = VerifyReport {
             records: 5,
             torn_bytes: 3,
@@ -99,14 +99,14 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_without_a_log_is_no_sound_log() {
+    fn folder_without_a_wal_is_not_sound() {
         let folder = tempfile::tempdir().unwrap();
         let config = Config {
             state: Some(folder.path().to_owned()),
             ..Config::default()
         };
-        assert!(run(&config).unwrap_err().to_string().contains("there is no log in"));
-        std::fs::create_dir(config.log_dir()).unwrap();
+        assert!(run(&config).unwrap_err().to_string().contains("there is no WAL in"));
+        std::fs::create_dir(config.state_dir().join("wal")).unwrap();
         run(&config).unwrap();
     }
 }

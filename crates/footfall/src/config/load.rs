@@ -1,4 +1,4 @@
-//! Lays the sources over each other. An error names the key and the source that it came from.
+//! Layers the sources. An error names the key and the source that it came from.
 
 use std::path::{Path, PathBuf};
 
@@ -115,7 +115,7 @@ pub(super) fn settings_of(variables: impl IntoIterator<Item = (String, String)>)
     settings
 }
 
-/// Kubernetes tells every container about a service named `footfall` by variables such as `FOOTFALL_SERVICE_HOST` and
+/// Kubernetes describes a service named `footfall` to every container in variables such as `FOOTFALL_SERVICE_HOST` and
 /// `FOOTFALL_PORT_8080_TCP_ADDR`. They are no settings, and must not stop the server.
 fn is_service_link(key: &str) -> bool {
     key.starts_with("SERVICE_") || key == "PORT" || key.starts_with("PORT_")

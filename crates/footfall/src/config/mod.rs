@@ -4,8 +4,8 @@
 //! defaults < file (--config, else ./footfall.toml) < environment FOOTFALL_* < flags
 //! ```
 //!
-//! `load` lays the sources over each other and says which of them a bad value came from; `values` are the kinds of
-//! value (sizes, durations, roles, secrets); `options` hands each part of the server what it wants.
+//! `load` layers the sources and reports which of them a bad value came from; `values` are the kinds of
+//! value (sizes, durations, roles, secrets); `options` derives each part's options.
 
 mod load;
 mod options;
@@ -19,7 +19,7 @@ use footfall_lake::Location;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use load::{Setting, Sources};
-pub(crate) use values::{Hops, LogFormat, Masked, Roles, Size, Span};
+pub(crate) use values::{ByteSize, Hops, LogFormat, Masked, Roles, Span};
 
 /// Everything that can be configured. Each key has a default that works.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ pub(crate) struct Config {
     /// Where the lake lies: a folder, or `s3://bucket/prefix`.
     #[serde(deserialize_with = "values::location")]
     pub(crate) data: String,
-    /// Where the catalog, the log and the first token lie. Ask [`Config::state_dir`].
+    /// The folder of the catalog, the WAL and the first token. Use [`Config::state_dir`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<PathBuf>,
     pub(crate) roles: Roles,
@@ -53,9 +53,13 @@ pub(crate) struct Http {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Flight {
     pub(crate) addr: SocketAddr,
+    /// Limit of received bytes that the server has not read yet, over all connections. Each may send 64 KiB or
+    /// more, so that the number of connections is limited to what fits.
+    #[serde(deserialize_with = "values::not_zero")]
+    pub(crate) receive_bytes: ByteSize,
 }
 
-/// Access to S3. What is not given is taken from the standard `AWS_*` variables.
+/// Access to S3. Unset values come from the standard `AWS_*` variables.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct S3 {
@@ -72,7 +76,7 @@ pub(crate) struct S3 {
     pub(crate) allow_http: bool,
 }
 
-/// What the server says about itself, on standard error.
+/// The server's logging, on standard error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Log {
@@ -88,46 +92,49 @@ pub(crate) struct Log {
 pub(crate) struct Wal {
     /// A segment file that has reached this size is followed by a new one.
     #[serde(deserialize_with = "values::not_zero")]
-    pub(crate) segment_bytes: Size,
-    /// Kept on disk at most; over it events are refused (503) until the lake has caught up.
+    pub(crate) segment_bytes: ByteSize,
+    /// Maximum size on disk; over it events are refused (503) until the lake has caught up.
     #[serde(deserialize_with = "values::not_zero")]
-    pub(crate) max_bytes: Size,
-    /// May wait for the disk; over it events are refused (503).
+    pub(crate) max_bytes: ByteSize,
+    /// Maximum bytes queued for the disk; over it events are refused (503).
     #[serde(deserialize_with = "values::not_zero")]
-    pub(crate) queue_bytes: Size,
+    pub(crate) queue_bytes: ByteSize,
 }
 
 /// Collection of events and their way into the lake.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Ingest {
-    /// How long an event waits at most before it is written to the lake.
+    /// Maximum time before an event is written to the lake.
     pub(crate) flush_interval: Span,
     /// Rows at which they are written at once.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) flush_rows: usize,
     /// Bytes in memory at which they are written at once.
     #[serde(deserialize_with = "values::not_zero")]
-    pub(crate) buffer_bytes: Size,
-    /// How long an event id is remembered, so that a repeated event is stored once.
+    pub(crate) buffer_bytes: ByteSize,
+    /// How long an event id is remembered at least, so that a repeated event is stored once; shorter if `dedupe_ids`
+    /// is reached (the metric `footfall_writer_dedupe_window_seconds` says how long it is now).
     pub(crate) dedupe_window: Span,
-    /// Ids remembered at most; each costs about 20 bytes.
+    /// Ids remembered at most, the newest half of them always; each costs about 20 bytes. For a window of `w` seconds at
+    /// `r` events per second: `2 * w * r`.
     pub(crate) dedupe_ids: usize,
     /// A site's rate limit; over it events are refused (429).
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) events_per_second: u32,
-    /// One request's body, also after decompression.
+    /// One request's body, also after decompression; one gRPC message.
     #[serde(deserialize_with = "values::not_zero")]
-    pub(crate) body_bytes: Size,
-    /// For a request's body to arrive.
+    pub(crate) body_bytes: ByteSize,
+    /// For a request's body, or a gRPC message, to arrive.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) body_timeout: Span,
-    /// Bodies of all requests together; over it requests are refused (503).
+    /// Bodies of all HTTP requests and messages of all gRPC calls together, Flight SQL's included; over it they are
+    /// refused (503, UNAVAILABLE).
     #[serde(deserialize_with = "values::not_zero")]
-    pub(crate) in_flight_bytes: Size,
+    pub(crate) in_flight_bytes: ByteSize,
     /// One event.
     #[serde(deserialize_with = "values::not_zero")]
-    pub(crate) event_bytes: Size,
+    pub(crate) event_bytes: ByteSize,
     /// Events of one request.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) batch_events: usize,
@@ -136,11 +143,6 @@ pub(crate) struct Ingest {
     /// How old an event may be.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) retention: Span,
-    /// The pause that ends a session.
-    #[serde(deserialize_with = "values::not_zero")]
-    pub(crate) session_timeout: Span,
-    /// Visitors whose running session is remembered; each costs about 200 bytes.
-    pub(crate) session_visitors: u64,
     /// How many proxies of our own stand in front; the sender's address is taken from X-Forwarded-For as they wrote it.
     pub(crate) trust_forwarded_for: Hops,
     /// A country or city database in MaxMind's format; without it countries come from a built-in table.
@@ -154,18 +156,27 @@ pub(crate) struct Ingest {
 pub(crate) struct Query {
     /// For all queries together; what does not fit is spilled to the state folder.
     #[serde(deserialize_with = "values::not_zero")]
-    pub(crate) memory_bytes: Size,
+    pub(crate) memory_bytes: ByteSize,
     /// May be spilled.
-    pub(crate) spill_bytes: Size,
-    /// For what is known of files without reading them again.
-    pub(crate) metadata_cache_bytes: Size,
-    /// One statement's time.
+    pub(crate) spill_bytes: ByteSize,
+    /// Cache of file metadata.
+    pub(crate) metadata_cache_bytes: ByteSize,
+    /// One statement's time to compute; it does not run while the client does not take rows.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) timeout: Span,
-    /// Queries at the same time.
+    /// How long a client may leave a result without taking rows.
+    #[serde(deserialize_with = "values::not_zero")]
+    pub(crate) idle_timeout: Span,
+    /// Queries that compute at the same time.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) concurrency: usize,
-    /// How long a query may wait for its turn.
+    /// Queries that have begun and whose rows are not all taken.
+    #[serde(deserialize_with = "values::not_zero")]
+    pub(crate) open: usize,
+    /// Of these, how many one token may have.
+    #[serde(deserialize_with = "values::not_zero")]
+    pub(crate) open_per_token: usize,
+    /// How long a query may wait to begin.
     pub(crate) queue_timeout: Span,
     /// Threads' worth of work a query is split into.
     #[serde(deserialize_with = "values::not_zero")]
@@ -180,11 +191,6 @@ impl Config {
             (None, Ok(Location::Local(root))) => root.join("state"),
             (None, Ok(Location::S3 { .. }) | Err(_)) => PathBuf::from("./footfall-state"),
         }
-    }
-
-    /// The log's folder.
-    pub(crate) fn log_dir(&self) -> PathBuf {
-        self.state_dir().join("log")
     }
 
     /// What is in effect, as a file that can be read again; secrets are masked.
@@ -226,7 +232,10 @@ impl Default for Http {
 
 impl Default for Flight {
     fn default() -> Self {
-        Self { addr: loopback(31337) }
+        Self {
+            addr: loopback(31337),
+            receive_bytes: ByteSize::mib(64),
+        }
     }
 }
 
@@ -242,9 +251,9 @@ impl Default for Log {
 impl Default for Wal {
     fn default() -> Self {
         Self {
-            segment_bytes: Size::mib(64),
-            max_bytes: Size::mib(8 * 1024),
-            queue_bytes: Size::mib(64),
+            segment_bytes: ByteSize::mib(64),
+            max_bytes: ByteSize::mib(8 * 1024),
+            queue_bytes: ByteSize::mib(64),
         }
     }
 }
@@ -254,20 +263,18 @@ impl Default for Ingest {
         Self {
             flush_interval: Span(Duration::from_secs(2)),
             flush_rows: 250_000,
-            buffer_bytes: Size::mib(32),
+            buffer_bytes: ByteSize::mib(32),
             dedupe_window: Span(Duration::from_hours(6)),
             dedupe_ids: 1_835_008,
             events_per_second: 1_000,
-            body_bytes: Size::mib(1),
+            body_bytes: ByteSize::mib(1),
             body_timeout: Span(Duration::from_secs(10)),
-            in_flight_bytes: Size::mib(16),
-            event_bytes: Size::kib(32),
+            in_flight_bytes: ByteSize::mib(16),
+            event_bytes: ByteSize::kib(32),
             batch_events: 500,
             max_future: Span(Duration::from_hours(1)),
             // 13 months.
             retention: Span(Duration::from_hours(24 * 396)),
-            session_timeout: Span(Duration::from_mins(30)),
-            session_visitors: 200_000,
             trust_forwarded_for: Hops(0),
             geo_database: None,
         }
@@ -278,11 +285,14 @@ impl Default for Query {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            memory_bytes: Size::mib(1024),
-            spill_bytes: Size::mib(16 * 1024),
-            metadata_cache_bytes: Size::mib(64),
+            memory_bytes: ByteSize::mib(1024),
+            spill_bytes: ByteSize::mib(16 * 1024),
+            metadata_cache_bytes: ByteSize::mib(64),
             timeout: Span(Duration::from_mins(1)),
+            idle_timeout: Span(Duration::from_mins(30)),
             concurrency: 2 * cores,
+            open: 128,
+            open_per_token: 16.max(4 * cores),
             queue_timeout: Span(Duration::from_secs(10)),
             partitions: cores,
         }

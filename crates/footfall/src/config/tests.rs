@@ -39,12 +39,12 @@ fn message(loaded: Result<Config, ConfigError>) -> String {
 }
 
 #[test]
-fn nothing_configured_is_the_defaults() {
+fn empty_configuration_is_the_defaults() {
     assert_eq!(Sources::default().load(), Ok(Config::default()));
 }
 
 #[test]
-fn flags_win_over_the_environment_and_that_over_the_file_and_that_over_a_commands_defaults() {
+fn sources_override_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("f.toml");
     std::fs::write(
@@ -71,7 +71,7 @@ fn flags_win_over_the_environment_and_that_over_the_file_and_that_over_a_command
 }
 
 #[test]
-fn an_unknown_key_is_refused_with_its_name_and_its_source() {
+fn unknown_key_error_names_source() {
     let file = message(from_file("[http]\nadr = '127.0.0.1:80'\n"));
     assert_eq!(file, "file footfall.toml: unknown key http.adr; known here: addr");
     let env = message(from_env(&[("FOOTFALL_HTTP__ADR", "127.0.0.1:80")]));
@@ -83,7 +83,7 @@ fn an_unknown_key_is_refused_with_its_name_and_its_source() {
 }
 
 #[test]
-fn a_bad_value_is_refused_with_its_key_its_source_and_what_is_expected() {
+fn bad_value_error_names_key_and_source() {
     for (text, expected) in [
         (
             "http.addr = 'here'",
@@ -120,7 +120,7 @@ fn a_bad_value_is_refused_with_its_key_its_source_and_what_is_expected() {
 }
 
 #[test]
-fn a_limit_with_which_nothing_would_work_is_refused() {
+fn unworkable_limit_is_refused() {
     for setting in [
         "query.concurrency = 0",
         "wal.queue_bytes = '0MiB'",
@@ -139,13 +139,13 @@ fn a_limit_with_which_nothing_would_work_is_refused() {
 }
 
 #[test]
-fn a_file_that_is_no_toml_is_refused_with_the_line() {
+fn invalid_toml_error_names_line() {
     let text = message(from_file("data = 'x'\n[http\n"));
     assert!(text.contains("line 2"), "{text}");
 }
 
 #[test]
-fn a_named_file_must_be_there() {
+fn named_file_must_exist() {
     let sources = Sources {
         file: Some("nowhere.toml".into()),
         ..Sources::default()
@@ -154,7 +154,7 @@ fn a_named_file_must_be_there() {
 }
 
 #[test]
-fn variables_are_text_whatever_the_type_of_the_setting() {
+fn variables_parse_as_the_settings_type() {
     let config = from_env(&[
         ("FOOTFALL_S3__ACCESS_KEY_ID", "12345678"),
         ("FOOTFALL_S3__ALLOW_HTTP", "true"),
@@ -171,13 +171,13 @@ fn variables_are_text_whatever_the_type_of_the_setting() {
     assert_eq!(config.s3.region.as_deref(), Some("true"));
     assert!(config.roles.query() && !config.roles.ingest());
     assert_eq!(config.query.concurrency, 3);
-    assert_eq!(config.query.memory_bytes, Size::mib(512));
+    assert_eq!(config.query.memory_bytes, ByteSize::mib(512));
     assert_eq!(config.ingest.trust_forwarded_for, Hops(2));
     assert_eq!(config.ingest.flush_interval, Span(Duration::from_millis(500)));
 }
 
 #[test]
-fn variables_that_are_no_settings_do_not_stop_the_server() {
+fn unrelated_variables_are_ignored() {
     let config = from_env(&[
         ("FOOTFALL_TOKEN", "ffp_secret"),
         ("FOOTFALL_SERVICE_HOST", "10.0.0.1"),
@@ -188,7 +188,7 @@ fn variables_that_are_no_settings_do_not_stop_the_server() {
 }
 
 #[test]
-fn what_is_printed_reads_back_as_the_same() {
+fn printed_configuration_round_trips() {
     let config = from_file(
         "data = 's3://b/p'\nroles = ['ingest']\n[s3]\nregion = 'eu'\n[wal]\nsegment_bytes = 1000\n[log]\nformat = 'json'\n\
          [ingest]\nretention = '90min'\ntrust_forwarded_for = true\nflush_interval = '1500ms'\n",
@@ -203,7 +203,7 @@ fn what_is_printed_reads_back_as_the_same() {
 }
 
 #[test]
-fn secrets_are_masked_and_the_mask_is_no_secret() {
+fn secrets_are_masked() {
     let config = from_file("[s3]\naccess_key_id = 'AKIA'\nsecret_access_key = 'hunter2'\n").unwrap();
     let printed = config.to_toml().unwrap();
     assert!(printed.contains("secret_access_key = \"***\"") && !printed.contains("hunter2"));
@@ -216,7 +216,7 @@ fn secrets_are_masked_and_the_mask_is_no_secret() {
 }
 
 #[test]
-fn the_state_lies_beside_a_local_lake_unless_it_is_told_otherwise() {
+fn state_folder_defaults_beside_local_lake() {
     let state = |text: &str| from_file(text).unwrap().state_dir();
     assert_eq!(state(""), Path::new("./footfall-data/state"));
     assert_eq!(state("data = '/lake'"), Path::new("/lake/state"));
@@ -228,7 +228,7 @@ fn the_state_lies_beside_a_local_lake_unless_it_is_told_otherwise() {
 }
 
 #[test]
-fn sizes_and_durations_are_read_in_every_usual_way() {
+fn size_and_duration_formats() {
     for (text, bytes) in [
         ("64MiB", 64 << 20),
         ("64 mib", 64 << 20),
@@ -237,7 +237,7 @@ fn sizes_and_durations_are_read_in_every_usual_way() {
         ("7B", 7),
     ] {
         let config = from_file(&format!("wal.segment_bytes = '{text}'")).unwrap();
-        assert_eq!(config.wal.segment_bytes, Size(bytes), "{text}");
+        assert_eq!(config.wal.segment_bytes, ByteSize(bytes), "{text}");
     }
     for text in ["", "MiB", "-1", "1.5GiB", "99999999999GiB"] {
         assert!(from_file(&format!("wal.segment_bytes = '{text}'")).is_err(), "{text}");

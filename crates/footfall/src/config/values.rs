@@ -7,7 +7,7 @@ use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use tracing_subscriber::EnvFilter;
 
-/// What `footfall config` prints in a secret's place.
+/// What `footfall config` prints instead of a secret.
 const MASK: &str = "***";
 
 /// Units of a size and their bytes, the largest first. Those of 1,000 can be read but are never written.
@@ -16,9 +16,9 @@ const DECIMAL_UNITS: [(&str, u64); 3] = [("GB", 1_000_000_000), ("MB", 1_000_000
 
 /// A number of bytes, written `64MiB`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Size(pub(crate) u64);
+pub(crate) struct ByteSize(pub(crate) u64);
 
-impl Size {
+impl ByteSize {
     pub(crate) const fn kib(n: u64) -> Self {
         Self(n << 10)
     }
@@ -47,7 +47,7 @@ impl Size {
     }
 }
 
-impl fmt::Display for Size {
+impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, factor) in BINARY_UNITS {
             if self.0 >= factor && self.0.is_multiple_of(factor) {
@@ -58,18 +58,18 @@ impl fmt::Display for Size {
     }
 }
 
-impl Serialize for Size {
+impl Serialize for ByteSize {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Size {
+impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(TextOrNumber {
             expected: "a size such as \"64MiB\" or a number of bytes",
-            text: Size::parse,
-            number: |n| Some(Size(n)),
+            text: ByteSize::parse,
+            number: |n| Some(ByteSize(n)),
             flag: |_| None,
         })
     }
@@ -236,7 +236,7 @@ pub(crate) enum LogFormat {
 pub(crate) struct Masked(String);
 
 impl Masked {
-    /// The secret itself, for whom it opens a door.
+    /// The secret itself.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
@@ -266,7 +266,7 @@ impl<'de> Deserialize<'de> for Masked {
     }
 }
 
-/// Refuses places that the lake does not know.
+/// Refuses locations that the lake does not know.
 pub(super) fn location<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     match text.parse::<footfall_lake::Location>() {
@@ -286,7 +286,7 @@ pub(super) fn log_level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<St
     }
 }
 
-/// Refuses a limit of nothing, with which nothing would work.
+/// Refuses a limit of zero, with which nothing would work.
 pub(super) fn not_zero<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,4 +1,4 @@
-//! Whether everything that was sent has come out, each event once.
+//! Checks that every event that was sent is visible to queries, once.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::sql::client::Client;
 
 const POLL: Duration = Duration::from_millis(250);
 
-/// How long nothing new may become visible.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the count may stand still.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a count means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(super) async fn count(client: &mut Client) -> anyhow::Result<u64> {
     u64::try_from(number.value(0)).context("the server counted less than nothing")
 }
 
-/// Returns the events found beyond the `before` that were there when it is exactly `sent`.
+/// Waits until the site has exactly `sent` events beyond the `before` that it had, and returns that number.
 pub(super) async fn wait_for(client: &mut Client, before: u64, sent: u64, screen: &Screen) -> anyhow::Result<u64> {
     let progress = screen.progress("visible", sent)?;
     let (mut found, mut since) = (0, Instant::now());
@@ -57,7 +57,7 @@ pub(super) async fn wait_for(client: &mut Client, before: u64, sent: u64, screen
             Verdict::TooMany => bail!("{sent} distinct events were sent, but {found} are there: some are stored twice"),
             Verdict::Lost => bail!(
                 "{sent} distinct events were sent, but only {found} are there, and nothing came for {} s",
-                PATIENCE.as_secs()
+                TIMEOUT.as_secs()
             ),
         }
     }
@@ -67,7 +67,7 @@ fn judge(found: u64, sent: u64, still_for: Duration) -> Verdict {
     match found.cmp(&sent) {
         std::cmp::Ordering::Equal => Verdict::Complete,
         std::cmp::Ordering::Greater => Verdict::TooMany,
-        std::cmp::Ordering::Less if still_for < PATIENCE => Verdict::Waiting,
+        std::cmp::Ordering::Less if still_for < TIMEOUT => Verdict::Waiting,
         std::cmp::Ordering::Less => Verdict::Lost,
     }
 }
@@ -77,10 +77,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exactly_what_was_sent_is_complete_and_patience_is_for_progress() {
+    fn timeout_applies_only_without_progress() {
         assert_eq!(judge(10, 10, Duration::ZERO), Verdict::Complete);
         assert_eq!(judge(11, 10, Duration::ZERO), Verdict::TooMany);
-        assert_eq!(judge(9, 10, PATIENCE / 2), Verdict::Waiting);
-        assert_eq!(judge(9, 10, PATIENCE), Verdict::Lost);
+        assert_eq!(judge(9, 10, TIMEOUT / 2), Verdict::Waiting);
+        assert_eq!(judge(9, 10, TIMEOUT), Verdict::Lost);
     }
 }

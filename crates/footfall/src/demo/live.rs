@@ -14,16 +14,16 @@ use super::traffic::{Hit, Parcel, Plan, Source};
 
 const TICK: Duration = Duration::from_millis(500);
 
-/// A new visit begins so often; each makes some ten events over a few minutes.
+/// The interval between new visits; each makes some ten events over a few minutes.
 const VISIT_EVERY: Micros = 2_000_000;
 
-/// Visits of so long ago are still going on when we begin.
+/// Visits that began this long ago are still under way at the start.
 const HEAD_START: Micros = 600_000_000;
 
-/// Events that are still to happen at most, so that they fit in one request after a pause; then no more visits begin.
+/// Limit of pending events, so that they fit in one request after a pause; beyond it no more visits begin.
 const MAX_PENDING: usize = 450;
 
-/// Events that are still to happen, the next one first.
+/// Pending events, the next one first.
 #[derive(Debug)]
 struct InFlight {
     source: Source,
@@ -42,14 +42,14 @@ impl InFlight {
             due: BinaryHeap::new(),
             next_visit: now - HEAD_START,
         };
-        // What would have happened before we began has not. Step by step, or the visits would not fit.
+        // Skips what would have happened before the start, step by step, or the visits would not fit.
         while pending.next_visit <= now {
             pending.happened(pending.next_visit);
         }
         pending
     }
 
-    /// What has happened by `now`, a parcel for each kind of sender.
+    /// The events due by `now`, a parcel for each kind of sender.
     fn happened(&mut self, now: Micros) -> Vec<Parcel> {
         while self.next_visit <= now {
             if self.due.len() < MAX_PENDING {
@@ -73,7 +73,7 @@ impl InFlight {
     }
 }
 
-/// Never returns but with an error.
+/// Returns only with an error.
 pub(super) async fn trickle(plan: Plan, sender: &Sender) -> anyhow::Result<Summary> {
     match send(plan, sender).await? {}
 }
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn visits_happen_in_real_time_and_in_order() {
+    fn visits_happen_in_real_time() {
         let start = 1_770_028_200_000_000;
         let plan = Plan {
             seed: 1,
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_slept_does_not_wake_to_a_flood() {
+    fn suspended_machine_causes_no_flood() {
         let plan = Plan {
             seed: 1,
             now: 0,
@@ -150,7 +150,7 @@ mod tests {
             events: 1_000,
         };
         let mut pending = InFlight::new(plan, 0);
-        pending.happened(86_400_000_000);
+        pending.happened(footfall_model::clock::DAY);
         assert!(pending.due.len() < 500);
     }
 }

@@ -35,13 +35,13 @@ use traffic::{Counts, Parcel, Plan, SITE, Traffic};
 /// Requests under way at the same time.
 const CONNECTIONS: usize = 4;
 
-/// Parcels that wait for a connection.
-const WAITING: usize = 8;
+/// Parcels queued for a connection.
+const QUEUED: usize = 8;
 
-/// A token that lies in somebody's terminal should not be good for ever.
+/// Limited, because the token ends up in somebody's terminal history.
 const TOKEN_LIFE: Duration = Duration::from_hours(24 * 30);
 
-/// The line of `--once`.
+/// The line that `--once` prints.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 struct Summary {
     /// Repetitions included.
@@ -64,7 +64,7 @@ pub(crate) async fn run(mut config: Config, args: DemoArgs) -> anyhow::Result<()
         done = Box::pin(show(&running, &args, &data, &screen)) => done.map(Some),
         asked = running.wait() => asked.map(|()| None),
     };
-    // The server's own failure explains ours.
+    // The server's own failure explains this one.
     running.stop().await?;
     match shown? {
         Some(summary) => screen.result(&serde_json::to_string(&summary)?),
@@ -102,7 +102,7 @@ async fn show(running: &Server, args: &DemoArgs, data: &str, screen: &Screen) ->
         events_found: found,
         seconds: (started.elapsed().as_secs_f64() * 1_000.0).round() / 1_000.0,
     };
-    screen.say(&told(&summary, counts))?;
+    screen.say(&summary_text(&summary, counts))?;
     report::tables(&mut client, screen).await?;
     if args.once {
         return Ok(summary);
@@ -112,14 +112,14 @@ async fn show(running: &Server, args: &DemoArgs, data: &str, screen: &Screen) ->
     live::trickle(plan, &sender).await
 }
 
-fn told(summary: &Summary, counts: Counts) -> String {
+fn summary_text(summary: &Summary, counts: Counts) -> String {
     format!(
         "{} events sent ({} of them twice, {} late), {} found, each once, in {:.1} s\n",
         summary.events_sent, counts.duplicates, counts.late, summary.events_found, summary.seconds
     )
 }
 
-/// Makes the site, if it is not there, and a token that may read it.
+/// Makes the site, if it does not exist, and a token that may read it.
 async fn prepare(running: &Server, http: &str) -> anyhow::Result<String> {
     if running.admin_token.is_empty() {
         bail!("the admin token of this state folder is gone; give the demo another folder with --data");
@@ -149,9 +149,9 @@ async fn prepare(running: &Server, http: &str) -> anyhow::Result<String> {
     Ok(secret.expose().to_owned())
 }
 
-/// Generates on a thread of its own and sends over several connections; what waits between is bounded.
+/// Generates on a dedicated thread and sends over several connections; the queue between is bounded.
 async fn send(plan: Plan, sender: &Sender, screen: &Screen) -> anyhow::Result<Counts> {
-    let (give, take) = tokio::sync::mpsc::channel::<Parcel>(WAITING);
+    let (give, take) = tokio::sync::mpsc::channel::<Parcel>(QUEUED);
     let generating = tokio::task::spawn_blocking(move || {
         let mut traffic = Traffic::new(plan);
         for parcel in traffic.by_ref() {
@@ -172,7 +172,7 @@ async fn send(plan: Plan, sender: &Sender, screen: &Screen) -> anyhow::Result<Co
     Ok(generating.await?)
 }
 
-/// The address, or any port there if somebody else has it: a second demo should not fail for that.
+/// The address, or any free port there if it is taken, so that a second demo can run beside the first.
 fn free_or_any(addr: SocketAddr) -> SocketAddr {
     match TcpListener::bind(addr) {
         Ok(_) => addr,

@@ -1,4 +1,4 @@
-//! What comes out: some questions that a shop would ask, and how to ask more.
+//! The report: some questions that a shop would ask, and how to ask more.
 
 use std::path::PathBuf;
 
@@ -18,9 +18,9 @@ pub(super) const QUESTIONS: [(&str, &str); 5] = [
     ),
     (
         "Most viewed pages",
-        "SELECT page_title AS page, count(*) AS views, count(DISTINCT client_id) AS visitors
+        "SELECT page_path AS page, count(*) AS views, count(DISTINCT client_id) AS visitors
          FROM events WHERE tracking_id = 'demo' AND event_type = 'pageview' AND NOT is_bot
-         GROUP BY page_title ORDER BY views DESC, page LIMIT 10",
+         GROUP BY page_path ORDER BY views DESC, page LIMIT 10",
     ),
     (
         "Where sessions come from",
@@ -56,7 +56,7 @@ pub(super) const QUESTIONS: [(&str, &str); 5] = [
     ),
 ];
 
-/// Asks the questions and prints the answers.
+/// Runs the queries and prints the results.
 pub(super) async fn tables(client: &mut Client, screen: &Screen) -> anyhow::Result<()> {
     for (title, sql) in QUESTIONS {
         let (schema, batches) = client.collect(sql).await?;
@@ -65,7 +65,7 @@ pub(super) async fn tables(client: &mut Client, screen: &Screen) -> anyhow::Resu
     Ok(())
 }
 
-/// Lines that work when they are pasted, while the demo runs.
+/// Commands to paste while the demo runs.
 pub(super) fn snippets(http: &str, flight: &str, token: &str) -> String {
     let footfall = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("footfall"));
     let footfall = footfall.display();

@@ -1,4 +1,4 @@
-//! What people see. With `--once` standard output is for the one line of the result, and people read standard error.
+//! Output for people. With `--once` standard output is for the result line alone; progress goes to standard error.
 
 use std::io::{IsTerminal, Write};
 
@@ -78,7 +78,7 @@ impl Progress {
         Ok(())
     }
 
-    /// To a number that is known as a whole.
+    /// Progress towards a known total.
     pub(super) fn set(&self, done: u64) -> anyhow::Result<()> {
         let before = *self.done.lock();
         self.advance(done.saturating_sub(before))
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_written_once_a_tenth() {
+    fn one_line_per_tenth() {
         let lines: Vec<_> = (0..1_000).filter_map(|n| tenth_passed(n, n + 1, 1_000)).collect();
         assert_eq!(lines, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
         assert_eq!(tenth_passed(0, 1_000, 1_000), Some(10));

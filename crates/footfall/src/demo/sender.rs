@@ -1,4 +1,4 @@
-//! Sends parcels over HTTP, as a client should: what the server asks to have again is sent again, later.
+//! Sends parcels over HTTP as a client should: it retries later what the server asks to have again.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,17 +12,17 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 
 use super::traffic::Parcel;
 
-/// Tries of a request, the first included: about a minute of patience.
+/// Attempts of a request, the first included: about a minute in all.
 const ATTEMPTS: u32 = 12;
 
 /// The pause after the first refusal; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Every so many requests one is compressed: most trackers do not, some do.
+/// One in this many requests is compressed: most trackers do not compress, some do.
 const GZIP_EVERY: u64 = 8;
 
-/// Of a reply that is shown.
+/// Bytes of a reply that are shown.
 const SHOWN: usize = 500;
 
 #[derive(Debug)]
@@ -43,7 +43,7 @@ enum Verdict {
 impl Sender {
     pub(super) fn new(http: &str) -> anyhow::Result<Self> {
         let client = reqwest::Client::builder()
-            // The server is this very process.
+            // The server is in this process.
             .no_proxy()
             .timeout(Duration::from_secs(60))
             .build()
@@ -70,7 +70,7 @@ impl Sender {
             }
             let reply = match request.send().await {
                 Ok(reply) => reply,
-                // The events have ids, so that sending them again stores them once.
+                // The events have ids, so that a retry stores them once.
                 Err(_) if attempt < ATTEMPTS => {
                     tokio::time::sleep(backoff(attempt)).await;
                     continue;
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_server_is_asked_again_as_it_wishes_and_not_for_ever() {
+    fn retries_follow_the_server_and_are_bounded() {
         let wish = Some(Duration::from_secs(3));
         assert_eq!(
             judge(StatusCode::TOO_MANY_REQUESTS, wish, 1),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn only_all_of_it_is_success() {
+    fn partial_acceptance_is_no_success() {
         assert_eq!(judge(StatusCode::NO_CONTENT, None, 1), Verdict::Stored);
         for status in [
             StatusCode::OK,
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_up_to_a_limit() {
+    fn pauses_double_up_to_limit() {
         assert_eq!(backoff(1), Duration::from_millis(100));
         assert_eq!(backoff(4), Duration::from_millis(800));
         assert_eq!(backoff(40), LONGEST_PAUSE);

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_taken_port_is_no_reason_to_fail() {
+fn taken_port_falls_back_to_another() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap();
     assert_eq!(free_or_any(addr), SocketAddr::new(addr.ip(), 0));
@@ -10,7 +10,7 @@ fn a_taken_port_is_no_reason_to_fail() {
 }
 
 #[test]
-fn the_summary_is_one_line_with_the_promised_fields() {
+fn summary_line_has_promised_fields() {
     let summary = Summary {
         events_sent: 103,
         duplicates_sent: 3,
@@ -24,7 +24,7 @@ fn the_summary_is_one_line_with_the_promised_fields() {
 }
 
 #[test]
-fn the_snippets_name_the_addresses_and_the_token() {
+fn snippets_name_addresses_and_token() {
     let text = report::snippets("http://127.0.0.1:8080", "grpc://127.0.0.1:31337", "ffp_x");
     for part in [
         "flightsql.connect(\"grpc://127.0.0.1:31337\"",

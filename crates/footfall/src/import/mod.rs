@@ -32,9 +32,9 @@ pub(crate) async fn run(config: Config, args: ImportArgs) -> anyhow::Result<()> 
     if sites.is_empty() {
         bail!("there is no site yet whose events could be imported; make one with `footfall site create TRACKING_ID`");
     }
-    let table = crate::serve::open_lake(&config, Arc::clone(&clock)).await?;
+    let lake = crate::serve::open_lake(&config, Arc::clone(&clock)).await?;
     let parts = ImportParts {
-        table: Arc::new(table),
+        table: crate::serve::events_of(&lake)?,
         enricher: Arc::new(Enricher::new(config.ingest.enrich())?),
         clock,
         ids: Arc::new(RandomIds),

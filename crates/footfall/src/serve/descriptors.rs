@@ -1,22 +1,22 @@
-//! File descriptors: how many the system gives us, and how many of them connections may take.
+//! File descriptors: how many the system allows, and how many of them connections may take.
 //!
-//! What connections leave is for the log, the lake, the catalog and queries: were clients able to take the last one,
-//! an event that was accepted could not be written any more.
+//! The rest is for the WAL, the lake, the catalog and queries: if clients could take the last one,
+//! the server could no longer write an event that it had accepted.
 
-/// Kept for everything that is no connection.
+/// Reserved for everything but connections.
 const RESERVED: usize = 512;
 
 /// Connections at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shares {
     pub(super) http: usize,
-    /// Clients that come when there is no room, to be told so.
+    /// Extra connections, which only send 503.
     pub(super) turned_away: usize,
     pub(super) flight: usize,
 }
 
 impl Shares {
-    /// Of so many descriptors.
+    /// The split of this many descriptors.
     pub(super) fn of(limit: usize) -> Self {
         let connections = limit - RESERVED.min(limit / 2);
         let eighth = connections / 8;
@@ -28,8 +28,8 @@ impl Shares {
     }
 }
 
-/// Takes as many as the system allows, and says how many there are. The usual limit of 1,024 is there for old programs
-/// and gives way to the one that an administrator has set.
+/// Raises the limit as far as the system allows, and returns it. The usual soft limit of 1,024 exists for old programs;
+/// the hard limit is the administrator's.
 #[cfg(unix)]
 pub(super) fn take_all() -> usize {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_leave_enough_for_files() {
+    fn connections_leave_descriptors_for_files() {
         for limit in [64, 256, 1_024, 4_096, 16_384, usize::MAX] {
             let shares = Shares::of(limit);
             let connections = shares.http + shares.turned_away + shares.flight;
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_never_more_than_memory_is_meant_for() {
+    fn connections_are_capped_by_memory() {
         let shares = Shares::of(usize::MAX);
         assert_eq!((shares.http, shares.turned_away, shares.flight), (8_192, 256, 1_024));
     }

@@ -1,20 +1,20 @@
-//! Follows the lake's table: what others commit becomes visible, and its log is kept short.
+//! Follows the lake's table: makes other processes' commits visible, and keeps the Delta log short.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use footfall_lake::Table;
+use footfall_lake::{Lake, LakeError, Table};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-/// How often other processes' commits are looked for.
+/// How often to poll for other processes' commits.
 const REFRESH: Duration = Duration::from_secs(1);
 
-/// Delta versions between two checkpoints.
-const CHECKPOINT_EVERY: u64 = 100;
+/// Delta versions after which the Delta log's size is checked again.
+const LOOK_EVERY: u64 = 25;
 
-/// Refreshes the table until `stop`. A lake that does not answer is asked again: queries go on over what is known.
-pub(super) async fn refresh(table: Arc<Table>, stop: CancellationToken) -> anyhow::Result<()> {
+/// Refreshes the tables until `stop`. A lake that does not answer is retried; queries continue on the known version.
+pub(super) async fn refresh(lake: Lake, stop: CancellationToken) -> anyhow::Result<()> {
     let mut ticks = interval(REFRESH);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -23,7 +23,7 @@ pub(super) async fn refresh(table: Arc<Table>, stop: CancellationToken) -> anyho
             () = stop.cancelled() => return Ok(()),
         }
         let refreshed = tokio::select! {
-            refreshed = table.refresh() => refreshed,
+            refreshed = lake.refresh() => refreshed,
             // A lake that does not answer must not keep the server from stopping.
             () = stop.cancelled() => return Ok(()),
         };
@@ -33,25 +33,40 @@ pub(super) async fn refresh(table: Arc<Table>, stop: CancellationToken) -> anyho
     }
 }
 
-/// Writes a checkpoint every so many versions, so that opening the table and the list of its log stay cheap.
+/// Writes a checkpoint whenever the Delta log has grown enough, so that opening the table and listing its log stay
+/// cheap.
 pub(super) async fn checkpoint(table: Arc<Table>, stop: CancellationToken) -> anyhow::Result<()> {
     let mut versions = table.subscribe();
-    let mut last = versions.borrow().version;
     loop {
-        // The next round number: a server that is restarted more often than that gets there too.
-        let next = (last / CHECKPOINT_EVERY + 1) * CHECKPOINT_EVERY;
         tokio::select! {
-            there = versions.wait_for(|snapshot| snapshot.version >= next) => there?,
+            () = checkpoint_if_due(&table) => {}
             () = stop.cancelled() => return Ok(()),
-        };
-        let written = tokio::select! {
-            written = table.checkpoint() => written,
-            () = stop.cancelled() => return Ok(()),
-        };
-        match written {
-            Ok(()) => tracing::debug!(version = next, "checkpoint written"),
-            Err(error) => tracing::warn!(%error, "no checkpoint could be written; tried again later"),
         }
-        last = table.snapshot().version;
+        let next = table.snapshot().version() + LOOK_EVERY;
+        tokio::select! {
+            there = versions.wait_for(|snapshot| snapshot.version() >= next) => there?,
+            () = stop.cancelled() => return Ok(()),
+        };
+    }
+}
+
+async fn checkpoint_if_due(table: &Table) {
+    let written = async {
+        let growth = table.log_growth().await?;
+        let Some(reason) = growth.decide() else {
+            return Ok(());
+        };
+        table.checkpoint().await?;
+        tracing::debug!(
+            table = table.spec().name(),
+            ?growth,
+            reason = reason.as_str(),
+            "checkpoint written"
+        );
+        Ok::<_, LakeError>(())
+    };
+    if let Err(error) = written.await {
+        let table = table.spec().name();
+        tracing::warn!(%error, table, "no checkpoint could be written; tried again later");
     }
 }

@@ -1,6 +1,6 @@
 //! The HTTP listener: bounded connections, timeouts for slow clients, and a drain at the end.
 //!
-//! Who comes when all connections are taken is told so at once (503), by a small number of further ones.
+//! A client that finds no free slot gets 503 at once, from a small number of extra connections.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,31 +21,31 @@ use tokio_util::task::TaskTracker;
 use super::descriptors::Shares;
 use super::io_timeouts::{IoTimeouts, TimedStream};
 
-/// Of a connection's bytes that were read and not yet taken; a request's head must fit. Bodies are counted when they are
-/// taken out, so this times the connections is what no budget knows of: by itself hyper would go up to 400 KiB.
+/// Read buffer of a connection; a request's head must fit. Bodies count towards the budget when they are taken
+/// out, so this times the connections is outside every budget: hyper's default would go up to 400 KiB.
 const READ_BUFFER: usize = 16 << 10;
 
 /// How long a client may take to send a request's head.
-const HEADER_PATIENCE: Duration = Duration::from_secs(10);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a client may read nothing while a reply waits for it.
-const STALL_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a client may read nothing while a reply is pending.
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a client that is turned away may take to send its request, and again to read the answer.
-const TURN_AWAY_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a refused client may take to send its request, and again to read the response.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What it is told.
+/// The response to a refused client.
 const TURNED_AWAY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n\
     Content-Length: 83\r\nRetry-After: 1\r\nConnection: close\r\n\r\n\
     {\"error\":{\"code\":\"overloaded\",\"message\":\"too many connections; try again in 1 s\"}}\n";
 
-/// How long requests under way may take once we are to stop.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
+/// How long open requests may take during shutdown.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long to wait when the system has no free file descriptors.
+/// Pause when the system has no free file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until `stop`, then lets requests under way finish.
+/// Serves until `stop`, then lets open requests finish.
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -56,7 +56,7 @@ pub(super) async fn serve(
     let doors = Arc::new(Semaphore::new(shares.turned_away));
     let connections = TaskTracker::new();
     loop {
-        // Before the next is accepted, so that also those that are turned away are never too many.
+        // Before the next accept, so that refused connections are bounded too.
         let door = Arc::clone(&doors).acquire_owned();
         let (door, accepted) = tokio::select! {
             accepted = async { (door.await, listener.accept().await) } => accepted,
@@ -74,8 +74,8 @@ pub(super) async fn serve(
             metrics::counter!("footfall_http_turned_away_total").increment(1);
             connections.spawn(async move {
                 let _door = door;
-                // Who does not listen need not be told.
-                let _ = timeout(2 * TURN_AWAY_PATIENCE, turn_away(stream)).await;
+                // A client that does not read loses the response.
+                let _ = timeout(2 * REFUSAL_TIMEOUT, turn_away(stream)).await;
             });
             continue;
         };
@@ -89,18 +89,18 @@ pub(super) async fn serve(
     }
     drop(listener);
     connections.close();
-    if timeout(DRAIN_PATIENCE, connections.wait()).await.is_err() {
+    if timeout(DRAIN_TIMEOUT, connections.wait()).await.is_err() {
         tracing::warn!("some HTTP requests were still under way and were cut off");
     }
     Ok(())
 }
 
-/// Says that there is no room. What the client still sends is read: closed before, it would get a reset and not the
-/// answer.
+/// Replies 503 to a client without a slot. What the client still sends is read: an early close would give it a
+/// reset instead of the response.
 async fn turn_away<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> std::io::Result<()> {
     let mut ignored = [0; 4 << 10];
-    // Mostly the request is there already; a client that connects in advance is told nevertheless.
-    if let Ok(0) = timeout(TURN_AWAY_PATIENCE, stream.read(&mut ignored))
+    // Usually the request has arrived; a client that connects in advance gets the response as well.
+    if let Ok(0) = timeout(REFUSAL_TIMEOUT, stream.read(&mut ignored))
         .await
         .unwrap_or(Ok(1))
     {
@@ -114,7 +114,7 @@ async fn turn_away<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> std::io:
 
 type Connection = http1::Connection<TokioIo<TimedStream<TcpStream>>, TowerToHyperService<Router>>;
 
-/// Serves the connection to its end; once we are to stop, to the end of the request that is under way.
+/// Serves the connection to its end; during shutdown, to the end of the open request.
 async fn finish(connection: Connection, stop: CancellationToken) -> hyper::Result<()> {
     tokio::pin!(connection);
     tokio::select! {
@@ -125,18 +125,18 @@ async fn finish(connection: Connection, stop: CancellationToken) -> hyper::Resul
 }
 
 fn connection(stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit, router: &Router) -> Connection {
-    // Replies are small: waiting for more to send would only delay them.
+    // Replies are small: Nagle's delay would gain nothing.
     let _ = stream.set_nodelay(true);
     let service = router.clone().layer(Extension(ConnectInfo(peer)));
     let io_timeouts = IoTimeouts {
-        // hyper waits for the head, and collection for the body.
+        // hyper times the head, and collection times the body.
         opening: None,
-        stall: STALL_PATIENCE,
+        stall: STALL_TIMEOUT,
     };
     let stream = TimedStream::new(stream, slot, io_timeouts);
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_PATIENCE)
+        .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(READ_BUFFER)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
 }
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_is_turned_away_gets_a_whole_reply_also_if_it_was_still_sending() {
+    async fn refused_client_gets_whole_reply_while_sending() {
         let (ours, mut theirs) = duplex(256);
         let server = tokio::spawn(turn_away(ours));
         let mut reply = String::new();

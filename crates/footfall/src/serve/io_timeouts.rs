@@ -1,10 +1,13 @@
-//! A connection whose peer must keep up.
+//! A connection with timeouts for its peer, and a limit on refused tokens.
 //!
-//! A peer that vanished without a word, or that stopped reading, looks like one that thinks: nothing but time tells
-//! them apart. Without a limit each of them would hold a connection, and its file descriptor, for ever.
+//! A peer that vanished silently, or that stopped reading, looks like an idle one: only time tells
+//! them apart. Without a limit each of them would hold a connection, and its file descriptor, for ever. A peer whose
+//! token is refused again and again is disconnected: answering it costs the server as much CPU as it costs the peer.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,27 +15,50 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
 
-/// How long a peer may take.
+/// Calls of a connection whose token was refused. A client with a wrong token retries a few times.
+const TOKEN_REFUSALS: usize = 20;
+
+/// How long a connection with more of them is held before it is closed, so that reconnecting gains little.
+const HOLD: Duration = Duration::from_secs(1);
+
+/// Timeouts of a peer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct IoTimeouts {
-    /// For so many bytes to arrive once the connection is made.
+    /// For this many bytes to arrive once the connection is made.
     pub(super) opening: Option<(usize, Duration)>,
     /// To read anything while we have something to send.
     pub(super) stall: Duration,
+}
+
+/// Counts the calls of a connection that were refused for their token.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TokenRefusals(Arc<AtomicUsize>);
+
+impl TokenRefusals {
+    pub(super) fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn are_too_many(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > TOKEN_REFUSALS
+    }
 }
 
 /// A stream that fails with [`io::ErrorKind::TimedOut`] when its peer does not keep up.
 #[derive(Debug)]
 pub(super) struct TimedStream<S> {
     stream: S,
-    /// Until when the first bytes must be there, and how many are missing.
+    /// Deadline for the first bytes, and how many are missing.
     opening: Option<(Pin<Box<Sleep>>, usize)>,
     stall: Duration,
-    /// Since the peer has stopped reading: when that is too long.
+    /// Set while the peer does not read: the write deadline.
     stalled: Option<Pin<Box<Sleep>>>,
-    /// Given back with the connection.
+    refusals: TokenRefusals,
+    /// Set after too many refusals: when the connection is closed.
+    held: Option<Pin<Box<Sleep>>>,
+    /// The connection's slot, freed with it.
     _slot: OwnedSemaphorePermit,
 }
 
@@ -43,11 +69,13 @@ impl<S> TimedStream<S> {
             opening: io_timeouts.opening.map(|(bytes, time)| (Box::pin(sleep(time)), bytes)),
             stall: io_timeouts.stall,
             stalled: None,
+            refusals: TokenRefusals::default(),
+            held: None,
             _slot: slot,
         }
     }
 
-    /// Passes on what a write said, unless it has been saying "not yet" for too long.
+    /// Passes on a write's result, unless it has been pending for too long.
     fn written(&mut self, context: &mut Context<'_>, done: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if done.is_ready() {
             self.stalled = None;
@@ -68,6 +96,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.refusals.are_too_many() {
+            let held = self.held.get_or_insert_with(|| Box::pin(sleep(HOLD)));
+            let closed = || Err(io::ErrorKind::ConnectionAborted.into());
+            return held.as_mut().poll(context).map(|()| closed());
+        }
         let before = buffer.filled().len();
         let done = Pin::new(&mut self.stream).poll_read(context, buffer);
         let Some((deadline, missing)) = &mut self.opening else {
@@ -116,16 +149,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
 }
 
 impl Connected for TimedStream<TcpStream> {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = TokenRefusals;
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+    /// For the requests of the connection to be counted with.
+    fn connect_info(&self) -> TokenRefusals {
+        self.refusals.clone()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Instant;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -134,7 +167,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_millis(200);
+    const STALL: Duration = Duration::from_millis(200);
     /// Far less, and far more.
     const SOON: Duration = Duration::from_millis(20);
     const LATER: Duration = Duration::from_millis(600);
@@ -145,19 +178,19 @@ mod tests {
         let slot = Arc::clone(&slots).try_acquire_owned().unwrap();
         let (ours, theirs) = duplex(8);
         let io_timeouts = IoTimeouts {
-            opening: opening.map(|bytes| (bytes, PATIENCE)),
-            stall: PATIENCE,
+            opening: opening.map(|bytes| (bytes, STALL)),
+            stall: STALL,
         };
         (TimedStream::new(ours, slot, io_timeouts), theirs, slots)
     }
 
     fn assert_given_up<T: std::fmt::Debug>(done: io::Result<T>, began: Instant) {
         assert_eq!(done.unwrap_err().kind(), io::ErrorKind::TimedOut);
-        assert!(began.elapsed() >= PATIENCE, "after {:?}", began.elapsed());
+        assert!(began.elapsed() >= STALL, "after {:?}", began.elapsed());
     }
 
     #[tokio::test]
-    async fn a_peer_that_says_nothing_is_given_up_and_its_slot_is_free_again() {
+    async fn silent_peer_times_out_and_frees_its_slot() {
         let (mut ours, _theirs, slots) = connection(Some(4));
         let began = Instant::now();
         assert_given_up(ours.read_u8().await, began);
@@ -167,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_byte_now_and_then_gains_no_time_until_the_opening_is_complete() {
+    async fn trickled_opening_does_not_extend_timeout() {
         let (mut ours, mut theirs, _slots) = connection(Some(1_000));
         let began = Instant::now();
         let peer = tokio::spawn(async move {
@@ -181,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn after_the_opening_a_peer_may_think_as_long_as_it_likes() {
+    async fn opened_connection_may_idle() {
         let (mut ours, mut theirs, _slots) = connection(Some(4));
         theirs.write_all(b"open").await.unwrap();
         ours.read_u32().await.unwrap();
@@ -191,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_peer_that_does_not_read_is_given_up() {
+    async fn peer_that_does_not_read_times_out() {
         let (mut ours, _theirs, _slots) = connection(None);
         ours.write_all(b"12345678").await.unwrap();
         let began = Instant::now();
@@ -199,7 +232,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_peer_that_reads_slowly_is_served() {
+    async fn peer_with_refused_tokens_is_disconnected() {
+        let (mut ours, mut theirs, _slots) = connection(None);
+        for _ in 0..TOKEN_REFUSALS {
+            ours.refusals.count();
+        }
+        theirs.write_all(b"12").await.unwrap();
+        assert_eq!(ours.read_u8().await.unwrap(), b'1');
+        ours.refusals.clone().count();
+        let began = Instant::now();
+        assert_eq!(
+            ours.read_u8().await.unwrap_err().kind(),
+            io::ErrorKind::ConnectionAborted
+        );
+        assert!(began.elapsed() >= HOLD, "after {:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn slow_reader_is_served() {
         let (mut ours, mut theirs, _slots) = connection(None);
         let peer = tokio::spawn(async move {
             for _ in 0..48 {
@@ -209,7 +259,7 @@ mod tests {
         });
         let began = Instant::now();
         ours.write_all(&[b'x'; 48]).await.unwrap();
-        assert!(began.elapsed() > PATIENCE, "too quick to show anything");
+        assert!(began.elapsed() > STALL, "too quick to show anything");
         peer.await.unwrap();
     }
 }

@@ -1,9 +1,9 @@
-//! The lake at the start: one that does not answer is waited for, one that can't be is refused.
+//! The lake at startup: an unavailable lake is retried, an unusable one is an error.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use footfall_lake::{LakeError, Table};
+use footfall_lake::{Lake, LakeError};
 use footfall_model::clock::Clock;
 use tokio::time::{Instant, sleep};
 
@@ -12,14 +12,14 @@ use crate::config::Config;
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// How long an attempt may be silent before that is said.
+/// How long an attempt may take before a message is logged.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// Opens the lake, as soon as it answers. Until then nothing is listened to: no event is taken, no query answered.
+/// Opens the lake, as soon as it answers. Until then the server does not listen: it takes no event and no query.
 ///
 /// # Errors
-/// What no waiting mends: a wrong key, no such bucket, a table that is none.
-pub(super) async fn open_with_retries(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Table> {
+/// What no retry fixes: a wrong key, no such bucket, a folder that is not a table.
+pub(super) async fn open_with_retries(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Lake> {
     let began = Instant::now();
     loop {
         let attempt = super::open_lake(config, Arc::clone(&clock));

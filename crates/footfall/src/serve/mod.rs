@@ -1,16 +1,16 @@
-//! One process with the roles it was asked for, from the first file opened to the last one closed.
+//! One process with its configured roles, from the first file opened to the last one closed.
 //!
 //! ```text
-//! start:  state folder -> catalog (+ first admin token) -> lake -> log, writer -> listeners -> "ready"
-//! stop:   listeners (requests under way end) -> writer (the log's rest becomes a commit) -> log -> catalog
+//! start:  state folder -> catalog (+ first admin token) -> lake -> WAL, writer -> listeners -> "ready"
+//! stop:   listeners (open requests end) -> writer (the rest of the WAL becomes a commit) -> WAL -> catalog
 //! ```
 //!
-//! Each arrow is waited for, so that whatever was acknowledged has somebody who writes it.
+//! Each step is awaited before the next, so that every acknowledged event has a running writer.
 
 mod admin_token;
 mod descriptors;
-mod flight;
 mod follow;
+mod grpc;
 mod http;
 mod io_timeouts;
 mod lake_startup;
@@ -24,45 +24,53 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use footfall_catalog::Directory;
-use footfall_lake::{Location, Table};
+use footfall_ingest::collect::Budget;
+use footfall_lake::{Lake, Location, Table};
 use footfall_model::clock::{Clock, IdGen, RandomIds, SystemClock};
+use footfall_model::table;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use tasks::{Failure, Tasks};
+use grpc::{BoundedCalls, CallLimits};
+use tasks::{TaskFailure, Tasks};
 
 pub(crate) use admin_token::path as admin_token_path;
 
-/// New connections that may wait to be accepted: after an outage thousands of clients come back at once, and those that
-/// find no room are reset. The system's own limit (`net.core.somaxconn`) may be lower.
+/// Backlog of new connections: after an outage thousands of clients reconnect at once, and those beyond the backlog
+/// are reset. The system's own limit (`net.core.somaxconn`) may be lower.
 const BACKLOG: u32 = 4_096;
 
-/// A server that runs.
+/// The only shard so far.
+const SHARD: u8 = 0;
+
+/// A running server.
 pub(crate) struct Server {
     pub(crate) http_addr: SocketAddr,
     pub(crate) flight_addr: SocketAddr,
-    /// The secret in the state folder's `admin.token`; empty if somebody took the file away.
+    /// The secret in the state folder's `admin.token`; empty if the file was removed.
     pub(crate) admin_token: String,
-    failure: Failure,
+    failure: TaskFailure,
     stopping: CancellationToken,
-    /// Those that take requests.
+    /// Tasks that take requests.
     front: Tasks,
-    /// Those that bring the log into the lake and follow it.
+    /// Tasks that bring the WAL into the lake and follow the lake.
     back: Tasks,
     log: Option<Arc<footfall_ingest::wal::LocalWal>>,
 }
 
-/// What every role works with.
+/// What every role uses.
 #[derive(Clone)]
-struct Shared {
+struct RoleParts {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGen>,
     directory: Arc<Directory>,
+    lake: Lake,
+    /// The table of events.
     table: Arc<Table>,
 }
 
-/// Serves until SIGTERM, Ctrl-C or a failure that can't be survived.
+/// Serves until SIGTERM, Ctrl-C or a fatal failure.
 pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let running = start(config).await?;
     running.announce();
@@ -74,19 +82,20 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
 pub(crate) async fn start(config: Config) -> anyhow::Result<Server> {
     let metrics = ops::metrics()?;
     let state = config.state_dir();
-    std::fs::create_dir_all(&state).with_context(|| format!("the state folder {} can't be made", state.display()))?;
+    footfall_lake::create_durably(&state)
+        .with_context(|| format!("the state folder {} can't be made", state.display()))?;
     let shares = descriptors::Shares::of(descriptors::take_all());
     let http = listen(config.http.addr, "HTTP")?;
     let flight = listen(config.flight.addr, "Flight SQL")?;
     let (http_addr, flight_addr) = (http.local_addr()?, flight.local_addr()?);
 
     let shared = open(&config).await?;
-    let admin_token = admin_token::ensure(shared.directory.catalog().as_ref(), &state).await?;
+    let admin_token = admin_token::ensure(shared.directory.catalog().as_ref(), shared.ids.as_ref(), &state).await?;
 
-    let failure = Failure::default();
+    let failure = TaskFailure::default();
     let (front, back) = (Tasks::new(&failure), Tasks::new(&failure));
     let stopping = CancellationToken::new();
-    back.spawn("lake follower", |stop| follow::refresh(Arc::clone(&shared.table), stop));
+    back.spawn("lake follower", |stop| follow::refresh(shared.lake.clone(), stop));
 
     let mut routes = tonic::service::Routes::builder();
     let mut router = ops::router(metrics, stopping.clone()).merge(crate::admin::router(
@@ -94,18 +103,28 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Server> {
         Arc::clone(&shared.clock),
     ));
     let mut log = None;
-    if config.roles.ingest() {
-        let ingest = roles::ingest(&config, &shared, &back).await?;
+    let mut budget = Budget::new(config.ingest.in_flight_bytes.bytes());
+    let ingest = match config.roles.ingest() {
+        true => Some(roles::ingest(&config, &shared, &back).await?),
+        false => None,
+    };
+    if let Some(ingest) = &ingest {
+        budget = ingest.collector.budget().clone();
+    }
+    let limits = CallLimits::new(&budget, config.ingest.body_timeout.0);
+    if let Some(ingest) = ingest {
         router = router.merge(footfall_ingest::collect::router(Arc::clone(&ingest.collector)));
-        routes.add_service(footfall_ingest::collect::grpc(ingest.collector));
+        let publish = footfall_ingest::collect::grpc(ingest.collector);
+        routes.add_service(BoundedCalls::new(publish, limits.clone()));
         log = Some(ingest.log);
     }
     if config.roles.query() {
-        routes.add_service(roles::query(&config, &shared)?);
+        routes.add_service(BoundedCalls::new(roles::query(&config, &shared)?, limits));
     }
     front.spawn("HTTP listener", |stop| http::serve(http, router, shares, stop));
-    front.spawn("Flight SQL listener", |stop| {
-        flight::serve(flight, routes.routes(), shares.flight, stop)
+    let receive_bytes = config.flight.receive_bytes.bytes();
+    front.spawn("gRPC listener", |stop| {
+        grpc::serve(flight, routes.routes(), shares.flight, receive_bytes, stop)
     });
     Ok(Server {
         http_addr,
@@ -120,24 +139,34 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Server> {
 }
 
 /// The catalog, and the lake once it answers.
-async fn open(config: &Config) -> anyhow::Result<Shared> {
+async fn open(config: &Config) -> anyhow::Result<RoleParts> {
     let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdGen>) = (Arc::new(SystemClock), Arc::new(RandomIds));
     let catalog = crate::state::open_catalog(&config.state_dir()).await?;
-    let table = lake_startup::open_with_retries(config, Arc::clone(&clock)).await?;
-    Ok(Shared {
+    let lake = lake_startup::open_with_retries(config, Arc::clone(&clock)).await?;
+    let table = events_of(&lake)?;
+    Ok(RoleParts {
         clock,
         ids,
         directory: Arc::new(Directory::new(catalog)),
-        table: Arc::new(table),
+        lake,
+        table,
     })
 }
 
-/// The `events` table at the configured place.
-pub(crate) async fn open_lake(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Table> {
+/// The tables of the configured lake.
+pub(crate) async fn open_lake(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Lake> {
     let location: Location = config.data.parse()?;
-    let store = location.table_store("events", &config.s3.options())?;
-    let table = Table::open(store, clock).await;
-    table.with_context(|| format!("the lake at {} can't be opened", config.data))
+    let store = location.shard_store(SHARD, &config.s3.options())?;
+    let lake = Lake::open(store, &[Arc::clone(table::events())], clock).await;
+    lake.with_context(|| format!("the lake at {} can't be opened", config.data))
+}
+
+/// The table of events.
+pub(crate) fn events_of(lake: &Lake) -> anyhow::Result<Arc<Table>> {
+    let table = lake.table(table::events().name());
+    table
+        .cloned()
+        .context("the lake was opened without its table of events")
 }
 
 fn listen(addr: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
@@ -150,7 +179,7 @@ fn bind(addr: SocketAddr) -> std::io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4(),
         SocketAddr::V6(_) => TcpSocket::new_v6(),
     }?;
-    // A restart must not wait for the connections of the process before. On Windows it would mean something else.
+    // A restart must not wait for the previous process's connections. On Windows the option means something else.
     #[cfg(not(windows))]
     socket.set_reuseaddr(true)?;
     socket.bind(addr)?;
@@ -167,7 +196,7 @@ impl Server {
         );
     }
 
-    /// Returns when somebody asks us to stop; fails if a task did.
+    /// Returns at a shutdown signal; fails if a task did.
     pub(crate) async fn wait(&self) -> anyhow::Result<()> {
         tokio::select! {
             signal = signals::terminated() => {
@@ -178,7 +207,7 @@ impl Server {
         }
     }
 
-    /// Drains in order. Fails with the first task's failure, if there was one.
+    /// Shuts down in order. Fails with the first task's failure, if there was one.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         self.stopping.cancel();
         self.front.stop().await;

@@ -1,4 +1,4 @@
-//! What operators ask: is it alive, may it get traffic, how is it doing.
+//! Endpoints for operators: liveness, readiness, metrics.
 
 use std::sync::OnceLock;
 
@@ -27,7 +27,7 @@ pub(super) fn metrics() -> anyhow::Result<&'static PrometheusHandle> {
     Ok(HANDLE.get_or_init(|| handle))
 }
 
-/// `/health`: the process answers. `/ready`: it serves, and is not about to stop. `/metrics`: Prometheus text.
+/// `/health`: the process answers. `/ready`: it serves, and is not shutting down. `/metrics`: Prometheus text.
 pub(super) fn router(metrics: &'static PrometheusHandle, stopping: CancellationToken) -> Router {
     let ready = move || async move {
         if stopping.is_cancelled() {

@@ -1,4 +1,4 @@
-//! How a process is asked to stop.
+//! Shutdown signals.
 
 use tokio::signal;
 

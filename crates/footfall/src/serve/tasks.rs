@@ -1,4 +1,4 @@
-//! Background work of one shape: a name, a token that asks it to stop, and somebody who waits for its end.
+//! Background tasks of one shape: a name, a token that cancels it, and a join on shutdown.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use tokio_util::task::TaskTracker;
 pub(crate) struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
-    failure: Failure,
+    failure: TaskFailure,
 }
 
-/// The first task that failed, whichever group it is of. Its failing asks the whole server to stop.
+/// The first task that failed, of any group. A failure stops the whole server.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Failure {
+pub(crate) struct TaskFailure {
     seen: CancellationToken,
     error: Arc<Mutex<Option<anyhow::Error>>>,
 }
 
-impl Failure {
+impl TaskFailure {
     /// Returns when a task has failed.
     pub(crate) async fn seen(&self) {
         self.seen.cancelled().await;
@@ -40,7 +40,7 @@ impl Failure {
 }
 
 impl Tasks {
-    pub(crate) fn new(failure: &Failure) -> Self {
+    pub(crate) fn new(failure: &TaskFailure) -> Self {
         Self {
             tracker: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -48,7 +48,7 @@ impl Tasks {
         }
     }
 
-    /// Runs what `work` makes of the stop token. An error is the whole server's.
+    /// Spawns the future that `work` makes of the stop token. An error stops the whole server.
     pub(crate) fn spawn<F>(&self, name: &'static str, work: impl FnOnce(CancellationToken) -> F)
     where
         F: Future<Output = anyhow::Result<()>> + Send + 'static,
@@ -66,7 +66,7 @@ impl Tasks {
         });
     }
 
-    /// Asks all to stop and waits for them.
+    /// Cancels all tasks and joins them.
     pub(crate) async fn stop(&self) {
         self.stop.cancel();
         self.tracker.close();
@@ -79,8 +79,8 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn stopping_waits_for_every_task() {
-        let failure = Failure::default();
+    async fn stop_joins_every_task() {
+        let failure = TaskFailure::default();
         let tasks = Tasks::new(&failure);
         let done = Arc::new(Mutex::new(0));
         for _ in 0..3 {
@@ -98,8 +98,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_failure_is_kept_with_its_task_name() {
-        let failure = Failure::default();
+    async fn first_failure_keeps_task_name() {
+        let failure = TaskFailure::default();
         let tasks = Tasks::new(&failure);
         tasks.spawn("writer", |_| async { Err(anyhow::anyhow!("fenced")) });
         failure.seen().await;

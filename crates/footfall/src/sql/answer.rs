@@ -1,4 +1,4 @@
-//! One statement: asked, written, timed; Ctrl-C cancels it.
+//! Runs one statement, writes its result and times it; Ctrl-C cancels it.
 
 use std::io::{ErrorKind, Write};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::client::{Answer, Client};
 use super::output::{More, Note, Output, Style};
 use crate::cli::SqlFormat;
 
-/// Asks and writes the answer to standard output. Dropping the answer on the way tells the server to stop.
+/// Runs the query and writes the result to standard output. Dropping the result midway cancels it on the server.
 pub(super) async fn run(client: &mut Client, sql: &str, style: Style) -> anyhow::Result<()> {
     tokio::select! {
         done = ask(client, sql, style) => done,
@@ -27,7 +27,7 @@ async fn ask(client: &mut Client, sql: &str, style: Style) -> anyhow::Result<()>
     let mut answer = client.query(sql).await?;
     let (out, gone) = Watched::new(std::io::stdout());
     let written = write(&mut answer, style.format, out).await;
-    // The writers of the formats hide the kind of an error in its text.
+    // The format writers hide an error's kind in its text.
     if gone.load(Ordering::Relaxed) {
         return Err(std::io::Error::from(ErrorKind::BrokenPipe).into());
     }
@@ -65,8 +65,8 @@ struct Watched<W> {
 impl<W> Watched<W> {
     fn new(to: W) -> (Self, Arc<AtomicBool>) {
         let gone = Arc::<AtomicBool>::default();
-        let told = Arc::clone(&gone);
-        (Self { to, gone }, told)
+        let flag = Arc::clone(&gone);
+        (Self { to, gone }, flag)
     }
 
     fn watch<T>(&self, outcome: std::io::Result<T>) -> std::io::Result<T> {
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_went_away_is_told_from_a_disk_that_is_full() {
+    fn broken_pipe_differs_from_full_disk() {
         for (kind, expected) in [(ErrorKind::BrokenPipe, true), (ErrorKind::StorageFull, false)] {
             let (mut out, gone) = Watched::new(Broken(kind));
             assert!(out.write_all(b"x").is_err());

@@ -17,16 +17,16 @@ use tonic::transport::{Channel, Endpoint};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Larger than any message that a Flight server sends unasked.
+/// Larger than any message that a Flight server sends on its own.
 const MAX_MESSAGE: usize = 64 << 20;
 
-/// A server that was reached, and a token for it.
+/// A connected server, and a token for it.
 #[derive(Debug)]
 pub(crate) struct Client {
     service: FlightSqlServiceClient<Channel>,
 }
 
-/// An answer under way. Dropping it cancels the query.
+/// A result being streamed. Dropping it cancels the query.
 pub(crate) struct Answer {
     pub(crate) schema: SchemaRef,
     service: FlightSqlServiceClient<Channel>,
@@ -53,7 +53,7 @@ impl Client {
         Ok(Self { service })
     }
 
-    /// Rows flow when the answer is asked for them.
+    /// Rows flow as the result is polled.
     pub(crate) async fn query(&mut self, sql: &str) -> anyhow::Result<Answer> {
         let info = self
             .service
@@ -70,14 +70,14 @@ impl Client {
         };
         if answer.schema.fields().is_empty() {
             answer.open_next().await?;
-            if let Some(told) = answer.stream.as_ref().and_then(FlightRecordBatchStream::schema) {
-                answer.schema = Arc::clone(told);
+            if let Some(received) = answer.stream.as_ref().and_then(FlightRecordBatchStream::schema) {
+                answer.schema = Arc::clone(received);
             }
         }
         Ok(answer)
     }
 
-    /// The whole of a small answer.
+    /// All rows of a small result.
     pub(crate) async fn collect(&mut self, sql: &str) -> anyhow::Result<(SchemaRef, Vec<RecordBatch>)> {
         let mut answer = self.query(sql).await?;
         let mut batches = Vec::new();
@@ -116,7 +116,7 @@ impl Answer {
     }
 }
 
-/// The server's own text, without the wrapping that a transport puts around it.
+/// The server's own text, without the transport's wrapping.
 fn in_plain_words(error: FlightError) -> anyhow::Error {
     match error {
         FlightError::Tonic(status) if status.message().is_empty() => {
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_usual_way_to_write_an_address_is_understood() {
+    fn usual_address_forms_are_parsed() {
         for server in ["grpc://h:1", "http://h:1", "grpc+tcp://h:1", "h:1"] {
             assert_eq!(http_address(server).unwrap(), "http://h:1", "{server}");
         }
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_listens_everywhere_is_reached_on_the_loopback_address() {
+    fn wildcard_listen_address_becomes_loopback() {
         assert_eq!(
             local_address("0.0.0.0:31337".parse().unwrap()),
             "grpc://127.0.0.1:31337"
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_there_is_told_with_the_address() {
+    async fn unreachable_server_error_names_the_address() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("grpc://{}", listener.local_addr().unwrap());
         drop(listener);

@@ -4,7 +4,7 @@
 //! flag, pipe or prompt -> statements (split at semicolons) -> client -> answer (a stream) -> output
 //! ```
 //!
-//! Answers stream: memory holds a batch of rows, whatever the size of the answer. A table stops at its limit.
+//! Results stream: memory holds one batch of rows, whatever the result's size. A table stops at its limit.
 
 mod answer;
 pub(crate) mod client;
@@ -24,7 +24,7 @@ use statements::Statements;
 
 pub(crate) use output::table_of;
 
-/// One statement's text may be as long as the server takes.
+/// One statement may be as long as the server accepts.
 const MAX_INPUT: u64 = 16 << 20;
 
 pub(crate) async fn run(config: &Config, args: SqlArgs) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! Answers as tables, CSV, JSON lines or Arrow.
+//! Query results as tables, CSV, JSON lines or Arrow.
 
 use std::io::{BufWriter, Write};
 
@@ -13,18 +13,18 @@ use arrow::util::pretty::pretty_format_batches_with_options;
 
 use crate::cli::{SqlFormat, printable_lines};
 
-/// Rows of a table: more would only scroll by.
+/// Rows of a table; more would only scroll past.
 const TABLE_ROWS: usize = 1_000;
 
-/// How an answer is shown.
+/// How a result is shown.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Style {
     pub(super) format: SqlFormat,
-    /// Whether to say how many rows there were and how long it took.
+    /// Whether to print the row count and the elapsed time.
     pub(super) timing: bool,
 }
 
-/// Whether further rows are wanted.
+/// Whether the sink takes further rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum More {
     Welcome,
@@ -39,13 +39,13 @@ pub(super) struct Note {
     pub(super) cut: bool,
 }
 
-/// Where an answer goes.
+/// The destination of a result.
 pub(super) struct Output<W: Write> {
     note: Note,
-    kind: Kind<W>,
+    kind: OutputKind<W>,
 }
 
-enum Kind<W: Write> {
+enum OutputKind<W: Write> {
     Table {
         schema: SchemaRef,
         batches: Vec<RecordBatch>,
@@ -57,10 +57,10 @@ enum Kind<W: Write> {
 }
 
 impl<W: Write> Output<W> {
-    /// Writes the head at once, so that an empty answer has its columns.
+    /// Writes the header at once, so that an empty result has its columns.
     pub(super) fn new(format: SqlFormat, schema: &SchemaRef, to: W) -> anyhow::Result<Self> {
         let kind = match format {
-            SqlFormat::Table => Kind::Table {
+            SqlFormat::Table => OutputKind::Table {
                 schema: schema.clone(),
                 batches: Vec::new(),
                 to,
@@ -68,13 +68,13 @@ impl<W: Write> Output<W> {
             SqlFormat::Csv => {
                 let mut csv = CsvOptions::new().with_header(true).build(BufWriter::new(to));
                 csv.write(&RecordBatch::new_empty(schema.clone()))?;
-                Kind::Csv(Box::new(csv))
+                OutputKind::Csv(Box::new(csv))
             }
             SqlFormat::Json => {
                 let options = JsonOptions::new().with_explicit_nulls(true);
-                Kind::Json(Box::new(options.build(BufWriter::new(to))))
+                OutputKind::Json(Box::new(options.build(BufWriter::new(to))))
             }
-            SqlFormat::Arrow => Kind::Arrow(Box::new(StreamWriter::try_new(BufWriter::new(to), schema)?)),
+            SqlFormat::Arrow => OutputKind::Arrow(Box::new(StreamWriter::try_new(BufWriter::new(to), schema)?)),
         };
         let note = Note { rows: 0, cut: false };
         Ok(Self { note, kind })
@@ -82,7 +82,7 @@ impl<W: Write> Output<W> {
 
     pub(super) fn write(&mut self, batch: &RecordBatch) -> anyhow::Result<More> {
         match &mut self.kind {
-            Kind::Table { batches, .. } => {
+            OutputKind::Table { batches, .. } => {
                 let left = TABLE_ROWS - self.note.rows;
                 self.note.cut = batch.num_rows() > left;
                 let shown = batch.slice(0, batch.num_rows().min(left));
@@ -90,9 +90,9 @@ impl<W: Write> Output<W> {
                 batches.push(shown);
                 return Ok(if self.note.cut { More::Enough } else { More::Welcome });
             }
-            Kind::Csv(csv) => csv.write(batch)?,
-            Kind::Json(json) => json.write(batch)?,
-            Kind::Arrow(arrow) => arrow.write(batch)?,
+            OutputKind::Csv(csv) => csv.write(batch)?,
+            OutputKind::Json(json) => json.write(batch)?,
+            OutputKind::Arrow(arrow) => arrow.write(batch)?,
         }
         self.note.rows += batch.num_rows();
         Ok(More::Welcome)
@@ -100,7 +100,7 @@ impl<W: Write> Output<W> {
 
     pub(super) fn finish(self) -> anyhow::Result<Note> {
         match self.kind {
-            Kind::Table {
+            OutputKind::Table {
                 schema,
                 batches,
                 mut to,
@@ -108,12 +108,12 @@ impl<W: Write> Output<W> {
                 writeln!(to, "{}", table_of(&schema, &batches)?)?;
                 to.flush()?;
             }
-            Kind::Csv(csv) => csv.into_inner().flush()?,
-            Kind::Json(mut json) => {
+            OutputKind::Csv(csv) => csv.into_inner().flush()?,
+            OutputKind::Json(mut json) => {
                 json.finish()?;
                 json.into_inner().flush()?;
             }
-            Kind::Arrow(mut arrow) => {
+            OutputKind::Arrow(mut arrow) => {
                 arrow.finish()?;
                 arrow.get_mut().flush()?;
             }
@@ -122,7 +122,7 @@ impl<W: Write> Output<W> {
     }
 }
 
-/// A table for people. Text of the answer can't command the terminal.
+/// A table for people. Control characters in the data never reach the terminal.
 pub(crate) fn table_of(schema: &Schema, batches: &[RecordBatch]) -> anyhow::Result<String> {
     let options = FormatOptions::default().with_null("NULL");
     let empty = [RecordBatch::new_empty(schema.clone().into())];
@@ -131,7 +131,7 @@ pub(crate) fn table_of(schema: &Schema, batches: &[RecordBatch]) -> anyhow::Resu
     Ok(printable_lines(&text))
 }
 
-/// A terminal is no place for bytes.
+/// Binary output is not for a terminal.
 pub(super) fn check_destination(format: SqlFormat, terminal: bool) -> anyhow::Result<()> {
     if format == SqlFormat::Arrow && terminal {
         bail!("an Arrow stream is bytes; send it to a file or a pipe: footfall sql --format arrow ... > answer.arrows");
@@ -178,13 +178,13 @@ mod tests {
     }
 
     #[test]
-    fn csv_has_one_head_and_quotes_what_needs_it() {
+    fn csv_header_and_quoting() {
         let batches = [rows(1, 1, Some("a, \"b\"")), rows(2, 1, None)];
         assert_eq!(text(SqlFormat::Csv, &batches), "n,t\n1,\"a, \"\"b\"\"\"\n2,\n");
     }
 
     #[test]
-    fn an_empty_answer_still_has_its_columns() {
+    fn empty_result_has_its_columns() {
         assert_eq!(text(SqlFormat::Csv, &[]), "n,t\n");
         assert_eq!(text(SqlFormat::Json, &[]), "");
         assert!(text(SqlFormat::Table, &[]).contains("| n | t |"));
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_an_object_a_line_and_names_nulls() {
+    fn json_lines_name_nulls() {
         let batches = [rows(1, 1, Some("x")), rows(2, 1, None)];
         assert_eq!(
             text(SqlFormat::Json, &batches),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn arrow_reads_back_as_it_was() {
+    fn arrow_round_trips() {
         let (bytes, note) = written(SqlFormat::Arrow, &[rows(1, 2, Some("x")), rows(3, 1, None)]);
         let reader = arrow::ipc::reader::StreamReader::try_new(bytes.as_slice(), None).unwrap();
         let read: Vec<_> = reader.collect::<Result<_, _>>().unwrap();
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_stops_at_its_limit_and_says_so_only_if_there_is_more() {
+    fn table_limit_is_reported_only_if_exceeded() {
         let (bytes, note) = written(
             SqlFormat::Table,
             &[rows(0, 999, None), rows(999, 5, None), rows(1004, 1, None)],
@@ -237,13 +237,13 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_can_not_command_the_terminal() {
+    fn terminal_control_characters_are_escaped() {
         let text = text(SqlFormat::Table, &[rows(1, 1, Some("\x1b]0;owned\x07"))]);
         assert!(!text.contains('\x1b') && !text.contains('\x07') && text.contains("owned"));
     }
 
     #[test]
-    fn arrow_does_not_go_to_a_terminal() {
+    fn arrow_is_refused_on_a_terminal() {
         assert!(check_destination(SqlFormat::Arrow, true).is_err());
         assert!(check_destination(SqlFormat::Arrow, false).is_ok());
         assert!(check_destination(SqlFormat::Table, true).is_ok());

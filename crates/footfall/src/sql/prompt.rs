@@ -1,4 +1,4 @@
-//! The prompt: lines gather until a semicolon; history stays for the next time.
+//! The prompt: buffers lines until a semicolon; history is kept for the next session.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -25,18 +25,18 @@ const HELP: &str = "\
   Ctrl-C       drop the line, or cancel the query that runs
 ";
 
-/// What a line asks for.
+/// What a line requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Line {
     Sql,
     Leave,
     Help,
-    /// A question that the prompt asks in SQL.
+    /// A prompt command that is implemented in SQL.
     Ask(String),
     Unknown,
 }
 
-/// Answers until the user leaves.
+/// Runs statements until the user leaves.
 pub(super) async fn run(client: &mut Client, state: &Path, server: &str, format: SqlFormat) -> anyhow::Result<()> {
     let config = Config::builder()
         .max_history_size(HISTORY_LINES)?
@@ -45,7 +45,7 @@ pub(super) async fn run(client: &mut Client, state: &Path, server: &str, format:
     let mut editor = Editor::<(), FileHistory>::with_config(config).context("the terminal can't be read")?;
     let history = history_file(state);
     if let Some(path) = &history {
-        // The first time there is none.
+        // The first session has no history.
         let _ = editor.load_history(path);
     }
     say(&format!("{server}; \\? for help, \\q to leave\n"))?;
@@ -57,7 +57,7 @@ pub(super) async fn run(client: &mut Client, state: &Path, server: &str, format:
         } else {
             "       -> "
         };
-        // Reading blocks; the runtime's other threads go on meanwhile.
+        // Reading blocks; the runtime's other threads keep running.
         let line = match tokio::task::block_in_place(|| editor.readline(prompt)) {
             Ok(line) => line,
             Err(ReadlineError::Interrupted) => {
@@ -71,7 +71,7 @@ pub(super) async fn run(client: &mut Client, state: &Path, server: &str, format:
         if !line.trim().is_empty() {
             let _ = editor.add_history_entry(line.as_str());
             if let Some(path) = &history {
-                // At once, because a closed window ends us without a word. That it can't be kept is no reason to fail.
+                // At once, because closing the terminal window kills the process. Failing to save history is not fatal.
                 let _ = editor.append_history(path);
             }
         }
@@ -126,7 +126,7 @@ fn understand(line: &str) -> Line {
     }
 }
 
-/// In the state folder if it is here, else in the user's home; none if there is neither.
+/// In the state folder if there is one, else in the user's home; none if there is neither.
 fn history_file(state: &Path) -> Option<PathBuf> {
     if state.is_dir() {
         return Some(state.join("sql-history"));
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_are_told_from_sql() {
+    fn commands_and_sql_are_distinguished() {
         assert_eq!(understand("SELECT 1;"), Line::Sql);
         for line in ["\\q", " \\q ", "quit", "exit;"] {
             assert_eq!(understand(line), Line::Leave, "{line}");
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tables_name_stays_a_name() {
+    fn table_name_is_quoted_in_commands() {
         let Line::Ask(sql) = understand("\\d public.ev'ents;") else {
             panic!("no question")
         };

@@ -1,19 +1,19 @@
 //! Where a statement ends: at a semicolon that is neither quoted nor commented.
 
-/// Text that comes in pieces and goes out in statements.
+/// A buffer that takes text in pieces and yields statements.
 #[derive(Debug, Default)]
 pub(super) struct Statements {
     text: String,
 }
 
-/// What the scanner is in the middle of.
+/// The scanner's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Inside {
     Plain,
-    /// Until the same quote again; a doubled quote ends and begins at once, which comes to the same.
+    /// Until the same quote again; a doubled quote closes and reopens, which has the same effect.
     Quoted(char),
     LineComment,
-    /// They nest.
+    /// Block comments nest.
     BlockComment(u32),
 }
 
@@ -22,7 +22,7 @@ impl Statements {
         self.text.push_str(piece);
     }
 
-    /// The next whole statement, without its semicolon. Empty ones are passed over.
+    /// The next whole statement, without its semicolon. Empty ones are skipped.
     pub(super) fn next(&mut self) -> Option<String> {
         while let Some(end) = end_of_statement(&self.text) {
             let rest = self.text.split_off(end + 1);
@@ -35,13 +35,13 @@ impl Statements {
         None
     }
 
-    /// What no semicolon ended, unless it says nothing.
+    /// The rest, which no semicolon ended, unless it is blank.
     pub(super) fn rest(&mut self) -> Option<String> {
         let rest = std::mem::take(&mut self.text);
         Some(rest.trim().to_owned()).filter(|rest| !is_blank(rest))
     }
 
-    /// Whether nothing of a statement is there yet.
+    /// Whether no statement has begun.
     pub(super) fn is_empty(&self) -> bool {
         is_blank(&self.text)
     }
@@ -51,7 +51,7 @@ impl Statements {
     }
 }
 
-/// The place of the first semicolon that ends a statement.
+/// The offset of the first semicolon that ends a statement.
 fn end_of_statement(text: &str) -> Option<usize> {
     scan(text)
         .find(|(_, c, inside)| *c == ';' && *inside == Inside::Plain)
@@ -60,7 +60,7 @@ fn end_of_statement(text: &str) -> Option<usize> {
 
 /// Whether it is white space and comments alone.
 fn is_blank(text: &str) -> bool {
-    // The first character of a comment is still plain, so comments are told by their second.
+    // The first character of a comment is still in plain state, so a comment is recognised by its second.
     let mut seen = scan(text).peekable();
     while let Some((_, c, inside)) = seen.next() {
         let opens_comment = matches!(seen.peek(), Some((_, _, Inside::LineComment | Inside::BlockComment(_))));
@@ -74,20 +74,20 @@ fn is_blank(text: &str) -> bool {
     true
 }
 
-/// Every character with its place and what it is in.
+/// Every character with its offset and the scanner's state.
 fn scan(text: &str) -> impl Iterator<Item = (usize, char, Inside)> {
     let mut inside = Inside::Plain;
     let mut before = '\0';
     text.char_indices().map(move |(at, c)| {
         let (now, after) = step(inside, before, c);
-        // A character that closed or opened a comment is no half of the next.
+        // A character that closed or opened a comment is not half of the next delimiter.
         before = if inside == after { c } else { '\0' };
         inside = after;
         (at, c, now)
     })
 }
 
-/// What `c` is in, and what the character after it is in.
+/// The state of `c`, and of the character after it.
 fn step(inside: Inside, before: char, c: char) -> (Inside, Inside) {
     match (inside, before, c) {
         (Inside::Plain, '-', '-') => (Inside::LineComment, Inside::LineComment),
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn statements_end_at_semicolons_and_the_last_may_lack_one() {
+    fn last_semicolon_is_optional() {
         assert_eq!(
             split("SELECT 1; SELECT\n2 ;SELECT 3"),
             (vec!["SELECT 1".into(), "SELECT\n2".into()], Some("SELECT 3".into()))
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_semicolon_in_quotes_or_comments_ends_nothing() {
+    fn quoted_or_commented_semicolon_does_not_split() {
         for text in [
             "SELECT 'a;b'",
             "SELECT 'it''s;'",
@@ -142,14 +142,14 @@ mod tests {
     }
 
     #[test]
-    fn comments_are_no_statements_but_stay_in_theirs() {
+    fn comments_stay_in_their_statement() {
         assert_eq!(split("-- nothing\n/* here */"), (vec![], None));
         assert_eq!(whole("-- first\nSELECT 1;"), ["-- first\nSELECT 1"]);
         assert_eq!(split("/**/"), (vec![], None));
     }
 
     #[test]
-    fn an_open_quote_waits_for_more() {
+    fn open_quote_needs_more_input() {
         let mut statements = Statements::default();
         statements.push("SELECT 'a;\n");
         assert_eq!(statements.next(), None);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slash_star_slash_opens_a_comment_and_does_not_close_it() {
+    fn slash_star_slash_only_opens_a_comment() {
         assert_eq!(whole("/*/ ; */ SELECT 1;"), ["/*/ ; */ SELECT 1"]);
     }
 }

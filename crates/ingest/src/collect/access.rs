@@ -1,23 +1,23 @@
-//! Whether a site takes events from this sender. Pure.
+//! Whether a client may send events to a site. Pure.
 
 use footfall_catalog::Site;
 use footfall_model::access::{Principal, Role};
+use footfall_model::field::EventField;
 
-use super::field::Field;
 use super::reject::{Cause, Reject};
 
-/// What the sender showed.
+/// The client's credentials.
 #[derive(Debug, Clone)]
 pub(super) enum Credentials {
     None,
-    /// A token that nobody has, or that was revoked or has expired.
+    /// A token that does not exist, was revoked or has expired.
     Unknown,
     Known(Principal),
 }
 
-/// Whether events of `tracking_id` may be stored. `site`: what the catalog knows under that name.
+/// Whether events of `tracking_id` may be stored. `site`: its entry in the catalog.
 pub(super) fn check(tracking_id: &str, site: Option<&Site>, credentials: &Credentials) -> Result<(), Reject> {
-    let reject = |cause, reason: String| Err(Reject::new(cause, Field::TrackingId, reason));
+    let reject = |cause, reason: String| Err(Reject::new(cause, EventField::TrackingId, reason));
     let Some(site) = site else {
         return reject(Cause::UnknownSite, format!("there is no site {tracking_id:?}"));
     };

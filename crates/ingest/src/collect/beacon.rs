@@ -1,8 +1,9 @@
-//! `GET /api/v1/beacon?...`: one event in the query of an image's address, for mails and pages without scripts.
+//! `GET /api/v1/beacon?...`: one event in the query of an image URL, for mails and pages without scripts.
 //!
-//! Parameters bear the names of the JSON form (`tracking_id`, `page.url`, `utm.source`), or of the columns (`page_url`,
+//! Parameters have the names of the JSON form (`tracking_id`, `page.url`, `utm.source`), or of the columns (`page_url`,
 //! `utm_source`), or short ones: `tid`, `cid`, `sid`, `et`, `eid`, `ts`, `url`, `title`, `ref`, `uid`, `cp`. Unknown
-//! ones are ignored, empty ones count as absent. Stored: a transparent GIF of one pixel. Not stored: an error in JSON.
+//! ones are ignored, empty ones count as absent. The reply is a transparent GIF of one pixel, or a JSON error if the
+//! event was not stored.
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -33,7 +34,7 @@ pub(super) async fn receive(collector: &Collector, request: Request) -> Result<R
     if outcome.rejected.is_empty() {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("image/gif"));
     }
-    // The next view of the same page is another event.
+    // The next view of the same page must send its own event.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }

@@ -1,4 +1,4 @@
-//! From a request to the bytes of its JSON: media type, encoding, size, time, gzip.
+//! Reads a request's body: media type, encoding, size limit, timeout, gzip.
 
 use std::io::Read;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use super::budget::{Account, Exhausted};
 use super::options::CollectOptions;
 
-/// Why a body was not taken.
+/// Why a body was rejected.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BodyError {
     #[error("Content-Type {0:?} is not taken; send application/json (or text/plain, as sendBeacon does) in UTF-8")]
@@ -47,7 +47,7 @@ enum Encoding {
     Gzip,
 }
 
-/// Reads a whole body, decompressed. What it holds is taken from `account`.
+/// Reads a whole body and decompresses it. Its memory is charged to `account`.
 pub(super) async fn read(
     headers: &HeaderMap,
     body: Body,
@@ -85,7 +85,7 @@ fn declared_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// JSON under its own name, under the one that browsers may send without asking, or under none.
+/// Accepts `application/json`, `text/plain` (which browsers may send without a CORS preflight), or no media type.
 fn check_media_type(headers: &HeaderMap) -> Result<(), BodyError> {
     let Some(value) = headers.get(CONTENT_TYPE) else {
         return Ok(());
@@ -125,14 +125,14 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, BodyError> {
     }
 }
 
-/// Room grows with what has arrived, so that nobody gets any by announcing much, but never beyond `expected`.
+/// The buffer grows with the bytes received, up to `expected`: a client can't reserve memory by its `Content-Length`.
 async fn receive(
     stream: &mut BodyDataStream,
     expected: usize,
     limit: usize,
     account: &mut Account,
 ) -> Result<Bytes, BodyError> {
-    // Small bodies arrive in one piece, which is then passed on as it is.
+    // A small body arrives as one chunk, which is returned without a copy.
     let mut first = Bytes::new();
     let mut whole = Vec::new();
     while let Some(chunk) = stream.next().await {
@@ -156,8 +156,8 @@ async fn receive(
     Ok(if whole.is_empty() { first } else { whole.into() })
 }
 
-/// Reads on for a moment without keeping anything. A client that still sends when the connection closes would get a
-/// reset instead of the reply.
+/// Drains the body for up to a second. A client that is still sending when the connection closes would get a reset
+/// instead of the reply.
 async fn discard(stream: &mut BodyDataStream, limit: usize) {
     let rest = async {
         let mut left = limit;
@@ -171,7 +171,7 @@ async fn discard(stream: &mut BodyDataStream, limit: usize) {
     let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
 }
 
-/// Decompresses until the limit and not a byte further, so that a bomb costs what any other body costs.
+/// Stops decompressing at the limit, so that a gzip bomb costs no more than any other body.
 fn inflate(compressed: &[u8], limit: usize, account: &mut Account) -> Result<Bytes, BodyError> {
     let mut decoder = MultiGzDecoder::new(compressed);
     let mut plain = Vec::with_capacity(limit.min(4 * compressed.len()));
@@ -212,13 +212,13 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_undone_also_in_several_members() {
+    fn gzip_with_several_members() {
         assert_eq!(inflated(&gzip(b"abc"), 3).unwrap(), "abc");
         assert_eq!(inflated(&[gzip(b"abc"), gzip(b"def")].concat(), 6).unwrap(), "abcdef");
     }
 
     #[test]
-    fn the_limit_holds_over_all_members() {
+    fn limit_spans_all_gzip_members() {
         assert_eq!(inflated(&gzip(b"abcd"), 3), Err(BodyError::InflatesTooBig { limit: 3 }));
         assert_eq!(
             inflated(&[gzip(b"abc"), gzip(b"d")].concat(), 3),
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_takes_no_more_memory_than_the_limit() {
+    fn gzip_bomb_stays_within_limit() {
         let bomb = gzip(&vec![0; 16 << 20]);
         let mut account = Budget::new(1 << 20).account();
         assert_eq!(
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_anywhere_is_found() {
+    fn damaged_gzip_is_rejected() {
         let whole = gzip(b"some text that is long enough");
         for end in 1..whole.len() {
             assert!(
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn media_types_are_compared_without_case_and_parameters() {
+    fn media_types_ignore_case_and_parameters() {
         let taken = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_TYPE, value.parse().unwrap());

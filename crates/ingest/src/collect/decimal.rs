@@ -1,9 +1,9 @@
-//! Money: decimal text to units of 1/10,000, never by way of a float.
+//! Money: parses decimal text to units of 1/10,000, without floats.
 
-/// Amounts lie below this many units: 18 digits, as `Decimal128(18, 4)` has them.
+/// Amounts are below this many units: 18 digits, as in `Decimal128(18, 4)`.
 pub(super) const LIMIT: i64 = 1_000_000_000_000_000_000;
 
-/// Digits of [`LIMIT`]'s largest amount, and those of them behind the point.
+/// Digits of the largest amount below [`LIMIT`], and how many of them are after the point.
 const DIGITS: i64 = 18;
 const SCALE: i64 = 4;
 
@@ -13,10 +13,10 @@ pub(super) enum DecimalError {
     OutOfRange,
 }
 
-/// Reads `-12.5`, `1e3` and the like as units of 1/10,000.
+/// Parses `-12.5`, `1e3` and the like to units of 1/10,000.
 ///
-/// More than four digits after the point are rounded, half away from zero: `0.30000000000000004` is what a shop's
-/// floats make of 0.3, and an order isn't dropped for it. What is too large for 18 digits is refused.
+/// More than four digits after the point are rounded, half away from zero: a shop's floats may turn 0.3 into
+/// `0.30000000000000004`, and its order must not be dropped. Amounts of more than 18 digits are rejected.
 pub(super) fn parse(text: &str) -> Result<i64, DecimalError> {
     let (negative, rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -39,7 +39,7 @@ pub(super) fn parse(text: &str) -> Result<i64, DecimalError> {
     Ok(if negative { -units } else { units })
 }
 
-/// The exponent, or the nearest that makes the same difference: texts are shorter than a million digits.
+/// The exponent, clamped without effect on the result: texts are shorter than a million digits.
 fn parse_exponent(text: &str) -> Result<i64, DecimalError> {
     const FAR: i64 = 10_000_000;
     let (negative, digits) = match text.as_bytes().first() {
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_are_exact_to_four_digits() {
+    fn four_decimals_are_exact() {
         for (text, units) in [
             ("0", 0),
             ("-0", 0),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn further_digits_are_rounded_half_away_from_zero() {
+    fn further_decimals_round_half_away() {
         for (text, units) in [
             ("0.30000000000000004", 3_000),
             ("0.00005", 1),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused() {
+    fn too_large_amounts_are_rejected() {
         for text in [
             "100000000000000",
             "99999999999999.99995",
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_decimal_number_is_refused() {
+    fn non_decimal_text_is_rejected() {
         for text in [
             "", "-", "+1", ".5", "5.", "1,50", "1_000", "NaN", "inf", "0x10", " 1", "1 ", "1e", "1e+", "1.2.3", "٣",
         ] {
@@ -158,7 +158,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn what_is_written_is_read(units in -(LIMIT - 1)..LIMIT) {
+        fn formatted_units_parse_back(units in -(LIMIT - 1)..LIMIT) {
             let sign = if units < 0 { "-" } else { "" };
             let size = units.unsigned_abs();
             let text = format!("{sign}{}.{:04}", size / 10_000, size % 10_000);
@@ -166,7 +166,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "[-+0-9.eE]{0,40}") {
+        fn arbitrary_text_never_panics(text in "[-+0-9.eE]{0,40}") {
             let _ = parse(&text);
         }
     }

@@ -1,13 +1,14 @@
-//! An event while it is read: what was understood of it, and the first thing that was wrong.
+//! An event during parsing: its fields so far, and the first error.
 
 use std::borrow::Cow;
 
 use footfall_model::clock::Micros;
+use footfall_model::field::EventField;
 use footfall_model::proto::Event;
 use serde::de::IgnoredAny;
 
 use super::decimal::{self, DecimalError};
-use super::field::{Field, Place};
+use super::field::{Field, Target};
 use super::options::PropertyLimits;
 use super::properties::{self, PropertyError};
 use super::reject::Reject;
@@ -16,23 +17,23 @@ use super::time;
 /// An event that is not yet validated.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
-    /// In a box, because an event is some 600 bytes and passes through many hands.
+    /// Boxed, because an event is some 600 bytes and is moved often.
     pub(super) event: Box<Event>,
-    /// As the client says; `None`: the time of receipt.
+    /// From the client; `None`: the time of receipt.
     pub(super) timestamp: Option<Micros>,
     /// The client's time of sending.
     pub(super) sent_at: Option<Micros>,
-    /// `custom_properties.revenue`, which counts if there is no `revenue`.
+    /// `custom_properties.revenue`, used if there is no `revenue`.
     properties_revenue: Option<i64>,
     problem: Option<Reject>,
     /// One bit for each field.
     seen: u64,
 }
 
-/// An event with the times of its happening and sending, as the client says.
+/// An event with the client's `timestamp` and `sent_at`.
 type Finished = (Box<Event>, Option<Micros>, Option<Micros>);
 
-/// A JSON value that should be one text or number.
+/// A JSON value that should be a string or a number.
 enum Scalar<'a> {
     Null,
     String(Cow<'a, str>),
@@ -41,7 +42,7 @@ enum Scalar<'a> {
 }
 
 impl Draft {
-    /// An event of the wire schema.
+    /// A draft of a protobuf event.
     pub(super) fn of_proto(event: Event, limits: &PropertyLimits) -> Self {
         let mut draft = Self {
             timestamp: (event.event_timestamp != 0).then_some(event.event_timestamp),
@@ -56,67 +57,66 @@ impl Draft {
             .revenue
             .is_some_and(|units| units.unsigned_abs() >= decimal::LIMIT.unsigned_abs())
         {
-            draft.blame(out_of_range(Field::Revenue));
+            draft.blame(out_of_range(EventField::Revenue.into()));
         }
         draft
     }
 
     /// A query parameter. Empty counts as absent.
     pub(super) fn parameter(&mut self, name: &str, value: &str, limits: &PropertyLimits) {
-        let index = Place::of_parameter(name);
-        let Some(field) = index.field().filter(|_| !value.is_empty()) else {
+        let target = Target::of_parameter(name);
+        let Some(field) = target.field().filter(|_| !value.is_empty()) else {
             return;
         };
         if !self.is_first(field) {
             return;
         }
-        match field {
-            Field::Timestamp | Field::SentAt => self.time_text(field, value),
-            Field::Revenue => self.event.revenue = self.amount_text(field, value),
-            Field::CustomProperties => self.properties_text(value, limits),
-            _ => self.text(field, value),
+        match (target, field) {
+            (Target::Text(field), _) => self.text(field, value),
+            (_, Field::Stored(EventField::Revenue)) => self.event.revenue = self.amount_text(field, value),
+            (_, Field::Stored(EventField::CustomProperties)) => self.properties_text(value, limits),
+            _ => self.time_text(field, value),
         }
     }
 
-    /// Whether the field was not there before; if it was, that is the problem.
+    /// Whether this is the field's first occurrence; a second one is recorded as the problem.
     pub(super) fn is_first(&mut self, field: Field) -> bool {
-        let bit = 1 << field as u32;
-        let first = self.seen & bit == 0;
-        self.seen |= bit;
+        let first = self.seen & field.bit() == 0;
+        self.seen |= field.bit();
         if !first {
             self.blame(Reject::invalid(field, "is there more than once"));
         }
         first
     }
 
-    /// Remembers the first problem.
+    /// Records the first problem.
     pub(super) fn blame(&mut self, problem: Reject) {
         self.problem.get_or_insert(problem);
     }
 
-    pub(super) fn text(&mut self, field: Field, value: &str) {
-        if let Some(slot) = field.slot(&mut self.event) {
-            slot.put(value.to_owned());
+    pub(super) fn text(&mut self, field: EventField, value: &str) {
+        if let Some(slot) = field.text_mut(&mut self.event) {
+            slot.set(value.to_owned());
         }
     }
 
-    /// A value of a field whose type varies, as it stands in the JSON text.
+    /// A value of a field whose type varies, as raw JSON text.
     pub(super) fn raw(&mut self, field: Field, json: &str, limits: &PropertyLimits) {
         match field {
-            Field::Timestamp | Field::SentAt => match scalar(json) {
+            Field::Stored(EventField::EventTimestamp) | Field::SentAt => match scalar(json) {
                 Scalar::Null => {}
                 Scalar::String(text) => self.time_text(field, &text),
                 Scalar::Number(text) => self.time_text(field, text),
                 Scalar::Other(found) => self.blame(wrong_type(field, time::EXPECTED, found)),
             },
-            Field::Revenue => self.event.revenue = self.amount(field, json),
-            Field::CustomProperties if json.starts_with('{') => self.properties(json, limits),
-            Field::CustomProperties if json == "null" => {}
+            Field::Stored(EventField::Revenue) => self.event.revenue = self.amount(field, json),
+            Field::Stored(EventField::CustomProperties) if json.starts_with('{') => self.properties(json, limits),
+            Field::Stored(EventField::CustomProperties) if json == "null" => {}
             _ => self.blame(wrong_type(field, "an object", kind(json))),
         }
     }
 
-    /// The event, or what is wrong with it.
+    /// The event, or its first problem.
     pub(super) fn finish(mut self) -> Result<Finished, Reject> {
         if let Some(problem) = self.problem {
             return Err(problem);
@@ -159,20 +159,18 @@ impl Draft {
         None
     }
 
-    /// Properties whose syntax nobody has looked at yet.
+    /// Properties whose syntax is not yet checked.
     fn properties_text(&mut self, json: &str, limits: &PropertyLimits) {
         let json = json.trim_ascii();
         if let Err(error) = serde_json::from_str::<IgnoredAny>(json) {
-            self.blame(
-                Reject::invalid(Field::CustomProperties, format!("malformed JSON: {error}")).expected("a JSON object"),
-            );
+            self.blame(Reject::invalid(PROPERTIES, format!("malformed JSON: {error}")).expected("a JSON object"));
         } else {
-            self.raw(Field::CustomProperties, json, limits);
+            self.raw(PROPERTIES, json, limits);
         }
     }
 
     fn properties(&mut self, json: &str, limits: &PropertyLimits) {
-        let field = Field::CustomProperties;
+        let field = PROPERTIES;
         match properties::scan(json, limits) {
             Ok(revenue) => {
                 if let Some(revenue) = revenue {
@@ -199,9 +197,11 @@ impl Draft {
     }
 }
 
+const PROPERTIES: Field = Field::Stored(EventField::CustomProperties);
+
 const AMOUNT: &str = "a number, or a decimal number in a string, as 99.99";
 
-/// What is wrong with a value of the wrong type.
+/// The rejection of a value of the wrong type.
 pub(super) fn wrong_type(field: Field, expected: &'static str, found: &str) -> Reject {
     Reject::invalid(field, format!("is {found}")).expected(expected)
 }
@@ -210,7 +210,7 @@ fn out_of_range(field: Field) -> Reject {
     Reject::invalid(field, "is too large").expected("less than 100000000000000, either side of zero")
 }
 
-/// The beginning of what a client sent: replies stay short.
+/// The beginning of a client's value, to keep replies short.
 fn quoted(text: &str) -> String {
     const SHOWN: usize = 40;
     match text.char_indices().nth(SHOWN) {

@@ -1,9 +1,9 @@
-//! Where the objects of a JSON array begin and end, found without reading them.
+//! Splits a JSON array into its objects without parsing them.
 //!
-//! It only has to be right about texts that turn out to be well-formed: each object is read afterwards, and if one of
-//! them can't be, the whole body is read again by the parser that says what is wrong.
+//! It only has to be correct for well-formed text: each object is parsed afterwards, and if that fails, the whole body
+//! is parsed again by the parser that reports the error.
 
-/// The objects of `array`; `None` if it is anything else than up to `limit` objects, or looks broken.
+/// The objects of `array`; `None` if it is anything but up to `limit` objects, or looks malformed.
 pub(super) fn objects(array: &str, limit: usize) -> Option<Vec<&str>> {
     let bytes = array.as_bytes();
     let mut found = Vec::new();
@@ -21,7 +21,7 @@ pub(super) fn objects(array: &str, limit: usize) -> Option<Vec<&str>> {
     None
 }
 
-/// The next byte from `at` on that is no white space.
+/// The offset of the next byte from `at` on that is not white space.
 fn space(bytes: &[u8], mut at: usize) -> usize {
     while matches!(bytes.get(at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
         at += 1;
@@ -29,7 +29,7 @@ fn space(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Just behind the object that begins at `at`.
+/// The offset after the object whose first byte is at `at`.
 fn object_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     let mut depth = 0_usize;
     loop {
@@ -49,7 +49,7 @@ fn object_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// Just behind the quote that closes the string whose text begins at `at`.
+/// The offset after the quote that closes the string whose text begins at `at`.
 fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
         at += quote_or_escape(bytes.get(at..)?)?;
@@ -60,28 +60,9 @@ fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// The place of the first `"` or `\`.
+/// The index of the first `"` or `\`.
 pub(super) fn quote_or_escape(bytes: &[u8]) -> Option<usize> {
-    const WORD: usize = size_of::<u64>();
-    let (words, rest) = bytes.as_chunks::<WORD>();
-    for (nth, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let found = bytes_equal(word, b'"') | bytes_equal(word, b'\\');
-        if found != 0 {
-            return Some(nth * WORD + found.trailing_zeros() as usize / 8);
-        }
-    }
-    let found = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
-    Some(words.len() * WORD + found)
-}
-
-/// The highest bit of the lowest byte of `word` that is `byte`, and perhaps of bytes above it; 0 if none is
-/// (<https://graphics.stanford.edu/~seander/bithacks.html#ZeroInWord>).
-fn bytes_equal(word: u64, byte: u8) -> u64 {
-    const LOW: u64 = u64::from_ne_bytes([0x01; 8]);
-    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
-    let zero_where_equal = word ^ (LOW * u64::from(byte));
-    zero_where_equal.wrapping_sub(LOW) & !zero_where_equal & HIGH
+    memchr::memchr2(b'"', b'\\', bytes)
 }
 
 #[cfg(test)]
@@ -92,14 +73,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn objects_are_found_whatever_their_strings_hold() {
+    fn objects_with_brackets_in_strings() {
         let array = r#"[ {"a":"]}\"{","b":[{}]} ,{"\\":"\\"},	{}]"#;
         let found = objects(array, 3).unwrap();
         assert_eq!(found, [r#"{"a":"]}\"{","b":[{}]}"#, r#"{"\\":"\\"}"#, "{}"]);
     }
 
     #[test]
-    fn anything_else_is_left_to_the_parser() {
+    fn other_arrays_are_left_to_parser() {
         for array in [
             "[", "[]", "[{}", "[{},]", "[{},1]", "[{}]]", "[{}] x", r#"[{"a]"#, r#"[{"a\"#, "[{}{}]",
         ] {
@@ -109,15 +90,9 @@ mod tests {
     }
 
     proptest! {
+        /// If all of them are well-formed, so is the array, and these are its elements.
         #[test]
-        fn the_first_quote_or_escape_is_found(text in r#"[a\x00-\x7f"\\äß!#\[\]]{0,40}"#) {
-            let expected = text.bytes().position(|byte| matches!(byte, b'"' | b'\\'));
-            prop_assert_eq!(quote_or_escape(text.as_bytes()), expected);
-        }
-
-        /// If all of them are well-formed, so is the array, and it has just these elements.
-        #[test]
-        fn well_formed_objects_are_the_elements_of_the_array(text in r#"[{}\[\],:" \\a1]{0,24}"#) {
+        fn objects_equal_parsed_elements(text in r#"[{}\[\],:" \\a1]{0,24}"#) {
             let array = format!("[{{{text}]");
             let found = objects(&array, 10).unwrap_or_default();
             let sound = !found.is_empty() && found.iter().all(|object| serde_json::from_str::<&RawValue>(object).is_ok());

@@ -1,44 +1,25 @@
-//! The fields of an event, under the names that JSON, query parameters and protobuf have for them.
+//! Maps JSON keys and query parameters to the fields of an event, and fields to their names in replies. The fields
+//! are declared in [`footfall_model::field`].
 
-use footfall_model::proto::Event;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
-/// One field of an event, or a group of them.
+use footfall_model::field::EventField;
+
+/// The subject of a rejection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Field {
-    /// The event as a whole.
-    Event,
-    TrackingId,
-    EventId,
-    ClientId,
-    SessionId,
-    EventType,
-    Timestamp,
+    /// An object of the JSON form; [`Group::Top`] is the event as a whole.
+    Group(Group),
+    /// A stored field.
+    Stored(EventField),
+    /// The client's time of sending: corrects the event's time, and is not stored.
     SentAt,
-    Revenue,
-    CustomProperties,
+    /// `custom_properties.revenue`, used if there is no `revenue`.
     PropertiesRevenue,
-    Page,
-    PageUrl,
-    PageTitle,
-    Referrer,
-    User,
-    UserId,
-    Country,
-    City,
-    Device,
-    Browser,
-    Os,
-    Utm,
-    UtmSource,
-    UtmMedium,
-    UtmCampaign,
-    UtmTerm,
-    UtmContent,
-    Source,
-    Channel,
 }
 
-/// Where an object of the JSON form stands.
+/// An object of the JSON form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Group {
     Top,
@@ -47,220 +28,199 @@ pub(super) enum Group {
     Utm,
 }
 
-/// What a key of the JSON form leads to.
+impl Group {
+    const ALL: [Self; 4] = [Self::Top, Self::Page, Self::User, Self::Utm];
+
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Top => "",
+            Self::Page => "page",
+            Self::User => "user",
+            Self::Utm => "utm",
+        }
+    }
+}
+
+/// The meaning of a JSON key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    Group(Field, Group),
+pub(super) enum Target {
+    Group(Group),
     /// A string.
-    Text(Field),
-    /// Whatever its type, read as written.
+    Text(EventField),
+    /// A value of any type, read as raw text.
     Raw(Field),
     /// Ignored, so that older servers take newer clients.
     Unknown,
 }
 
-impl Place {
+/// Aliases of fields, as used by clients of other systems.
+const ALIASES: [(&str, EventField); 1] = [("messageId", EventField::EventId)];
+
+/// Short names of query parameters, because URLs are limited in length.
+const SHORT_NAMES: [(&str, EventField); 11] = [
+    ("tid", EventField::TrackingId),
+    ("cid", EventField::ClientId),
+    ("sid", EventField::SessionId),
+    ("et", EventField::EventType),
+    ("eid", EventField::EventId),
+    ("ts", EventField::EventTimestamp),
+    ("cp", EventField::CustomProperties),
+    ("url", EventField::PageUrl),
+    ("title", EventField::PageTitle),
+    ("ref", EventField::Referrer),
+    ("uid", EventField::UserId),
+];
+
+type Keys = Vec<(&'static str, Target)>;
+
+/// The keys of each group, by its number.
+static KEYS: LazyLock<[Keys; Group::ALL.len()]> = LazyLock::new(|| Group::ALL.map(keys));
+
+/// Fields by parameter name.
+static PARAMETERS: LazyLock<HashMap<String, Target>> = LazyLock::new(|| {
+    let stored = EventField::ALL
+        .iter()
+        .filter_map(|field| Some((field, field.spec().json?)));
+    let names = stored.flat_map(|(field, path)| {
+        let names = [path.to_owned(), path.replace('.', "_"), field.name().to_owned()];
+        names.map(|name| (name, Target::stored(*field)))
+    });
+    let others = ALIASES.iter().chain(&SHORT_NAMES);
+    let others = others.map(|(name, field)| ((*name).to_owned(), Target::stored(*field)));
+    let sent_at = ("sent_at".to_owned(), Target::Raw(Field::SentAt));
+    names.chain(others).chain([sent_at]).collect()
+});
+
+fn keys(group: Group) -> Keys {
+    let stored = EventField::ALL.iter().filter_map(|field| {
+        let (parent, key) = field
+            .spec()
+            .json
+            .map(|path| path.split_once('.').unwrap_or(("", path)))?;
+        (parent == group.path()).then_some((key, Target::stored(*field)))
+    });
+    let mut keys: Keys = stored.collect();
+    if group == Group::Top {
+        let groups = Group::ALL.into_iter().filter(|group| *group != Group::Top);
+        keys.extend(groups.map(|group| (group.path(), Target::Group(group))));
+        keys.extend(ALIASES.map(|(name, field)| (name, Target::stored(field))));
+        keys.push(("sent_at", Target::Raw(Field::SentAt)));
+    }
+    keys
+}
+
+impl Target {
     /// What `key` means inside `group`.
     pub(super) fn of(group: Group, key: &str) -> Self {
-        match group {
-            Group::Top => Self::at_top(key),
-            Group::Page => match key {
-                "url" => Self::Text(Field::PageUrl),
-                "title" => Self::Text(Field::PageTitle),
-                "referrer" => Self::Text(Field::Referrer),
-                _ => Self::Unknown,
-            },
-            Group::User => match key {
-                "user_id" => Self::Text(Field::UserId),
-                "country" => Self::Text(Field::Country),
-                "city" => Self::Text(Field::City),
-                "device" => Self::Text(Field::Device),
-                "browser" => Self::Text(Field::Browser),
-                "os" => Self::Text(Field::Os),
-                _ => Self::Unknown,
-            },
-            Group::Utm => match key {
-                "source" => Self::Text(Field::UtmSource),
-                "medium" => Self::Text(Field::UtmMedium),
-                "campaign" => Self::Text(Field::UtmCampaign),
-                "term" => Self::Text(Field::UtmTerm),
-                "content" => Self::Text(Field::UtmContent),
-                _ => Self::Unknown,
-            },
-        }
-    }
-
-    fn at_top(key: &str) -> Self {
-        match key {
-            "tracking_id" => Self::Text(Field::TrackingId),
-            "client_id" => Self::Text(Field::ClientId),
-            "session_id" => Self::Text(Field::SessionId),
-            "event_type" => Self::Text(Field::EventType),
-            "event_id" | "messageId" => Self::Text(Field::EventId),
-            "timestamp" => Self::Raw(Field::Timestamp),
-            "sent_at" => Self::Raw(Field::SentAt),
-            "revenue" => Self::Raw(Field::Revenue),
-            "custom_properties" => Self::Raw(Field::CustomProperties),
-            "page" => Self::Group(Field::Page, Group::Page),
-            "user" => Self::Group(Field::User, Group::User),
-            "utm" => Self::Group(Field::Utm, Group::Utm),
-            _ => Self::Unknown,
-        }
+        let keys = KEYS.get(group as usize).into_iter().flatten();
+        Self::found(keys.copied().find(|(name, _)| *name == key).map(|(_, target)| target))
     }
 
     /// What a query parameter means: the path of the JSON form (`page.url`), the name of the column (`page_url`), or a
-    /// short name, because URLs are short of room.
+    /// short name.
     pub(super) fn of_parameter(name: &str) -> Self {
-        let (group, key) = match name {
-            "tid" => (Group::Top, "tracking_id"),
-            "cid" => (Group::Top, "client_id"),
-            "sid" => (Group::Top, "session_id"),
-            "et" => (Group::Top, "event_type"),
-            "eid" => (Group::Top, "event_id"),
-            "ts" => (Group::Top, "timestamp"),
-            "cp" => (Group::Top, "custom_properties"),
-            "url" => (Group::Page, "url"),
-            "title" => (Group::Page, "title"),
-            "ref" | "referrer" => (Group::Page, "referrer"),
-            "uid" | "user_id" => (Group::User, "user_id"),
-            "country" | "city" | "device" | "browser" | "os" => (Group::User, name),
-            _ => match name.split_once(['.', '_']) {
-                Some(("page", key)) => (Group::Page, key),
-                Some(("user", key)) => (Group::User, key),
-                Some(("utm", key)) => (Group::Utm, key),
-                _ => (Group::Top, name),
-            },
-        };
-        match Self::of(group, key) {
-            Self::Group(..) => Self::Unknown,
-            index => index,
+        Self::found(PARAMETERS.get(name).copied())
+    }
+
+    fn found(target: Option<Self>) -> Self {
+        target.unwrap_or(Self::Unknown)
+    }
+
+    fn stored(field: EventField) -> Self {
+        match field.spec().field_type {
+            footfall_model::field::FieldType::Text => Self::Text(field),
+            _ => Self::Raw(Field::Stored(field)),
         }
     }
 
     /// The field, if it is one.
     pub(super) fn field(self) -> Option<Field> {
         match self {
-            Self::Group(field, _) | Self::Text(field) | Self::Raw(field) => Some(field),
+            Self::Group(group) => Some(Field::Group(group)),
+            Self::Text(field) => Some(Field::Stored(field)),
+            Self::Raw(field) => Some(field),
             Self::Unknown => None,
         }
     }
 }
 
+impl From<EventField> for Field {
+    fn from(field: EventField) -> Self {
+        Self::Stored(field)
+    }
+}
+
 impl Field {
+    /// The event as a whole.
+    pub(super) const EVENT: Self = Self::Group(Group::Top);
+
     /// The path in the JSON form; empty for the event as a whole.
     pub(super) fn path(self) -> &'static str {
         match self {
-            Self::Event => "",
-            Self::TrackingId => "tracking_id",
-            Self::EventId => "event_id",
-            Self::ClientId => "client_id",
-            Self::SessionId => "session_id",
-            Self::EventType => "event_type",
-            Self::Timestamp => "timestamp",
+            Self::Group(group) => group.path(),
+            Self::Stored(field) => field.spec().json.unwrap_or(field.name()),
             Self::SentAt => "sent_at",
-            Self::Revenue => "revenue",
-            Self::CustomProperties => "custom_properties",
             Self::PropertiesRevenue => "custom_properties.revenue",
-            Self::Page => "page",
-            Self::PageUrl => "page.url",
-            Self::PageTitle => "page.title",
-            Self::Referrer => "page.referrer",
-            Self::User => "user",
-            Self::UserId => "user.user_id",
-            Self::Country => "user.country",
-            Self::City => "user.city",
-            Self::Device => "user.device",
-            Self::Browser => "user.browser",
-            Self::Os => "user.os",
-            Self::Utm => "utm",
-            Self::UtmSource => "utm.source",
-            Self::UtmMedium => "utm.medium",
-            Self::UtmCampaign => "utm.campaign",
-            Self::UtmTerm => "utm.term",
-            Self::UtmContent => "utm.content",
-            Self::Source => "source",
-            Self::Channel => "channel",
         }
     }
 
-    /// The name in the protobuf form, where it differs from the path.
+    /// The name in the protobuf form.
     pub(super) fn proto_name(self) -> &'static str {
         match self {
-            Self::Timestamp => "event_timestamp",
-            Self::PageUrl => "page_url",
-            Self::PageTitle => "page_title",
-            Self::Referrer => "referrer",
-            Self::UserId => "user_id",
-            Self::Country => "country",
-            Self::City => "city",
-            Self::Device => "device",
-            Self::Browser => "browser",
-            Self::Os => "os",
-            Self::UtmSource => "utm_source",
-            Self::UtmMedium => "utm_medium",
-            Self::UtmCampaign => "utm_campaign",
-            Self::UtmTerm => "utm_term",
-            Self::UtmContent => "utm_content",
+            Self::Stored(field) => field.name(),
             other => other.path(),
         }
     }
 
-    /// Where the field's text stands in an event; `None` if it isn't a text.
-    pub(super) fn slot(self, event: &mut Event) -> Option<Slot<'_>> {
-        Some(match self {
-            Self::TrackingId => Slot::Required(&mut event.tracking_id),
-            Self::EventId => Slot::Required(&mut event.event_id),
-            Self::ClientId => Slot::Required(&mut event.client_id),
-            Self::SessionId => Slot::Required(&mut event.session_id),
-            Self::EventType => Slot::Required(&mut event.event_type),
-            Self::PageUrl => Slot::Optional(&mut event.page_url),
-            Self::PageTitle => Slot::Optional(&mut event.page_title),
-            Self::Referrer => Slot::Optional(&mut event.referrer),
-            Self::UserId => Slot::Optional(&mut event.user_id),
-            Self::Country => Slot::Optional(&mut event.country),
-            Self::City => Slot::Optional(&mut event.city),
-            Self::Device => Slot::Optional(&mut event.device),
-            Self::Browser => Slot::Optional(&mut event.browser),
-            Self::Os => Slot::Optional(&mut event.os),
-            Self::UtmSource => Slot::Optional(&mut event.utm_source),
-            Self::UtmMedium => Slot::Optional(&mut event.utm_medium),
-            Self::UtmCampaign => Slot::Optional(&mut event.utm_campaign),
-            Self::UtmTerm => Slot::Optional(&mut event.utm_term),
-            Self::UtmContent => Slot::Optional(&mut event.utm_content),
-            Self::Source => Slot::Optional(&mut event.source),
-            Self::Channel => Slot::Optional(&mut event.channel),
-            _ => return None,
-        })
+    /// A bit that is unique to this field.
+    pub(super) fn bit(self) -> u64 {
+        let index = match self {
+            Self::Stored(field) => field as usize,
+            Self::SentAt => EventField::ALL.len(),
+            Self::PropertiesRevenue => EventField::ALL.len() + 1,
+            Self::Group(group) => EventField::ALL.len() + 2 + group as usize,
+        };
+        1 << index
     }
 }
 
-/// A text of an event. Empty and absent are the same.
-#[derive(Debug)]
-pub(super) enum Slot<'a> {
-    Required(&'a mut String),
-    Optional(&'a mut Option<String>),
-}
+const _: () = assert!(EventField::ALL.len() + 2 + Group::ALL.len() <= 64, "a field has no bit");
 
-impl Slot<'_> {
-    pub(super) fn put(self, text: String) {
-        match self {
-            Self::Required(slot) => *slot = text,
-            Self::Optional(slot) => *slot = Some(text),
-        }
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    pub(super) fn get(&self) -> Option<&str> {
-        match self {
-            Self::Required(slot) => Some(slot.as_str()),
-            Self::Optional(slot) => slot.as_deref(),
-        }
-    }
-
-    pub(super) fn clear_if_empty(self) {
-        if let Self::Optional(slot) = self
-            && slot.as_deref() == Some("")
+    #[test]
+    fn json_paths_resolve_to_fields() {
+        for (path, field) in EventField::ALL
+            .iter()
+            .filter_map(|field| Some((field.spec().json?, *field)))
         {
-            *slot = None;
+            let (parent, key) = path.split_once('.').unwrap_or(("", path));
+            let group = Group::ALL.into_iter().find(|group| group.path() == parent);
+            let group = group.unwrap_or_else(|| panic!("{path} is in no group"));
+            assert_eq!(Target::of(group, key).field(), Some(Field::Stored(field)));
+            for name in [path, &path.replace('.', "_"), field.name()] {
+                assert_eq!(Target::of_parameter(name).field(), Some(Field::Stored(field)), "{name}");
+            }
         }
+    }
+
+    #[test]
+    fn server_set_fields_have_no_key() {
+        for name in [
+            "created_at",
+            "client_hash",
+            "page_host",
+            "page_path",
+            "event_date",
+            "is_bot",
+            "channel",
+        ] {
+            assert_eq!(Target::of(Group::Top, name), Target::Unknown);
+            assert_eq!(Target::of_parameter(name), Target::Unknown);
+        }
+        assert_eq!(Target::of_parameter("page"), Target::Unknown);
+        assert_eq!(Target::of(Group::Top, "url"), Target::Unknown);
     }
 }

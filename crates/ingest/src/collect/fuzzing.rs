@@ -1,4 +1,4 @@
-//! Doors for the fuzz targets (`fuzz/`): what foreign_writers send, and the verdict on it. Only there under
+//! Entry points of the fuzz targets (`fuzz/`): untrusted input in, the verdict on it out. Compiled only under
 //! `cfg(fuzzing)`, which cargo-fuzz sets; nothing is stored.
 
 use std::convert::Infallible;
@@ -16,13 +16,13 @@ use super::options::CollectOptions;
 use super::reject::Reject;
 use super::{beacon, body, json, sender, validate};
 
-/// One event as it would be stored, before its session and its enrichment; or what its sender is told.
+/// One event as it would be stored, before enrichment; or the message of its rejection.
 pub type Verdict = Result<Event, String>;
 
 /// A `POST` whose body arrives in `chunks`.
 ///
 /// # Errors
-/// What the sender is told if nothing of it could be read.
+/// The message of the reply if the body as a whole was rejected.
 pub async fn post(
     headers: &HeaderMap,
     chunks: Vec<Bytes>,
@@ -51,7 +51,7 @@ pub fn message(event: Event, options: &CollectOptions, received: Micros) -> Verd
     verdict(Ok(Draft::of_proto(event, &options.properties)), options, received)
 }
 
-/// Who sent it: address, browser and token, as the headers say.
+/// The sender's address, user agent and token from the headers.
 pub fn who(headers: &HeaderMap, trusted_proxies: usize) -> (Option<IpAddr>, Option<&str>, Option<&str>) {
     (
         sender::address(headers, None, trusted_proxies),

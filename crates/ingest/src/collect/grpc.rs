@@ -1,136 +1,207 @@
 //! `footfall.v1.IngestService/Publish`: a stream of batches from other servers.
 //!
-//! Each message is one record of the log. The summary comes after all of them are durable. A stream ends early, with an
-//! error that names the first event that was not dealt with, where going on makes no sense: no room, too fast, a batch
-//! too large. To send from there again is safe, because what was stored already is known by its event id: a few messages
-//! behind that event may be stored too, since they do not wait for each other on the way to the disk.
+//! Each message is one WAL record. The summary is sent after all of them are durable. On overload, on a rate limit and
+//! on a batch that is too large, the stream ends early with an error that names the first unprocessed event. Resending
+//! from there is safe, because event ids identify what is stored already: a few later messages may be stored too, since
+//! messages don't wait for each other's sync.
 //!
-//! The sender is another server, so its address and its user agent say nothing of the visitor: `country` to `os` are
-//! the client's to fill in.
+//! The sender is another server, so its address and user agent don't describe the visitor: the client has to fill in
+//! `country` to `os`.
 
+mod codec;
+
+use std::convert::Infallible;
 use std::future::ready;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use footfall_model::proto::ingest_service_server::{IngestService, IngestServiceServer};
+use bytes::Bytes;
+use footfall_model::proto::ingest_service_server::SERVICE_NAME;
 use footfall_model::proto::{EventBatch, PublishSummary, Rejection};
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt, poll};
-use prost::Message;
+use prost::{DecodeError, Message};
+use tonic::body::Body;
+use tonic::codegen::Service;
+use tonic::server::{ClientStreamingService, Grpc, NamedService};
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::Collector;
+use super::access::Credentials;
 use super::draft::Draft;
-use super::publish::{Caller, Outcome, Refusal};
+use super::publish::{Caller, Outcome, Prepared, Refusal};
 use super::reject::{Cause, Reject};
 use super::{reply, sender};
 use crate::enrich::Sender;
 
-/// Messages of a stream that wait for the disk at the same time. With one, a stream could send no more than a message
-/// for each sync.
+/// Messages of a stream that wait for a sync at the same time. With one, a stream could send only one message per sync.
 pub(super) const WAITING: usize = 8;
 
-/// A message that is being stored, and how many events it has.
+/// A message that is being stored, and its number of events.
 type Storing<'a> = BoxFuture<'a, (Result<Outcome, Stop>, usize)>;
 
-/// Why a stream ends before its sender ended it.
+/// Why the server ends a stream early.
 #[derive(Debug, thiserror::Error)]
 enum Stop {
     #[error("a batch has {events} events; at most {limit} are taken in one message")]
     TooLarge { events: usize, limit: usize },
+    #[error("a message is not an EventBatch: {0}")]
+    Malformed(#[from] DecodeError),
     #[error(transparent)]
     Refused(#[from] Refusal),
 }
 
-/// Room for what protobuf wraps around a batch.
+/// Bytes for the protobuf overhead of a batch.
 const MESSAGE_OVERHEAD: usize = 16 << 10;
 
-/// The gRPC service of a [`Collector`].
+/// The path of the stream of batches.
+const PUBLISH: &str = "/footfall.v1.IngestService/Publish";
+
+/// The gRPC service of a [`Collector`]. Hand-written, because the generated one decodes a message before its events can
+/// be counted.
 #[derive(Debug, Clone)]
 pub struct GrpcIngest(Arc<Collector>);
 
 /// The service, with the limits of the collector.
-pub fn grpc(collector: Arc<Collector>) -> IngestServiceServer<GrpcIngest> {
-    let limit = collector.options.body_bytes + MESSAGE_OVERHEAD;
-    IngestServiceServer::new(GrpcIngest(collector)).max_decoding_message_size(limit)
+pub fn grpc(collector: Arc<Collector>) -> GrpcIngest {
+    GrpcIngest(collector)
 }
 
-#[tonic::async_trait]
-impl IngestService for GrpcIngest {
-    async fn publish(&self, request: Request<Streaming<EventBatch>>) -> Result<Response<PublishSummary>, Status> {
-        let start = Instant::now();
+impl NamedService for GrpcIngest {
+    const NAME: &'static str = SERVICE_NAME;
+}
+
+impl Service<http::Request<Body>> for GrpcIngest {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        if request.uri().path() != PUBLISH {
+            return Box::pin(ready(Ok(
+                Status::unimplemented("IngestService offers Publish").into_http()
+            )));
+        }
+        let publish = self.clone();
+        let limit = self.0.options.body_bytes + MESSAGE_OVERHEAD;
+        Box::pin(async move {
+            let mut grpc = Grpc::new(codec::RawBatches).apply_max_message_size_config(Some(limit), None);
+            Ok(grpc.client_streaming(publish, request).await)
+        })
+    }
+}
+
+impl ClientStreamingService<Bytes> for GrpcIngest {
+    type Response = PublishSummary;
+    type Future = BoxFuture<'static, Result<Response<PublishSummary>, Status>>;
+
+    fn call(&mut self, request: Request<Streaming<Bytes>>) -> Self::Future {
+        let collector = Arc::clone(&self.0);
+        Box::pin(async move {
+            let start = Instant::now();
+            let result = collector.publish_stream(request).await;
+            let class = match &result {
+                Ok(_) => "2xx",
+                Err(status) if matches!(status.code(), Code::Unavailable | Code::Internal) => "5xx",
+                Err(_) => "4xx",
+            };
+            metrics::histogram!("footfall_ingest_request_seconds", "endpoint" => "grpc", "status" => class)
+                .record(start.elapsed());
+            result.map(Response::new)
+        })
+    }
+}
+
+impl Collector {
+    /// Rejects an invalid token by the request's headers, before a message is read.
+    async fn publish_stream(&self, request: Request<Streaming<Bytes>>) -> Result<PublishSummary, Status> {
         let authorization = request
             .metadata()
             .get("authorization")
             .and_then(|value| value.to_str().ok());
         let token = authorization.and_then(sender::bearer_of).map(str::to_owned);
-        let result = self.0.drain(request.into_inner(), token.as_deref()).await;
-        let class = match &result {
-            Ok(_) => "2xx",
-            Err(status) if matches!(status.code(), Code::Unavailable | Code::Internal) => "5xx",
-            Err(_) => "4xx",
-        };
-        metrics::histogram!("footfall_ingest_request_seconds", "endpoint" => "grpc", "status" => class)
-            .record(start.elapsed());
-        result.map(Response::new)
+        let stream = StreamState::new(self.options.listed_rejections);
+        match self.credentials(token.as_deref()).await {
+            Ok(Credentials::Unknown) => Err(Status::unauthenticated(
+                "the token is not known, has expired or was revoked; sites that are open take events without one",
+            )),
+            Ok(Credentials::None | Credentials::Known(_)) => {
+                self.drain(request.into_inner(), stream, token.as_deref()).await
+            }
+            Err(refusal) => Err(stream.stopped(&refusal.into())),
+        }
     }
-}
 
-impl Collector {
-    async fn drain(&self, mut batches: Streaming<EventBatch>, token: Option<&str>) -> Result<PublishSummary, Status> {
-        let mut stream = StreamState::new(self.options.listed_rejections);
+    async fn drain(
+        &self,
+        mut batches: Streaming<Bytes>,
+        mut stream: StreamState,
+        token: Option<&str>,
+    ) -> Result<PublishSummary, Status> {
         let caller = Caller {
             sender: Sender::default(),
             token,
         };
-        // In the order of the stream, so that what is said of it is true up to one place.
-        let mut waiting = FuturesOrdered::new();
+        // In stream order, so that a reported status covers everything up to one event.
+        let mut pending = FuturesOrdered::new();
         let mut going_on = true;
         loop {
             tokio::select! { biased;
-                Some((stored, events)) = waiting.next(), if !waiting.is_empty() => match stored {
+                Some((stored, events)) = pending.next(), if !pending.is_empty() => match stored {
                     Ok(outcome) => stream.add(&outcome, events)?,
                     Err(stop) => return Err(stream.stopped(&stop)),
                 },
-                batch = batches.message(), if going_on && waiting.len() < WAITING => match batch? {
-                    Some(batch) => {
+                batch = batches.message(), if going_on && pending.len() < WAITING => match batch {
+                    Ok(Some(batch)) => {
                         let storing;
                         (storing, going_on) = self.begin(batch, caller).await;
-                        waiting.push_back(storing);
+                        pending.push_back(storing);
                     }
-                    None => going_on = false,
+                    Ok(None) => going_on = false,
+                    Err(status) => return Err(stream.unread(&status)),
                 },
                 else => return stream.finish(),
             }
         }
     }
 
-    /// Hands a message to the log, and whether the next one may be read before this one is durable.
-    async fn begin(&self, batch: EventBatch, caller: Caller<'_>) -> (Storing<'_>, bool) {
-        let events = batch.events.len();
-        let known = |stored: Result<Outcome, Stop>| ready((stored, events)).boxed();
-        if events > self.options.batch_events {
-            let limit = self.options.batch_events;
-            return (known(Err(Stop::TooLarge { events, limit })), false);
-        }
-        let drafts = batch.events.into_iter().map(|event| self.draft(event)).collect();
-        let prepared = match self.prepare(drafts, caller).await {
+    /// Appends a message to the WAL. Returns whether the next one may be read before this one is durable.
+    async fn begin(&self, batch: Bytes, caller: Caller<'_>) -> (Storing<'_>, bool) {
+        let (prepared, events) = match self.prepare_message(batch, caller).await {
             Ok(prepared) => prepared,
-            Err(refusal) => return (known(Err(refusal.into())), false),
+            Err(stop) => return (ready((Err(stop), 0)).boxed(), false),
         };
+        let known = |stored: Result<Outcome, Stop>| ready((stored, events)).boxed();
         let too_fast = reply::longest_wait(prepared.rejected()).is_some();
         let mut storing = self.store(prepared).boxed();
-        // At once, because the log's order is to be the stream's, and because a log that refuses says so at once.
+        // Polled at once: this fixes the WAL's order to the stream's, and a refusal is returned by the first poll.
         match poll!(&mut storing) {
             Poll::Ready(Ok(outcome)) => (known(Ok(outcome)), !too_fast),
             Poll::Ready(Err(refusal)) => (known(Err(refusal.into())), false),
             Poll::Pending => {
-                let stored = storing.map(move |stored| (stored.map_err(Stop::from), events));
-                (stored.boxed(), !too_fast)
+                let storing = storing.map(move |stored| (stored.map_err(Stop::from), events));
+                (storing.boxed(), !too_fast)
             }
         }
+    }
+
+    /// Decodes a message, validates its events and returns their number. Takes a turn as HTTP requests do: decoded
+    /// events take many times the memory of the message, so `turns` bounds the messages decoded at a time.
+    async fn prepare_message(&self, batch: Bytes, caller: Caller<'_>) -> Result<(Prepared, usize), Stop> {
+        let (events, limit) = (codec::count_events(&batch)?, self.options.batch_events);
+        if events > limit {
+            return Err(Stop::TooLarge { events, limit });
+        }
+        let _turn = self.turns.acquire().await;
+        let batch = EventBatch::decode(batch)?;
+        let drafts = batch.events.into_iter().map(|event| self.draft(event)).collect();
+        Ok((self.prepare(drafts, caller).await?, events))
     }
 
     fn draft(&self, event: footfall_model::proto::Event) -> Result<Draft, Reject> {
@@ -142,12 +213,12 @@ impl Collector {
     }
 }
 
-/// What became of a stream so far.
+/// The results of a stream so far.
 struct StreamState {
     summary: PublishSummary,
-    /// Events of the whole batches behind us.
+    /// Events of all processed batches.
     seen: u64,
-    /// Of the first rejected event, and of all if they have it in common.
+    /// The cause that all rejections share; `Invalid` if they differ.
     cause: Option<Cause>,
     listed: usize,
 }
@@ -162,7 +233,7 @@ impl StreamState {
         }
     }
 
-    /// Counts a batch. A sender that is too fast is stopped: in a summary at the end it would hear of it too late.
+    /// Counts a batch. A sender above its rate is stopped: a summary at the end would come too late.
     fn add(&mut self, outcome: &Outcome, events: usize) -> Result<(), Status> {
         if let Some(seconds) = reply::longest_wait(&outcome.rejected) {
             let mut status = self.broken_off(
@@ -195,6 +266,15 @@ impl StreamState {
         Ok(())
     }
 
+    /// The client or the connection failed in the middle of the stream, or there was no memory for a message.
+    fn unread(&self, status: &Status) -> Status {
+        let mut unread = self.broken_off(status.code(), status.message());
+        if let Some(seconds) = status.metadata().get("retry-after") {
+            unread.metadata_mut().insert("retry-after", seconds.clone());
+        }
+        unread
+    }
+
     fn stopped(&self, stop: &Stop) -> Status {
         let Stop::Refused(refusal) = stop else {
             return self.broken_off(Code::InvalidArgument, &stop.to_string());
@@ -206,7 +286,7 @@ impl StreamState {
         status
     }
 
-    /// An error in the middle of a stream, with the place to go on from.
+    /// An error in the middle of a stream, with the index of the event to resume from.
     fn broken_off(&self, code: Code, reason: &str) -> Status {
         let message = format!(
             "{reason}; send again from event {} on, counted from 0 in this stream",

@@ -18,14 +18,14 @@ use super::reply::{self, Failure};
 use super::{Collector, beacon, body, json, sender};
 use crate::enrich::Sender;
 
-/// How long browsers may remember that they may send events.
+/// How long browsers may cache the CORS preflight.
 const CORS_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// `POST /api/v1/events`, `POST` and `GET /api/v1/beacon`, with CORS for every origin.
 ///
-/// Serve it with [`Router::into_make_service_with_connect_info`] of [`SocketAddr`], so that senders have an address.
+/// Serve it with [`Router::into_make_service_with_connect_info`] of [`SocketAddr`], so that clients have an address.
 pub fn router(collector: Arc<Collector>) -> Router {
-    // `get` would answer HEAD too, and link checkers would leave events.
+    // `get` would handle HEAD too, and link checkers would create events.
     let beacon = post(post_beacon)
         .get(get_beacon)
         .head(not_allowed)
@@ -37,7 +37,7 @@ pub fn router(collector: Arc<Collector>) -> Router {
         .with_state(collector)
 }
 
-/// Any page may send events; none gets to see a cookie, because there is none.
+/// Any page may send events; there are no cookies to protect.
 fn cors() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(Any)
@@ -68,20 +68,20 @@ async fn receive(collector: &Collector, request: Request) -> Result<Response, Fa
     let (head, body) = request.into_parts();
     let mut account = collector.memory.account();
     let bytes = body::read(&head.headers, body, &collector.options, &mut account).await?;
-    // The body had to be read, or the connection could not be used again; more work it does not get.
+    // Checked only now: an unread body would make the connection unusable. No further work is spent under overload.
     collector.parts.log.check_room().map_err(Refusal::from)?;
     let turn = collector.turns.acquire().await;
     let drafts = json::parse(&bytes, &collector.options)?;
     drop(bytes);
     let caller = caller(&head, collector.options.trusted_proxies);
     let prepared = collector.prepare(drafts, caller).await?;
-    // Only the work is done in turn: as many as like wait for the disk together.
+    // The turn covers only CPU work: any number of requests may wait for the disk together.
     drop(turn);
     let outcome = collector.store(prepared).await?;
     Ok(reply::of_outcome(&outcome))
 }
 
-/// Who sends, as far as the head of a request says.
+/// The caller, from a request's headers and peer address.
 pub(super) fn caller(head: &Parts, trusted_proxies: usize) -> Caller<'_> {
     let peer = head
         .extensions

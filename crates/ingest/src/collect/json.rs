@@ -1,7 +1,7 @@
 //! The JSON form of events: `{tracking_id, client_id, event_type, page: {url, ...}, ...}`, one or an array.
 //!
-//! Read straight from the body into the event, without a tree between. A value of the wrong type is no parse error but
-//! a [`Draft`]'s problem, so that the reply can name the field. Unknown fields are ignored.
+//! Parsed from the body directly into the event, without a tree. A value of the wrong type is not a parse error but a
+//! [`Draft`]'s problem, so that the reply can name the field. Unknown fields are ignored.
 
 use std::fmt;
 
@@ -10,11 +10,11 @@ use serde_json::value::RawValue;
 
 use super::draft::{Draft, kind, wrong_type};
 use super::elements;
-use super::field::{Field, Group, Place};
+use super::field::{Field, Group, Target};
 use super::options::{CollectOptions, PropertyLimits};
 use super::reject::Reject;
 
-/// Why nothing of a body could be read.
+/// Why a body as a whole could not be parsed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum JsonError {
     #[error("the body is empty; expected an event (a JSON object) or an array of events")]
@@ -33,7 +33,7 @@ pub(super) enum JsonError {
     TooMany { found: usize, limit: usize },
 }
 
-/// Reads a body: one event, or an array of them, each with its own verdict.
+/// Parses a body: one event, or an array of them, each with its own result.
 pub(super) fn parse(body: &[u8], options: &CollectOptions) -> Result<Vec<Result<Draft, Reject>>, JsonError> {
     let text = std::str::from_utf8(body).map_err(|error| JsonError::NotUtf8(error.valid_up_to()))?;
     if text.starts_with('\u{feff}') {
@@ -43,7 +43,7 @@ pub(super) fn parse(body: &[u8], options: &CollectOptions) -> Result<Vec<Result<
     match text.as_bytes().first() {
         None => Err(JsonError::Empty),
         Some(b'{') if text.len() > options.event_bytes => {
-            // Still read once, so that broken JSON is called broken.
+            // Still parsed, so that malformed JSON is reported as such.
             serde_json::from_str::<IgnoredAny>(text)?;
             Ok(vec![Err(Reject::too_big(text.len(), options.event_bytes))])
         }
@@ -81,8 +81,8 @@ pub(super) fn parse(body: &[u8], options: &CollectOptions) -> Result<Vec<Result<
     }
 }
 
-/// The way of nearly all bodies: objects and nothing else, each well-formed and not too big. Anything else is `None`
-/// and read again with more care, so that the reply can say what is wrong.
+/// The fast path of nearly all bodies: only objects, each well-formed and not too big. For anything else it returns
+/// `None`, and the slow path finds out what is wrong.
 fn parse_objects(array: &str, options: &CollectOptions) -> Option<Vec<Result<Draft, Reject>>> {
     let objects = elements::objects(array, options.batch_events)?;
     let drafts = objects.into_iter().map(|object| {
@@ -95,21 +95,21 @@ fn parse_objects(array: &str, options: &CollectOptions) -> Option<Vec<Result<Dra
 
 fn parse_element(json: &str, options: &CollectOptions) -> Result<Draft, Reject> {
     if !json.starts_with('{') {
-        return Err(wrong_type(Field::Event, "an event (a JSON object)", kind(json)));
+        return Err(wrong_type(Field::EVENT, "an event (a JSON object)", kind(json)));
     }
     if json.len() > options.event_bytes {
         return Err(Reject::too_big(json.len(), options.event_bytes));
     }
-    // The syntax is known to be right; what can still be wrong is half a surrogate pair, or a number beyond all bounds.
+    // The syntax is known to be valid; a lone surrogate or a number out of range can still fail.
     parse_event(json, &options.properties)
-        .map_err(|error| Reject::invalid(Field::Event, format!("cannot be read: {error}")))
+        .map_err(|error| Reject::invalid(Field::EVENT, format!("cannot be read: {error}")))
 }
 
 fn parse_event(json: &str, limits: &PropertyLimits) -> Result<Draft, serde_json::Error> {
     let mut draft = Draft::default();
     let mut reader = serde_json::Deserializer::from_str(json);
     let node = Node {
-        index: Place::Group(Field::Event, Group::Top),
+        target: Target::Group(Group::Top),
         draft: &mut draft,
         limits,
     };
@@ -118,19 +118,19 @@ fn parse_event(json: &str, limits: &PropertyLimits) -> Result<Draft, serde_json:
     Ok(draft)
 }
 
-/// One value of an event, read into its place.
+/// Parses one value of an event into its field.
 struct Node<'d> {
-    index: Place,
+    target: Target,
     draft: &'d mut Draft,
     limits: &'d PropertyLimits,
 }
 
 impl Node<'_> {
     fn wrong<E>(self, found: &str) -> Result<(), E> {
-        match self.index {
-            Place::Group(field, _) => self.draft.blame(wrong_type(field, "an object", found)),
-            Place::Text(field) => self.draft.blame(wrong_type(field, "a string", found)),
-            Place::Raw(_) | Place::Unknown => {}
+        match self.target {
+            Target::Group(group) => self.draft.blame(wrong_type(Field::Group(group), "an object", found)),
+            Target::Text(field) => self.draft.blame(wrong_type(field.into(), "a string", found)),
+            Target::Raw(_) | Target::Unknown => {}
         }
         Ok(())
     }
@@ -152,7 +152,7 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
-        let Place::Text(field) = self.index else {
+        let Target::Text(field) = self.target else {
             return self.wrong("a string");
         };
         self.draft.text(field, value);
@@ -160,19 +160,19 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Place::Group(_, group) = self.index else {
+        let Target::Group(group) = self.target else {
             while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
             return self.wrong("an object");
         };
-        while let Some(index) = map.next_key_seed(Key(group))? {
-            let known = index.field().is_some_and(|field| self.draft.is_first(field));
-            match index {
-                Place::Raw(field) if known => {
+        while let Some(target) = map.next_key_seed(Key(group))? {
+            let known = target.field().is_some_and(|field| self.draft.is_first(field));
+            match target {
+                Target::Raw(field) if known => {
                     let value = map.next_value::<&'de RawValue>()?;
                     self.draft.raw(field, value.get(), self.limits);
                 }
-                Place::Group(..) | Place::Text(_) if known => map.next_value_seed(Node {
-                    index,
+                Target::Group(_) | Target::Text(_) if known => map.next_value_seed(Node {
+                    target,
                     draft: &mut *self.draft,
                     limits: self.limits,
                 })?,
@@ -211,30 +211,30 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 }
 
-/// A key of an object, looked up without a copy.
+/// A key of an object, resolved without a copy.
 struct Key(Group);
 
 impl<'de> DeserializeSeed<'de> for Key {
-    type Value = Place;
+    type Value = Target;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Place, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Target, D::Error> {
         deserializer.deserialize_identifier(self)
     }
 }
 
 impl Visitor<'_> for Key {
-    type Value = Place;
+    type Value = Target;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
-    fn visit_str<E: Error>(self, key: &str) -> Result<Place, E> {
-        Ok(Place::of(self.0, key))
+    fn visit_str<E: Error>(self, key: &str) -> Result<Target, E> {
+        Ok(Target::of(self.0, key))
     }
 }
 
-/// The first elements of an array as written; those beyond the limit are counted only.
+/// The first elements of an array as raw text; those beyond the limit are only counted.
 struct Elements {
     limit: usize,
 }

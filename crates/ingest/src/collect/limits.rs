@@ -1,4 +1,4 @@
-//! How many events a site may send: GCRA, one state per site.
+//! Rate limits per site: GCRA, one state per site.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -14,12 +14,12 @@ use parking_lot::Mutex;
 
 use super::options::CollectOptions;
 
-/// After so many checks, sites that were idle long enough to have their whole burst again are forgotten.
+/// Checks between cleanups, which drop the state of sites whose burst is full again.
 const CHECKS_BETWEEN_CLEANUPS: u64 = 10_000;
 
 type Limiter = RateLimiter<String, HashMapStateStore<String>, Elapsed, NoOpMiddleware<Nanos>>;
 
-/// The rates of all sites.
+/// The rate limits of all sites.
 pub(super) struct Rates {
     limiter: Limiter,
     elapsed: Elapsed,
@@ -29,7 +29,7 @@ pub(super) struct Rates {
 impl Rates {
     pub(super) fn new(options: &CollectOptions, clock: Arc<dyn Clock>) -> Self {
         let rate = NonZeroU32::new(options.events_per_second).unwrap_or(NonZeroU32::MIN);
-        // A burst that is smaller than a full batch would refuse full batches for ever.
+        // A burst smaller than a full batch would reject full batches forever.
         let batch = u32::try_from(options.batch_events).unwrap_or(u32::MAX);
         let burst = rate
             .saturating_add(rate.get())
@@ -42,7 +42,7 @@ impl Rates {
         }
     }
 
-    /// Takes `events` of the site's allowance, or says after how many seconds it would go.
+    /// Takes `events` from the site's allowance, or returns the seconds until they would be allowed.
     pub(super) fn take(&self, site: &String, events: usize) -> Result<(), u32> {
         if self.checks.fetch_add(1, Ordering::Relaxed) % CHECKS_BETWEEN_CLEANUPS == CHECKS_BETWEEN_CLEANUPS - 1 {
             self.limiter.retain_recent();
@@ -69,16 +69,15 @@ impl fmt::Debug for Rates {
     }
 }
 
-/// Time that has passed. It never runs backwards: where the machine's clock is set back, an hour of refusals would
-/// follow otherwise.
+/// Elapsed time, which never runs backwards: otherwise a clock set back by an hour would cause an hour of rejections.
 #[derive(Debug, Clone)]
 struct Elapsed {
     clock: Arc<dyn Clock>,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<LastReading>>,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct LastReading {
     last: Micros,
     elapsed: u64,
 }
@@ -88,7 +87,7 @@ impl Elapsed {
         let last = clock.now();
         Self {
             clock,
-            seen: Arc::new(Mutex::new(Seen { last, elapsed: 0 })),
+            seen: Arc::new(Mutex::new(LastReading { last, elapsed: 0 })),
         }
     }
 }
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_of_twice_the_rate_then_the_rate() {
+    fn burst_is_twice_the_rate() {
         let (rates, clock) = rates(100);
         let (a, b) = ("a".to_owned(), "b".to_owned());
         assert_eq!(rates.take(&a, 200), Ok(()));
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_batch_goes_however_low_the_rate() {
+    fn low_rate_allows_full_batch() {
         let (rates, clock) = rates(1);
         let a = "a".to_owned();
         assert_eq!(rates.take(&a, 10), Ok(()));
@@ -145,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_set_back_costs_nobody_an_hour() {
+    fn clock_set_back_is_harmless() {
         let (rates, clock) = rates(100);
         let a = "a".to_owned();
         assert_eq!(rates.take(&a, 200), Ok(()));

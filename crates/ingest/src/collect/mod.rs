@@ -1,24 +1,25 @@
-//! The HTTP and gRPC front: parse, validate, enrich, log, reply.
+//! The HTTP and gRPC front: parse, validate, enrich, append to the WAL, reply.
 //!
 //! ```text
 //! http    POST /api/v1/events, /api/v1/beacon -> body (limits, gzip) -> json  \
 //! beacon  GET /api/v1/beacon?...              -> query parameters              > Draft -> publish -> reply
 //! grpc    footfall.v1.IngestService/Publish   -> proto                        /
 //!
-//! publish: validate (pure) -> access -> limits (rate) -> session -> enrich -> log.append (durable)
+//! publish: validate (pure) -> access -> limits (rate) -> enrich -> log.append (durable)
 //! ```
 //!
-//! One request is one record of the log. A bad event never spoils the others of its batch: the good ones are stored
-//! and the reply names the index, the field and the reason of each that was not.
+//! One request is one WAL record. An invalid event doesn't fail the others of its batch: the valid ones are stored, and
+//! the reply gives index, field and reason of each rejected one.
 //!
 //! What the JSON form allows:
-//! - `tracking_id`, `client_id` and `event_type` are required. `null` and, for texts, `""` are the same as absent.
-//! - Unknown fields are ignored, so that older servers take newer clients. A known field that is there twice is not.
+//! - `tracking_id`, `client_id` and `event_type` are required. `null` and, for strings, `""` mean absent.
+//! - Unknown fields are ignored, so that older servers take newer clients. A repeated known field is rejected.
 //! - `timestamp`, `sent_at`: RFC 3339 with an offset, or milliseconds since 1970. With `sent_at`, a wrong client clock
-//!   is corrected. Without `timestamp`, the time of receipt counts.
+//!   is corrected. Without `timestamp`, the time of receipt is used.
 //! - `revenue`: a number or a decimal string, else `custom_properties.revenue`. Exact to four digits after the point;
-//!   further ones are rounded, half away from zero. Rejected if it is no number or has more than 14 digits before it.
-//! - `event_id` (or `messageId`): an event sent twice under one id counts once. Without it, what was sent is hashed.
+//!   further ones are rounded, half away from zero. Rejected if it isn't a number or has more than 14 digits before it.
+//! - `event_id` (or `messageId`): an event sent twice under one id counts once. Without it, the id is a hash of what
+//!   was sent.
 
 mod access;
 mod beacon;
@@ -27,6 +28,7 @@ mod budget;
 mod decimal;
 mod draft;
 mod elements;
+mod error_body;
 mod field;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -40,7 +42,6 @@ mod publish;
 mod reject;
 mod reply;
 mod sender;
-mod session;
 mod time;
 mod validate;
 
@@ -53,47 +54,52 @@ use tokio::sync::Semaphore;
 use crate::enrich::Enricher;
 use crate::wal::EventLog;
 
+pub use budget::{Budget, Exhausted, Reservation};
+pub use error_body::{ErrorBody, ErrorDetail, json_response};
 pub use grpc::{GrpcIngest, grpc};
 pub use http::router;
-pub use options::{CollectOptions, PropertyLimits, TextLimits};
+pub use options::{CollectOptions, PropertyLimits};
 
-/// What a [`Collector`] works with.
+/// The dependencies of a [`Collector`].
 #[derive(Debug)]
 pub struct CollectorParts {
-    /// Where accepted events become durable.
+    /// The WAL, which makes accepted events durable.
     pub log: Arc<dyn EventLog>,
-    /// Which sites there are, and whose a token is.
+    /// Looks up sites and tokens.
     pub directory: Arc<Directory>,
-    /// Fills in what clients left out.
+    /// Fills in fields that clients left out.
     pub enricher: Arc<Enricher>,
-    /// The time of receipt.
+    /// Gives the time of receipt.
     pub clock: Arc<dyn Clock>,
 }
 
-/// Takes events in. Shared by the HTTP and the gRPC server, so that a site has one rate and a visitor one session.
+/// Accepts events. Shared by the HTTP and the gRPC server, so that a site has one rate limit.
 #[derive(Debug)]
 pub struct Collector {
     parts: CollectorParts,
     options: CollectOptions,
     rates: limits::Rates,
-    sessions: session::SessionTracker,
     memory: budget::Budget,
-    /// To work on a request, in the order in which the bodies were complete. Under overload thousands of requests are
-    /// ready at once, and a runtime that is left to choose among them lets some wait for many times as long as others.
+    /// Permits to process a request, granted in the order in which bodies were complete. Under overload thousands of
+    /// requests are ready at once, and without this order some would wait many times as long as others.
     turns: Semaphore,
 }
 
 impl Collector {
-    /// A collector with no sessions and no history of rates.
+    /// A collector whose rate limits start full.
     pub fn new(parts: CollectorParts, options: CollectOptions) -> Self {
         Self {
             rates: limits::Rates::new(&options, Arc::clone(&parts.clock)),
-            sessions: session::SessionTracker::new(&options),
             memory: budget::Budget::new(options.in_flight_bytes),
             turns: Semaphore::new(options.turns.clamp(1, Semaphore::MAX_PERMITS)),
             parts,
             options,
         }
+    }
+
+    /// The memory budget of HTTP bodies, to be shared with gRPC messages.
+    pub fn budget(&self) -> &budget::Budget {
+        &self.memory
     }
 }
 

@@ -1,10 +1,10 @@
-//! What is worth knowing of `custom_properties`, in one pass over its text. No tree is built: the text is stored as it
-//! came.
+//! Checks `custom_properties` and finds its `revenue`, in one pass over the text. No tree is built: the text is stored
+//! as received.
 
 use super::elements::quote_or_escape;
 use super::options::PropertyLimits;
 
-/// Why the properties were not taken.
+/// Why the properties were rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PropertyError {
     TooDeep,
@@ -13,12 +13,12 @@ pub(super) enum PropertyError {
     LoneSurrogate,
 }
 
-/// Reads a JSON object whose syntax is known to be right. Returns the text of its own `revenue`, the last one if there
-/// are several, if there is any.
+/// Scans a JSON object whose syntax is known to be valid. Returns the text of its top-level `revenue`, if any; the last
+/// one if there are several.
 pub(super) fn scan<'a>(json: &'a str, limits: &PropertyLimits) -> Result<Option<&'a str>, PropertyError> {
     let bytes = json.as_bytes();
     let (mut depth, mut keys, mut at) = (0, 0, 0);
-    // The last string on the first level, and where the value of `revenue` begins.
+    // The last string on the first level, and the offset of the value of `revenue`.
     let (mut last_string, mut value_start): (&[u8], Option<usize>) = (&[], None);
     let mut revenue = None;
     while let Some(&byte) = bytes.get(at) {
@@ -37,7 +37,7 @@ pub(super) fn scan<'a>(json: &'a str, limits: &PropertyLimits) -> Result<Option<
                     return Err(PropertyError::TooDeep);
                 }
             }
-            // Outside strings, each colon stands for one key.
+            // Outside strings, each colon marks one key.
             b':' => {
                 keys += 1;
                 if keys > limits.keys {
@@ -63,7 +63,7 @@ pub(super) fn scan<'a>(json: &'a str, limits: &PropertyLimits) -> Result<Option<
     Ok(revenue)
 }
 
-/// Just behind the quote that closes the string whose text begins at `at`.
+/// The offset after the quote that closes the string whose text begins at `at`.
 fn string_end(bytes: &[u8], mut at: usize) -> Result<usize, PropertyError> {
     while let Some(found) = bytes.get(at..).and_then(quote_or_escape) {
         at += found;
@@ -76,7 +76,7 @@ fn string_end(bytes: &[u8], mut at: usize) -> Result<usize, PropertyError> {
     Ok(bytes.len())
 }
 
-/// Just behind the `\uXXXX` at `at`, or behind both of a surrogate pair.
+/// The offset after the `\uXXXX` at `at`, or after both of a surrogate pair.
 fn escape_end(bytes: &[u8], at: usize) -> Result<usize, PropertyError> {
     match code_unit(bytes, at) {
         Some(0) => Err(PropertyError::Nul),
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn revenue_is_found_on_the_first_level_only() {
+    fn revenue_only_at_top_level() {
         for (json, revenue) in [
             (r#"{}"#, None),
             (r#"{"revenue":9.5}"#, Some("9.5")),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_and_keys_are_counted_outside_strings() {
+    fn depth_and_keys_ignore_strings() {
         assert_eq!(scan_default(r#"{"a":[{"b":"[[[{{{::::"}]}"#), Ok(None));
         assert_eq!(scan_default(r#"{"a":[[[1]]]}"#), Err(PropertyError::TooDeep));
         assert_eq!(scan_default(r#"{"a":1,"b":{"c":1,"d":2}}"#), Ok(None));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_that_are_no_text_are_refused() {
+    fn invalid_escapes_are_rejected() {
         assert_eq!(scan_default(r#"{"a":"\ud83d\ude00 \\ud800 \n"}"#), Ok(None));
         assert_eq!(scan_default(r#"{"a":"x\u0000"}"#), Err(PropertyError::Nul));
         assert_eq!(scan_default(r#"{"a":"\ud83d"}"#), Err(PropertyError::LoneSurrogate));
@@ -143,7 +143,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in r#"[{}\[\]:,"\\u0-9a-f]{0,60}"#) {
+        fn arbitrary_text_never_panics(text in r#"[{}\[\]:,"\\u0-9a-f]{0,60}"#) {
             let _ = scan_default(&text);
         }
     }

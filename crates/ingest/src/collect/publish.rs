@@ -1,9 +1,10 @@
-//! From drafts to the log, for every protocol alike.
+//! From drafts to the WAL, for all protocols.
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
 use footfall_catalog::CatalogError;
+use footfall_model::field::EventField;
 use footfall_model::proto::Event;
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
@@ -11,30 +12,29 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, k
 use super::Collector;
 use super::access::{self, Credentials};
 use super::draft::Draft;
-use super::field::Field;
 use super::reject::{Cause, Reject};
 use super::validate;
 use crate::enrich::Sender;
 use crate::wal::WalError;
 
-/// Who sends.
+/// The sender of a request.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Caller<'a> {
     pub(super) sender: Sender<'a>,
-    /// The secret of a bearer token, if one was shown.
+    /// The secret of the bearer token, if there is one.
     pub(super) token: Option<&'a str>,
 }
 
-/// What became of a request's events.
+/// The result of a request's events.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
-    /// Durable.
+    /// Events that are durable.
     pub(super) accepted: usize,
-    /// The others, by index.
+    /// Rejected events, by index.
     pub(super) rejected: Vec<(usize, Reject)>,
 }
 
-/// Why the server could not take any event now, good or bad. Nothing is promised; the sender should try again.
+/// Why the server could not accept any event now. None is acknowledged; the client should retry.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
     #[error("the server cannot keep up; try again in {retry_after} s")]
@@ -68,7 +68,7 @@ impl Refusal {
     }
 }
 
-/// Disks and databases don't recover at once.
+/// Seconds until a retry: disks and databases don't recover at once.
 const RETRY_AFTER_FAULT: u32 = 5;
 
 impl From<WalError> for Refusal {
@@ -78,7 +78,7 @@ impl From<WalError> for Refusal {
                 retry_after: retry_after_seconds.max(1),
             };
         }
-        // The sender learns that it failed; the paths are for the operator.
+        // The client gets only the failure; paths are only logged.
         tracing::error!(%error, "events were not stored");
         Self::Log {
             retry_after: RETRY_AFTER_FAULT,
@@ -98,7 +98,7 @@ impl From<CatalogError> for Refusal {
 /// A request's events, ready to be stored.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    /// What will have become of them once `record` is durable.
+    /// The outcome once `record` is durable.
     outcome: Outcome,
     /// `None`: there is nothing to store.
     record: Option<Bytes>,
@@ -111,7 +111,7 @@ impl Prepared {
 }
 
 impl Collector {
-    /// Stores the good ones of a request's events as one record of the log. When it returns they are durable.
+    /// Stores a request's valid events as one WAL record. They are durable when it returns.
     pub(super) async fn publish(
         &self,
         drafts: Vec<Result<Draft, Reject>>,
@@ -121,7 +121,7 @@ impl Collector {
         self.store(prepared).await
     }
 
-    /// Decides on a request's events and completes the good ones.
+    /// Validates a request's events and enriches the valid ones.
     pub(super) async fn prepare(
         &self,
         drafts: Vec<Result<Draft, Reject>>,
@@ -132,7 +132,7 @@ impl Collector {
         prepared.inspect_err(|refusal| refusal.count(sent))
     }
 
-    /// Makes durable what was prepared. The log's order is that in which the futures were first polled.
+    /// Makes prepared events durable. The WAL's order is the order in which the futures were first polled.
     pub(super) async fn store(&self, prepared: Prepared) -> Result<Outcome, Refusal> {
         let Prepared { outcome, record } = prepared;
         if let Some(record) = record
@@ -165,7 +165,6 @@ impl Collector {
                 outcome.rejected.push((index, reject.clone()));
                 continue;
             }
-            self.sessions.assign(&mut event);
             sender
                 .get_or_insert_with(|| self.parts.enricher.sender(caller.sender))
                 .enrich(&mut event);
@@ -177,7 +176,7 @@ impl Collector {
         Ok(Prepared { outcome, record })
     }
 
-    /// One verdict for each site: all of its events in the request, or none.
+    /// One verdict per site: all of its events in the request are accepted, or none.
     async fn admit(&self, sites: &BySite, token: Option<&str>) -> Result<Vec<Result<(), Reject>>, Refusal> {
         let mut credentials = None;
         let mut verdicts = Vec::with_capacity(sites.names.len());
@@ -191,7 +190,7 @@ impl Collector {
                 let rate = self.options.events_per_second;
                 self.rates.take(tracking_id, *events).map_err(|seconds| {
                     let reason = format!("rate: more than {rate} events/s for this site; try again in {seconds} s");
-                    Reject::new(Cause::Rate, Field::TrackingId, reason).retry_after(seconds)
+                    Reject::new(Cause::Rate, EventField::TrackingId, reason).retry_after(seconds)
                 })
             });
             verdicts.push(verdict);
@@ -199,7 +198,8 @@ impl Collector {
         Ok(verdicts)
     }
 
-    async fn credentials(&self, token: Option<&str>) -> Result<Credentials, Refusal> {
+    /// Looks up the owner of a token.
+    pub(super) async fn credentials(&self, token: Option<&str>) -> Result<Credentials, Refusal> {
         let Some(secret) = token else {
             return Ok(Credentials::None);
         };
@@ -217,8 +217,8 @@ impl Outcome {
     }
 }
 
-/// The events as an [`EventBatch`](footfall_model::proto::EventBatch). Prost's own encoder asks each event twice for
-/// its length.
+/// Encodes the events as an [`EventBatch`](footfall_model::proto::EventBatch). Prost's own encoder computes each
+/// event's length twice.
 fn encode(events: &[Box<Event>]) -> Bytes {
     const EVENTS: u32 = 1;
     let lengths: Vec<usize> = events.iter().map(Message::encoded_len).collect();
@@ -233,11 +233,11 @@ fn encode(events: &[Box<Event>]) -> Bytes {
     batch.into()
 }
 
-/// A request's events by site. Nearly always there is one.
+/// A request's events by site, of which there is nearly always one.
 struct BySite {
     /// Tracking ids, with the number of their events.
     names: Vec<(String, usize)>,
-    /// For each event, the place of its site in `names`.
+    /// For each event, the index of its site in `names`.
     of_event: Vec<usize>,
 }
 
@@ -271,7 +271,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_what_prost_would_have_written() {
+    fn encoded_record_equals_prost() {
         let event = |title: usize| Event {
             tracking_id: "site".into(),
             page_title: Some("x".repeat(title)),

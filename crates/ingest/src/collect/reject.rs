@@ -1,4 +1,4 @@
-//! Why an event was not taken.
+//! Why an event was rejected.
 
 use std::borrow::Cow;
 
@@ -35,30 +35,30 @@ pub(super) struct Reject {
     pub(super) field: Field,
     /// What is wrong.
     pub(super) reason: Cow<'static, str>,
-    /// What would be right, where there is one answer.
+    /// What would be valid, if there is one answer.
     pub(super) expected: Option<Cow<'static, str>>,
-    /// Seconds after which the same event may be sent again, if that can help.
+    /// Seconds after which the same event may be sent again, if a retry can help.
     pub(super) retry_after: Option<u32>,
 }
 
 impl Reject {
-    pub(super) fn new(cause: Cause, field: Field, reason: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn new(cause: Cause, field: impl Into<Field>, reason: impl Into<Cow<'static, str>>) -> Self {
         Self {
             cause,
-            field,
+            field: field.into(),
             reason: reason.into(),
             expected: None,
             retry_after: None,
         }
     }
 
-    pub(super) fn invalid(field: Field, reason: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn invalid(field: impl Into<Field>, reason: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Cause::Invalid, field, reason)
     }
 
-    /// The event alone is larger than events may be.
+    /// A single event exceeds the size limit.
     pub(super) fn too_big(bytes: usize, limit: usize) -> Self {
-        Self::new(Cause::TooBig, Field::Event, format!("has {bytes} bytes")).expected(format!("at most {limit} bytes"))
+        Self::new(Cause::TooBig, Field::EVENT, format!("has {bytes} bytes")).expected(format!("at most {limit} bytes"))
     }
 
     pub(super) fn expected(mut self, expected: impl Into<Cow<'static, str>>) -> Self {

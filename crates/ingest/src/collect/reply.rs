@@ -1,31 +1,25 @@
-//! What the sender is told. The one place where errors become HTTP statuses.
+//! Replies to the client. The only module that maps errors to HTTP statuses.
 
-use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONNECTION, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
 use super::body::BodyError;
+use super::error_body::{ErrorDetail, json_response};
 use super::json::JsonError;
 use super::publish::{Outcome, Refusal};
 use super::reject::{Cause, Reject};
 
-/// The JSON of every reply that has any.
+/// The JSON body of a reply.
 #[derive(Debug, Serialize)]
 struct Reply<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<ErrorBody<'a>>,
+    error: Option<ErrorDetail<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     accepted: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rejected: Option<Vec<RejectedEvent<'a>>>,
-}
-
-#[derive(Debug, Serialize)]
-struct ErrorBody<'a> {
-    code: &'a str,
-    message: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -103,9 +97,10 @@ impl From<Refusal> for Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         metrics::counter!("footfall_ingest_requests_refused_total", "reason" => self.code).increment(1);
-        let error = ErrorBody {
-            code: self.code,
-            message: self.message,
+        let error = ErrorDetail {
+            code: self.code.into(),
+            message: self.message.into(),
+            field: None,
         };
         let reply = Reply {
             error: Some(error),
@@ -114,7 +109,7 @@ impl IntoResponse for Failure {
         };
         let mut response = json(self.status, &reply, self.retry_after);
         if self.status == StatusCode::REQUEST_TIMEOUT {
-            // The rest of the body may still come; nobody waits for it.
+            // The rest of the body may still arrive; it is not read.
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -123,7 +118,7 @@ impl IntoResponse for Failure {
     }
 }
 
-/// All good: 204. Some good: 200 and the others. None good: the status of their cause, and why.
+/// All accepted: 204. Some accepted: 200 with the rejections. None accepted: the status of the common cause.
 pub(super) fn of_outcome(outcome: &Outcome) -> Response {
     if outcome.rejected.is_empty() {
         return StatusCode::NO_CONTENT.into_response();
@@ -149,8 +144,8 @@ pub(super) fn of_outcome(outcome: &Outcome) -> Response {
     json(status, &reply, longest_wait(&outcome.rejected))
 }
 
-/// What a request failed of: what all its events failed of; the rate, if waiting would help any of them; else that they
-/// are not valid.
+/// The cause of a failed request: `Rate` if any event was over its rate, since a retry helps; else the cause that all
+/// events share; else `Invalid`.
 pub(super) fn common_cause(rejected: &[(usize, Reject)]) -> Cause {
     let mut causes = rejected.iter().map(|(_, reject)| reject.cause);
     let first = causes.next().unwrap_or(Cause::Invalid);
@@ -179,18 +174,19 @@ fn status_of(cause: Cause) -> StatusCode {
     }
 }
 
-fn summary(cause: Cause, rejected: &[(usize, Reject)]) -> ErrorBody<'static> {
+fn summary(cause: Cause, rejected: &[(usize, Reject)]) -> ErrorDetail<'static> {
     let message = match rejected {
         [(_, reject)] => sentence(reject, reject.field.path()),
         all => format!("none of the {} events was stored; `rejected` says why", all.len()),
     };
-    ErrorBody {
-        code: cause.code(),
-        message,
+    ErrorDetail {
+        code: cause.code().into(),
+        message: message.into(),
+        field: None,
     }
 }
 
-/// A rejection in one line, with the field under the name that the sender knows it by.
+/// A rejection in one line, with the field's name in the client's protocol.
 pub(super) fn sentence(reject: &Reject, field: &str) -> String {
     let subject = if field.is_empty() { "the event" } else { field };
     let mut text = format!("{subject}: {}", reject.reason);
@@ -202,12 +198,8 @@ pub(super) fn sentence(reject: &Reject, field: &str) -> String {
 }
 
 fn json(status: StatusCode, reply: &Reply<'_>, retry_after: Option<u32>) -> Response {
-    // Text and numbers alone: it can't fail.
-    let body = serde_json::to_vec(reply).unwrap_or_default();
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
+    let mut response = json_response(status, reply);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(seconds) = retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }

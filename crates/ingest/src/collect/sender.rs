@@ -1,18 +1,19 @@
-//! Who sent a request: the address, the browser, the token.
+//! The sender of a request: address, user agent, token.
 
 use std::net::{IpAddr, SocketAddr};
 
+pub(super) use footfall_model::access::bearer as bearer_of;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, USER_AGENT};
 
-/// Longer ones say nothing more.
+/// Longer user agents are cut; the rest adds no information.
 const USER_AGENT_BYTES: usize = 1_024;
 
-/// The address that the country is taken from.
+/// The client address, from which the country is derived.
 ///
-/// Each proxy appends the address that it saw, so with `trusted_proxies` of them the sender is that many places from
-/// the right; everything left of it is the sender's own invention. If there are fewer, the request has come around the
-/// proxies and its peer is the sender.
+/// Each proxy appends the address of its peer, so the client is entry number `trusted_proxies` from the right; entries
+/// further left can be forged by the client. With fewer entries the request bypassed the proxies, and the peer is the
+/// client.
 pub(super) fn address(headers: &HeaderMap, peer: Option<IpAddr>, trusted_proxies: usize) -> Option<IpAddr> {
     let Some(index) = trusted_proxies.checked_sub(1) else {
         return peer;
@@ -27,7 +28,7 @@ pub(super) fn address(headers: &HeaderMap, peer: Option<IpAddr>, trusted_proxies
     }
 }
 
-/// Some proxies write the port too.
+/// Some proxies append the port.
 fn parse_hop(hop: &str) -> Option<IpAddr> {
     let bare = hop.trim_start_matches('[').trim_end_matches(']');
     bare.parse()
@@ -46,15 +47,6 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     bearer_of(headers.get(AUTHORIZATION)?.to_str().ok()?)
 }
 
-/// The token of an `Authorization` value.
-pub(super) fn bearer_of(authorization: &str) -> Option<&str> {
-    let (scheme, token) = authorization.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| token.trim())
-        .filter(|token| !token.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,36 +61,28 @@ mod tests {
     }
 
     #[test]
-    fn the_header_is_not_believed_unless_proxies_are_configured() {
+    fn forwarded_header_needs_trusted_proxies() {
         assert_eq!(sender(&["8.8.8.8"], 0), "10.0.0.1");
     }
 
     #[test]
-    fn what_the_sender_invented_stands_left_of_what_the_proxies_saw() {
+    fn forged_hops_are_ignored() {
         assert_eq!(sender(&["1.1.1.1, 8.8.8.8"], 1), "8.8.8.8");
         assert_eq!(sender(&["1.1.1.1, 8.8.8.8, 10.0.0.9"], 2), "8.8.8.8");
         assert_eq!(sender(&["1.1.1.1", "8.8.8.8, 10.0.0.9"], 2), "8.8.8.8");
     }
 
     #[test]
-    fn a_request_around_the_proxies_is_its_peers() {
+    fn request_bypassing_proxies_has_peer_address() {
         assert_eq!(sender(&[], 1), "10.0.0.1");
         assert_eq!(sender(&["8.8.8.8"], 2), "10.0.0.1");
     }
 
     #[test]
-    fn ports_and_brackets_are_understood_and_nonsense_is_nobody() {
+    fn hops_with_ports_and_brackets() {
         assert_eq!(sender(&["8.8.8.8:443"], 1), "8.8.8.8");
         assert_eq!(sender(&["[2001:db8::1]:443"], 1), "2001:db8::1");
         assert_eq!(sender(&["[2001:db8::1]"], 1), "2001:db8::1");
         assert_eq!(sender(&["unknown"], 1), "none");
-    }
-
-    #[test]
-    fn a_bearer_token_is_found_whatever_the_case_of_its_scheme() {
-        assert_eq!(bearer_of("Bearer abc"), Some("abc"));
-        assert_eq!(bearer_of("bearer  abc "), Some("abc"));
-        assert_eq!(bearer_of("Basic abc"), None);
-        assert_eq!(bearer_of("Bearer "), None);
     }
 }

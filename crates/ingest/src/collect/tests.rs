@@ -1,4 +1,4 @@
-//! Collection over a real listener: bytes in, replies and log records out.
+//! Collection over a real listener: bytes in, replies and WAL records out.
 
 mod bad_inputs;
 mod good_inputs;
@@ -26,7 +26,7 @@ use super::*;
 use crate::enrich::EnrichOptions;
 use crate::wal::{Position, Record, WalError};
 
-/// 2026-02-02T10:30:00Z, and it stays so until it is moved.
+/// 2026-02-02T10:30:00Z, until a test advances it.
 #[derive(Debug)]
 pub(super) struct ManualClock(AtomicI64);
 
@@ -50,10 +50,10 @@ impl Clock for ManualClock {
     }
 }
 
-/// One for all tests: its rules take long to compile without optimization.
+/// Shared by all tests: its rules take long to compile without optimization.
 static ENRICHER: LazyLock<Arc<Enricher>> = LazyLock::new(|| Arc::new(Enricher::new(EnrichOptions::default()).unwrap()));
 
-/// A log in memory that can be made to refuse.
+/// An in-memory WAL that can be made to fail.
 #[derive(Debug, Default)]
 pub(super) struct MemoryWal {
     records: Mutex<Vec<Bytes>>,
@@ -79,7 +79,7 @@ impl MemoryWal {
         *self.refusal.lock() = error;
     }
 
-    /// From now on a record is durable when so many wait for it.
+    /// From now on appends complete only when this many wait together.
     fn wait_for_as_many_as(&self, records: usize) {
         *self.gate.lock() = Some(Arc::new(Barrier::new(records)));
     }
@@ -210,10 +210,10 @@ impl Server {
         self.catalog.create_token(token).await.unwrap().1.expose().to_owned()
     }
 
-    /// Sends bytes as they are, and returns what comes back until the server closes.
+    /// Sends raw bytes, and returns the reply until the server closes.
     async fn send(&self, request: &[u8]) -> Answer {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        // A server that refuses early need not read to the end.
+        // A server that rejects early need not read to the end.
         let _ = stream.write_all(request).await;
         let mut bytes = Vec::new();
         if let Err(error) = stream.read_to_end(&mut bytes).await {
@@ -251,7 +251,7 @@ fn get(path: &str) -> Vec<u8> {
 
 struct Answer {
     status: u16,
-    /// In lower case, one a line.
+    /// In lower case, one per line.
     headers: String,
     body: Vec<u8>,
 }

@@ -1,18 +1,18 @@
-//! When an event happened. Pure.
+//! The time of an event: parsing, clock correction, limits. Pure.
 
 use std::time::Duration;
 
 use chrono::DateTime;
 use footfall_model::clock::Micros;
+use footfall_model::field::EventField;
 
-use super::field::Field;
 use super::reject::Reject;
 
-/// What a timestamp may be.
+/// The accepted forms of a timestamp.
 pub(super) const EXPECTED: &str =
     "RFC 3339 with an offset, as 2026-02-02T10:30:00.000Z, or milliseconds since 1970-01-01 as an integer";
 
-/// Reads a timestamp as [`EXPECTED`].
+/// Parses a timestamp in a form of [`EXPECTED`].
 pub(super) fn parse(text: &str) -> Option<Micros> {
     if let Ok(millis) = text.parse::<i64>() {
         return millis.checked_mul(1_000);
@@ -21,9 +21,9 @@ pub(super) fn parse(text: &str) -> Option<Micros> {
     Some(time.timestamp_micros())
 }
 
-/// When it happened by the server's clock.
+/// The event's time by the server's clock.
 ///
-/// A client whose clock is wrong is wrong in `timestamp` and in `sent_at` alike, so what lies between the two is right:
+/// A wrong client clock shifts `timestamp` and `sent_at` equally, so their difference is correct:
 /// event time = received - (sent_at - timestamp).
 pub(super) fn event_time(received: Micros, timestamp: Option<Micros>, sent_at: Option<Micros>) -> Micros {
     match (timestamp, sent_at) {
@@ -33,7 +33,7 @@ pub(super) fn event_time(received: Micros, timestamp: Option<Micros>, sent_at: O
     }
 }
 
-/// Whether the lake can hold an event of this time.
+/// Rejects times too far in the future or beyond the retention.
 pub(super) fn check(
     event_time: Micros,
     received: Micros,
@@ -42,7 +42,7 @@ pub(super) fn check(
 ) -> Result<(), Reject> {
     let reject = |what: &str| {
         let reason = format!("{} {what}", shown(event_time));
-        Err(Reject::invalid(Field::Timestamp, reason))
+        Err(Reject::invalid(EventField::EventTimestamp, reason))
     };
     if event_time > received.saturating_add(micros(max_future)) {
         return reject(&format!("lies more than {} s in the future", max_future.as_secs())).map_err(|reject| {
@@ -51,7 +51,7 @@ pub(super) fn check(
     }
     let horizon = received.saturating_sub(micros(retention));
     if event_time < horizon {
-        // Seconds instead of milliseconds is the usual mistake; it ends in January 1970.
+        // Seconds instead of milliseconds is the usual mistake; it gives a time in January 1970.
         let hint = if (0..micros(Duration::from_secs(366 * 86_400))).contains(&event_time) {
             " (are these seconds instead of milliseconds?)"
         } else {
@@ -84,7 +84,7 @@ mod tests {
     const SECOND: Micros = 1_000_000;
 
     #[test]
-    fn rfc_3339_and_milliseconds_are_understood() {
+    fn rfc_3339_and_milliseconds_parse() {
         for (text, time) in [
             ("2026-02-02T10:30:00Z", NOW),
             ("2026-02-02T10:30:00.123456Z", NOW + 123_456),
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leaves_the_instant_open_is_refused() {
+    fn ambiguous_times_are_rejected() {
         for text in [
             "",
             "now",
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_client_clock_is_corrected_by_what_it_says_of_itself() {
+    fn client_clock_skew_is_corrected() {
         let client = 86_400 * SECOND; // the client lives in 1970
         assert_eq!(
             event_time(NOW, Some(client), Some(client + 5 * SECOND)),
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limits_themselves_are_inside() {
+    fn limits_are_inclusive() {
         let (future, retention) = (Duration::from_secs(3_600), Duration::from_secs(86_400));
         let accepted = |time| check(time, NOW, future, retention).is_ok();
         assert!(accepted(NOW + 3_600 * SECOND));

@@ -36,16 +36,16 @@ impl Geo {
     }
 
     /// Where an address is; nowhere if it is not one of the public internet.
-    pub(super) fn find(&self, ip: IpAddr) -> Place<'_> {
+    pub(super) fn find(&self, ip: IpAddr) -> GeoLocation<'_> {
         let ip = ip.to_canonical();
         if !is_public(ip) {
-            return Place::default();
+            return GeoLocation::default();
         }
         let (country, city) = self
             .database
             .as_ref()
             .map_or((None, None), |database| from_database(database, ip));
-        Place {
+        GeoLocation {
             country: country.or_else(|| from_registries(ip)),
             city,
         }
@@ -54,12 +54,12 @@ impl Geo {
 
 /// What is known of a sender's address.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Place<'a> {
+pub(super) struct GeoLocation<'a> {
     pub(super) country: Option<&'a str>,
     pub(super) city: Option<&'a str>,
 }
 
-impl Place<'_> {
+impl GeoLocation<'_> {
     /// Fills `country` and `city` where the client left them out. A city is only given to an event of the same country:
     /// a server's address says nothing of the visitor for whom it names another one.
     pub(super) fn fill(&self, event: &mut Event) {

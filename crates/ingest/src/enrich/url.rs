@@ -22,22 +22,94 @@ pub fn query(url: &str) -> Option<&str> {
 ///
 /// `android-app://com.example/` and `ios-app://` count: browsers send them as referrers. Their host is the app's name.
 pub fn host(url: &str) -> Option<Cow<'_, str>> {
-    let url = url.trim_matches(|c: char| c <= ' ');
-    let Some((scheme, rest)) = scheme(url) else {
-        return match url.strip_prefix("//") {
-            Some(rest) => web_host(rest),
-            None => bare_host(url),
-        };
+    let parts = Parts::of(url);
+    let from_the_web = match parts.scheme {
+        None => true,
+        Some(scheme) => ["https", "http", "android-app", "ios-app"]
+            .iter()
+            .any(|web| scheme.eq_ignore_ascii_case(web)),
     };
-    if scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http") {
-        web_host(rest.trim_start_matches(['/', '\\']))
-    } else if scheme.eq_ignore_ascii_case("android-app") || scheme.eq_ignore_ascii_case("ios-app") {
-        web_host(rest.strip_prefix("//")?)
-    } else if scheme.contains('.') && !rest.starts_with('/') {
-        bare_host(url) // example.com:8080/page
+    if from_the_web {
+        parts.host().map(|(host, _)| host)
     } else {
         None
     }
+}
+
+/// What stands in a URL; nothing of it is decoded or checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Parts<'a> {
+    pub(super) scheme: Option<&'a str>,
+    /// User, host and port.
+    authority: Option<&'a str>,
+    /// What follows them, query and fragment included.
+    pub(super) rest: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    pub(super) fn of(url: &'a str) -> Self {
+        let url = url.trim_matches(|c: char| c <= ' ');
+        let Some((scheme, rest)) = scheme(url) else {
+            return match url.strip_prefix("//") {
+                Some(rest) => Self::with_authority(None, rest),
+                None => Self::bare(url),
+            };
+        };
+        if is_http(scheme) {
+            Self::with_authority(Some(scheme), rest.trim_start_matches(['/', '\\']))
+        } else if let Some(rest) = rest.strip_prefix("//") {
+            Self::with_authority(Some(scheme), rest)
+        } else if scheme.contains('.') && !rest.starts_with('/') {
+            Self::bare(url) // example.com:8080/page
+        } else {
+            Self {
+                scheme: Some(scheme),
+                authority: None,
+                rest,
+            }
+        }
+    }
+
+    fn with_authority(scheme: Option<&'a str>, rest: &'a str) -> Self {
+        let (authority, rest) = split_authority(rest);
+        Self {
+            scheme,
+            authority: Some(authority),
+            rest,
+        }
+    }
+
+    /// A URL without scheme: `example.com/page`, or a path.
+    fn bare(url: &'a str) -> Self {
+        let (authority, rest) = split_authority(url);
+        let is_host = without_port(authority).is_some_and(|(host, _)| looks_like_host(host));
+        Self {
+            scheme: None,
+            authority: is_host.then_some(authority),
+            rest: if is_host { rest } else { url },
+        }
+    }
+
+    /// The host as in [`host`], and its port if there is one.
+    pub(super) fn host(&self) -> Option<(Cow<'a, str>, Option<u16>)> {
+        let authority = self.authority?;
+        let host_and_port = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let (host, port) = without_port(host_and_port)?;
+        Some((normal(host)?, port))
+    }
+
+    pub(super) fn has_authority(&self) -> bool {
+        self.authority.is_some()
+    }
+
+    /// Whether the URL is one of the web, in which a backslash is a slash.
+    pub(super) fn is_web(&self) -> bool {
+        self.scheme.map_or(self.authority.is_some(), is_http)
+    }
+}
+
+fn is_http(scheme: &str) -> bool {
+    scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http")
 }
 
 /// Whether two hosts are the same site: equal, or one below the other (`blog.example.com` and `example.com`), `www.`
@@ -65,38 +137,40 @@ fn scheme(url: &str) -> Option<(&str, &str)> {
         .then_some((&url[..end], rest))
 }
 
-/// The host of what follows `https://`.
-fn web_host(rest: &str) -> Option<Cow<'_, str>> {
-    let authority = authority(rest);
-    let host_and_port = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    normal(without_port(host_and_port)?)
-}
-
-/// The host of a URL that lacks its scheme, if it looks like one: two labels or more, the last of letters.
-fn bare_host(url: &str) -> Option<Cow<'_, str>> {
-    let host = without_port(authority(url))?;
-    let (parent, last) = host.strip_suffix('.').unwrap_or(host).rsplit_once('.')?;
+/// Whether a name without scheme is a host: two labels or more, the last of letters and no file's ending.
+fn looks_like_host(host: &str) -> bool {
+    let Some((parent, last)) = host.strip_suffix('.').unwrap_or(host).rsplit_once('.') else {
+        return false;
+    };
     let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_');
-    let looks_like_one = parent.chars().all(allowed)
+    parent.chars().all(allowed)
         && !parent.split('.').any(str::is_empty)
         && last.len() >= 2
-        && (last.chars().all(char::is_alphabetic) || last.starts_with("xn--"));
-    if looks_like_one { normal(host) } else { None }
+        && (last.chars().all(char::is_alphabetic) || last.starts_with("xn--"))
+        && !PAGE_FILES.iter().any(|ending| last.eq_ignore_ascii_case(ending))
 }
 
-fn authority(rest: &str) -> &str {
-    rest.find(['/', '\\', '?', '#']).map_or(rest, |end| &rest[..end])
+/// Endings of files that pages lie in; none is a top-level domain.
+const PAGE_FILES: [&str; 9] = ["html", "htm", "xhtml", "shtml", "php", "asp", "aspx", "jsp", "cgi"];
+
+fn split_authority(rest: &str) -> (&str, &str) {
+    rest.split_at(rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len()))
 }
 
-/// None: there is a port and it is no number up to 65535.
-fn without_port(host: &str) -> Option<&str> {
+/// Host and port. None: there is a port and it is no number up to 65535.
+fn without_port(host: &str) -> Option<(&str, Option<u16>)> {
     let after_address = host.starts_with('[').then(|| host.rfind(']')).flatten().unwrap_or(0);
     let Some(colon) = host[after_address..].find(':').map(|at| after_address + at) else {
-        return Some(host);
+        return Some((host, None));
     };
-    let port = host[colon + 1..].trim_start_matches('0');
-    let valid = port.is_empty() || (port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok());
-    valid.then_some(&host[..colon])
+    let digits = host[colon + 1..].trim_start_matches('0');
+    let zero = host[colon + 1..].len() > digits.len();
+    let port = match digits {
+        "" => zero.then_some(0),
+        digits if digits.bytes().all(|b| b.is_ascii_digit()) => Some(digits.parse().ok()?),
+        _ => return None,
+    };
+    Some((&host[..colon], port))
 }
 
 /// Plain names pass as they are; anything else (IDNA, percent signs, addresses) goes the long way through `url`.

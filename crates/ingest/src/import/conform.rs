@@ -8,43 +8,37 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, StringBuilder,
     TimestampMicrosecondArray, new_null_array,
 };
-use arrow::compute::{CastOptions, cast, cast_with_options, filter_record_batch};
-use arrow::datatypes::{DataType, Schema, TimestampMicrosecondType};
+use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
+use arrow::datatypes::{Field, Schema, TimestampMicrosecondType};
 use arrow::error::ArrowError;
-use footfall_lake::{LakeError, SortedPieces};
-use footfall_model::clock::Micros;
+use footfall_model::clock::{DAY, Micros, SECOND};
+use footfall_model::field::{EventField, FieldOrigin, FieldType};
 use footfall_model::hash::{client_hash, derived_event_id};
 use footfall_model::proto::Event;
 use footfall_model::schema;
 use serde_json::value::RawValue;
 
+use super::source;
 use super::{ImportError, Report};
-use crate::enrich::{Enricher, Sender};
-
-const REQUIRED: [&str; 4] = ["tracking_id", "client_id", "event_type", "event_timestamp"];
+use crate::enrich::{Enricher, Page, Sender};
 
 /// What enrichment fills in where the file says nothing.
-const ENRICHED: [&str; 7] = [
-    "utm_source",
-    "utm_medium",
-    "utm_campaign",
-    "utm_term",
-    "utm_content",
-    "source",
-    "channel",
+const ENRICHED: [EventField; 7] = [
+    EventField::UtmSource,
+    EventField::UtmMedium,
+    EventField::UtmCampaign,
+    EventField::UtmTerm,
+    EventField::UtmContent,
+    EventField::Source,
+    EventField::Channel,
 ];
 
-/// Longer ids are mistakes.
-const ID_BYTES: usize = 256;
+/// Longer properties are not stored.
+const PROPERTIES_BYTES: usize = 32 * 1_024;
 
-/// Longer text is not stored.
-const TEXT_BYTES: usize = 32 * 1_024;
-
-const SECOND: Micros = 1_000_000;
 const FUTURE: Micros = 3_600 * SECOND;
 /// 13 months.
-const RETENTION: Micros = 396 * 86_400 * SECOND;
-const SESSION_GAP: Micros = 30 * 60 * SECOND;
+const RETENTION: Micros = 396 * DAY;
 
 /// Makes events of a file's rows.
 pub(super) struct Conform {
@@ -60,7 +54,12 @@ impl Conform {
 
     /// Fails if a column is missing without which no row can be an event.
     pub(super) fn require_columns(&self, batch: &RecordBatch, path: &Path) -> Result<(), ImportError> {
-        let missing = REQUIRED.iter().find(|name| batch.column_by_name(name).is_none());
+        let missing = EventField::ALL
+            .iter()
+            // When a file was imported says nothing of when its events happened.
+            .filter(|field| field.spec().is_required() || **field == EventField::EventTimestamp)
+            .map(|field| field.name())
+            .find(|name| batch.column_by_name(name).is_none());
         missing.map_or(Ok(()), |column| {
             let names = batch
                 .schema_ref()
@@ -100,17 +99,15 @@ impl Conform {
         let mut reject = |row: usize, reason: String| {
             reasons[row].get_or_insert(reason);
         };
-        for name in ["tracking_id", "client_id", "event_type"] {
-            for (row, value) in text(rows, name)?.iter().enumerate() {
-                match value {
-                    None | Some("") => reject(row, format!("{name} is missing")),
-                    Some(id) if id.len() > ID_BYTES => reject(row, format!("{name} is longer than {ID_BYTES} bytes")),
-                    Some(_) => {}
+        for field in source::columns().filter(|field| field.spec().field_type.is_text()) {
+            for (row, value) in text(rows, field)?.iter().enumerate() {
+                if let Some(reason) = check_text(field, value) {
+                    reject(row, reason);
                 }
             }
         }
         let mut known = "";
-        for (row, site) in text(rows, "tracking_id")?.iter().enumerate() {
+        for (row, site) in text(rows, EventField::TrackingId)?.iter().enumerate() {
             let site = site.unwrap_or_default();
             if site == known {
                 continue;
@@ -118,210 +115,211 @@ impl Conform {
             if self.sites.contains(site) {
                 known = site;
             } else {
-                reject(
-                    row,
-                    format!("unknown site {site:?}; make it with `footfall site create`"),
-                );
+                let reason = format!("unknown site {site:?}; make it with `footfall site create`");
+                reject(row, reason);
             }
         }
-        for (row, time) in times(rows, "event_timestamp")?.iter().enumerate() {
-            match time {
-                None => reject(row, "event_timestamp is missing".into()),
-                Some(time) if time > self.now + FUTURE => reject(row, "event_timestamp lies in the future".into()),
+        for (row, time) in times(rows, EventField::EventTimestamp)?.iter().enumerate() {
+            let reason = match time {
+                None => "event_timestamp is missing",
+                Some(time) if time > self.now + FUTURE => "event_timestamp lies in the future",
                 Some(time) if time < self.now - RETENTION => {
-                    reject(
-                        row,
-                        "event_timestamp is older than 13 months, which is how long events are kept".into(),
-                    );
+                    "event_timestamp is older than 13 months, which is how long events are kept"
                 }
-                Some(_) => {}
-            }
-        }
-        for field in rows.schema_ref().fields() {
-            let Some(column) = rows.column_by_name(field.name()).and_then(|c| c.as_string_opt::<i32>()) else {
-                continue;
+                Some(_) => continue,
             };
-            for (row, value) in column
-                .iter()
-                .enumerate()
-                .filter(|(_, value)| value.is_some_and(|v| v.len() > TEXT_BYTES))
-            {
-                reject(
-                    row,
-                    format!(
-                        "{} is {} bytes long; at most {TEXT_BYTES} are kept",
-                        field.name(),
-                        value.map_or(0, str::len)
-                    ),
-                );
-            }
-        }
-        for (row, json) in text(rows, "custom_properties")?.iter().enumerate() {
-            let object = json.is_none_or(|json| {
-                json.trim_start().starts_with('{') && serde_json::from_str::<&RawValue>(json).is_ok()
-            });
-            if !object {
-                reject(row, "custom_properties is no JSON object".into());
-            }
+            reject(row, reason.into());
         }
         Ok(())
     }
 
-    /// Fills in what every event has and what enrichment finds.
+    /// Adds what every event has, what enrichment finds and what is derived.
     fn complete(&self, rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-        let (sites, clients) = (text(rows, "tracking_id")?, text(rows, "client_id")?);
-        let hashes: Int64Array = sites
-            .iter()
-            .zip(clients)
-            .map(|(site, client)| Some(client_hash(site.unwrap_or_default(), client.unwrap_or_default()).cast_signed()))
-            .collect();
-        let received: TimestampMicrosecondArray = times(rows, "created_at")?
-            .iter()
-            .map(|at| Some(at.unwrap_or(self.now)))
-            .collect();
-        let bots = rows.column_by_name("is_bot").and_then(|column| column.as_boolean_opt());
-        let bots: BooleanArray = (0..rows.num_rows())
-            .map(|row| Some(bots.is_some_and(|bots| bots.is_valid(row) && bots.value(row))))
-            .collect();
-        let sessions: StringArray = text(rows, "session_id")?
-            .iter()
-            .map(|session| Some(session.unwrap_or_default()))
-            .collect();
-        let ids = event_ids(rows)?;
-        let enriched = self.enrich(rows)?;
-        let columns = schema::event_file()
-            .fields()
-            .iter()
-            .zip(rows.columns())
-            .map(|(field, column)| match field.name().as_str() {
-                "client_hash" => Arc::new(hashes.clone()) as ArrayRef,
-                "created_at" => Arc::new(received.clone().with_timezone("UTC")),
-                "is_bot" => Arc::new(bots.clone()),
-                "session_id" => Arc::new(sessions.clone()),
-                "event_id" => Arc::clone(&ids),
-                name => match ENRICHED.iter().position(|enriched| *enriched == name) {
-                    Some(index) => enriched.as_ref().map_or(column, |columns| &columns[index]).clone(),
-                    None => Arc::clone(column),
-                },
+        let mut enriched = self
+            .enrich(rows)?
+            .map(|columns| ENRICHED.into_iter().zip(columns).collect::<Vec<_>>());
+        let (mut hosts, mut paths) = pages(text(rows, EventField::PageUrl)?);
+        let columns = schema::file_columns().zip(rows.columns()).map(|(field, column)| {
+            Ok(match field {
+                EventField::ClientHash => client_hashes(rows)?,
+                EventField::CreatedAt => self.received(rows)?,
+                EventField::IsBot => flags(column),
+                EventField::EventId => event_ids(rows)?,
+                EventField::PageHost => Arc::new(hosts.finish()),
+                EventField::PagePath => Arc::new(paths.finish()),
+                _ => {
+                    let new = enriched.iter_mut().flatten().find(|(enriched, _)| *enriched == field);
+                    new.map_or_else(|| Arc::clone(column), |(_, column)| Arc::clone(column))
+                }
             })
-            .collect();
+        });
+        let columns = columns.collect::<Result<Vec<_>, ArrowError>>()?;
         RecordBatch::try_new(schema::event_file(), columns)
+    }
+
+    /// As given, else now.
+    fn received(&self, rows: &RecordBatch) -> Result<ArrayRef, ArrowError> {
+        let given = times(rows, EventField::CreatedAt)?.iter();
+        let received: TimestampMicrosecondArray = given.map(|at| Some(at.unwrap_or(self.now))).collect();
+        Ok(Arc::new(received.with_timezone("UTC")))
     }
 
     /// The columns of [`ENRICHED`]; `None` if the file says all of it.
     fn enrich(&self, rows: &RecordBatch) -> Result<Option<Vec<ArrayRef>>, ArrowError> {
-        let given = ENRICHED.map(|name| text(rows, name));
-        let [
-            Ok(utm_source),
-            Ok(utm_medium),
-            Ok(utm_campaign),
-            Ok(utm_term),
-            Ok(utm_content),
-            Ok(source),
-            Ok(channel),
-        ] = given
-        else {
-            return Err(ArrowError::SchemaError("the campaign's columns are no text".into()));
-        };
+        let given = ENRICHED
+            .iter()
+            .map(|field| text(rows, *field))
+            .collect::<Result<Vec<_>, _>>()?;
+        let channel = text(rows, EventField::Channel)?;
         if channel.null_count() == 0 {
             return Ok(None);
         }
-        let (urls, referrers) = (text(rows, "page_url")?, text(rows, "referrer")?);
+        let (urls, referrers) = (text(rows, EventField::PageUrl)?, text(rows, EventField::Referrer)?);
         let mut columns = ENRICHED.map(|_| StringBuilder::new());
-        let mut event = Event::default();
         for row in 0..rows.num_rows() {
-            let given = |column: &StringArray| column.is_valid(row).then(|| column.value(row).to_owned());
-            event.page_url = given(urls);
-            event.referrer = given(referrers);
-            event.utm_source = given(utm_source);
-            event.utm_medium = given(utm_medium);
-            event.utm_campaign = given(utm_campaign);
-            event.utm_term = given(utm_term);
-            event.utm_content = given(utm_content);
-            event.source = given(source);
-            event.channel = given(channel);
+            let value = |column: &StringArray| column.is_valid(row).then(|| column.value(row).to_owned());
+            let mut event = Event {
+                page_url: value(urls),
+                referrer: value(referrers),
+                ..Event::default()
+            };
+            for (field, column) in ENRICHED.iter().zip(&given) {
+                if let (Some(slot), Some(text)) = (field.text_mut(&mut event), value(column)) {
+                    slot.set(text);
+                }
+            }
             if event.channel.is_none() {
                 self.enricher.enrich(&mut event, Sender::default());
             }
-            let filled = [
-                &event.utm_source,
-                &event.utm_medium,
-                &event.utm_campaign,
-                &event.utm_term,
-                &event.utm_content,
-                &event.source,
-                &event.channel,
-            ];
-            for (column, value) in columns.iter_mut().zip(filled) {
-                column.append_option(value.as_deref());
+            for (field, column) in ENRICHED.iter().zip(&mut columns) {
+                column.append_option(field.text(&event));
             }
         }
-        Ok(Some(
-            columns
-                .iter_mut()
-                .map(|column| Arc::new(column.finish()) as ArrayRef)
-                .collect(),
-        ))
+        let columns = columns
+            .into_iter()
+            .map(|mut column| Arc::new(column.finish()) as ArrayRef);
+        Ok(Some(columns.collect()))
     }
 }
 
-/// The file's columns in the types and the order of `events`; all null where the file has none. A value that can't be
-/// cast is a reason to reject its row.
+/// Why a row with this text is no event.
+fn check_text(field: EventField, value: Option<&str>) -> Option<String> {
+    let (spec, name) = (field.spec(), field.name());
+    let Some(text) = value.filter(|text| !text.is_empty()) else {
+        return spec.is_required().then(|| format!("{name} is missing"));
+    };
+    if let (Some(_), Some(limit)) = (spec.excess_chars(text), spec.max_chars) {
+        return Some(format!("{name} is longer than {limit} characters"));
+    }
+    if spec.field_type != FieldType::Json {
+        return None;
+    }
+    if text.len() > PROPERTIES_BYTES {
+        return Some(format!("{name} is longer than {PROPERTIES_BYTES} bytes"));
+    }
+    let is_object = text.trim_start().starts_with('{') && serde_json::from_str::<&RawValue>(text).is_ok();
+    (!is_object).then(|| format!("{name} is no JSON object"))
+}
+
+fn client_hashes(rows: &RecordBatch) -> Result<ArrayRef, ArrowError> {
+    let (sites, clients) = (text(rows, EventField::TrackingId)?, text(rows, EventField::ClientId)?);
+    let hashes: Int64Array = sites
+        .iter()
+        .zip(clients)
+        .map(|(site, client)| Some(client_hash(site.unwrap_or_default(), client.unwrap_or_default()).cast_signed()))
+        .collect();
+    Ok(Arc::new(hashes))
+}
+
+/// False where the file says nothing.
+fn flags(given: &ArrayRef) -> ArrayRef {
+    let flags = given.as_boolean_opt();
+    let flags: BooleanArray = (0..given.len())
+        .map(|row| Some(flags.is_some_and(|flags| flags.is_valid(row) && flags.value(row))))
+        .collect();
+    Arc::new(flags)
+}
+
+/// Hosts and paths of pages.
+fn pages(urls: &StringArray) -> (StringBuilder, StringBuilder) {
+    let (mut hosts, mut paths) = (StringBuilder::new(), StringBuilder::new());
+    for url in urls {
+        let page = url.map(Page::of).unwrap_or_default();
+        hosts.append_option(page.host);
+        paths.append_option(page.path);
+    }
+    (hosts, paths)
+}
+
+/// An empty text is the same as none.
+fn empty_is_null(given: ArrayRef) -> ArrayRef {
+    let Some(texts) = given.as_string_opt::<i32>() else {
+        return given;
+    };
+    let is_empty = |(row, ends): (usize, &[i32])| ends[0] == ends[1] && texts.is_valid(row);
+    if !texts.offsets().windows(2).enumerate().any(is_empty) {
+        return given;
+    }
+    let texts: StringArray = texts.iter().map(|text| text.filter(|text| !text.is_empty())).collect();
+    Arc::new(texts)
+}
+
+/// The file's columns in the types and the order of `events`; all null where the file has none or where the column is
+/// derived. A value that can't be cast is a reason to reject its row.
 fn cast_columns(batch: &RecordBatch, reasons: &mut [Option<String>]) -> Result<Vec<ArrayRef>, ArrowError> {
     let options = CastOptions {
         safe: true,
         ..CastOptions::default()
     };
-    let fields = schema::event_file();
-    let cast = fields.fields().iter().map(|field| {
-        let Some(given) = batch.column_by_name(field.name()) else {
-            return Ok(new_null_array(field.data_type(), batch.num_rows()));
+    let cast = schema::file_columns().map(|field| {
+        let spec = field.spec();
+        let given = batch
+            .column_by_name(spec.name)
+            .filter(|_| spec.origin != FieldOrigin::Derived);
+        let Some(given) = given else {
+            return Ok(new_null_array(&spec.field_type.arrow(), batch.num_rows()));
         };
-        let column = cast_with_options(given, field.data_type(), &options)?;
+        let column = cast_with_options(given, &spec.field_type.arrow(), &options)?;
         if column.null_count() > given.logical_null_count() {
             let lost = (0..batch.num_rows()).filter(|row| given.is_valid(*row) && column.is_null(*row));
             for row in lost {
-                reasons[row].get_or_insert_with(|| format!("{} is no {}", field.name(), kind(field.data_type())));
+                reasons[row].get_or_insert_with(|| format!("{} is no {}", spec.name, kind(spec.field_type)));
             }
         }
-        Ok(column)
+        Ok(empty_is_null(column))
     });
     cast.collect()
 }
 
 /// What a value should have been, in words.
-fn kind(data_type: &DataType) -> &'static str {
-    match data_type {
-        DataType::Timestamp(..) => "time (RFC 3339, or microseconds since 1970)",
-        DataType::Decimal128(..) => "decimal number",
-        DataType::Int64 => "whole number",
-        DataType::Boolean => "true or false",
-        _ => "text",
+fn kind(field_type: FieldType) -> &'static str {
+    match field_type {
+        FieldType::Time => "time (RFC 3339, or microseconds since 1970)",
+        FieldType::Amount => "decimal number",
+        FieldType::Hash => "whole number",
+        FieldType::Flag => "true or false",
+        FieldType::Text | FieldType::Json | FieldType::Day => "text",
     }
 }
 
 fn nullable_schema() -> Arc<Schema> {
-    let fields = schema::event_file();
-    let fields = fields
-        .fields()
-        .iter()
-        .map(|field| field.as_ref().clone().with_nullable(true));
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    let fields = schema::file_columns().map(|field| field.spec().arrow().with_nullable(true));
+    Arc::new(Schema::new(fields.collect::<Vec<Field>>()))
 }
 
 /// As given; where not, derived from what tells events apart.
 fn event_ids(rows: &RecordBatch) -> Result<ArrayRef, ArrowError> {
-    let given = text(rows, "event_id")?;
+    let given = text(rows, EventField::EventId)?;
     if given.null_count() == 0 {
         return Ok(Arc::new(given.clone()));
     }
     let (sites, clients, sessions, types) = (
-        text(rows, "tracking_id")?,
-        text(rows, "client_id")?,
-        text(rows, "session_id")?,
-        text(rows, "event_type")?,
+        text(rows, EventField::TrackingId)?,
+        text(rows, EventField::ClientId)?,
+        text(rows, EventField::SessionId)?,
+        text(rows, EventField::EventType)?,
     );
-    let times = times(rows, "event_timestamp")?;
+    let times = times(rows, EventField::EventTimestamp)?;
     let ids: StringArray = (0..rows.num_rows())
         .map(|row| {
             if given.is_valid(row) {
@@ -344,50 +342,16 @@ fn event_ids(rows: &RecordBatch) -> Result<ArrayRef, ArrowError> {
     Ok(Arc::new(ids))
 }
 
-/// Whether some rows have no session.
-pub(super) fn lacks_sessions(events: &RecordBatch) -> bool {
-    let sessions = events
-        .column_by_name("session_id")
-        .and_then(|column| column.as_string_opt::<i32>());
-    sessions.is_none_or(|sessions| sessions.offsets().windows(2).any(|ends| ends[0] == ends[1]))
-}
-
-/// Gives the rows of a day that have no session one, by the 30-minute rule.
-pub(super) fn assign_sessions(day: SortedPieces) -> Result<SortedPieces, LakeError> {
-    let failed = |error: ArrowError| LakeError::Encode(error.to_string());
-    // Text may wait as numbers.
-    let plain = |name| cast(&day.column(name)?, &DataType::Utf8).map_err(failed);
-    let given = plain("session_id")?;
-    let given = given.as_string::<i32>();
-    let (sites, clients) = (plain("tracking_id")?, plain("client_id")?);
-    let (sites, clients) = (sites.as_string::<i32>(), clients.as_string::<i32>());
-    let times = day.column("event_timestamp")?;
-    let times = times.as_primitive::<TimestampMicrosecondType>();
-    let mut sessions = StringBuilder::new();
-    let (mut visitor, mut last, mut name) = (("", ""), Micros::MIN, String::new());
-    for row in 0..day.rows() {
-        let (who, at) = ((sites.value(row), clients.value(row)), times.value(row));
-        if who != visitor || at.saturating_sub(last) >= SESSION_GAP {
-            name = format!("{}_{at}", who.1);
-        }
-        (visitor, last) = (who, at);
-        sessions.append_value(if given.value(row).is_empty() {
-            &name
-        } else {
-            given.value(row)
-        });
-    }
-    day.with_column("session_id", Arc::new(sessions.finish()))
-}
-
-fn text<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a StringArray, ArrowError> {
-    let column = rows.column_by_name(name).and_then(|column| column.as_string_opt());
-    column.ok_or_else(|| ArrowError::SchemaError(format!("no text column {name}")))
-}
-
-fn times<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a TimestampMicrosecondArray, ArrowError> {
+fn text(rows: &RecordBatch, field: EventField) -> Result<&StringArray, ArrowError> {
     let column = rows
-        .column_by_name(name)
+        .column_by_name(field.name())
+        .and_then(|column| column.as_string_opt());
+    column.ok_or_else(|| ArrowError::SchemaError(format!("no text column {}", field.name())))
+}
+
+fn times(rows: &RecordBatch, field: EventField) -> Result<&TimestampMicrosecondArray, ArrowError> {
+    let column = rows
+        .column_by_name(field.name())
         .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
-    column.ok_or_else(|| ArrowError::SchemaError(format!("no column of times {name}")))
+    column.ok_or_else(|| ArrowError::SchemaError(format!("no column of times {}", field.name())))
 }

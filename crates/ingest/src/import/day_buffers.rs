@@ -33,8 +33,6 @@ pub(super) struct Day {
     /// What the numbers stand for, by column.
     pub texts: Vec<Option<ArrayRef>>,
     pub rows: usize,
-    /// Some may have to be given a session.
-    pub lacks_sessions: bool,
     bytes: usize,
 }
 
@@ -146,10 +144,9 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{ArrayRef, TimestampMicrosecondArray};
+    use footfall_model::clock::DAY;
 
     use super::*;
-
-    const DAY: i64 = 86_400_000_000;
 
     /// `rows` of each of `days`, mixed.
     fn batch(days: &[i64], rows: usize) -> RecordBatch {

@@ -23,9 +23,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use footfall_lake::{
-    Commit, DataFile, EncodedFile, IMPORTED, LakeError, SortedPieces, Table, Txn, blocking, encode_pieces,
+    Commit, DataFile, EncodedFile, LakeError, NewFile, Origin, SortedPieces, Table, Txn, blocking, encode_pieces,
+    file_name,
 };
-use footfall_model::clock::{Clock, IdGen, Micros};
+use footfall_model::clock::{Clock, IdGen};
 use tokio::task::JoinHandle;
 
 use crate::enrich::Enricher;
@@ -126,14 +127,13 @@ pub async fn import_file(
         return Ok(report);
     }
     let commit = Commit {
-        id,
-        add,
         txn: Some(Txn {
             app_id,
             after: 0,
             upto: 1,
             fingerprint: None,
         }),
+        ..Commit::append(id, add)
     };
     match parts.table.commit(&commit).await {
         Ok(_) => Ok(report),
@@ -166,11 +166,9 @@ async fn write_days(
         };
         reading = read_on(read);
         // One is still to be stored.
-        let name = format!(
-            "{IMPORTED}{id:032x}-{:05}",
-            files.len() + usize::from(encoded.is_some())
-        );
-        let encoding = blocking(move || encode(day, &name, now));
+        let name = file_name(id, files.len() + usize::from(encoded.is_some()));
+        let new = NewFile::new(parts.table.spec(), day.event_date, name, Origin::Import, now);
+        let encoding = blocking(move || encode(day, &new));
         let (stored, next) = futures::join!(store(parts, encoded), encoding);
         files.extend(stored?);
         encoded = Some(next??);
@@ -184,14 +182,8 @@ fn read_on(mut reading: Reading) -> JoinHandle<Result<(Reading, Option<Day>), Im
     })
 }
 
-fn encode(day: Day, name: &str, now: Micros) -> Result<EncodedFile, LakeError> {
-    let rows = SortedPieces::new(day.event_date, day.pieces, &day.texts)?;
-    let rows = if day.lacks_sessions {
-        conform::assign_sessions(rows)?
-    } else {
-        rows
-    };
-    encode_pieces(&rows, name, now)
+fn encode(day: Day, new: &NewFile) -> Result<EncodedFile, LakeError> {
+    encode_pieces(new, &SortedPieces::new(day.pieces, &day.texts)?)
 }
 
 async fn store(parts: &ImportParts, file: Option<EncodedFile>) -> Result<Option<DataFile>, LakeError> {

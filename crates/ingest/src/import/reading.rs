@@ -9,7 +9,7 @@ use arrow::compute::filter_record_batch;
 use arrow::error::ArrowError;
 use footfall_model::clock::Micros;
 
-use super::conform::{self, Conform};
+use super::conform::Conform;
 use super::day_buffers::{BufferLimits, Day, DayBuffers};
 use super::source::{self, Item, Source};
 use super::{ImportError, ImportOptions, ImportParts, Progress, Report};
@@ -22,8 +22,6 @@ pub(super) struct Reading {
     conform: Conform,
     seen: Window,
     day_buffers: DayBuffers,
-    /// Some rows that were read have no session.
-    lacks_sessions: bool,
     now: Micros,
     progress: Arc<Progress>,
     pub report: Report,
@@ -46,7 +44,6 @@ impl Reading {
                 rows: options.chunk_rows,
                 bytes: options.memory,
             }),
-            lacks_sessions: false,
             now,
             progress,
             report: Report::default(),
@@ -55,14 +52,6 @@ impl Reading {
 
     /// Reads until a day has to be written; `None` when all have been.
     pub(super) fn next(&mut self) -> Result<Option<Day>, ImportError> {
-        let mut day = self.next_day()?;
-        if let Some(day) = &mut day {
-            day.lacks_sessions = self.lacks_sessions;
-        }
-        Ok(day)
-    }
-
-    fn next_day(&mut self) -> Result<Option<Day>, ImportError> {
         loop {
             if let Some(day) = self.day_buffers.due()? {
                 return Ok(Some(day));
@@ -89,7 +78,6 @@ impl Reading {
         let events = distinct(events, &mut self.seen, self.now, &mut self.report);
         let events = events.map_err(|error| self.unreadable(error))?;
         self.report.imported += events.num_rows() as u64;
-        self.lacks_sessions |= conform::lacks_sessions(&events);
         self.day_buffers.push(events)?;
         self.progress
             .advance(self.source.position.load(Ordering::Relaxed), read);

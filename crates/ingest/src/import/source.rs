@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{ArrayRef, RecordBatch, StringBuilder};
 use arrow::csv::reader::Format as CsvFormat;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
+use footfall_model::field::{EventField, FieldOrigin};
 use footfall_model::schema;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
@@ -62,6 +63,11 @@ impl Format {
     fn of(path: &Path) -> Option<Self> {
         path.extension()?.to_str()?.to_ascii_lowercase().parse().ok()
     }
+}
+
+/// The columns that a file may have; others are ignored.
+pub(super) fn columns() -> impl Iterator<Item = EventField> {
+    schema::file_columns().filter(|field| field.spec().origin != FieldOrigin::Derived)
 }
 
 /// A file's rows. A row that can't be read at all comes as [`Item::Unreadable`].
@@ -124,13 +130,13 @@ pub(super) fn open(path: &Path, format: Option<Format>) -> Result<Source, Import
     })
 }
 
-/// Only the columns that `events` has.
+/// Only the columns that an import takes.
 fn parquet(file: File, position: &Arc<AtomicU64>) -> Result<Items, ArrowError> {
     let bytes = file.metadata()?.len();
     let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
     let known: Vec<_> = (0..)
         .zip(builder.schema().fields())
-        .filter(|(_, field)| schema::event_file().column_with_name(field.name()).is_some())
+        .filter(|(_, field)| columns().any(|column| column.name() == field.name()))
         .map(|(index, _)| index)
         .collect();
     let rows = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or_default();
@@ -193,10 +199,10 @@ impl Read for Counted {
 fn ndjson(file: Counted) -> Items {
     let mut lines = BufReader::with_capacity(256 * 1_024, file);
     let mut line = Vec::new();
-    let mut day_buffers = None;
+    let mut unreadable = None;
     let mut done = false;
     Box::new(std::iter::from_fn(move || {
-        if let Some(reason) = day_buffers.take() {
+        if let Some(reason) = unreadable.take() {
             return Some(Ok(Item::Unreadable(reason)));
         }
         if done {
@@ -218,44 +224,39 @@ fn ndjson(file: Counted) -> Items {
                 Ok(_) => match serde_json::from_slice(&line) {
                     Ok(Value::Object(object)) => rows.push(&object),
                     // What came before keeps its place: rows are numbered by it.
-                    Ok(_) => day_buffers = Some("the line is no JSON object"),
-                    Err(_) => day_buffers = Some("the line is not valid JSON"),
+                    Ok(_) => unreadable = Some("the line is no JSON object"),
+                    Err(_) => unreadable = Some("the line is not valid JSON"),
                 },
             }
-            if day_buffers.is_some() {
+            if unreadable.is_some() {
                 break;
             }
         }
         if rows.count > 0 {
             return Some(rows.finish().map(Item::Rows));
         }
-        day_buffers.take().map(|reason| Ok(Item::Unreadable(reason)))
+        unreadable.take().map(|reason| Ok(Item::Unreadable(reason)))
     }))
 }
 
 struct TextRows {
-    columns: Vec<(SchemaRef, StringBuilder)>,
+    columns: Vec<(&'static str, StringBuilder)>,
     count: usize,
 }
 
 impl Default for TextRows {
     fn default() -> Self {
-        let columns = schema::event_file()
-            .fields()
-            .iter()
-            .map(|field| {
-                let text = Field::new(field.name(), DataType::Utf8, true);
-                (Arc::new(Schema::new(vec![text])), StringBuilder::new())
-            })
-            .collect();
-        Self { columns, count: 0 }
+        Self {
+            columns: columns().map(|field| (field.name(), StringBuilder::new())).collect(),
+            count: 0,
+        }
     }
 }
 
 impl TextRows {
     fn push(&mut self, object: &serde_json::Map<String, Value>) {
-        for (field, column) in &mut self.columns {
-            match object.get(field.field(0).name()) {
+        for (name, column) in &mut self.columns {
+            match object.get(*name) {
                 None | Some(Value::Null) => column.append_null(),
                 Some(Value::String(text)) => column.append_value(text),
                 Some(other) => column.append_value(other.to_string()),
@@ -265,12 +266,9 @@ impl TextRows {
     }
 
     fn finish(self) -> Result<RecordBatch, ArrowError> {
-        RecordBatch::try_from_iter_with_nullable(self.columns.into_iter().map(|(field, mut column)| {
-            (
-                field.field(0).name().clone(),
-                Arc::new(column.finish()) as ArrayRef,
-                true,
-            )
-        }))
+        let columns = self.columns.into_iter();
+        RecordBatch::try_from_iter_with_nullable(
+            columns.map(|(name, mut column)| (name, Arc::new(column.finish()) as ArrayRef, true)),
+        )
     }
 }

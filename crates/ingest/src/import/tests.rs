@@ -5,9 +5,10 @@ use arrow::array::{
     Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
 };
 use arrow::compute::concat_batches;
-use arrow::datatypes::{Decimal128Type, TimestampMicrosecondType};
+use arrow::datatypes::{Decimal128Type, Int64Type, TimestampMicrosecondType};
 use footfall_lake::read_columns;
 use footfall_model::clock::{Micros, RandomIds};
+use footfall_model::table;
 use futures::TryStreamExt;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
@@ -37,7 +38,9 @@ struct Lake {
 impl Lake {
     async fn new() -> Self {
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-        let table = Table::open(store, Arc::new(FixedClock)).await.unwrap();
+        let table = Table::open(store, Arc::clone(table::events()), Arc::new(FixedClock))
+            .await
+            .unwrap();
         Self {
             folder: tempfile::tempdir().unwrap(),
             parts: ImportParts {
@@ -68,7 +71,7 @@ impl Lake {
     async fn rows(&self, columns: &[&str]) -> RecordBatch {
         let table = &self.parts.table;
         let mut batches = Vec::new();
-        for file in table.snapshot().files.iter() {
+        for file in table.snapshot().files() {
             let stream = read_columns(table.store(), file, columns).await.unwrap();
             batches.extend(stream.try_collect::<Vec<_>>().await.unwrap());
         }
@@ -76,7 +79,7 @@ impl Lake {
     }
 
     fn count(&self) -> u64 {
-        self.parts.table.snapshot().files.iter().map(|file| file.rows).sum()
+        self.parts.table.snapshot().files().filter_map(|file| file.rows).sum()
     }
 }
 
@@ -154,6 +157,8 @@ async fn parquet_of_other_types_is_cast_and_what_is_missing_is_filled_in() {
         .rows(&[
             "client_id",
             "session_id",
+            "page_host",
+            "page_path",
             "revenue",
             "utm_source",
             "channel",
@@ -168,11 +173,14 @@ async fn parquet_of_other_types_is_cast_and_what_is_missing_is_filled_in() {
             .collect::<Vec<_>>()
     };
     assert_eq!(text("client_id"), ["7"; 4]);
-    let start = |seconds: i64| format!("7_{}", NOW - seconds * 1_000_000);
     assert_eq!(
-        text("session_id"),
-        [start(5_000), start(5_000), start(5_000), start(1_000)],
-        "16 minutes belong together, 50 do not"
+        rows.column_by_name("session_id").unwrap().null_count(),
+        4,
+        "none is assigned"
+    );
+    assert_eq!(
+        (text("page_host"), text("page_path")),
+        (vec!["x.org".into(); 4], vec!["/".into(); 4])
     );
     assert_eq!(text("utm_source"), ["news"; 4]);
     assert_eq!(text("channel"), ["Email"; 4]);
@@ -180,6 +188,57 @@ async fn parquet_of_other_types_is_cast_and_what_is_missing_is_filled_in() {
     let revenue = rows.column_by_name("revenue").unwrap().as_primitive::<Decimal128Type>();
     assert_eq!(revenue.value(0), 99_900);
     assert!(revenue.is_null(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn empty_text_is_null_and_derived_columns_of_the_file_are_ignored() {
+    let lake = Lake::new().await;
+    let row = |hour: u32, url: &str| {
+        format!(
+            r#"{{"tracking_id":"a","client_id":"1","event_type":"x","event_timestamp":"2026-10-31T1{hour}:00:00Z","event_id":"",
+                "session_id":"","page_title":"","channel":"","page_url":"{url}","page_host":"no","page_path":"no",
+                "client_hash":7}}"#
+        )
+        .replace('\n', "")
+    };
+    let path = lake.file(
+        "x.ndjson",
+        &[row(0, "https://A.org/b/?c"), row(1, "about:blank")].join("\n"),
+    );
+    assert_eq!(
+        lake.import(&path).await.unwrap().imported,
+        2,
+        "an empty event id is none"
+    );
+    let columns = [
+        "page_host",
+        "page_path",
+        "session_id",
+        "page_title",
+        "channel",
+        "client_hash",
+    ];
+    let rows = lake.rows(&columns).await;
+    let column = |name: &str| {
+        rows.column_by_name(name)
+            .unwrap()
+            .as_string::<i32>()
+            .iter()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(column("page_host"), [Some("a.org"), None]);
+    assert_eq!(column("page_path"), [Some("/b"), None]);
+    assert_eq!(
+        (column("session_id"), column("page_title")),
+        (vec![None; 2], vec![None; 2])
+    );
+    assert_eq!(column("channel"), [Some("Direct"); 2]);
+    let hash = rows
+        .column_by_name("client_hash")
+        .unwrap()
+        .as_primitive::<Int64Type>()
+        .value(0);
+    assert_eq!(hash, footfall_model::hash::client_hash("a", "1").cast_signed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -265,7 +324,7 @@ async fn a_large_file_goes_in_by_chunks_sorted_and_without_its_duplicates() {
     let report = lake.import_with(&path, options).await.unwrap();
     assert_eq!((report.imported, report.duplicates), (9_000, 1_000));
     assert_eq!(lake.count(), 9_000);
-    for file in lake.parts.table.snapshot().files.iter() {
+    for file in lake.parts.table.snapshot().files() {
         let batches = read_columns(
             lake.parts.table.store(),
             file,
@@ -301,5 +360,5 @@ async fn a_file_that_can_not_be_imported_says_why_and_leaves_nothing() {
     told.push(lake.import(Path::new("nowhere.csv")).await.unwrap_err().to_string());
     insta::assert_debug_snapshot!(told);
     assert_eq!(lake.count(), 0);
-    assert_eq!(lake.parts.table.snapshot().version, 0);
+    assert_eq!(lake.parts.table.snapshot().version(), 0);
 }

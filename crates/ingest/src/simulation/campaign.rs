@@ -85,7 +85,7 @@ impl Property {
                         if let Some(failure) = self.failure(&(self.draw)(seed)) {
                             found.lock().get_or_insert((seed, failure));
                         }
-                        self.tell(seeds, nth + 1);
+                        self.report_progress(seeds, nth + 1);
                     }
                 });
             }
@@ -95,7 +95,7 @@ impl Property {
         }
     }
 
-    fn tell(&self, seeds: Seeds, done: u64) {
+    fn report_progress(&self, seeds: Seeds, done: u64) {
         let every = (seeds.count / 20).max(1);
         if seeds.progress && (done.is_multiple_of(every) || done == seeds.count) {
             eprintln!("{}: {done} of {} histories", self.name, seeds.count);

@@ -1,7 +1,7 @@
 //! What is sent: an event is its number, everything else follows from it.
 
 use bytes::Bytes;
-use footfall_model::clock::Micros;
+use footfall_model::clock::{DAY, Micros};
 use footfall_model::proto::{Event, EventBatch};
 use prost::Message;
 
@@ -14,10 +14,8 @@ pub(super) const FOREIGN_EVENTS: u32 = 1_000_000;
 /// Sites that share event ids: the same id of another site is another event.
 const SITES: u32 = 3;
 
-const DAY: Micros = 86_400_000_000;
-
-/// Most are of today in any order, some are one or three days late.
-pub(super) fn event(number: u32) -> Event {
+/// The event that is received at `created_at`. Most are of today in any order, some are one or three days late.
+pub(super) fn event(number: u32, created_at: Micros) -> Event {
     let mut random = Random::new(number.into());
     let days_late = random.pick(&[0, 0, 0, 0, 0, 0, 0, 0, 1, 3]);
     let event_timestamp = BEGIN - days_late * DAY - random.below(3_600_000_000).cast_signed();
@@ -25,10 +23,10 @@ pub(super) fn event(number: u32) -> Event {
         tracking_id: format!("site-{}", number % SITES),
         event_id: (number / SITES).to_string(),
         client_id: format!("c{}", random.below(5)),
-        session_id: "s".into(),
+        session_id: Some("s".into()),
         event_type: "pageview".into(),
         event_timestamp,
-        created_at: BEGIN,
+        created_at,
         ..Event::default()
     }
 }
@@ -41,7 +39,7 @@ pub(super) fn number(tracking_id: &str, event_id: &str) -> Option<u32> {
 }
 
 /// A log record.
-pub(super) fn payload(numbers: &[u32]) -> Bytes {
-    let events = numbers.iter().map(|number| event(*number)).collect();
+pub(super) fn payload(numbers: &[u32], created_at: Micros) -> Bytes {
+    let events = numbers.iter().map(|number| event(*number, created_at)).collect();
     EventBatch { events }.encode_to_vec().into()
 }

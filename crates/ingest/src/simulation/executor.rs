@@ -1,4 +1,4 @@
-//! Time and tasks of a simulation: one thread, chance decides who goes next, and the clock jumps to the next moment at
+//! Time and tasks of a simulation: one thread, chance decides which task runs next, and the clock jumps to the next moment at
 //! which something is due.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,10 +21,10 @@ pub(super) const BEGIN: Micros = 1_793_491_200_000_000;
 
 /// Simulated time, in microseconds since the beginning.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Time(Arc<Mutex<Agenda>>);
+pub(super) struct Time(Arc<Mutex<Timers>>);
 
 #[derive(Debug, Default)]
-struct Agenda {
+struct Timers {
     now: u64,
     asked: u64,
     due: BTreeMap<(u64, u64), Waker>,
@@ -49,15 +49,15 @@ impl Time {
 
     /// Goes to the next moment at which something is due; false if that is `limit` or later: then it goes there.
     fn advance(&self, limit: u64) -> bool {
-        let agenda = &mut *self.0.lock();
-        let next = agenda.due.keys().next().map_or(u64::MAX, |(at, _)| *at);
+        let timers = &mut *self.0.lock();
+        let next = timers.due.keys().next().map_or(u64::MAX, |(at, _)| *at);
         if next >= limit {
-            agenda.now = agenda.now.max(limit);
+            timers.now = timers.now.max(limit);
             return false;
         }
-        agenda.now = agenda.now.max(next);
-        let later = agenda.due.split_off(&(agenda.now, u64::MAX));
-        let now = std::mem::replace(&mut agenda.due, later);
+        timers.now = timers.now.max(next);
+        let later = timers.due.split_off(&(timers.now, u64::MAX));
+        let now = std::mem::replace(&mut timers.due, later);
         now.into_values().for_each(Waker::wake);
         true
     }
@@ -92,16 +92,16 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let time = self.time.clone();
-        let agenda = &mut *time.0.lock();
-        if agenda.now >= self.at {
+        let timers = &mut *time.0.lock();
+        if timers.now >= self.at {
             return Poll::Ready(());
         }
         let at = self.at;
         let key = *self.asked.get_or_insert_with(|| {
-            agenda.asked += 1;
-            (at, agenda.asked)
+            timers.asked += 1;
+            (at, timers.asked)
         });
-        agenda.due.insert(key, context.waker().clone());
+        timers.due.insert(key, context.waker().clone());
         Poll::Pending
     }
 }

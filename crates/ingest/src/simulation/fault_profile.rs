@@ -21,10 +21,10 @@ pub(super) enum FaultProfile {
 
 /// Percentages of requests, and microseconds until a request arrives and until its answer does.
 #[derive(Debug, Clone)]
-pub(super) struct Odds {
+pub(super) struct FaultRates {
     refused: u64,
-    unanswered: u64,
-    asked_again: u64,
+    reply_lost: u64,
+    retried_by_client: u64,
     late: u64,
     pub(super) stale: u64,
     pub(super) latency: RangeInclusive<u64>,
@@ -34,50 +34,50 @@ pub(super) struct Odds {
 pub(super) const LATE: u64 = 20_000_000;
 
 impl FaultProfile {
-    pub(super) fn odds(self) -> Odds {
-        let odds = |refused, unanswered, asked_again, late, stale, latency| Odds {
+    pub(super) fn rates(self) -> FaultRates {
+        let rates = |refused, reply_lost, retried_by_client, late, stale, latency| FaultRates {
             refused,
-            unanswered,
-            asked_again,
+            reply_lost,
+            retried_by_client,
             late,
             stale,
             latency,
         };
         match self {
-            Self::Calm => odds(0, 0, 0, 0, 0, 200..=3_000),
-            Self::Slow => odds(0, 0, 0, 0, 0, 50_000..=1_500_000),
-            Self::Flaky => odds(35, 0, 0, 0, 0, 200..=20_000),
-            Self::Lossy => odds(5, 20, 15, 15, 0, 200..=50_000),
-            Self::Stale => odds(0, 0, 0, 0, 60, 200..=3_000),
-            Self::Storm => odds(15, 12, 8, 12, 25, 200..=500_000),
-            Self::Away => odds(100, 0, 0, 0, 0, 200..=100_000),
+            Self::Calm => rates(0, 0, 0, 0, 0, 200..=3_000),
+            Self::Slow => rates(0, 0, 0, 0, 0, 50_000..=1_500_000),
+            Self::Flaky => rates(35, 0, 0, 0, 0, 200..=20_000),
+            Self::Lossy => rates(5, 20, 15, 15, 0, 200..=50_000),
+            Self::Stale => rates(0, 0, 0, 0, 60, 200..=3_000),
+            Self::Storm => rates(15, 12, 8, 12, 25, 200..=500_000),
+            Self::Away => rates(100, 0, 0, 0, 0, 200..=100_000),
         }
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum StoreFault {
     Fine,
     Refused,
-    Unanswered,
-    AskedAgain,
+    ReplyLost,
+    RetriedByClient,
     Late,
 }
 
-impl Odds {
-    pub(super) fn fate(&self, dice: u64) -> Fate {
+impl FaultRates {
+    pub(super) fn fault(&self, roll: u64) -> StoreFault {
         let mut edge = 0;
-        for (percent, fate) in [
-            (self.refused, Fate::Refused),
-            (self.unanswered, Fate::Unanswered),
-            (self.asked_again, Fate::AskedAgain),
-            (self.late, Fate::Late),
+        for (percent, fault) in [
+            (self.refused, StoreFault::Refused),
+            (self.reply_lost, StoreFault::ReplyLost),
+            (self.retried_by_client, StoreFault::RetriedByClient),
+            (self.late, StoreFault::Late),
         ] {
             edge += percent;
-            if dice < edge {
-                return fate;
+            if roll < edge {
+                return fault;
             }
         }
-        Fate::Fine
+        StoreFault::Fine
     }
 }

@@ -3,7 +3,9 @@
 
 use std::collections::VecDeque;
 
+use super::compactor::Lease;
 use super::fault_profile::FaultProfile;
+use super::foreign_writer::Load;
 use super::random::Random;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +34,8 @@ pub(super) enum Step {
     FailDirSync,
     FailTruncate,
     /// So many bytes more can be stored.
-    Full(u64),
-    RoomAgain,
+    DiskFull(u64),
+    DiskFree,
     /// Milliseconds that a turn of the committer takes.
     SlowDisk(u64),
     Lake(FaultProfile),
@@ -41,8 +43,18 @@ pub(super) enum Step {
     Zombie(u64),
     /// A second writer in the same process.
     Rival,
-    /// Another program commits a file with so many rows.
-    Stranger(u32),
+    /// So many rows come into the table past the log.
+    ForeignAppend(Load, u32),
+    /// Another program deletes a file or some of its rows.
+    ForeignDelete,
+    /// Another program adds a live file again, with coarser statistics.
+    ForeignRestate,
+    /// A compactor merges files.
+    Compact(Lease),
+    /// All compactors that run are gone, whatever they were doing.
+    KillCompactors,
+    /// The files that were removed from the table are deleted.
+    Vacuum,
     Checkpoint,
     /// The table follows what others have committed.
     Refresh,
@@ -50,7 +62,7 @@ pub(super) enum Step {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct History {
-    /// Decides what the steps leave open: who goes next, which request fails.
+    /// Decides what the steps leave open: which task runs next, which request fails.
     pub(super) seed: u64,
     pub(super) steps: Vec<Step>,
 }
@@ -61,11 +73,14 @@ const EVENTS: u32 = 90;
 /// A duplicate is sent within this time after the first, far less than the window.
 const DUPLICATES_WITHIN: u64 = 20 * 60 * 1_000;
 
+/// Rows that alone would fill the window.
+const LARGE_LOAD: u32 = 230;
+
 const HOUR: u64 = 3_600_000;
 
-/// What a history may contain: each kind of trouble only in some of the histories, so that each is also met alone.
+/// What a history may contain: each kind of trouble only in some of the histories, so that each also occurs alone.
 #[derive(Debug)]
-struct Mood {
+struct StepKinds {
     crashes: bool,
     dying_disk: bool,
     power: bool,
@@ -77,9 +92,14 @@ struct Mood {
     duplicates: bool,
     hours: bool,
     checkpoints: bool,
+    compactors: bool,
+    large_loads: bool,
+    deletes: bool,
+    restatements: bool,
+    vacuum: bool,
 }
 
-impl Mood {
+impl StepKinds {
     fn draw(random: &mut Random) -> Self {
         Self {
             crashes: random.chance(70),
@@ -93,6 +113,11 @@ impl Mood {
             duplicates: random.chance(80),
             hours: random.chance(15),
             checkpoints: random.chance(15),
+            compactors: random.chance(60),
+            large_loads: random.chance(20),
+            deletes: random.chance(20),
+            restatements: random.chance(20),
+            vacuum: random.chance(40),
         }
     }
 
@@ -104,9 +129,9 @@ impl Mood {
     }
 }
 
-struct Draft {
+struct HistoryBuilder {
     random: Random,
-    mood: Mood,
+    kinds: StepKinds,
     steps: Vec<Step>,
     now: u64,
     events: u32,
@@ -118,28 +143,28 @@ struct Draft {
 impl History {
     pub(super) fn draw(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let mood = Mood::draw(&mut random);
+        let kinds = StepKinds::draw(&mut random);
         let wanted = random.between(6..=36) as usize;
-        let mut draft = Draft {
+        let mut builder = HistoryBuilder {
             random,
-            mood,
+            kinds,
             steps: Vec::new(),
             now: 0,
             events: 0,
             recent: VecDeque::new(),
             slept: false,
         };
-        let sleeps = draft
+        let sleeps = builder
             .random
             .chance(4)
-            .then(|| draft.random.below(wanted as u64) as usize);
-        while draft.steps.len() < wanted {
-            draft.add();
-            if sleeps.is_some_and(|at| draft.steps.len() > at) && !draft.slept {
-                draft.long_sleep();
+            .then(|| builder.random.below(wanted as u64) as usize);
+        while builder.steps.len() < wanted {
+            builder.add();
+            if sleeps.is_some_and(|at| builder.steps.len() > at) && !builder.slept {
+                builder.long_sleep();
             }
         }
-        let steps = draft.steps;
+        let steps = builder.steps;
         Self { seed, steps }
     }
 
@@ -161,14 +186,15 @@ impl History {
     }
 }
 
-impl Draft {
+impl HistoryBuilder {
     fn add(&mut self) {
         match self.random.below(100) {
-            0..50 => self.send(),
-            50..64 => {}
-            64..84 => self.trouble(),
-            84..92 => self.lake(),
-            _ => self.others(),
+            0..43 => self.send(),
+            43..49 => {}
+            49..67 => self.trouble(),
+            67..74 => self.lake(),
+            74..81 => self.others(),
+            _ => self.files(),
         }
         self.pause();
     }
@@ -177,7 +203,7 @@ impl Draft {
         let count = self.random.pick(&[1, 1, 2, 3, 5, 8, 12]);
         let mut events = Vec::new();
         for _ in 0..count {
-            let again = self.mood.duplicates && self.random.chance(25);
+            let again = self.kinds.duplicates && self.random.chance(25);
             if again && !self.recent.is_empty() {
                 // Near or far.
                 let reach = self.recent.len() as u64;
@@ -200,11 +226,7 @@ impl Draft {
             6..12 => self.random.between(1..=60),
             12..16 => self.random.between(60..=900),
             16..19 => self.random.between(900..=5_000),
-            _ if self.mood.hours && self.random.chance(50) => {
-                // The lake answers meanwhile, else the log's end would lie hours back.
-                self.steps.push(Step::Lake(FaultProfile::Calm));
-                self.random.between(2 * HOUR..=8 * HOUR)
-            }
+            _ if self.kinds.hours && self.random.chance(50) => self.random.between(2 * HOUR..=8 * HOUR),
             _ => self.random.between(5_000..=90_000),
         };
         self.wait(millis);
@@ -218,29 +240,29 @@ impl Draft {
     }
 
     fn trouble(&mut self) {
-        let Self { random, mood, .. } = self;
+        let Self { random, kinds, .. } = self;
         let step = match random.below(12) {
-            0..3 if mood.crashes => Step::Crash(random.below(40) as u32, mood.power(random)),
-            3..5 if mood.dying_disk => Step::DieInDisk(random.below(12), mood.power(random)),
+            0..3 if kinds.crashes => Step::Crash(random.below(40) as u32, kinds.power(random)),
+            3..5 if kinds.dying_disk => Step::DieInDisk(random.below(12), kinds.power(random)),
             5 => Step::Restart,
-            6 if mood.disk => Step::FailSyncs(1 + random.below(3) as u32),
-            7 if mood.disk => Step::FailDirSync,
-            8 if mood.disk => Step::FailTruncate,
-            9 if mood.full => Step::Full(random.below(2_000)),
-            10 if mood.full => Step::RoomAgain,
-            11 if mood.disk => Step::SlowDisk(random.pick(&[0, 5, 200, 3_000])),
+            6 if kinds.disk => Step::FailSyncs(1 + random.below(3) as u32),
+            7 if kinds.disk => Step::FailDirSync,
+            8 if kinds.disk => Step::FailTruncate,
+            9 if kinds.full => Step::DiskFull(random.below(2_000)),
+            10 if kinds.full => Step::DiskFree,
+            11 if kinds.disk => Step::SlowDisk(random.pick(&[0, 5, 200, 3_000])),
             _ => return,
         };
         self.steps.push(step);
-        if self.mood.power && self.random.chance(30) {
-            self.misfortune();
+        if self.kinds.power && self.random.chance(30) {
+            self.power_failure_after_trouble();
         }
     }
 
     /// Right behind one trouble, before much else happens, something is acknowledged and the power fails: what the
     /// first has left half done is not to be built upon.
-    fn misfortune(&mut self) {
-        if self.mood.disk && self.random.chance(30) {
+    fn power_failure_after_trouble(&mut self) {
+        if self.kinds.disk && self.random.chance(30) {
             // What the page cache shows now is not on the disk, and no sync will say so.
             self.steps.extend([Step::FailTruncate, Step::FailSyncs(1)]);
             self.send();
@@ -277,19 +299,41 @@ impl Draft {
 
     fn lake(&mut self) {
         use FaultProfile::{Away, Calm, Flaky, Lossy, Slow, Stale, Storm};
-        if self.mood.fault_profile {
+        if self.kinds.fault_profile {
             let fault_profile = self.random.pick(&[Calm, Calm, Slow, Flaky, Lossy, Stale, Storm, Away]);
             self.steps.push(Step::Lake(fault_profile));
         }
     }
 
+    /// What changes the files of the table beside the writer.
+    fn files(&mut self) {
+        let Self { random, kinds, .. } = self;
+        let step = match random.below(12) {
+            0..6 if kinds.compactors => {
+                Step::Compact(random.pick(&[Lease::Taken, Lease::Taken, Lease::Shared, Lease::Missing]))
+            }
+            6 if kinds.compactors => Step::KillCompactors,
+            7..9 if kinds.vacuum => Step::Vacuum,
+            9 if kinds.deletes => Step::ForeignDelete,
+            10 if kinds.restatements => Step::ForeignRestate,
+            11 if kinds.large_loads => Step::ForeignAppend(random.pick(&[Load::Import, Load::Backfill]), LARGE_LOAD),
+            _ => return,
+        };
+        // Two at once, or one that is killed.
+        if matches!(step, Step::Compact(_)) && random.chance(40) {
+            let other = random.pick(&[Lease::Taken, Lease::Shared, Lease::Missing]);
+            self.steps.push(Step::Compact(other));
+        }
+        self.steps.push(step);
+    }
+
     fn others(&mut self) {
-        let Self { random, mood, .. } = self;
+        let Self { random, kinds, .. } = self;
         let step = match random.below(8) {
-            0..2 if mood.rivals => Step::Zombie(random.pick(&[0, 20, 500, 2_500, 10_000, 60_000])),
-            2 if mood.rivals => Step::Rival,
-            3..6 if mood.foreign_writers => Step::Stranger(1 + random.below(4) as u32),
-            6 if mood.checkpoints => Step::Checkpoint,
+            0..2 if kinds.rivals => Step::Zombie(random.pick(&[0, 20, 500, 2_500, 10_000, 60_000])),
+            2 if kinds.rivals => Step::Rival,
+            3..6 if kinds.foreign_writers => Step::ForeignAppend(Load::Import, 1 + random.below(4) as u32),
+            6 if kinds.checkpoints => Step::Checkpoint,
             _ => Step::Refresh,
         };
         self.steps.push(step);

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use footfall_lake::ColumnStatistics;
+
 use super::events;
-use super::evidence::Evidence;
-use super::model::Known;
+use super::model::Expected;
+use super::outcome::{Added, Kind, Outcome, Row, Seen, Version};
 use crate::wal::Recovery;
 
 /// An invariant that does not hold, and what was seen instead.
@@ -27,75 +29,210 @@ impl fmt::Display for Failure {
     }
 }
 
-type Invariant = fn(&Evidence) -> Result<(), String>;
+type Invariant = fn(&Outcome) -> Result<(), String>;
 
-/// Every invariant by its name.
-pub(super) const ALL: [(&str, Invariant); 9] = [
-    ("every_version_is_whole", every_version_is_whole),
-    (
-        "the_newest_snapshot_is_all_versions",
-        the_newest_snapshot_is_all_versions,
-    ),
-    ("positions_only_grow", positions_only_grow),
-    ("every_acknowledged_event_is_there", every_acknowledged_event_is_there),
-    ("no_event_is_there_twice", no_event_is_there_twice),
-    (
-        "nothing_is_there_that_was_not_taken_in",
-        nothing_is_there_that_was_not_taken_in,
-    ),
-    ("the_lake_has_the_whole_log", the_lake_has_the_whole_log),
-    ("strangers_keep_what_they_committed", strangers_keep_what_they_committed),
-    ("nobody_saw_what_must_not_happen", nobody_saw_what_must_not_happen),
-];
-
-pub(super) fn check_all(evidence: &Evidence) -> Result<(), Failure> {
-    ALL.iter()
-        .try_for_each(|(name, holds)| holds(evidence).map_err(|seen| Failure::new(name, seen)))
+macro_rules! named {
+    ($($invariant:ident,)*) => { &[$((stringify!($invariant), $invariant)),*] };
 }
 
-/// Versions are gapless; the files that one adds are there, each once, with as many rows as it says.
-pub(super) fn every_version_is_whole(evidence: &Evidence) -> Result<(), String> {
-    let mut paths = BTreeSet::new();
-    for (nth, version) in (0..).zip(&evidence.versions) {
+/// Every invariant by its name.
+pub(super) const ALL: &[(&str, Invariant)] = named![
+    every_version_is_whole,
+    rows_are_conserved,
+    snapshots_are_their_versions,
+    statistics_are_true,
+    positions_only_grow,
+    fences_are_respected,
+    every_acknowledged_event_is_there,
+    no_event_is_there_twice,
+    nothing_is_there_that_was_not_taken_in,
+    the_lake_has_the_whole_log,
+    foreign_rows_are_kept,
+    nobody_saw_what_must_not_happen,
+];
+
+pub(super) fn check_all(outcome: &Outcome) -> Result<(), Failure> {
+    ALL.iter()
+        .try_for_each(|(name, holds)| holds(outcome).map_err(|seen| Failure::new(name, seen)))
+}
+
+/// The files that are live at each version, after it.
+fn replay<'a>(
+    outcome: &'a Outcome,
+    mut at: impl FnMut(&'a Version, &Live<'a>) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut live = Live::new();
+    for version in &outcome.versions {
+        live.retain(|path, _| !version.removed.iter().any(|removed| removed == path));
+        live.extend(version.added.iter().map(|added| (added.path.as_str(), added)));
+        at(version, &live)?;
+    }
+    Ok(())
+}
+
+/// Files by their paths.
+type Live<'a> = BTreeMap<&'a str, &'a Added>;
+
+/// Versions are gapless. What one removes was live. What one adds can be read, has as many rows as it says, and is new,
+/// unless another program has added a live file once more.
+pub(super) fn every_version_is_whole(outcome: &Outcome) -> Result<(), String> {
+    let mut live = BTreeSet::new();
+    let mut ever = BTreeSet::new();
+    for (nth, version) in (0..).zip(&outcome.versions) {
         if version.number != nth {
             return Err(format!("version {nth} is missing"));
         }
-        for added in &version.added {
-            let found = added
-                .found
-                .as_ref()
-                .map_err(|reason| format!("version {nth}: {}: {reason}", added.path))?;
-            if found.len() as u64 != added.rows {
-                return Err(format!(
-                    "version {nth}: {} has {} rows, not {}",
-                    added.path,
-                    found.len(),
-                    added.rows
-                ));
+        for path in &version.removed {
+            if !live.remove(path) {
+                return Err(format!("version {nth} removes {path}, which is not in the table"));
             }
-            if !paths.insert(&added.path) {
-                return Err(format!("version {nth} adds {} a second time", added.path));
+        }
+        for added in &version.added {
+            let path = &added.path;
+            let contents = added.contents.as_ref();
+            let contents = contents.map_err(|reason| format!("version {nth}: {path}: {reason}"))?;
+            let rows = contents.rows.len() as u64;
+            if rows != added.rows {
+                return Err(format!("version {nth}: {path} has {rows} rows, not {}", added.rows));
+            }
+            let again = outcome.expected.restatements.contains(&version.commit) && live.contains(path);
+            if !ever.insert(path) && !again {
+                return Err(format!("version {nth} adds {path} a second time"));
+            }
+            live.insert(path);
+        }
+    }
+    Ok(())
+}
+
+/// A merge has the rows of its input, one of each id; an append takes none away; only a deleter deletes.
+pub(super) fn rows_are_conserved(outcome: &Outcome) -> Result<(), String> {
+    let mut before = Live::new();
+    replay(outcome, |version, live| {
+        let input: Vec<&Row> = version
+            .removed
+            .iter()
+            .filter_map(|path| before.get(path.as_str()))
+            .flat_map(|added| added.rows())
+            .collect();
+        before.clone_from(live);
+        let output = version.added.iter().flat_map(Added::rows);
+        let violation = match version.kind {
+            Kind::Append => (!version.removed.is_empty()).then(|| "an append removes files".to_owned()),
+            Kind::Merge => merge_violation(&input, output),
+            Kind::Delete if !outcome.expected.deletions.contains(&version.commit) => {
+                Some("a deletion that nobody ordered".to_owned())
+            }
+            Kind::Delete => {
+                let input: BTreeSet<_> = input.into_iter().collect();
+                let mut output = output;
+                output
+                    .find(|row| !input.contains(row))
+                    .map(|row| format!("a deletion brings {row:?}"))
+            }
+        };
+        violation.map_or(Ok(()), |violation| {
+            Err(format!("version {}: {violation}", version.number))
+        })
+    })
+}
+
+fn merge_violation<'a>(input: &[&Row], output: impl Iterator<Item = &'a Row>) -> Option<String> {
+    let all: BTreeSet<_> = input.iter().copied().collect();
+    let mut missing: BTreeSet<_> = input.iter().map(|row| id_of(row)).collect();
+    for row in output {
+        if !all.contains(row) {
+            return Some(format!("a merge brings {row:?}"));
+        }
+        if !missing.remove(&id_of(row)) {
+            return Some(format!("a merge brings {row:?} twice"));
+        }
+    }
+    missing.first().map(|id| format!("a merge loses {id:?}"))
+}
+
+fn id_of(row: &Row) -> (&str, &str) {
+    (&row.tracking_id, &row.event_id)
+}
+
+/// A reader that opens the table now sees the last version, one that followed it the version that it says: with the
+/// files that are live there and no others.
+pub(super) fn snapshots_are_their_versions(outcome: &Outcome) -> Result<(), String> {
+    let last = outcome.versions.last().map_or(0, |version| version.number);
+    if outcome.newest.version != last {
+        return Err(format!(
+            "a fresh reader sees version {}, not {last}",
+            outcome.newest.version
+        ));
+    }
+    replay(outcome, |version, live| {
+        for snapshot in snapshots(outcome).filter(|snapshot| snapshot.version == version.number) {
+            let seen: BTreeSet<_> = snapshot.files.keys().map(String::as_str).collect();
+            let there: BTreeSet<_> = live.keys().copied().collect();
+            let differing: Vec<_> = seen.symmetric_difference(&there).collect();
+            if !differing.is_empty() {
+                return Err(format!("version {}: a reader differs in {differing:?}", version.number));
+            }
+        }
+        Ok(())
+    })
+}
+
+fn snapshots(outcome: &Outcome) -> impl Iterator<Item = &Seen> {
+    outcome.followed.iter().chain([&outcome.newest])
+}
+
+/// What a reader knows of a file without reading it encloses what is in it, and is that if it says so.
+pub(super) fn statistics_are_true(outcome: &Outcome) -> Result<(), String> {
+    let added = outcome.versions.iter().flat_map(|version| &version.added);
+    let contents: BTreeMap<_, _> = added
+        .filter_map(|added| Some((&added.path, added.contents.as_ref().ok()?)))
+        .collect();
+    for (path, file) in snapshots(outcome).flat_map(|snapshot| &snapshot.files) {
+        let Some(contents) = contents.get(path) else { continue };
+        if file.rows.is_some_and(|rows| rows != contents.rows.len() as u64) {
+            return Err(format!("{path} has {:?} rows", file.rows));
+        }
+        if file.statistics.len() != contents.statistics.len() {
+            return Err(format!("{path} has no statistics"));
+        }
+        for (known, real) in file.statistics.iter().zip(&contents.statistics) {
+            if !encloses(known, real) {
+                return Err(format!("{path}: {known:?} is known of what is {real:?}"));
             }
         }
     }
     Ok(())
 }
 
-/// A reader that opens the table now sees the last version, with the files of all of them.
-pub(super) fn the_newest_snapshot_is_all_versions(evidence: &Evidence) -> Result<(), String> {
-    let added = evidence.versions.iter().flat_map(|version| &version.added);
-    let all: BTreeMap<String, u64> = added.map(|added| (added.path.clone(), added.rows)).collect();
-    let last = evidence.versions.last().map_or(0, |version| version.number);
-    match evidence.snapshot == (last, all.clone()) {
-        true => Ok(()),
-        false => Err(format!("{:?} instead of {:?}", evidence.snapshot, (last, all))),
-    }
+fn encloses(known: &ColumnStatistics, real: &ColumnStatistics) -> bool {
+    let nulls = known.null_count.is_none() || known.null_count == real.null_count;
+    let bounds = if known.is_exact {
+        known.min == real.min && known.max == real.max
+    } else {
+        let low = known.min.is_none() || known.min <= real.min;
+        low && (known.max.is_none() || known.max >= real.max)
+    };
+    nulls && bounds
 }
 
-/// Of each who writes with positions, every version has a greater one than those before.
-pub(super) fn positions_only_grow(evidence: &Evidence) -> Result<(), String> {
+/// Once a later lease was seen, no commit is made under an earlier one.
+pub(super) fn fences_are_respected(outcome: &Outcome) -> Result<(), String> {
+    let mut last = i64::MIN;
+    for version in &outcome.versions {
+        let Some(epoch) = version.epoch else { continue };
+        if epoch < last {
+            return Err(format!("version {}: epoch {epoch} after {last}", version.number));
+        }
+        last = epoch;
+    }
+    Ok(())
+}
+
+/// Of each application that writes with positions, every version has a greater one than those before.
+pub(super) fn positions_only_grow(outcome: &Outcome) -> Result<(), String> {
     let mut reached = BTreeMap::new();
-    for version in &evidence.versions {
+    for version in &outcome.versions {
         for (app_id, position) in &version.positions {
             let before = reached.insert(app_id, *position);
             if before.is_some_and(|before| before >= *position) {
@@ -106,46 +243,68 @@ pub(super) fn positions_only_grow(evidence: &Evidence) -> Result<(), String> {
     Ok(())
 }
 
-/// An event that was answered with a position is in the lake, unless a reader was told that its record is lost.
-pub(super) fn every_acknowledged_event_is_there(evidence: &Evidence) -> Result<(), String> {
-    let stored = stored(evidence);
-    let missing = evidence
-        .known
-        .acknowledged
-        .iter()
-        .filter(|event| !stored.contains_key(event));
-    let told = told_as_lost(&evidence.known);
-    let missing: Vec<_> = missing.filter(|event| !told.contains(event)).collect();
+/// An event that was answered with a position is in the lake, unless its record was reported as lost, or another program
+/// has deleted it.
+pub(super) fn every_acknowledged_event_is_there(outcome: &Outcome) -> Result<(), String> {
+    let (stored, excused) = (stored(outcome), deleted(outcome));
+    let lost = reported_lost(&outcome.expected);
+    let acknowledged = outcome.expected.acknowledged.iter();
+    let missing = acknowledged.filter(|event| !stored.contains(event) && !excused.contains(event));
+    let missing: Vec<_> = missing.filter(|event| !lost.contains(event)).collect();
     match missing.is_empty() {
         true => Ok(()),
         false => Err(format!("missing: {missing:?}")),
     }
 }
 
-fn told_as_lost(known: &Known) -> BTreeSet<u32> {
-    let lost = known.lost.iter();
-    let records = lost.flat_map(|(from, to)| known.positions.range(from..to));
+/// Events that another program has deleted. They may be there again if they were sent again.
+fn deleted(outcome: &Outcome) -> BTreeSet<u32> {
+    let deletions = outcome.versions.iter().filter(|version| version.kind == Kind::Delete);
+    let removed: BTreeSet<_> = deletions.flat_map(|version| &version.removed).collect();
+    let added = outcome.versions.iter().flat_map(|version| &version.added);
+    added
+        .filter(|added| removed.contains(&added.path))
+        .flat_map(Added::rows)
+        .filter_map(number)
+        .collect()
+}
+
+fn number(row: &Row) -> Option<u32> {
+    events::number(&row.tracking_id, &row.event_id)
+}
+
+fn reported_lost(expected: &Expected) -> BTreeSet<u32> {
+    let lost = expected.lost.iter();
+    let records = lost.flat_map(|(from, to)| expected.positions.range(from..to));
     records.flat_map(|(_, events)| events.iter().copied()).collect()
 }
 
-/// Whatever was sent, and however often, is in the lake once at most.
-pub(super) fn no_event_is_there_twice(evidence: &Evidence) -> Result<(), String> {
-    let twice: Vec<_> = stored(evidence).into_iter().filter(|(_, count)| *count > 1).collect();
-    match twice.is_empty() {
-        true => Ok(()),
-        false => Err(format!("(event, times): {twice:?}")),
-    }
+/// Whatever was sent, and however often, is in the lake once at most, at every version.
+pub(super) fn no_event_is_there_twice(outcome: &Outcome) -> Result<(), String> {
+    replay(outcome, |version, live| {
+        let mut seen = BTreeSet::new();
+        let mut rows = live.values().flat_map(|added| added.rows());
+        match rows.find(|row| !seen.insert(id_of(row))) {
+            None => Ok(()),
+            Some(row) => Err(format!("version {}: event {:?}", version.number, number(row))),
+        }
+    })
 }
 
-/// Every row is an event that may have come into the log, not one that was refused at the door, and is as it was sent.
-pub(super) fn nothing_is_there_that_was_not_taken_in(evidence: &Evidence) -> Result<(), String> {
-    for row in evidence.rows() {
-        let number = events::number(&row.tracking_id, &row.event_id).ok_or_else(|| format!("{row:?}"))?;
-        let known = &evidence.known;
-        if !known.possible.contains(&number) && !known.strangers_possible.contains(&number) {
+/// Every row is an event that may have come into the log, not one that was refused, and is as it was sent.
+pub(super) fn nothing_is_there_that_was_not_taken_in(outcome: &Outcome) -> Result<(), String> {
+    for row in outcome
+        .versions
+        .iter()
+        .flat_map(|version| &version.added)
+        .flat_map(Added::rows)
+    {
+        let number = number(row).ok_or_else(|| format!("{row:?}"))?;
+        let expected = &outcome.expected;
+        if !expected.possible.contains(&number) && !expected.foreign_possible.contains(&number) {
             return Err(format!("event {number} was never taken in"));
         }
-        if events::event(number).event_timestamp != row.event_timestamp {
+        if events::event(number, 0).event_timestamp != row.event_timestamp {
             return Err(format!("event {number} is not what was sent: {row:?}"));
         }
     }
@@ -153,25 +312,23 @@ pub(super) fn nothing_is_there_that_was_not_taken_in(evidence: &Evidence) -> Res
 }
 
 /// After an orderly stop nothing of the log waits, and a fresh reader finds the position.
-pub(super) fn the_lake_has_the_whole_log(evidence: &Evidence) -> Result<(), String> {
-    let committed = evidence.committed.unwrap_or_default().cast_unsigned();
-    match committed == evidence.last {
+pub(super) fn the_lake_has_the_whole_log(outcome: &Outcome) -> Result<(), String> {
+    let committed = outcome.committed.unwrap_or_default().cast_unsigned();
+    match committed == outcome.last {
         true => Ok(()),
         false => Err(format!(
             "{} has come to {committed} of {}",
-            evidence.app_id, evidence.last
+            outcome.app_id, outcome.last
         )),
     }
 }
 
-/// Who else commits to the table loses nothing by us.
-pub(super) fn strangers_keep_what_they_committed(evidence: &Evidence) -> Result<(), String> {
-    let stored = stored(evidence);
-    let missing: Vec<_> = evidence
-        .known
-        .foreign_writers
-        .iter()
-        .filter(|event| !stored.contains_key(event))
+/// Other programs that commit to the table lose nothing by us.
+pub(super) fn foreign_rows_are_kept(outcome: &Outcome) -> Result<(), String> {
+    let (stored, deleted) = (stored(outcome), deleted(outcome));
+    let committed = outcome.expected.foreign_committed.iter();
+    let missing: Vec<_> = committed
+        .filter(|event| !stored.contains(event) && !deleted.contains(event))
         .collect();
     match missing.is_empty() {
         true => Ok(()),
@@ -180,19 +337,19 @@ pub(super) fn strangers_keep_what_they_committed(evidence: &Evidence) -> Result<
 }
 
 /// No position was given twice, no object overwritten, no file listed twice, no foreign writer refused.
-pub(super) fn nobody_saw_what_must_not_happen(evidence: &Evidence) -> Result<(), String> {
-    let mut wrong = evidence.wrong.iter().chain(&evidence.known.wrong);
-    wrong.next().map_or(Ok(()), |first| Err(first.clone()))
+pub(super) fn nobody_saw_what_must_not_happen(outcome: &Outcome) -> Result<(), String> {
+    let mut violations = outcome.violations.iter().chain(&outcome.expected.violations);
+    violations.next().map_or(Ok(()), |first| Err(first.clone()))
 }
 
 /// Whenever a log is opened: it reaches as far as it was acknowledged, and no crash is taken for damage.
 pub(super) fn what_was_acknowledged_is_found_again(
-    known: &Known,
+    expected: &Expected,
     recovery: &Recovery,
     tampered: bool,
 ) -> Result<(), Failure> {
     let failed = |seen| Err(Failure::new("what_was_acknowledged_is_found_again", seen));
-    let acknowledged = known.positions.last_key_value().map_or(0, |(last, _)| *last);
+    let acknowledged = expected.positions.last_key_value().map_or(0, |(last, _)| *last);
     if recovery.last < acknowledged && !tampered {
         return failed(format!(
             "the log ends at {}, {acknowledged} was acknowledged",
@@ -205,12 +362,18 @@ pub(super) fn what_was_acknowledged_is_found_again(
     }
 }
 
-/// How often each event is in the lake.
-fn stored(evidence: &Evidence) -> BTreeMap<u32, usize> {
-    let mut stored = BTreeMap::new();
-    let numbers = evidence
-        .rows()
-        .filter_map(|row| events::number(&row.tracking_id, &row.event_id));
-    numbers.for_each(|number| *stored.entry(number).or_default() += 1);
+/// The events of the newest version.
+fn stored(outcome: &Outcome) -> BTreeSet<u32> {
+    let mut stored = BTreeSet::new();
+    let _ = replay(outcome, |version, live| {
+        if version.number == outcome.versions.len() as u64 - 1 {
+            stored = live
+                .values()
+                .flat_map(|added| added.rows())
+                .filter_map(number)
+                .collect();
+        }
+        Ok(())
+    });
     stored
 }

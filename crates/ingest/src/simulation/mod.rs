@@ -2,13 +2,13 @@
 //! disk, an object store, a clock, ids and a scheduler that one seed decides.
 //!
 //! ```text
-//!   history (steps, from a seed)                 executor: who goes next, a clock that jumps
+//!   history (steps, from a seed)                 executor: the next task, a clock that jumps
 //!        |                                            |
 //!        v                                            v
 //!   run ──> senders ──> SimWal(LocalWal) ──> Committer::turn ──> SimDisk
-//!        |                          └──> ShardWriter ──> Table ──> SimStore <── foreign_writers, rivals, zombies
+//!        |                          └──> ShardWriter ──> Table ──> SimStore <── rivals, zombies, compactors, other programs
 //!        v
-//!   drain ──> Evidence (what was sent, every Delta version, every row) ──> invariants ──> shrink, if one is broken
+//!   drain ──> Outcome (what was sent, every Delta version, every row) ──> invariants ──> shrink, if one is broken
 //! ```
 //!
 //! | file | what it owns |
@@ -19,10 +19,11 @@
 //! | `history` | the steps of a history, drawn from a seed |
 //! | `events` | what is sent: an event is its number |
 //! | `process` | one Footfall process: log, committer, writer |
-//! | `sender`, `foreign_writer` | who sends events; who else commits to the table |
+//! | `sender` | clients that send events |
+//! | `compactor`, `foreign_writer`, `table_client` | other programs that merge, append, delete, state files again |
 //! | `run` | carries a history out, with crashes and restarts, and drains it |
-//! | `model`, `evidence`, `invariants` | what must be true afterwards |
-//! | `campaign`, `shrink`, `found` | many seeds; the shortest history that still fails; those that once did |
+//! | `model`, `outcome`, `invariants` | what must be true afterwards |
+//! | `campaign`, `shrink`, `regressions` | many seeds; the shortest history that still fails; those that once did |
 //!
 //! Run many: `make simulate SEEDS=10000`. Run one again: `SEED=123 make simulate SEEDS=1`.
 //!
@@ -31,15 +32,16 @@
 //! middle of any change to the disk; a request that a dead process had sent may still take effect.
 
 mod campaign;
+mod compactor;
 pub(crate) mod disk;
 mod events;
-mod evidence;
 mod executor;
 mod fault_profile;
 mod foreign_writer;
 mod history;
 mod invariants;
 mod model;
+mod outcome;
 mod process;
 pub(crate) mod random;
 mod regressions;
@@ -47,5 +49,6 @@ mod run;
 mod sender;
 mod shrink;
 mod store;
+mod table_client;
 mod tests;
 mod trace;

@@ -1,4 +1,4 @@
-//! What was sent and what was promised: the simple model that the lake is held against.
+//! What was sent and what was promised: the simple model that the lake is compared with.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,40 +7,43 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::wal::Position;
 
-/// What is known from outside. Shared by all who send.
+/// What is known from outside. Shared by all clients.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Model(Arc<Mutex<Known>>);
+pub(super) struct Model(Arc<Mutex<Expected>>);
 
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct Expected {
     /// Events of appends that returned a position.
     pub(super) acknowledged: BTreeSet<u32>,
     /// Events that may have come into the log: neither refused before that, nor never sent.
     pub(super) possible: BTreeSet<u32>,
     /// What each acknowledged position holds.
     pub(super) positions: BTreeMap<Position, Vec<u32>>,
-    /// Stretches of the log that a reader was told are lost.
+    /// Stretches of the log that were reported to a reader as lost.
     pub(super) lost: Vec<(Position, Position)>,
     /// The opening of a log cut off a torn tail.
     pub(super) torn_bytes: u64,
-    /// Events of foreign_writers' commits that returned a version, and of those that were tried.
-    pub(super) foreign_writers: BTreeSet<u32>,
-    pub(super) strangers_possible: BTreeSet<u32>,
+    /// Events of foreign writers' commits that returned a version, and of those that were tried.
+    pub(super) foreign_committed: BTreeSet<u32>,
+    pub(super) foreign_possible: BTreeSet<u32>,
+    /// The ids of foreign commits that may delete rows, and of those that may add a live file again.
+    pub(super) deletions: BTreeSet<String>,
+    pub(super) restatements: BTreeSet<String>,
     /// What must never happen and was seen to happen.
-    pub(super) wrong: Vec<String>,
+    pub(super) violations: Vec<String>,
 }
 
 impl Model {
-    pub(super) fn lock(&self) -> MutexGuard<'_, Known> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Expected> {
         self.0.lock()
     }
 }
 
-impl Known {
+impl Expected {
     pub(super) fn acknowledge(&mut self, position: Position, events: &[u32]) {
         self.acknowledged.extend(events);
         if let Some(before) = self.positions.insert(position, events.to_vec()) {
-            self.wrong.push(format!(
+            self.violations.push(format!(
                 "position {position} was given to {before:?} and again to {events:?}"
             ));
         }

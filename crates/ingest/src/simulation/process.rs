@@ -1,13 +1,14 @@
 //! One Footfall process: the log, the committer that a thread would turn, and the writer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use footfall_lake::{LakeError, Table};
 use footfall_model::clock::{Clock, IdGen};
+use footfall_model::table::events;
 use object_store::ObjectStore;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -32,6 +33,8 @@ pub(super) struct World {
     pub(super) trace: Trace,
     /// Milliseconds that a turn of the committer takes.
     pub(super) slow_disk: Arc<AtomicU64>,
+    /// The last epoch of the compactors' lease.
+    pub(super) epochs: Arc<AtomicI64>,
 }
 
 /// Ids that count up.
@@ -64,12 +67,13 @@ fn writer_options() -> WriterOptions {
         },
         dedupe: DedupeOptions {
             window: Duration::from_secs(6 * 3_600),
-            ids: 100,
+            // At least half of it is remembered, which is more than a history has events.
+            ids: 200,
         },
     }
 }
 
-/// The real log; says to the committer that there is work, and to the model what a reader was told.
+/// The real log; wakes the committer when there is work, and notes in the model what was reported to a reader as lost.
 #[derive(Debug)]
 pub(super) struct SimWal {
     log: LocalWal,
@@ -173,7 +177,7 @@ impl Process {
     }
 }
 
-/// Opens the table and writes until told to stop.
+/// Opens the table and writes until `stop`.
 pub(super) async fn write(world: World, log: Arc<SimWal>, stop: CancellationToken, table: Opened, ending: Ending) {
     let ended = loop {
         let Some(opened) = open_table(&world, Some(&stop)).await else {
@@ -205,25 +209,25 @@ pub(super) async fn write(world: World, log: Arc<SimWal>, stop: CancellationToke
             Err(error) => break Err(error),
         }
     };
-    let told = match &ended {
+    let ending_text = match &ended {
         Ok(()) => "stopped".to_owned(),
         Err(error) => error.to_string(),
     };
     world
         .trace
-        .note(format_args!("{} the writer ended: {told}", world.time.micros()));
+        .note(format_args!("{} the writer ended: {ending_text}", world.time.micros()));
     *ending.lock() = Some(ended);
 }
 
-/// Opens the table, however often that takes; `None` if told to stop.
+/// Opens the table, however often that takes; `None` after `stop`.
 pub(super) async fn open_table(world: &World, stop: Option<&CancellationToken>) -> Option<Arc<Table>> {
     let mut pause = 200;
     loop {
         let store: Arc<dyn ObjectStore> = Arc::new(world.store.clone());
         let clock: Arc<dyn Clock> = Arc::new(world.time.clone());
-        match Table::open(store, clock).await {
+        match Table::open(store, Arc::clone(events()), clock).await {
             Ok(table) => {
-                let version = table.snapshot().version;
+                let version = table.snapshot().version();
                 world
                     .trace
                     .note(format_args!("{} table open at {version}", world.time.micros()));
@@ -231,8 +235,8 @@ pub(super) async fn open_table(world: &World, stop: Option<&CancellationToken>) 
             }
             Err(_) if stop.is_some_and(CancellationToken::is_cancelled) => return None,
             Err(error) if !world.store.has_faults() => {
-                let wrong = format!("the table can't be opened although the store is well: {error}");
-                world.model.lock().wrong.push(wrong);
+                let violation = format!("the table can't be opened although the store is well: {error}");
+                world.model.lock().violations.push(violation);
                 return None;
             }
             Err(_) => world.trace.note(format_args!("{} no table", world.time.micros())),

@@ -2,6 +2,7 @@
 
 use super::campaign::Property;
 use super::fault_profile::FaultProfile::{Flaky, Stale, Storm};
+use super::foreign_writer::Load;
 use super::history::Power::{Fails, Stays};
 use super::history::Step::*;
 use super::history::{History, Step};
@@ -20,7 +21,7 @@ fn holds(seed: u64, steps: Vec<Step>) {
 
 /// The position was read at an older version than the table stood at.
 #[test]
-fn a_stale_list_took_the_position_back() {
+fn stale_list_keeps_position() {
     holds(
         9,
         vec![
@@ -57,7 +58,7 @@ fn a_stale_list_took_the_position_back() {
 
 /// A table of which nobody had asked anything else slept over the first version that brought a position.
 #[test]
-fn a_rival_was_not_met_whose_first_commit_fell_into_the_sleep() {
+fn rival_commit_during_sleep_is_seen() {
     holds(
         156,
         vec![
@@ -73,9 +74,9 @@ fn a_rival_was_not_met_whose_first_commit_fell_into_the_sleep() {
     );
 }
 
-/// Whoever asked for a position while the store failed was told that the table can't be read, and gave up.
+/// A query for a position while the store failed ended with "the table can't be read", and its caller gave up.
 #[test]
-fn a_failing_store_ended_who_asked_for_a_position() {
+fn failing_store_does_not_end_position_query() {
     holds(
         124,
         vec![
@@ -88,7 +89,7 @@ fn a_failing_store_ended_who_asked_for_a_position() {
             Pause(600),
             Lake(Flaky),
             Pause(4),
-            Stranger(4),
+            ForeignAppend(Load::Import, 4),
             Pause(256),
         ],
     );
@@ -98,7 +99,7 @@ fn a_failing_store_ended_who_asked_for_a_position() {
 /// Not a fault, but what it takes to see one: the page cache shows a record that is not on the disk, and a sync says
 /// that it is. A restart that built upon it would lose what comes after.
 #[test]
-fn a_record_that_only_the_page_cache_has_is_not_built_upon() {
+fn record_only_in_page_cache_is_not_built_upon() {
     for seed in 0..6 {
         holds(
             seed,

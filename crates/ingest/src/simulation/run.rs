@@ -3,21 +3,23 @@
 mod life;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use footfall_lake::Snapshot;
 use futures::executor::block_on;
 
+use super::compactor;
 use super::disk::{Faults, SimDisk};
-use super::evidence::Evidence;
 use super::executor::{Executor, TaskId, Time, Turn};
 use super::fault_profile::{FaultProfile, LATE};
 use super::foreign_writer;
 use super::history::{History, Power, Step};
 use super::invariants::{self, Failure};
 use super::model::Model;
+use super::outcome::Outcome;
 use super::process::{Ids, Process, World};
 use super::random::Random;
-use super::sender::{self, Door};
+use super::sender::{self, Endpoint};
 use super::store::SimStore;
 use super::trace::Trace;
 use crate::wal::Position;
@@ -26,12 +28,12 @@ use crate::wal::Position;
 const ZOMBIE_LIVES: u64 = 30_000;
 
 /// Milliseconds within which an orderly stop must end, and all senders must have their answers.
-const PATIENCE: u64 = 30 * 60 * 1_000;
+const TIMEOUT: u64 = 30 * 60 * 1_000;
 
 /// Polls without the clock going on after which we say that it never comes to rest.
-const RESTLESS: u64 = 100_000;
+const MAX_POLLS: u64 = 100_000;
 
-/// A process that stands still while another has taken its place.
+/// A process that stands still while another runs in its stead.
 struct Zombie {
     process: Process,
     thaws: u64,
@@ -49,11 +51,16 @@ enum Stop {
 pub(super) struct Simulation {
     pub(super) world: World,
     executor: Executor,
-    door: Door,
+    endpoint: Endpoint,
     process: Option<Process>,
     zombies: Vec<Zombie>,
     clients: Vec<TaskId>,
-    foreign_writers: u32,
+    compactors: Vec<TaskId>,
+    /// Other programs that there were.
+    others: u32,
+    random: Random,
+    /// What processes had last seen of the table when they ended.
+    followed: Vec<Snapshot>,
     /// After so many more polls of the process it crashes.
     crash: Option<(u32, Power)>,
     /// What becomes of the machine when the process dies at the disk.
@@ -81,15 +88,19 @@ impl Simulation {
             model: Model::default(),
             trace: trace.clone(),
             slow_disk: Arc::new(AtomicU64::new(0)),
+            epochs: Arc::new(AtomicI64::new(1)),
         };
         Self {
             world,
-            executor: Executor::new(time, random, trace),
-            door: Door::default(),
+            executor: Executor::new(time, Random::new(random.next()), trace),
+            endpoint: Endpoint::default(),
             process: None,
             zombies: Vec::new(),
             clients: Vec::new(),
-            foreign_writers: 0,
+            compactors: Vec::new(),
+            others: 0,
+            random: Random::new(random.next()),
+            followed: Vec::new(),
             crash: None,
             dying: Power::Stays,
             start_at: 0,
@@ -104,16 +115,16 @@ impl Simulation {
     pub(super) fn run(history: &History, trace: &Trace) -> Result<(), Failure> {
         let mut simulation = Self::new(history.seed, trace.clone());
         for step in &history.steps {
-            simulation.carry_out(step)?;
+            simulation.execute(step)?;
         }
         simulation.drain()?;
-        invariants::check_all(&simulation.evidence())
+        invariants::check_all(&simulation.outcome())
     }
 
-    pub(super) fn carry_out(&mut self, step: &Step) -> Result<(), Failure> {
+    pub(super) fn execute(&mut self, step: &Step) -> Result<(), Failure> {
         let World { disk, store, trace, .. } = self.world.clone();
         trace.note(format_args!("{} {step:?}", self.world.time.micros()));
-        self.attend()?;
+        self.advance_processes()?;
         match step {
             Step::Send { events, tries } => self.send(events, *tries),
             Step::Pause(millis) => self.pass(*millis)?,
@@ -128,23 +139,21 @@ impl Simulation {
             Step::FailSyncs(times) => disk.set(|faults| faults.fail_syncs = *times),
             Step::FailDirSync => disk.set(|faults| faults.fail_dir_syncs = 1),
             Step::FailTruncate => disk.set(|faults| faults.fail_truncates = 1),
-            Step::Full(more) => {
+            Step::DiskFull(more) => {
                 let used = disk.used();
                 disk.set(|faults| faults.space = Some(used + more));
             }
-            Step::RoomAgain => disk.set(|faults| faults.space = None),
+            Step::DiskFree => disk.set(|faults| faults.space = None),
             Step::SlowDisk(millis) => self.world.slow_disk.store(*millis, Ordering::Relaxed),
             Step::Lake(fault_profile) => store.set(*fault_profile),
             Step::Zombie(millis) => self.zombie(*millis),
             Step::Rival => self.rival(),
-            Step::Stranger(rows) => {
-                self.foreign_writers += 1;
-                let task = foreign_writer::commit(self.world.clone(), self.foreign_writers, *rows);
-                let id = self
-                    .executor
-                    .spawn(format!("foreign writer {}", self.foreign_writers), task);
-                self.clients.push(id);
-            }
+            Step::ForeignAppend(..)
+            | Step::ForeignDelete
+            | Step::ForeignRestate
+            | Step::Compact(_)
+            | Step::KillCompactors
+            | Step::Vacuum => self.change_files(step),
             Step::Checkpoint => self.checkpoint(),
             Step::Refresh => self.refresh(),
         }
@@ -153,8 +162,33 @@ impl Simulation {
 
     fn send(&mut self, events: &[u32], tries: u32) {
         let World { time, model, trace, .. } = self.world.clone();
-        let sender = sender::send(events.to_vec(), tries, self.door.clone(), time, model, trace);
+        let sender = sender::send(events.to_vec(), tries, self.endpoint.clone(), time, model, trace);
         let id = self.executor.spawn("sender".to_owned(), sender);
+        self.clients.push(id);
+    }
+
+    /// What other programs do to the files of the table.
+    fn change_files(&mut self, step: &Step) {
+        let world = self.world.clone();
+        self.others += 1;
+        let nth = self.others;
+        let random = Random::new(self.random.next());
+        match step {
+            Step::ForeignAppend(load, rows) => self.spawn_client(foreign_writer::append(world, nth, *load, *rows)),
+            Step::ForeignDelete => self.spawn_client(foreign_writer::delete(world, nth, random)),
+            Step::ForeignRestate => self.spawn_client(foreign_writer::restate(world, nth, random)),
+            Step::Compact(lease) => {
+                self.spawn_client(compactor::compact(world, nth, *lease, random));
+                self.compactors.extend(self.clients.last());
+            }
+            Step::KillCompactors => self.compactors.drain(..).for_each(|task| self.executor.kill(task)),
+            Step::Vacuum => world.store.vacuum(),
+            _ => {}
+        }
+    }
+
+    fn spawn_client(&mut self, task: impl Future<Output = ()> + 'static) {
+        let id = self.executor.spawn(format!("client {}", self.others), task);
         self.clients.push(id);
     }
 
@@ -168,7 +202,7 @@ impl Simulation {
         let end = self.world.time.micros() + millis * 1_000;
         let mut polls = 0;
         while !done(self) {
-            self.attend()?;
+            self.advance_processes()?;
             let now = self.world.time.micros();
             match self.executor.turn(end.min(self.next_event(now))) {
                 Turn::Polled(id) => {
@@ -179,14 +213,14 @@ impl Simulation {
                 Turn::Rest if self.world.time.micros() >= end => return Ok(done(self)),
                 Turn::Rest => {}
             }
-            if polls > RESTLESS {
+            if polls > MAX_POLLS {
                 return Err(Failure::new("it_comes_to_rest", "work goes on without end".to_owned()));
             }
         }
         Ok(true)
     }
 
-    /// When we have to attend to something ourselves.
+    /// When we have to advance_processes to something ourselves.
     fn next_event(&self, now: u64) -> u64 {
         let zombies = self.zombies.iter().flat_map(|zombie| [zombie.thaws, zombie.ends]);
         let start = self.process.is_none().then_some(self.start_at);
@@ -194,7 +228,7 @@ impl Simulation {
     }
 
     /// Starts what is to be started, thaws and buries zombies, looks after a writer that gave up.
-    fn attend(&mut self) -> Result<(), Failure> {
+    fn advance_processes(&mut self) -> Result<(), Failure> {
         let now = self.world.time.micros();
         for zombie in &self.zombies {
             if zombie.thaws <= now {
@@ -205,7 +239,7 @@ impl Simulation {
             .into_iter()
             .partition::<Vec<_>, _>(|zombie| zombie.ends <= now);
         self.zombies = alive;
-        over.into_iter().for_each(|zombie| self.bury(zombie.process));
+        over.into_iter().for_each(|zombie| self.discard(zombie.process));
         if self.process.is_none() && self.start_at <= now {
             self.start()?;
         }
@@ -237,14 +271,14 @@ impl Simulation {
                 None => {}
             }
         }
-        self.attend()
+        self.advance_processes()
     }
 
     fn checkpoint(&self) {
         let table = self.process.as_ref().and_then(|process| process.table.lock().clone());
         if let Some(table) = table {
-            let made = block_on(table.checkpoint());
-            self.world.trace.note(format_args!("checkpoint: {}", made.is_ok()));
+            let written = block_on(table.checkpoint());
+            self.world.trace.note(format_args!("checkpoint: {}", written.is_ok()));
         }
     }
 
@@ -269,21 +303,19 @@ impl Simulation {
         self.pass(LATE / 1_000 + ZOMBIE_LIVES + 1_000)?;
         self.crash = None;
         for zombie in std::mem::take(&mut self.zombies) {
-            self.bury(zombie.process);
+            self.discard(zombie.process);
         }
         if let Some(process) = &mut self.process {
             process.others.drain(..).for_each(|task| self.executor.kill(task));
         }
-        if !self.pass_until(PATIENCE, |this| {
-            this.clients.iter().all(|id| this.executor.is_done(*id))
-        })? {
+        if !self.pass_until(TIMEOUT, |this| this.clients.iter().all(|id| this.executor.is_done(*id)))? {
             return Err(Failure::new(
                 "everybody_gets_an_answer",
                 "a sender waits in vain".to_owned(),
             ));
         }
         for _ in 0..4 {
-            self.pass_until(PATIENCE, |this| this.process.is_some())?;
+            self.pass_until(TIMEOUT, |this| this.process.is_some())?;
             if self.stop()? == Stop::Clean {
                 return Ok(());
             }
@@ -291,7 +323,7 @@ impl Simulation {
         Err(Failure::new("it_comes_to_rest", "no writer could finish".to_owned()))
     }
 
-    pub(super) fn evidence(&self) -> Evidence {
-        Evidence::gather(&self.world, self.stopped)
+    pub(super) fn outcome(&self) -> Outcome {
+        Outcome::of(&self.world, self.stopped, &self.followed)
     }
 }

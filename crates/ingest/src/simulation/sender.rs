@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use footfall_model::clock::Clock;
 use parking_lot::Mutex;
 
 use super::events;
@@ -12,16 +14,23 @@ use super::trace::Trace;
 use crate::wal::{EventLog, WalError};
 
 /// The log of the process that answers now; `None` while there is none.
-pub(super) type Door = Arc<Mutex<Option<Arc<SimWal>>>>;
+pub(super) type Endpoint = Arc<Mutex<Option<Arc<SimWal>>>>;
 
 /// How long a client waits before it sends again, in milliseconds.
 const AGAIN_AFTER: u64 = 500;
 
-pub(super) async fn send(events: Vec<u32>, tries: u32, door: Door, time: Time, model: Model, trace: Trace) {
+pub(super) async fn send(events: Vec<u32>, tries: u32, endpoint: Endpoint, time: Time, model: Model, trace: Trace) {
     for _ in 0..tries {
-        let log = door.lock().clone();
+        let log = endpoint.lock().clone();
         if let Some(log) = log
-            && attempt(&events, &log, &model, &trace).await
+            && attempt(
+                events::payload(&events, Clock::now(&time)),
+                &events,
+                &log,
+                &model,
+                &trace,
+            )
+            .await
         {
             return;
         }
@@ -30,32 +39,32 @@ pub(super) async fn send(events: Vec<u32>, tries: u32, door: Door, time: Time, m
 }
 
 /// True if there is nothing more to do.
-async fn attempt(events: &[u32], log: &SimWal, model: &Model, trace: &Trace) -> bool {
+async fn attempt(payload: Bytes, events: &[u32], log: &SimWal, model: &Model, trace: &Trace) -> bool {
     let answer = tokio::select! { biased;
         // The connection is gone before an answer is read.
         () = log.gone() => None,
-        answer = log.append(events::payload(events)) => Some(answer),
+        answer = log.append(payload) => Some(answer),
     };
-    let mut known = model.lock();
-    trace.note(format_args!("{events:?}: {}", told(answer.as_ref())));
+    let mut expected = model.lock();
+    trace.note(format_args!("{events:?}: {}", text_of(answer.as_ref())));
     match answer {
         Some(Ok(position)) => {
-            known.possible.extend(events);
-            known.acknowledge(position, events);
+            expected.possible.extend(events);
+            expected.acknowledge(position, events);
             true
         }
-        // Refused at the door: not a byte of it was stored.
+        // Refused: not a byte of it was stored.
         Some(Err(WalError::TooLarge { .. })) => true,
         Some(Err(WalError::Overloaded { .. })) => false,
         // Whatever was under way may be there after a restart.
         Some(Err(_)) | None => {
-            known.possible.extend(events);
+            expected.possible.extend(events);
             false
         }
     }
 }
 
-fn told(answer: Option<&Result<u64, WalError>>) -> String {
+fn text_of(answer: Option<&Result<u64, WalError>>) -> String {
     match answer {
         Some(Ok(position)) => format!("at {position}"),
         Some(Err(error)) => error.to_string(),

@@ -10,7 +10,7 @@
 //! sent ──> error ... effect         timed out, took effect later
 //! ```
 //!
-//! Who sent it may die at any moment; what is on the way may still take effect. While a table is being opened, in
+//! The sender may die at any moment; a request on its way may still take effect. While a table is being opened, in
 //! threads whose order nobody knows, the faults follow from the seed and the object's name instead of a sequence.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,7 +34,8 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use super::executor::Time;
-use super::fault_profile::{Fate, FaultProfile, LATE};
+use super::fault_profile::{FaultProfile, LATE, StoreFault};
+use super::outcome::{actions, path_of};
 use super::random::Random;
 use super::trace::Trace;
 
@@ -49,19 +50,21 @@ struct Put {
 #[derive(Debug)]
 struct State {
     inner: Arc<InMemory>,
+    /// Every data file that there ever was.
+    archive: Arc<InMemory>,
     fault_profile: FaultProfile,
     random: Random,
     /// Puts on their way, by the moment of their effect.
-    under_way: BTreeMap<(u64, u64), Put>,
+    in_flight: BTreeMap<(u64, u64), Put>,
     effects: BTreeMap<u64, Result<PutResult>>,
     sent: u64,
     /// Every object, in the order in which they came into being.
-    made: Vec<Path>,
+    created: Vec<Path>,
     /// Microseconds of simulated time at which an object was written last.
     written: BTreeMap<Path, u64>,
     /// Every Delta version, also when its file was cleaned away.
     versions: BTreeMap<u64, Bytes>,
-    wrong: Vec<String>,
+    violations: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -91,7 +94,7 @@ fn now<T>(answer: impl Future<Output = T>) -> T {
 
 /// The version that an object of the Delta log makes, if it is one.
 fn version(at: &Path) -> Option<u64> {
-    let name = at.as_ref().strip_prefix("_delta_log/")?.strip_suffix(".json")?;
+    let name = at.as_ref().strip_prefix("events/_delta_log/")?.strip_suffix(".json")?;
     (name.len() == 20).then(|| name.parse().ok())?
 }
 
@@ -100,15 +103,16 @@ impl SimStore {
         let seed = random.next();
         let state = State {
             inner: Arc::default(),
+            archive: Arc::default(),
             fault_profile: FaultProfile::Calm,
             random,
-            under_way: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             effects: BTreeMap::new(),
             sent: 0,
-            made: Vec::new(),
+            created: Vec::new(),
             written: BTreeMap::new(),
             versions: BTreeMap::new(),
-            wrong: Vec::new(),
+            violations: Vec::new(),
         };
         let state = Arc::new(Mutex::new(state));
         Self {
@@ -134,53 +138,75 @@ impl SimStore {
         self.state.lock().inner.clone()
     }
 
+    /// Every data file that there ever was, also those that were vacuumed.
+    pub(super) fn archive(&self) -> Arc<dyn ObjectStore> {
+        self.settle();
+        self.state.lock().archive.clone()
+    }
+
+    /// Deletes the data files that a version has removed. A live file of a name is never deleted.
+    pub(super) fn vacuum(&self) {
+        self.settle();
+        let state = self.state.lock();
+        let mut removed = BTreeSet::new();
+        for action in state.versions.values().flat_map(|text| actions(text)) {
+            removed.extend(action.get("remove").map(path_of));
+            if let Some(add) = action.get("add") {
+                removed.remove(&path_of(add));
+            }
+        }
+        for path in removed {
+            let _ = now(state.inner.delete(&Path::from(path)));
+        }
+    }
+
     pub(super) fn versions(&self) -> BTreeMap<u64, Bytes> {
         self.settle();
         self.state.lock().versions.clone()
     }
 
     /// What the store was asked to do and should never have been asked to do.
-    pub(super) fn wrong(&self) -> Vec<String> {
-        self.state.lock().wrong.clone()
+    pub(super) fn violations(&self) -> Vec<String> {
+        self.state.lock().violations.clone()
     }
 
     /// Lets everything take effect whose moment has come.
     fn settle(&self) {
         let moment = self.time.micros();
         let mut state = self.state.lock();
-        while let Some(first) = state.under_way.first_entry()
+        while let Some(first) = state.in_flight.first_entry()
             && first.key().0 <= moment
         {
             let put = first.remove();
             let effect = state.apply(&put.at, put.payload, put.opts, moment);
-            let told = if effect.is_ok() { "written" } else { "is there" };
-            self.trace.note(format_args!("{moment} {} {told}", put.at));
+            let outcome = if effect.is_ok() { "written" } else { "is there" };
+            self.trace.note(format_args!("{moment} {} {outcome}", put.at));
             state.effects.insert(put.id, effect);
         }
     }
 
-    fn draw(&self) -> (Fate, u64, u64) {
+    fn draw(&self) -> (StoreFault, u64, u64) {
         let mut state = self.state.lock();
-        let odds = state.fault_profile.odds();
-        let dice = state.random.below(100);
-        let there = state.random.between(odds.latency.clone());
-        let back = state.random.between(odds.latency.clone());
-        (odds.fate(dice), there, back)
+        let rates = state.fault_profile.rates();
+        let roll = state.random.below(100);
+        let there = state.random.between(rates.latency.clone());
+        let back = state.random.between(rates.latency.clone());
+        (rates.fault(roll), there, back)
     }
 
     /// Threads of Delta's reader have a runtime, the simulation has none: then what decides by chance must not depend on
-    /// who comes first, and time stands still.
+    /// which comes first, and time stands still.
     fn standstill(&self) -> Option<u64> {
         let mut hasher = DefaultHasher::new();
         (self.seed, self.time.micros()).hash(&mut hasher);
         Handle::try_current().ok().map(|_| hasher.finish())
     }
 
-    /// The fate of a request in a standstill, whichever thread asks first.
-    fn fated(&self, what: &str, at: &str) -> Option<Fate> {
+    /// The fault of a request in a standstill, whichever thread asks first.
+    fn fault_in_standstill(&self, what: &str, at: &str) -> Option<StoreFault> {
         let salt = self.standstill()?;
         self.settle();
-        Some(self.state.lock().fault_profile.odds().fate(dice(salt, what, at)))
+        Some(self.state.lock().fault_profile.rates().fault(roll(salt, what, at)))
     }
 
     /// True, the meta data but for the time: an object is as old as it is in simulated time, so that what is cleaned
@@ -197,16 +223,16 @@ impl SimStore {
     fn hidden(&self) -> BTreeSet<Path> {
         let standstill = self.standstill();
         let mut state = self.state.lock();
-        let odds = state.fault_profile.odds();
-        let (dice, depth) = match standstill {
-            Some(salt) => (dice(salt, "list", ""), salt),
+        let rates = state.fault_profile.rates();
+        let (roll, depth) = match standstill {
+            Some(salt) => (roll(salt, "list", ""), salt),
             None => (state.random.below(100), state.random.next()),
         };
-        if dice >= odds.stale {
+        if roll >= rates.stale {
             return BTreeSet::new();
         }
         state
-            .made
+            .created
             .iter()
             .rev()
             .take(1 + (depth % 6) as usize)
@@ -215,7 +241,7 @@ impl SimStore {
     }
 }
 
-fn dice(salt: u64, what: &str, at: &str) -> u64 {
+fn roll(salt: u64, what: &str, at: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     (salt, what, at).hash(&mut hasher);
     hasher.finish() % 100
@@ -230,16 +256,19 @@ impl State {
             && before.as_ref().is_some_and(|before| *before != bytes)
             && at.filename() != Some("_last_checkpoint")
         {
-            self.wrong.push(format!("{at} was overwritten by something else"));
+            self.violations.push(format!("{at} was overwritten by something else"));
         }
-        let result = now(self.inner.put_opts(at, payload, opts))?;
+        let result = now(self.inner.put_opts(at, payload.clone(), opts))?;
+        if at.extension() == Some("parquet") && !at.as_ref().contains("_delta_log") {
+            now(self.archive.put(at, payload))?;
+        }
         self.written.insert(at.clone(), moment);
         if before.is_none() {
-            self.made.push(at.clone());
+            self.created.push(at.clone());
             if let Some(version) = version(at)
                 && self.versions.insert(version, bytes).is_some()
             {
-                self.wrong.push(format!(
+                self.violations.push(format!(
                     "version {version} was made a second time, after it was cleaned away"
                 ));
             }
@@ -248,23 +277,23 @@ impl State {
     }
 }
 
-/// A put on its way. If the one who waits is gone, it may be gone too.
-struct Waiting<'a> {
+/// A put on its way. If its sender is gone, it may be gone too.
+struct PendingPut<'a> {
     store: &'a SimStore,
     id: u64,
     effect_at: Option<u64>,
     may_vanish: bool,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for PendingPut<'_> {
     fn drop(&mut self) {
         let mut state = self.store.state.lock();
         if let Some(effect_at) = self.effect_at
             && self.may_vanish
-            && state.under_way.contains_key(&(effect_at, self.id))
+            && state.in_flight.contains_key(&(effect_at, self.id))
             && state.random.chance(50)
         {
-            state.under_way.remove(&(effect_at, self.id));
+            state.in_flight.remove(&(effect_at, self.id));
         }
         state.effects.remove(&self.id);
     }
@@ -275,36 +304,36 @@ impl ObjectStore for SimStore {
     async fn put_opts(&self, at: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
         let moment = self.time.micros();
         let creates = opts.mode == PutMode::Create;
-        if let Some(fate) = self.fated("put", at.as_ref()) {
-            if fate == Fate::Refused {
+        if let Some(fault) = self.fault_in_standstill("put", at.as_ref()) {
+            if fault == StoreFault::Refused {
                 return Err(failure("503 Slow Down"));
             }
             let effect = self.state.lock().apply(at, payload, opts, moment);
-            return match fate {
-                Fate::Unanswered | Fate::Late => Err(failure("timed out")),
-                Fate::AskedAgain if creates => Err(exists(at)),
+            return match fault {
+                StoreFault::ReplyLost | StoreFault::Late => Err(failure("timed out")),
+                StoreFault::RetriedByClient if creates => Err(exists(at)),
                 _ => effect,
             };
         }
-        let (fate, there, back) = self.draw();
-        self.trace.note(format_args!("{moment} put {at}: {fate:?}"));
-        let (effect_at, answer_at) = match fate {
-            Fate::Refused => (None, moment + there),
-            Fate::Late => {
+        let (fault, there, back) = self.draw();
+        self.trace.note(format_args!("{moment} put {at}: {fault:?}"));
+        let (effect_at, answer_at) = match fault {
+            StoreFault::Refused => (None, moment + there),
+            StoreFault::Late => {
                 let delay = self.state.lock().random.below(LATE);
                 (Some(moment + there + delay), moment + there)
             }
             _ => (Some(moment + there), moment + there + back),
         };
-        let mut waiting = self.send(effect_at, at, payload, opts);
+        let mut pending = self.send(effect_at, at, payload, opts);
         self.time.sleep_until(answer_at).await;
         self.settle();
-        waiting.may_vanish = false;
-        let effect = self.state.lock().effects.remove(&waiting.id);
-        match (fate, effect) {
-            (Fate::Refused, _) => Err(failure("503 Slow Down")),
-            (Fate::Unanswered | Fate::Late, _) | (_, None) => Err(failure("timed out")),
-            (Fate::AskedAgain, Some(_)) if creates => Err(exists(at)),
+        pending.may_vanish = false;
+        let effect = self.state.lock().effects.remove(&pending.id);
+        match (fault, effect) {
+            (StoreFault::Refused, _) => Err(failure("503 Slow Down")),
+            (StoreFault::ReplyLost | StoreFault::Late, _) | (_, None) => Err(failure("timed out")),
+            (StoreFault::RetriedByClient, Some(_)) if creates => Err(exists(at)),
             (_, Some(effect)) => effect,
         }
     }
@@ -315,14 +344,14 @@ impl ObjectStore for SimStore {
     }
 
     async fn get_opts(&self, at: &Path, options: GetOptions) -> Result<GetResult> {
-        match self.fated("get", at.as_ref()) {
-            Some(Fate::Fine) => {}
+        match self.fault_in_standstill("get", at.as_ref()) {
+            Some(StoreFault::Fine) => {}
             Some(_) => return Err(failure("503 Slow Down")),
             None => {
-                let (fate, there, back) = self.draw();
+                let (fault, there, back) = self.draw();
                 self.time.sleep_until(self.time.micros() + there + back).await;
                 self.settle();
-                if fate != Fate::Fine {
+                if fault != StoreFault::Fine {
                     return Err(failure("503 Slow Down"));
                 }
             }
@@ -338,7 +367,10 @@ impl ObjectStore for SimStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        if self.fated("list", "").is_some_and(|fate| fate != Fate::Fine) {
+        if self
+            .fault_in_standstill("list", "")
+            .is_some_and(|fault| fault != StoreFault::Fine)
+        {
             return futures::stream::iter([Err(failure("503 Slow Down"))]).boxed();
         }
         let hidden = self.hidden();
@@ -363,16 +395,16 @@ impl ObjectStore for SimStore {
 }
 
 impl SimStore {
-    fn send(&self, effect_at: Option<u64>, at: &Path, payload: PutPayload, opts: PutOptions) -> Waiting<'_> {
+    fn send(&self, effect_at: Option<u64>, at: &Path, payload: PutPayload, opts: PutOptions) -> PendingPut<'_> {
         let mut state = self.state.lock();
         state.sent += 1;
         let id = state.sent;
         if let Some(effect_at) = effect_at {
             let at = at.clone();
-            state.under_way.insert((effect_at, id), Put { id, at, payload, opts });
+            state.in_flight.insert((effect_at, id), Put { id, at, payload, opts });
         }
         drop(state);
-        Waiting {
+        PendingPut {
             store: self,
             id,
             effect_at,

@@ -1,5 +1,5 @@
-//! The one thread that writes: takes what waits as a group, commits it, answers. While it syncs, the next group
-//! gathers.
+//! The only thread that writes: takes queued records as a group, commits it, answers. While it syncs, the next group
+//! is queued.
 
 use std::sync::Arc;
 
@@ -13,15 +13,15 @@ use super::{Position, Record, WalError};
 /// What one turn of a [`Committer`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
-    /// A group was written or the log trimmed.
+    /// A group was written or the WAL trimmed.
     Worked,
-    /// Nothing waits.
+    /// Nothing is queued.
     Idle,
-    /// The log was closed and everything accepted is done.
+    /// The WAL was closed and everything accepted is done.
     Closed,
 }
 
-/// Does the disk's work. [`super::LocalWal::open`] runs it on a thread; a simulator turns it by hand.
+/// Does the disk I/O. [`super::LocalWal::open`] runs it on a thread; a simulator calls [`Committer::turn`].
 #[derive(Debug)]
 pub struct Committer {
     store: Store,
@@ -30,7 +30,7 @@ pub struct Committer {
     durable: watch::Sender<Position>,
     /// Reused.
     group: Vec<PendingAppend>,
-    /// The last group failed; so that a full disk is told once and not with every request.
+    /// The last group failed; so that a full disk is logged once and not with every request.
     failing: bool,
 }
 
@@ -53,12 +53,12 @@ impl Committer {
         committer
     }
 
-    /// Works until the log is closed.
+    /// Works until the WAL is closed.
     pub(super) fn run(mut self) {
         while self.work(true) != Turn::Closed {}
     }
 
-    /// Does one thing that waits, if any.
+    /// Does one queued piece of work, if any.
     pub fn turn(&mut self) -> Turn {
         self.work(false)
     }
@@ -90,13 +90,13 @@ impl Committer {
             }
             Err(_) => self.reader.publish(&self.store, std::iter::empty()),
         }
-        self.tell(committed.as_ref().err());
-        // Before the answers: whoever is answered and then kills the process finds the seal.
+        self.report(committed.as_ref().err());
+        // Before the answers: if the process is killed after an answer, the seal is there.
         if self.queue.done(cost, self.store.bytes()) {
             self.store.seal(false);
         }
         for (nth, pending) in self.group.drain(..).enumerate() {
-            // Who does not wait any more need not be told.
+            // A caller that no longer waits needs no answer.
             let _ = pending.answer.send(match &committed {
                 Ok(first) => Ok(first + nth as Position),
                 Err(error) => Err(error.repeat()),
@@ -117,12 +117,12 @@ impl Committer {
         let _ = answer.send(trimmed);
     }
 
-    /// Metrics, and a line when the disk begins to fail and when it works again.
-    fn tell(&mut self, failed: Option<&WalError>) {
+    /// Updates metrics, and logs when the disk begins to fail and when it works again.
+    fn report(&mut self, failed: Option<&WalError>) {
         if let Some(error) = failed {
             metrics::counter!("footfall_wal_failed_groups_total").increment(1);
             if !self.failing {
-                tracing::error!(%error, "the log cannot store events; they are refused until it can");
+                tracing::error!(%error, "the WAL cannot store events; they are refused until it can");
             }
         } else {
             metrics::counter!("footfall_wal_appends_total").increment(self.group.len() as u64);
@@ -143,7 +143,7 @@ impl Committer {
 }
 
 impl Drop for Committer {
-    /// However it ends, nobody waits for an answer that does not come.
+    /// However it ends, no caller waits for an answer that does not come.
     fn drop(&mut self) {
         self.queue.abandon();
     }

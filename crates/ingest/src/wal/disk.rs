@@ -1,4 +1,4 @@
-//! The one door to the disk: small enough to be simulated.
+//! The only access to the disk: an interface small enough to be simulated.
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -6,11 +6,13 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use footfall_lake::create_durably;
+
 use super::WalError;
 
-/// An open file of the log.
+/// An open file of the WAL.
 ///
-/// What is assumed of the disk: a write that was interrupted may have reached any of its sectors in any order, and
+/// Assumptions about the disk: an interrupted write may have reached any of its sectors in any order, and
 /// the file may have grown by zeros; but bytes that were synced before stay, also in a sector that was being
 /// rewritten (what SQLite calls powersafe overwrite).
 pub trait WalFile: Debug + Send + Sync {
@@ -27,22 +29,22 @@ pub trait WalFile: Debug + Send + Sync {
     fn truncate(&self, size: u64) -> io::Result<()>;
 }
 
-/// The folder of one log. Names are plain file names. Changes to the folder (create, rename, remove) reach stable
+/// The folder of one WAL. Names are plain file names. Changes to the folder (create, rename, remove) reach stable
 /// storage in their order, at the latest with the next [`Disk::sync_dir`].
 pub trait Disk: Debug + Send + Sync {
     /// The names of all files.
     fn list(&self) -> io::Result<Vec<String>>;
-    /// Makes an empty file, or empties the one that is there.
+    /// Creates an empty file, or truncates an existing one.
     fn create(&self, name: &str) -> io::Result<Box<dyn WalFile>>;
-    /// Opens a file that is there.
+    /// Opens an existing file.
     fn open(&self, name: &str) -> io::Result<Box<dyn WalFile>>;
-    /// Renames in one step, over an existing file too.
+    /// Renames atomically, over an existing file too.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
-    /// Deletes a file; who has it open may go on reading.
+    /// Deletes a file; an open handle can still be read.
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Returns when all changes to the folder are on stable storage.
     fn sync_dir(&self) -> io::Result<()>;
-    /// The file as people should read it in a message.
+    /// The file's path for messages.
     fn path(&self, name: &str) -> String;
 }
 
@@ -60,7 +62,7 @@ pub(super) fn read_full(file: &dyn WalFile, buffer: &mut [u8], offset: u64) -> i
     Ok(read)
 }
 
-/// A local folder, locked against other processes for as long as this lives.
+/// A local folder, locked against other processes while this value lives.
 #[derive(Debug)]
 pub struct FsDisk {
     dir: PathBuf,
@@ -68,21 +70,21 @@ pub struct FsDisk {
     _lock: File,
 }
 
-/// The file that is locked; it holds the process id of who locked it.
+/// The lock file; it holds the process id of its owner.
 pub(super) const LOCK: &str = "lock";
 
 impl FsDisk {
-    /// Makes the folder if need be and locks it.
+    /// Creates the folder if missing and locks it.
     ///
     /// # Errors
-    /// [`WalError::InUse`] if somebody else has it; [`WalError::Disk`].
+    /// [`WalError::InUse`] if another process has it; [`WalError::Disk`].
     pub fn open(dir: &Path) -> Result<Self, WalError> {
         let refused = |source| WalError::disk(&dir.display().to_string(), source);
         create_durably(dir).map_err(refused)?;
         Self::lock(dir)
     }
 
-    /// Locks a folder that is there.
+    /// Locks an existing folder.
     pub(super) fn lock(dir: &Path) -> Result<Self, WalError> {
         let path = dir.join(LOCK);
         let refused = |source| WalError::disk(&path.display().to_string(), source);
@@ -97,7 +99,7 @@ impl FsDisk {
             }
             Err(TryLockError::Error(error)) => return Err(refused(error)),
         }
-        // Only for the message that another process prints: it need not be there.
+        // Only for another process's message, so that a failure doesn't matter.
         let _ = lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id()));
         Ok(Self {
             dir: dir.to_owned(),
@@ -114,35 +116,18 @@ fn holder(lock: &mut File) -> String {
     }
 }
 
-/// Only the owner may read what visitors did.
+/// Only the owner may read visitors' events.
 fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(0o600);
     options
 }
 
-/// Makes a folder and those above it such that they are there after a power failure.
-fn create_durably(dir: &Path) -> io::Result<()> {
-    let missing: Vec<&Path> = dir
-        .ancestors()
-        .take_while(|a| !a.as_os_str().is_empty() && !a.exists())
-        .collect();
-    fs::create_dir_all(dir)?;
-    for made in missing {
-        match made.parent() {
-            Some(parent) if parent.as_os_str().is_empty() => File::open(".")?.sync_all()?,
-            Some(parent) => File::open(parent)?.sync_all()?,
-            None => {}
-        }
-    }
-    Ok(())
-}
-
 impl Disk for FsDisk {
     fn list(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
-            // A name that is not UTF-8 is none of ours.
+            // No WAL file has a name that is not UTF-8.
             names.extend(entry?.file_name().into_string());
         }
         Ok(names)

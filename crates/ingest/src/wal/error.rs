@@ -1,14 +1,14 @@
-//! Why the log could not do it, and what damage in it looks like.
+//! WAL errors, and the description of damage.
 
 use std::fmt;
 use std::io;
 
 use super::Position;
 
-/// A place in the log that is not what was written there, although it was acknowledged.
+/// Acknowledged bytes of the WAL that are not what was written.
 ///
-/// Whole records before and after it stay readable: a reader gets this as [`WalError::Damaged`] when it comes here,
-/// and only by asking for `resume_at` itself does it go on behind it. Nothing is passed over on its behalf.
+/// Whole records before and after it stay readable: a reader that reaches it gets [`WalError::Damaged`] and continues
+/// behind it only by asking for `resume_at` itself. Nothing is skipped on its behalf.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
     /// The segment file.
@@ -38,37 +38,37 @@ impl fmt::Display for Damage {
     }
 }
 
-/// Why the log could not do it.
+/// Why a WAL operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WalError {
-    /// Too much is waiting for the disk, or too much is kept; nothing was stored.
-    #[error("the log cannot keep up; try again in {retry_after_seconds} s")]
+    /// The queue for the disk is full, or the WAL has reached its size limit; nothing was stored.
+    #[error("the WAL cannot keep up; try again in {retry_after_seconds} s")]
     Overloaded { retry_after_seconds: u32 },
-    /// One record is bigger than the log takes; nothing was stored. Send less at once.
-    #[error("a log record of {bytes} bytes is over the limit of {limit} bytes; send fewer events at once")]
+    /// The record is over the size limit; nothing was stored. Send less at once.
+    #[error("a WAL record of {bytes} bytes is over the limit of {limit} bytes; send fewer events at once")]
     TooLarge { bytes: usize, limit: usize },
-    /// The disk refused; nothing of this record is promised.
-    #[error("the log cannot use {path}: {source}")]
+    /// A disk error; the record is not acknowledged.
+    #[error("the WAL cannot use {path}: {source}")]
     Disk { path: String, source: io::Error },
     /// A stored record is not what was written.
-    #[error("the log is damaged: {0}")]
+    #[error("the WAL is damaged: {0}")]
     Damaged(Damage),
-    /// The file is whole, but this log cannot use it: another log's, or a newer version's.
-    #[error("{path} does not belong to this log: {reason}")]
+    /// The file is whole, but belongs to another WAL or a newer version.
+    #[error("{path} does not belong to this WAL: {reason}")]
     Foreign { path: String, reason: String },
-    /// Somebody else has the log open.
-    #[error("another footfall process ({holder}) uses this log: {path}; stop it or give this one its own state folder")]
+    /// Another process has the WAL open.
+    #[error("another footfall process ({holder}) uses this WAL: {path}; stop it or give this one its own state folder")]
     InUse { path: String, holder: String },
     /// The position was trimmed away or never written.
-    #[error("the log holds no record {0}")]
+    #[error("the WAL holds no record {0}")]
     NotHeld(Position),
-    /// The log was shut down.
-    #[error("the log is closed")]
+    /// The WAL was shut down.
+    #[error("the WAL is closed")]
     Closed,
 }
 
 impl WalError {
-    /// The disk's refusal at `path`.
+    /// The disk error at `path`.
     pub(super) fn disk(path: &str, source: io::Error) -> Self {
         Self::Disk {
             path: path.to_owned(),
@@ -76,7 +76,7 @@ impl WalError {
         }
     }
 
-    /// The same answer for another record of the group: one write serves many callers, and `io::Error` cannot be cloned.
+    /// A copy for another record of the group: one write serves many callers, and `io::Error` cannot be cloned.
     pub(super) fn repeat(&self) -> Self {
         match self {
             Self::Overloaded { retry_after_seconds } => Self::Overloaded {

@@ -1,4 +1,4 @@
-//! The log in a local folder.
+//! The WAL in a local folder.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::recovery::Recovery;
 use super::store::Store;
 use super::{EventLog, Position, Record, WalError, WalOptions};
 
-/// A durable log in a folder of this machine. See [`super`] for what it promises and how.
+/// A WAL in a local folder. See [`super`] for its guarantees and how it keeps them.
 ///
 /// Dropping it finishes what was accepted and waits for the thread, at most for the syncs under way; in async code
 /// call [`LocalWal::close`] before.
@@ -28,16 +28,16 @@ pub struct LocalWal {
     reader: Arc<RecordReader>,
     durable: watch::Receiver<Position>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    /// A simulation reads where it is called, without a thread.
+    /// A simulation reads on the caller's thread.
     inline: bool,
 }
 
 impl LocalWal {
-    /// Opens the log in `dir`, or makes one.
+    /// Opens the WAL in `dir`, or creates one.
     ///
     /// # Errors
-    /// [`WalError::InUse`] if another process has it; [`WalError::Foreign`] if files of another log or version are
-    /// there; [`WalError::Damaged`] only if nothing of it can be checked (other damage is in [`Recovery`]);
+    /// [`WalError::InUse`] if another process has it; [`WalError::Foreign`] if files of another WAL or version are
+    /// there; [`WalError::Damaged`] only if no record can be checked (other damage is in [`Recovery`]);
     /// [`WalError::Disk`].
     pub fn open(dir: &Path, options: WalOptions) -> Result<(Self, Recovery), WalError> {
         Self::open_on(Arc::new(FsDisk::open(dir)?), options, &RandomIds)
@@ -58,7 +58,7 @@ impl LocalWal {
         Ok((log, recovery))
     }
 
-    /// The same without a thread: nothing is written until the caller turns the [`Committer`]. Deterministic, for
+    /// The same without a thread: nothing is written until the caller calls [`Committer::turn`]. Deterministic, for
     /// simulations.
     ///
     /// # Errors
@@ -71,10 +71,10 @@ impl LocalWal {
         let options = options.consistent();
         let folder = disk.path("");
         let (store, recovery) = Store::open(Arc::clone(&disk), &options, ids)?;
-        tell(&folder, &recovery);
+        report(&folder, &recovery);
         let queue = Arc::new(AppendQueue::new(&options, store.bytes()));
         let reader = Arc::new(RecordReader::new(disk, &store, options.tail_bytes));
-        reader.told(&recovery.damaged);
+        reader.mark_reported(&recovery.damaged);
         let (sender, durable) = watch::channel(store.last());
         let committer = Committer::new(store, Arc::clone(&queue), Arc::clone(&reader), sender);
         Ok((
@@ -95,7 +95,7 @@ impl LocalWal {
         self.reader.first()
     }
 
-    /// Accepts nothing more, finishes what was accepted and stops the thread. The folder stays locked until the log
+    /// Accepts nothing more, finishes what was accepted and stops the thread. The folder stays locked until the WAL
     /// is dropped.
     pub async fn close(&self) {
         self.queue.close();
@@ -119,8 +119,8 @@ fn join(thread: JoinHandle<()>) {
     }
 }
 
-/// Damage is never silent.
-fn tell(folder: &str, recovery: &Recovery) {
+/// Logs and counts what opening found: damage is never silent.
+fn report(folder: &str, recovery: &Recovery) {
     let Recovery {
         first,
         last,
@@ -138,7 +138,7 @@ fn tell(folder: &str, recovery: &Recovery) {
     }
     for damage in damaged {
         metrics::counter!("footfall_wal_damaged_total").increment(1);
-        tracing::error!(%damage, "the log is damaged");
+        tracing::error!(%damage, "the WAL is damaged");
     }
     tracing::info!(folder, first, last, "the log is open");
 }

@@ -2,19 +2,19 @@
 
 use super::record::MAX_PAYLOAD;
 
-/// What a waiting record costs beside its payload, generously, so that many small ones are bounded too.
+/// A generous estimate of a queued record's bytes beside its payload, so that many small ones are bounded too.
 pub(super) const QUEUE_OVERHEAD: usize = 128;
 
-/// The limits of a local log, in bytes.
+/// The limits of a local WAL, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WalOptions {
     /// A segment file that has reached this size is followed by a new one.
     pub segment_bytes: u64,
-    /// Records that wait for the disk; over it, `append` answers `Overloaded`.
+    /// Records queued for the disk; over it, `append` answers `Overloaded`.
     pub queue_bytes: usize,
     /// One record; over it, `append` answers `TooLarge`. At most 32 MiB.
     pub max_record_bytes: usize,
-    /// Everything kept on disk; over it, `append` answers `Overloaded` until the log is trimmed.
+    /// Everything kept on disk; over it, `append` answers `Overloaded` until the WAL is trimmed.
     pub max_log_bytes: u64,
     /// Newest records kept in memory, so that a reader that keeps up does not read the disk.
     pub tail_bytes: usize,
@@ -33,8 +33,8 @@ impl Default for WalOptions {
 }
 
 impl WalOptions {
-    /// The same with limits that contradict each other lowered: a record must fit in the queue and in the log, and a
-    /// full log must have a whole segment to give up.
+    /// The same with contradictory limits lowered: a record must fit in the queue and in the WAL, and a full WAL must
+    /// have a whole segment to trim.
     pub(super) fn consistent(mut self) -> Self {
         let log_records = usize::try_from(self.max_log_bytes / 4).unwrap_or(usize::MAX);
         let room = self.queue_bytes.min(log_records).saturating_sub(QUEUE_OVERHEAD);

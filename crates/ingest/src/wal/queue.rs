@@ -1,4 +1,4 @@
-//! What waits for the disk, bounded in bytes.
+//! Appends and trims queued for the disk, bounded in bytes.
 
 use std::collections::VecDeque;
 
@@ -13,11 +13,11 @@ use super::{Position, WalError, WalOptions};
 /// sync stay bounded.
 const GROUP_BYTES: usize = 8 << 20;
 
-/// When to try again: the queue empties within a second, the lake takes longer.
+/// When a caller should retry: the queue empties within a second, the lake takes longer.
 const RETRY_QUEUE_SECONDS: u32 = 1;
 const RETRY_FULL_SECONDS: u32 = 5;
 
-/// A record that waits, and who waits for it.
+/// A queued record, and the channel for its answer.
 #[derive(Debug)]
 pub(super) struct PendingAppend {
     pub(super) payload: Bytes,
@@ -36,7 +36,7 @@ pub(super) struct TrimRequest {
     pub(super) answer: oneshot::Sender<Result<(), WalError>>,
 }
 
-/// What is to be done next.
+/// The next thing to do.
 #[derive(Debug)]
 pub(super) enum Work {
     /// The group was filled.
@@ -49,18 +49,18 @@ pub(super) enum Work {
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: VecDeque<PendingAppend>,
+    appends: VecDeque<PendingAppend>,
     trims: VecDeque<TrimRequest>,
-    /// Of what waits and of the group that is being written.
+    /// Of queued records and of the group that is being written.
     bytes: usize,
     /// On disk.
     stored: u64,
-    /// A record found no room on disk, and the log has not become smaller since.
+    /// A record did not fit on disk, and the WAL has not become smaller since.
     full: bool,
     closed: bool,
 }
 
-/// The way in, shared by all callers and the committer.
+/// The queue, shared by all callers and the committer.
 #[derive(Debug)]
 pub(super) struct AppendQueue {
     queue: Mutex<Queue>,
@@ -84,7 +84,7 @@ impl AppendQueue {
         }
     }
 
-    /// Accepts a record or says at once why not.
+    /// Queues a record, or returns at once why not.
     pub(super) fn append(&self, payload: Bytes) -> Result<oneshot::Receiver<Result<Position, WalError>>, WalError> {
         if payload.len() > self.max_record_bytes {
             return Err(WalError::TooLarge {
@@ -111,13 +111,13 @@ impl AppendQueue {
             });
         }
         queue.bytes = bytes;
-        queue.waiting.push_back(pending);
+        queue.appends.push_back(pending);
         drop(queue);
         self.wake.notify_one();
         Ok(answered)
     }
 
-    /// Says at once that a record would find no room.
+    /// Fails at once if the WAL is full.
     pub(super) fn check_room(&self) -> Result<(), WalError> {
         match self.queue.lock().full {
             false => Ok(()),
@@ -145,30 +145,30 @@ impl AppendQueue {
         self.wake.notify_all();
     }
 
-    /// Closes and lets go of everything that waits: whoever waits learns that the log is closed.
+    /// Closes and drops everything queued: callers get [`WalError::Closed`].
     pub(super) fn abandon(&self) {
         let mut queue = self.queue.lock();
         queue.closed = true;
-        let waiting = std::mem::take(&mut queue.waiting);
+        let appends = std::mem::take(&mut queue.appends);
         let trims = std::mem::take(&mut queue.trims);
         drop(queue);
-        drop((waiting, trims));
+        drop((appends, trims));
     }
 
-    /// The next thing to do; fills `group` with what waits, up to the limit of a group. Blocks for it if asked to.
+    /// The next thing to do; fills `group` with queued records, up to the limit of a group. Waits for work if `block`.
     pub(super) fn take(&self, group: &mut Vec<PendingAppend>, block: bool) -> Work {
         let mut queue = self.queue.lock();
         loop {
             if let Some(trim) = queue.trims.pop_front() {
                 return Work::Trim(trim);
             }
-            if !queue.waiting.is_empty() {
+            if !queue.appends.is_empty() {
                 let mut bytes = 0;
-                while let Some(next) = queue.waiting.front()
+                while let Some(next) = queue.appends.front()
                     && (bytes == 0 || bytes + next.cost() <= GROUP_BYTES)
                 {
                     bytes += next.cost();
-                    group.extend(queue.waiting.pop_front());
+                    group.extend(queue.appends.pop_front());
                 }
                 return Work::Group;
             }
@@ -182,12 +182,12 @@ impl AppendQueue {
         }
     }
 
-    /// A group of `bytes` is done and so much is stored now; true if nothing waits.
+    /// A group of `bytes` is done and `stored` bytes are on disk now; true if nothing is queued.
     pub(super) fn done(&self, bytes: usize, stored: u64) -> bool {
         let mut queue = self.queue.lock();
         queue.bytes -= bytes;
         queue.full &= stored >= queue.stored;
         queue.stored = stored;
-        queue.waiting.is_empty()
+        queue.appends.is_empty()
     }
 }

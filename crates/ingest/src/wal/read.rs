@@ -14,13 +14,13 @@ use super::tail::Tail;
 use super::walk::{Break, Step, Walk};
 use super::{Damage, Position, Record, WalError};
 
-/// Places remembered for readers that go on where they stopped.
+/// Cursors remembered for readers that continue where they stopped.
 const CURSORS: usize = 8;
 
-/// Damaged places remembered as reported.
+/// Damages remembered as reported.
 const REPORTED: usize = 1000;
 
-/// What readers know of the log.
+/// What readers know of the WAL.
 #[derive(Debug)]
 struct Index {
     segments: VecDeque<Segment>,
@@ -66,7 +66,7 @@ impl Batch {
     }
 }
 
-/// The readers' side of a log.
+/// The read side of a WAL.
 #[derive(Debug)]
 pub(super) struct RecordReader {
     disk: Arc<dyn Disk>,
@@ -94,7 +94,7 @@ impl RecordReader {
         }
     }
 
-    /// Makes visible what the store holds now; `records` are those that became durable.
+    /// Makes the store's current content visible; `records` are those that became durable.
     pub(super) fn publish(&self, store: &Store, records: impl Iterator<Item = Record>) {
         let mut index = self.index.lock();
         index.segments.clone_from(store.segments());
@@ -110,7 +110,7 @@ impl RecordReader {
         index.tail.forget(position);
     }
 
-    /// The log's id, drawn when it was created.
+    /// The WAL's id, drawn when it was created.
     pub(super) fn id(&self) -> u128 {
         u128::from_le_bytes(self.id.0)
     }
@@ -144,7 +144,7 @@ impl RecordReader {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) if batch.records.is_empty() => return Err(self.report(error)),
-                // Told when the reader comes to it.
+                // Reported when the reader reaches it.
                 Err(_) => break,
             }
         }
@@ -213,7 +213,7 @@ impl RecordReader {
         Ok(true)
     }
 
-    /// The file is gone: because it was trimmed meanwhile, or somebody removed it.
+    /// The file is gone: trimmed meanwhile, or removed by somebody.
     fn missing(&self, part: Part, path: String, from: Position) -> WalError {
         if self.first() > from {
             return WalError::NotHeld(from);
@@ -229,7 +229,7 @@ impl RecordReader {
         })
     }
 
-    /// The nearest known place at or before `from`.
+    /// The nearest known cursor at or before `from`.
     fn cursor(&self, segment: Position, from: Position) -> Cursor {
         let known = self.cursors.lock();
         let before = known
@@ -251,20 +251,20 @@ impl RecordReader {
         known.push_back(cursor);
     }
 
-    /// Damage that has been told already, so that it is not counted a second time when a reader comes to it.
-    pub(super) fn told(&self, damaged: &[Damage]) {
+    /// Marks damage as reported, so that it is not counted a second time when a reader reaches it.
+    pub(super) fn mark_reported(&self, damaged: &[Damage]) {
         let mut reported = self.reported.lock();
         let indices = damaged.iter().map(|damage| (damage.path.clone(), damage.offset));
         reported.extend(indices.take(REPORTED));
     }
 
-    /// Counts and logs damage the first time that a reader comes to it.
+    /// Counts and logs damage the first time that a reader reaches it.
     fn report(&self, error: WalError) -> WalError {
         if let WalError::Damaged(damage) = &error {
             let mut reported = self.reported.lock();
             if reported.len() < REPORTED && reported.insert((damage.path.clone(), damage.offset)) {
                 metrics::counter!("footfall_wal_damaged_total").increment(1);
-                tracing::error!(%damage, "the log is damaged");
+                tracing::error!(%damage, "the WAL is damaged");
             }
         }
         error

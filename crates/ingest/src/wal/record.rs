@@ -1,16 +1,16 @@
-//! How one record looks on disk. Pure: bytes in, bytes out.
+//! The format of one record on disk. Pure: bytes in, bytes out.
 //!
 //! ```text
 //! magic 4 | crc32 4 | payload length 4 | index in its group 4 | position 8 | payload      (little endian)
 //! ```
 //!
-//! The checksum covers the log's id (not stored in the record), the other header fields and the payload, so that a
-//! record of another log, left over on a recycled disk block or hidden by a client inside a payload, is never taken
-//! for one of this log. The magic begins with bytes that occur in no UTF-8 text.
+//! The checksum covers the WAL's id (not stored in the record), the other header fields and the payload, so that a
+//! record of another WAL, left over on a recycled disk block or hidden by a client inside a payload, is never taken
+//! for one of this WAL. The magic begins with bytes that occur in no UTF-8 text.
 //!
-//! A *group* is what one write and one fsync store. The first position of a record's group tells that everything
-//! before it was durable when this record was written: that is how damage is told from a torn tail (see [`super`]).
-//! A *seal* is a record without payload that says the same of the last group when nothing follows it.
+//! A *group* is what one write and one fsync store. Everything before the first position of a record's group was
+//! durable when this record was written: that distinguishes damage from a torn tail (see [`super`]).
+//! A *seal* is a record without payload that states the same of the last group when nothing follows it.
 
 use super::Position;
 
@@ -20,16 +20,16 @@ pub(super) const FRAME_HEADER: usize = 24;
 /// The format's own limit, in bytes, so that a damaged length cannot make a reader ask for much memory.
 pub(super) const MAX_PAYLOAD: usize = 32 << 20;
 
-/// Nobody writes so many records, and the lake keeps positions as signed numbers: whatever says more is damaged.
+/// No WAL reaches so many records, and the lake keeps positions as signed numbers: a higher position is damage.
 pub(super) const MAX_POSITION: Position = Position::MAX / 2;
 
-/// The first byte of every frame: what a reader looks for behind damage.
+/// The first byte of every frame: a reader searches for it behind damage.
 pub(super) const FIRST_BYTE: u8 = 0xFF;
 
 const RECORD: [u8; 4] = [FIRST_BYTE, 0xF8, b'R', 1];
 const SEAL: [u8; 4] = [FIRST_BYTE, 0xF8, b'S', 1];
 
-/// Which log a segment or record belongs to: random, drawn when the log is created.
+/// Which WAL a segment or record belongs to: random, drawn when the WAL is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct WalId(pub(super) [u8; 16]);
 
@@ -93,16 +93,16 @@ impl Head {
     }
 }
 
-/// What the bytes at some place are.
+/// What the bytes at an offset are.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Decoded {
     Whole(Head),
-    /// So many bytes are needed to tell.
+    /// So many bytes are needed to decide.
     Short(usize),
     Broken(&'static str),
 }
 
-/// Looks at the frame at the start of `bytes`.
+/// Decodes the frame at the start of `bytes`.
 pub(super) fn decode(bytes: &[u8], id: WalId) -> Decoded {
     let Some((header, rest)) = bytes.split_first_chunk::<FRAME_HEADER>() else {
         return Decoded::Short(FRAME_HEADER);
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_encoded_is_decoded() {
+    fn encoded_frames_decode() {
         let Decoded::Whole(head) = decode(&encoded(b"payload"), ID) else {
             panic!("whole")
         };
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_of_a_record_is_short_and_says_how_much_is_needed() {
+    fn partial_record_is_short_with_needed_bytes() {
         let whole = encoded(b"payload");
         for cut in 0..whole.len() {
             let needed = if cut < FRAME_HEADER { FRAME_HEADER } else { whole.len() };
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn no_flipped_bit_and_no_other_log_passes() {
+    fn flipped_bit_or_foreign_id_is_broken() {
         let whole = encoded(b"payload");
         assert!(matches!(decode(&whole, WalId([8; 16])), Decoded::Broken(_)));
         for bit in 0..whole.len() * 8 {

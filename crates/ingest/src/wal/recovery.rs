@@ -1,7 +1,7 @@
-//! What is there: the segments of a log, and the records of a segment that may end in a torn tail or hold damage.
+//! Finds the segments of a WAL, and the records of a segment that may end in a torn tail or hold damage.
 //!
-//! The decision between the two is [`Examination`]'s: a break is damage if anything behind it proves that what
-//! belongs there was durable, else it is the tail of a write that nobody was told had succeeded.
+//! [`Examination`] decides between the two: a break is damage if anything behind it proves that the expected record
+//! was durable, else it is the tail of a write that was never acknowledged.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use super::segment::{self, HEADER_BYTES, Header, HeaderState};
 use super::walk::{Break, Step, Walk};
 use super::{Damage, Position, Record, WalError};
 
-/// At most so many damaged places of a segment are listed: memory stays bounded over any garbage.
+/// At most so many damages of a segment are listed, so that garbage can't exhaust memory.
 const LISTED: usize = 1000;
 
 /// What `open` found.
@@ -22,21 +22,21 @@ pub struct Recovery {
     /// The last position; 0 in a new log.
     pub last: Position,
     /// Bytes behind the last whole record that were cut off: a write that was under way when the process or the
-    /// machine stopped. No caller was told that it had succeeded.
+    /// machine stopped. It was never acknowledged.
     pub torn_bytes: u64,
-    /// Damaged places in what was acknowledged, as far as opening looks: all file headers and the last segment.
+    /// Damage to acknowledged records, as far as opening checks: all file headers and the last segment.
     /// Older segments are checked when they are read, and by [`super::verify`].
     pub damaged: Vec<Damage>,
 }
 
-/// The segments of a log, by their names and headers.
+/// The segments of a WAL, by their names and headers.
 #[derive(Debug)]
 pub(super) struct Survey {
     /// `None` if there is no segment yet.
     pub(super) id: Option<WalId>,
     /// By position, ascending.
     pub(super) segments: Vec<Surveyed>,
-    /// Segments whose making was interrupted; nothing is in them.
+    /// Segments whose creation was interrupted; they hold no records.
     pub(super) unfinished: Vec<String>,
     pub(super) damaged: Vec<Damage>,
 }
@@ -52,7 +52,7 @@ pub(super) struct Surveyed {
 /// Reads all names and headers.
 ///
 /// # Errors
-/// [`WalError::Foreign`] for a segment of another log or version; [`WalError::Damaged`] if no header can be read, so
+/// [`WalError::Foreign`] for a segment of another WAL or version; [`WalError::Damaged`] if no header can be read, so
 /// that no record could be checked; [`WalError::Disk`].
 pub(super) fn survey(disk: &dyn Disk) -> Result<Survey, WalError> {
     let mut names = disk.list().map_err(|error| WalError::disk(&disk.path(""), error))?;
@@ -162,7 +162,7 @@ pub(super) struct Kept {
 pub(super) struct Examined {
     pub(super) kept: Kept,
     pub(super) damaged: Vec<Damage>,
-    /// Bytes of writes that nobody was told had succeeded.
+    /// Bytes of writes that were never acknowledged.
     pub(super) torn_bytes: u64,
 }
 
@@ -184,7 +184,7 @@ pub(super) fn open_and_examine(
     let mut examined = examine(file.as_ref(), &path, id, first, survey.limit(nth)).map_err(refused)?;
     if headless && examined.kept.last < first {
         // Whether it held anything can't be known. One record counts as lost, so that the file is not taken for an
-        // empty one and written over.
+        // empty one and overwritten.
         examined.kept.last = first;
         let found = Break {
             offset: 0,
@@ -196,8 +196,8 @@ pub(super) fn open_and_examine(
     Ok((file, examined))
 }
 
-/// Reads a segment through. `limit` is the last position in it, if a successor tells; what stands behind it is what
-/// a failed write left and was never acknowledged.
+/// Reads a segment through. `limit` is the last position in it, if there is a successor; bytes behind it were left by
+/// a failed write and never acknowledged.
 fn examine(
     file: &dyn WalFile,
     path: &str,
@@ -207,7 +207,7 @@ fn examine(
 ) -> io::Result<Examined> {
     let size = file.size()?;
     let mut walk = Walk::new(file, id, first, HEADER_BYTES, size);
-    // Also in a file that ends inside of its header: that is where the next record goes, and where it is looked for.
+    // Also in a file that ends inside its header: the next record is written and read there.
     let start = HEADER_BYTES;
     let kept = Kept {
         records: 0,
@@ -243,7 +243,7 @@ fn examine(
         return Ok(examination.tail(size));
     };
     let mut examined = examination.closed(limit);
-    // A seal that was not overwritten ends many a segment; anything else is the rest of a failed write.
+    // Many segments end with a seal that was not overwritten; anything else is the rest of a failed write.
     let sealed = matches!(walk.next()?, Step::Seal { .. }) && walk.offset() == size;
     let rest = size.saturating_sub(examined.kept.end);
     examined.torn_bytes = if sealed {
@@ -254,7 +254,7 @@ fn examine(
     Ok(examined)
 }
 
-/// A break of which nothing is proved yet.
+/// A break not yet proved to be damage.
 #[derive(Debug)]
 struct OpenBreak {
     found: Break,
@@ -264,7 +264,7 @@ struct OpenBreak {
     before: Kept,
 }
 
-/// The pure decision between torn and damaged, fed with what is found in order.
+/// The pure decision between torn and damaged, fed with frames and breaks in order.
 #[derive(Debug)]
 struct Examination<'a> {
     path: &'a str,
@@ -297,7 +297,7 @@ impl Examination<'_> {
         kept.end = end;
     }
 
-    /// Reading goes on at `position`; everything up to `durable` was durable.
+    /// Reading continues at `position`; everything up to `durable` was durable.
     fn prove(&mut self, durable: Position, position: Position) {
         if let Some(last) = self.open.last_mut() {
             last.resume_at.get_or_insert(position);

@@ -8,10 +8,10 @@ use super::disk::{WalFile, read_full};
 use super::record::{self, Decoded, FIRST_BYTE, FRAME_HEADER, Head, Kind, WalId};
 use super::{Position, Record};
 
-/// Bytes asked of the disk at once.
+/// Bytes per disk read.
 const CHUNK: usize = 256 << 10;
 
-/// What stands at a place in the file.
+/// What is at an offset of the file.
 #[derive(Debug)]
 pub(super) enum Found {
     Record {
@@ -55,12 +55,12 @@ impl<'a> Frames<'a> {
         }
     }
 
-    /// Where the next frame is looked for.
+    /// The offset of the next frame.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The frame here; goes on behind it if it is whole.
+    /// The frame at the current offset; advances behind it if it is whole.
     pub(super) fn next(&mut self) -> io::Result<Found> {
         let offset = self.offset;
         if !self.fill(FRAME_HEADER)? {
@@ -92,8 +92,8 @@ impl<'a> Frames<'a> {
         })
     }
 
-    /// Goes on to the next whole frame for a position from `wanted` on, or to the end. Only the log's own frames pass:
-    /// a client cannot plant one in a payload, since it does not know the log's id.
+    /// Skips to the next whole frame for a position from `wanted` on, or to the end. Only this WAL's frames are
+    /// accepted: a client cannot plant one in a payload, since it does not know the WAL's id.
     pub(super) fn resync(&mut self, wanted: Position) -> io::Result<()> {
         self.skip(1);
         loop {
@@ -118,7 +118,7 @@ impl<'a> Frames<'a> {
     }
 
     fn is_frame_from(&mut self, wanted: Position) -> io::Result<bool> {
-        // The header first: a length that happens to stand in a payload must not cost a read of megabytes.
+        // The header first: payload bytes that happen to look like a length must not cost a read of megabytes.
         let Some(Ok(head)) = self.buffer.first_chunk().map(Head::parse) else {
             return Ok(false);
         };
@@ -171,7 +171,7 @@ impl<'a> Frames<'a> {
         let read = read_full(self.file, &mut self.buffer[held..], self.offset + held as u64)?;
         self.buffer.truncate(held + read);
         if read < more {
-            // The file is shorter than was said.
+            // The file is shorter than `end`.
             self.end = self.offset + self.buffer.len() as u64;
         }
         Ok(self.buffer.len() >= wanted)

@@ -1,7 +1,7 @@
-//! A segment file: its name and its header. Pure, but for reading the header.
+//! A segment file: its name and its header. Pure, except for reading the header.
 //!
 //! The file is named by the first position in it, 20 digits, `.log`. The header is written twice, so that a flipped
-//! bit in it costs nothing, and holds the log's id, so that segments of different logs cannot be mixed:
+//! bit in it costs nothing, and holds the WAL's id, so that segments of different WALs cannot be mixed:
 //!
 //! ```text
 //! magic 8 | version 4 | log id 16 | first position 8 | zeros 24 | crc32 4        twice, then the records
@@ -23,7 +23,7 @@ const MAGIC: [u8; 8] = *b"FFLOGSEG";
 const VERSION: u32 = 1;
 const SUFFIX: &str = ".log";
 
-/// A segment that is being made.
+/// The suffix of a segment that is being created.
 pub(super) const TEMPORARY: &str = ".tmp";
 
 /// The file that holds records from `first` on.
@@ -37,14 +37,14 @@ pub(super) fn first_of(name: &str) -> Option<Position> {
     (digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok())?
 }
 
-/// What the header says.
+/// The header's fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) id: WalId,
     pub(super) first: Position,
 }
 
-/// How the header was found.
+/// The state of a header that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HeaderState {
     Whole(Header),
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_carry_the_first_position_and_sort_by_it() {
+    fn names_hold_and_sort_by_first_position() {
         assert_eq!(file_name(42), "00000000000000000042.log");
         assert_eq!(first_of(&file_name(Position::MAX)), Some(Position::MAX));
         assert!(file_name(99) < file_name(100));

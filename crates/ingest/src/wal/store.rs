@@ -1,4 +1,4 @@
-//! The segments on disk: committing groups, trimming, and what happens when the disk refuses. Synchronous and
+//! The segments on disk: committing groups, trimming, and disk errors. Synchronous and
 //! single-threaded, so that a simulator can drive it; the thread around it is [`super::committer`].
 
 use std::collections::VecDeque;
@@ -15,7 +15,7 @@ use super::recovery::{self, Recovery};
 use super::segment::{self, HEADER_BYTES, Header};
 use super::{Position, WalError, WalOptions};
 
-/// A segment file as far as readers need to know it.
+/// What readers need to know of a segment file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Segment {
     pub(super) first: Position,
@@ -38,7 +38,7 @@ pub(super) struct Store {
     sealed: bool,
 }
 
-/// Writes the same bytes again, so that the next sync is honest about them: they may be in the page cache only, and a
+/// Writes the same bytes again, so that the next sync covers them: they may be in the page cache only, and a
 /// sync that failed before the process was killed may have marked them as written.
 fn rewrite(file: &dyn WalFile, mut from: u64, to: u64) -> io::Result<()> {
     let mut chunk = vec![0; 64 << 10];
@@ -55,7 +55,7 @@ fn rewrite(file: &dyn WalFile, mut from: u64, to: u64) -> io::Result<()> {
 }
 
 impl Store {
-    /// Opens the log on `disk`, or makes one if there is none.
+    /// Opens the WAL on `disk`, or creates one if there is none.
     ///
     /// # Errors
     /// See [`super::LocalWal::open`].
@@ -69,8 +69,8 @@ impl Store {
             disk.remove(name)
                 .map_err(|error| WalError::disk(&disk.path(name), error))?;
         }
-        // A killed process may have named a segment and not have synced the folder: were records to be stored in it now,
-        // a power failure could still take the name away.
+        // A killed process may have renamed a segment without syncing the folder: a power failure could still undo the
+        // rename after records were stored in it.
         disk.sync_dir().map_err(|error| WalError::disk(&disk.path(""), error))?;
         let segments = survey
             .segments
@@ -152,7 +152,7 @@ impl Store {
     }
 
     /// Stores a group by one write and one sync; the position of its first record. After an error none of it is in
-    /// the log, and the next group may be tried.
+    /// the WAL, and the next group may be tried.
     ///
     /// # Errors
     /// [`WalError::Disk`].
@@ -196,8 +196,8 @@ impl Store {
         metrics::counter!("footfall_wal_fsyncs_total").increment(1);
         if let Err(error) = synced {
             let error = refused(error);
-            // The page cache may show what the disk does not have, and a later sync would call it good: this file is
-            // not written again. If the cut fails, the next segment's first position tells where this one ends.
+            // The page cache may hold what the disk does not have, and a later sync would report success for it: this
+            // file is not written again. If the cut fails, the next segment's first position marks where this one ends.
             let _ = file.truncate(at);
             self.active = None;
             return Err(error);
@@ -208,19 +208,19 @@ impl Store {
 
     /// Makes the segment of the next record, which is durable on return, and makes it the one to write to.
     fn start_segment(&mut self) -> Result<(), WalError> {
-        // First: were a failure to leave the old segment active while the new one may be on disk, the old one would
-        // take records that the new one's name denies.
+        // First: if a failure left the old segment active while the new one may be on disk, the old one would take
+        // records at positions that belong to the new one.
         self.active = None;
         let first = self.last + 1;
         let name = segment::file_name(first);
         let temporary = format!("{first:020}{}", segment::TEMPORARY);
         let made = self.make_segment(first, &temporary, &name);
         let file = made.map_err(|error| {
-            // Gives its space back; after the rename it is not there any more.
+            // Frees its space; after the rename it does not exist any more.
             let _ = self.disk.remove(&temporary);
             WalError::disk(&self.disk.path(&name), error)
         })?;
-        // A segment with no durable record bears the same name and was replaced.
+        // A segment without a durable record has the same name and was replaced.
         self.segments.pop_back_if(|last| last.first == first);
         self.segments.push_back(Segment {
             first,
@@ -240,7 +240,7 @@ impl Store {
         Ok(file)
     }
 
-    /// Notes behind the last record that it was durable, so that a flipped bit in it is not taken for a torn tail.
+    /// Writes behind the last record that it was durable, so that a flipped bit in it is not taken for a torn tail.
     /// The next group overwrites it. `synced`: on stable storage on return.
     pub(super) fn seal(&mut self, synced: bool) {
         let (Some(file), Some(segment)) = (&self.active, self.segments.back()) else {
@@ -255,7 +255,7 @@ impl Store {
             self.sealed = file.write_all_at(&self.buffer, segment.bytes).is_ok();
         }
         if synced && let Err(error) = file.sync_data() {
-            // No record depends on it, but it must not be called good by a later sync.
+            // No record depends on it, but a later sync must not report success for it.
             tracing::warn!(%error, "the log's last segment could not be sealed");
             self.active = None;
         }
@@ -274,13 +274,13 @@ impl Store {
         ends.last().map_or(self.first(), |(_, next)| next.first)
     }
 
-    /// Removes whole segments with nothing behind `position`. The last one goes too, replaced by an empty one that
-    /// remembers the position, if it is worth it.
+    /// Removes whole segments with nothing behind `position`. The last one is removed too, replaced by an empty
+    /// one that keeps the position, if it is large enough.
     ///
     /// # Errors
     /// [`WalError::Disk`]; what was removed until then stays removed.
     pub(super) fn trim(&mut self, position: Position) -> Result<(), WalError> {
-        // First what needs no room: on a full disk there is none for the new segment until then.
+        // First the segments that need no replacement: a full disk has no space for a new segment until then.
         self.remove_until(position)?;
         if self.gives_up_last(position) {
             self.start_segment()?;
@@ -301,7 +301,7 @@ impl Store {
             let refused = |error| WalError::disk(&self.disk.path(&name), error);
             self.disk.remove(&name).map_err(refused)?;
             self.segments.pop_front();
-            // Each before the next, oldest first: a power failure never leaves a hole.
+            // Synced one by one, oldest first, so that a power failure never leaves a gap.
             self.disk
                 .sync_dir()
                 .map_err(|error| WalError::disk(&self.disk.path(&name), error))?;
@@ -309,7 +309,7 @@ impl Store {
         Ok(())
     }
 
-    /// Worth it from a quarter of a segment on: the writer trims after every commit to the lake, every few seconds.
+    /// Only from a quarter of a segment on: the writer trims after every commit to the lake, every few seconds.
     fn gives_up_last(&self, position: Position) -> bool {
         let held = self
             .segments

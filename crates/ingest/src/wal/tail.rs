@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{Position, Record};
 
-/// What a record costs beside its payload.
+/// Bytes of a record beside its payload.
 const OVERHEAD: usize = 64;
 
 /// A run of consecutive durable records that ends with the newest, bounded in bytes.
@@ -24,7 +24,7 @@ impl Tail {
         }
     }
 
-    /// Adds the next record and lets go of the oldest.
+    /// Adds the next record and drops the oldest over the limit.
     pub(super) fn push(&mut self, record: Record) {
         if self
             .records
@@ -40,7 +40,7 @@ impl Tail {
         }
     }
 
-    /// Lets go of records up to and including `position`.
+    /// Drops records up to and including `position`.
     pub(super) fn forget(&mut self, position: Position) {
         while self.records.front().is_some_and(|record| record.position <= position) {
             self.drop_first();
@@ -96,9 +96,9 @@ mod tests {
     }
 
     #[test]
-    fn holds_the_newest_that_fit() {
+    fn tail_holds_newest_that_fit() {
         let tail = tail(300, 1..=10);
-        assert_eq!(positions(&tail, 7, usize::MAX), None, "let go");
+        assert_eq!(positions(&tail, 7, usize::MAX), None, "dropped");
         assert_eq!(positions(&tail, 8, usize::MAX), Some(vec![8, 9, 10]));
         assert_eq!(positions(&tail, 8, 80), Some(vec![8, 9]), "as many as fit");
         assert_eq!(positions(&tail, 9, 1), Some(vec![9]), "at least one");
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn forgets_what_was_trimmed() {
+    fn trimmed_records_are_dropped() {
         let mut tail = tail(1000, 1..=4);
         tail.forget(3);
         assert_eq!(positions(&tail, 3, usize::MAX), None);

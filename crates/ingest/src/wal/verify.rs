@@ -1,4 +1,4 @@
-//! Reading a whole log to see whether it is sound. Nothing is changed.
+//! Checks a whole WAL by reading it. Nothing is changed.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::disk::{Disk, FsDisk};
 use super::recovery::{open_and_examine, survey};
 use super::{Damage, Position, WalError};
 
-/// What a log holds and what is wrong with it.
+/// What a WAL holds and its damage.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VerifyReport {
     /// Segment files.
@@ -19,9 +19,9 @@ pub struct VerifyReport {
     pub first: Position,
     /// The last position.
     pub last: Position,
-    /// Bytes of writes that were cut short and never acknowledged.
+    /// Bytes of interrupted writes, never acknowledged.
     pub torn_bytes: u64,
-    /// Places that are not what was written there, although it was acknowledged.
+    /// Damage to acknowledged records.
     pub damaged: Vec<Damage>,
 }
 
@@ -32,7 +32,7 @@ impl VerifyReport {
     }
 }
 
-/// Reads all records of the log in `dir`, which no process may have open.
+/// Reads all records of the WAL in `dir`, which no process may have open.
 ///
 /// # Errors
 /// [`WalError::InUse`]; [`WalError::Foreign`]; [`WalError::Damaged`] only if no segment's header can be read, all

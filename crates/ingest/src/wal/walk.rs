@@ -1,4 +1,4 @@
-//! Walking a segment in order of positions: where frames and positions say something else than expected, a break.
+//! Walks a segment in order of positions; a frame or position that is not the expected one is a break.
 
 use std::cmp::Ordering;
 use std::io;
@@ -8,17 +8,17 @@ use super::record::WalId;
 use super::scan::{Found, Frames};
 use super::{Damage, Position, Record};
 
-/// The place where something else stands than the record that belongs there.
+/// Where the bytes are not the expected record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Break {
     pub(super) offset: u64,
-    /// The record that belongs there.
+    /// The expected record.
     pub(super) position: Position,
     pub(super) reason: String,
 }
 
 impl Break {
-    /// The break as damage; reading can go on at `resume_at`.
+    /// The break as damage; reading can continue at `resume_at`.
     pub(super) fn into_damage(self, path: &str, resume_at: Position) -> Damage {
         let Self {
             offset,
@@ -56,13 +56,13 @@ pub(super) enum Step {
 pub(super) struct Walk<'a> {
     frames: Frames<'a>,
     expected: Position,
-    /// What was found behind a break and comes next.
+    /// Found behind a break; returned next.
     held: Option<Found>,
     in_break: bool,
 }
 
 impl<'a> Walk<'a> {
-    /// From `offset`, where the record at `expected` belongs, to `end`.
+    /// From `offset`, where the record at `expected` should begin, to `end`.
     pub(super) fn new(file: &'a dyn WalFile, id: WalId, expected: Position, offset: u64, end: u64) -> Self {
         Self {
             frames: Frames::new(file, id, offset, end),
@@ -72,12 +72,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The position that belongs to the next record.
+    /// The expected position of the next record.
     pub(super) fn expected(&self) -> Position {
         self.expected
     }
 
-    /// Where the walk stands in the file.
+    /// The current offset in the file.
     pub(super) fn offset(&self) -> u64 {
         self.frames.offset()
     }
@@ -141,7 +141,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// One break is told once, however many broken frames it has.
+    /// A break is returned once, however many broken frames it has.
     fn enter_break(&mut self, offset: u64, reason: String) -> Option<Step> {
         let first = !std::mem::replace(&mut self.in_break, true);
         first.then_some(Step::Break(Break {

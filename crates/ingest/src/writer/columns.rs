@@ -3,36 +3,34 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Decimal128Builder, Int64Builder, NullBufferBuilder, RecordBatch, StringArray,
-    TimestampMicrosecondBuilder,
+    ArrayRef, BooleanArray, Decimal128Array, Int64Array, NullBufferBuilder, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
 };
-use arrow::buffer::{Buffer, OffsetBuffer};
-use arrow::datatypes::DataType;
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
 use arrow::error::ArrowError;
+use footfall_model::field::{EventField, FieldType};
 use footfall_model::schema;
 
-use super::wire::{Fields, TEXTS};
+use super::wire::{Fields, NUMBERS, TEXTS, index};
+use crate::enrich::Page;
 
-/// Columns that grow by an event at a time.
+/// Column builders that grow by one event at a time.
 #[derive(Debug)]
 pub(crate) struct Columns {
-    text: [Text; TEXTS],
-    client_hash: Int64Builder,
-    event_timestamp: TimestampMicrosecondBuilder,
-    created_at: TimestampMicrosecondBuilder,
-    is_bot: BooleanBuilder,
-    revenue: Decimal128Builder,
+    texts: [Text; TEXTS],
+    numbers: [Numbers; NUMBERS],
+    client_hash: Vec<i64>,
 }
 
-/// What columns are to hold, so that they need not grow: growing copies, and takes twice the memory for a moment.
+/// The capacity of columns, so that they need not grow: growing copies, and takes twice the memory for a moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Room {
     pub(super) rows: usize,
     /// Bytes of each column of text.
-    pub(super) text: [usize; TEXTS],
+    pub(super) texts: [usize; TEXTS],
 }
 
-/// A column of text. The values are looked into once, all together, when the column is finished.
+/// A column of text. All values are validated together when the column is finished.
 #[derive(Debug)]
 struct Text {
     values: Vec<u8>,
@@ -71,51 +69,102 @@ impl Text {
     }
 }
 
-impl Columns {
-    pub(super) fn new(room: &Room) -> Self {
-        let (rows, utc) = (room.rows, Some(Arc::from("UTC")));
-        let revenue = DataType::Decimal128(18, schema::REVENUE_SCALE);
+/// A column of numbers of any type.
+#[derive(Debug)]
+struct Numbers {
+    values: Vec<i64>,
+    nulls: NullBufferBuilder,
+}
+
+impl Numbers {
+    fn new(rows: usize) -> Self {
         Self {
-            text: room.text.map(|bytes| Text::new(rows, bytes)),
-            client_hash: Int64Builder::with_capacity(rows),
-            event_timestamp: TimestampMicrosecondBuilder::with_capacity(rows).with_timezone_opt(utc.clone()),
-            created_at: TimestampMicrosecondBuilder::with_capacity(rows).with_timezone_opt(utc),
-            is_bot: BooleanBuilder::with_capacity(rows),
-            revenue: Decimal128Builder::with_capacity(rows).with_data_type(revenue),
+            values: Vec::with_capacity(rows),
+            nulls: NullBufferBuilder::new(rows),
         }
     }
 
-    /// Adds one row.
+    fn push(&mut self, value: Option<i64>) {
+        self.values.push(value.unwrap_or_default());
+        self.nulls.append(value.is_some());
+    }
+
+    fn finish(mut self, field_type: FieldType) -> Result<ArrayRef, ArrowError> {
+        array(field_type, self.values, self.nulls.finish())
+    }
+}
+
+/// Numbers as a column of `field_type`.
+fn array(field_type: FieldType, values: Vec<i64>, nulls: Option<NullBuffer>) -> Result<ArrayRef, ArrowError> {
+    Ok(match field_type {
+        FieldType::Time => {
+            let times = TimestampMicrosecondArray::try_new(values.into(), nulls)?;
+            Arc::new(times.with_data_type(field_type.arrow()))
+        }
+        FieldType::Amount => {
+            let units = values.into_iter().map(i128::from).collect::<Vec<_>>();
+            let amounts = Decimal128Array::try_new(units.into(), nulls)?;
+            Arc::new(amounts.with_data_type(field_type.arrow()))
+        }
+        FieldType::Flag => {
+            let flags = values.into_iter().map(|value| value != 0).collect();
+            Arc::new(BooleanArray::new(flags, nulls))
+        }
+        FieldType::Hash => Arc::new(Int64Array::try_new(values.into(), nulls)?),
+        FieldType::Text | FieldType::Json | FieldType::Day => {
+            return Err(ArrowError::SchemaError(format!("{field_type:?} is no number")));
+        }
+    })
+}
+
+const PAGE_HOST: usize = index(EventField::PageHost);
+const PAGE_PATH: usize = index(EventField::PagePath);
+
+impl Columns {
+    pub(super) fn new(room: &Room) -> Self {
+        let rows = room.rows;
+        Self {
+            texts: room.texts.map(|bytes| Text::new(rows, bytes)),
+            numbers: std::array::from_fn(|_| Numbers::new(rows)),
+            client_hash: Vec::with_capacity(rows),
+        }
+    }
+
+    /// Adds one row, with the fields that are derived.
     pub(super) fn push(&mut self, event: &Fields<'_>, client_hash: i64) -> Result<(), ArrowError> {
-        for (column, value) in self.text.iter_mut().zip(event.texts) {
+        // The texts were validated when the event was read from the WAL.
+        let page = event
+            .page_url()
+            .and_then(|url| std::str::from_utf8(url).ok())
+            .map(Page::of)
+            .unwrap_or_default();
+        let mut texts = event.texts;
+        texts[PAGE_HOST] = page.host.as_deref().map(str::as_bytes);
+        texts[PAGE_PATH] = page.path.as_deref().map(str::as_bytes);
+        for (column, value) in self.texts.iter_mut().zip(texts) {
             column.push(value)?;
         }
-        self.client_hash.append_value(client_hash);
-        self.event_timestamp.append_value(event.event_timestamp);
-        self.created_at.append_value(event.created_at);
-        self.is_bot.append_value(event.is_bot);
-        self.revenue.append_option(event.revenue.map(i128::from));
+        for (column, value) in self.numbers.iter_mut().zip(event.numbers) {
+            column.push(value);
+        }
+        self.client_hash.push(client_hash);
         Ok(())
     }
 
     /// The rows.
-    pub(super) fn finish(mut self) -> Result<RecordBatch, ArrowError> {
-        let mut text = self.text.into_iter();
-        let columns = schema::event_file()
-            .fields()
-            .iter()
-            .map(|field| match field.name().as_str() {
-                "client_hash" => Ok(Arc::new(self.client_hash.finish()) as ArrayRef),
-                "event_timestamp" => Ok(Arc::new(self.event_timestamp.finish()) as ArrayRef),
-                "created_at" => Ok(Arc::new(self.created_at.finish()) as ArrayRef),
-                "is_bot" => Ok(Arc::new(self.is_bot.finish()) as ArrayRef),
-                "revenue" => Ok(Arc::new(self.revenue.finish()) as ArrayRef),
-                name => match text.next() {
-                    Some(column) => Ok(Arc::new(column.finish()?) as ArrayRef),
-                    None => Err(ArrowError::SchemaError(format!("no values for the column {name}"))),
-                },
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+    pub(super) fn finish(self) -> Result<RecordBatch, ArrowError> {
+        let (mut texts, mut numbers) = (self.texts.into_iter(), self.numbers.into_iter());
+        let mut hashes = Some(self.client_hash);
+        let columns = schema::file_columns().map(|field| {
+            let field_type = field.spec().field_type;
+            let column = match field_type {
+                FieldType::Text | FieldType::Json => texts.next().map(|text| Ok(Arc::new(text.finish()?) as ArrayRef)),
+                FieldType::Hash => hashes.take().map(|hashes| array(field_type, hashes, None)),
+                _ => numbers.next().map(|numbers| numbers.finish(field_type)),
+            };
+            column.unwrap_or_else(|| Err(ArrowError::SchemaError(format!("no values for {}", field.name()))))
+        });
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
         RecordBatch::try_new(schema::event_file(), columns)
     }
 }
@@ -140,70 +189,60 @@ mod tests {
 
     use super::*;
 
-    /// Every field of an event, each with a value of its own: the column's name.
+    /// Every field of an event; each text is its column's name.
     fn full() -> Event {
-        let own = |name: &str| Some(name.to_owned());
-        Event {
-            tracking_id: "tracking_id".into(),
-            event_id: "event_id".into(),
-            client_id: "client_id".into(),
-            session_id: "session_id".into(),
-            user_id: own("user_id"),
-            event_type: "event_type".into(),
+        let mut event = Event {
             event_timestamp: 7,
-            page_url: own("page_url"),
-            page_title: own("page_title"),
-            referrer: own("referrer"),
             revenue: Some(12_3456),
-            custom_properties: own("custom_properties"),
-            utm_source: own("utm_source"),
-            utm_medium: own("utm_medium"),
-            utm_campaign: own("utm_campaign"),
-            utm_term: own("utm_term"),
-            utm_content: own("utm_content"),
-            country: own("country"),
-            city: own("city"),
-            device: own("device"),
-            browser: own("browser"),
-            os: own("os"),
-            source: own("source"),
-            channel: own("channel"),
             is_bot: true,
             created_at: 8,
+            ..Event::default()
+        };
+        for field in EventField::ALL {
+            if let Some(slot) = field.text_mut(&mut event) {
+                slot.set(field.name().to_owned());
+            }
         }
+        event.page_url = Some("https://page_host/page_path/?page_url".into());
+        event
     }
 
     #[test]
-    fn each_field_lands_in_its_own_column() {
+    fn field_lands_in_its_own_column() {
         let batch = rows(&[full(), Event::default()]);
         assert_eq!(batch.num_rows(), 2);
         for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
             if let Some(text) = column.as_string_opt::<i32>() {
-                assert_eq!(text.value(0), field.name());
+                let expected = match field.name().as_str() {
+                    "page_url" => "https://page_host/page_path/?page_url",
+                    "page_path" => "/page_path",
+                    name => name,
+                };
+                assert_eq!(text.value(0), expected);
                 assert_eq!(text.is_null(1), field.is_nullable(), "{}", field.name());
             }
         }
         let column = |name: &str| batch.column_by_name(name).unwrap();
+        let times = |name| column(name).as_primitive::<TimestampMicrosecondType>();
         assert_eq!(
-            column("event_timestamp")
-                .as_primitive::<TimestampMicrosecondType>()
-                .value(0),
-            7
+            (times("event_timestamp").value(0), times("created_at").value(0)),
+            (7, 8)
         );
         assert_eq!(
-            column("created_at").as_primitive::<TimestampMicrosecondType>().value(0),
-            8
+            (times("event_timestamp").value(1), times("created_at").null_count()),
+            (0, 0)
         );
         assert_eq!(column("revenue").as_primitive::<Decimal128Type>().value(0), 12_3456);
         assert!(column("revenue").is_null(1));
-        assert!(column("is_bot").as_boolean().value(0));
+        assert!(column("is_bot").as_boolean().value(0) && !column("is_bot").as_boolean().value(1));
         assert_eq!(
             column("client_hash").as_primitive::<Int64Type>().value(0),
             client_hash("tracking_id", "client_id").cast_signed()
         );
     }
+
     #[test]
-    fn text_that_is_not_utf_8_makes_no_column_also_if_its_pieces_would_fit_together() {
+    fn split_utf8_character_is_refused() {
         let mut text = Text::new(0, 0);
         text.push(Some(&"ä".as_bytes()[..1])).unwrap();
         text.push(Some(&"ä".as_bytes()[1..])).unwrap();

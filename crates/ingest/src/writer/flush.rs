@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-/// Limits of what gathers before it is written.
+/// Limits of what is buffered before it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlushPolicy {
-    /// How long an event waits at most before it is written.
+    /// The longest time an event is buffered before it is written.
     pub interval: Duration,
-    /// Rows at which it is written at once.
+    /// Rows at which the buffer is written at once.
     pub rows: usize,
-    /// Bytes in memory at which it is written at once.
+    /// Bytes in memory at which the buffer is written at once.
     pub bytes: usize,
-    /// How long a position that brought no rows (all of them duplicates) waits before it is noted alone.
+    /// How long a position without new rows (all duplicates) is held back before it is committed alone.
     pub idle_interval: Duration,
 }
 
@@ -29,31 +29,31 @@ impl Default for FlushPolicy {
 /// What is buffered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Backlog {
-    /// Log records read since the last commit.
+    /// WAL records read since the last commit.
     pub(super) records: u64,
     pub(super) rows: usize,
     pub(super) bytes: usize,
-    /// How long the oldest of it has waited.
+    /// Time since the oldest record was read.
     pub(super) age: Duration,
 }
 
 /// What to do, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// Nothing is there.
+    /// Nothing is buffered.
     Idle,
-    /// Go on gathering, for so long at most.
-    Gather(Duration),
+    /// Wait for more, at most so long.
+    Wait(Duration),
     Flush(Reason),
 }
 
-/// Why it is time.
+/// Why the buffer is flushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reason {
     Age,
     Rows,
     Bytes,
-    /// Positions alone.
+    /// Positions without rows.
     Idle,
     Shutdown,
 }
@@ -71,7 +71,7 @@ impl Reason {
     }
 }
 
-/// The full comes before the old, so that the reason names the bottleneck.
+/// Size is checked before age, so that the reason names the bottleneck.
 pub(super) fn decide(policy: &FlushPolicy, backlog: &Backlog) -> Decision {
     if backlog.records == 0 {
         return Decision::Idle;
@@ -88,7 +88,7 @@ pub(super) fn decide(policy: &FlushPolicy, backlog: &Backlog) -> Decision {
     } else if backlog.age >= limit {
         Decision::Flush(reason)
     } else {
-        Decision::Gather(limit.saturating_sub(backlog.age))
+        Decision::Wait(limit.saturating_sub(backlog.age))
     }
 }
 
@@ -116,22 +116,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_full_or_old_is_written_and_the_rest_waits_for_its_time() {
-        assert_eq!(after(1, 1, 0), Decision::Gather(Duration::from_secs(2)));
-        assert_eq!(after(1, 1, 1_999), Decision::Gather(Duration::from_millis(1)));
+    fn full_or_old_rows_are_flushed() {
+        assert_eq!(after(1, 1, 0), Decision::Wait(Duration::from_secs(2)));
+        assert_eq!(after(1, 1, 1_999), Decision::Wait(Duration::from_millis(1)));
         assert_eq!(after(1, 1, 2_000), Decision::Flush(Reason::Age));
         assert_eq!(after(100, 1, 0), Decision::Flush(Reason::Rows));
         assert_eq!(after(1, 1_000, 9_999), Decision::Flush(Reason::Bytes));
     }
 
     #[test]
-    fn positions_that_brought_no_rows_wait_longer() {
-        assert_eq!(after(0, 0, 2_000), Decision::Gather(Duration::from_secs(58)));
+    fn positions_without_rows_wait_longer() {
+        assert_eq!(after(0, 0, 2_000), Decision::Wait(Duration::from_secs(58)));
         assert_eq!(after(0, 0, 60_000), Decision::Flush(Reason::Idle));
     }
 
     #[test]
-    fn nothing_read_is_nothing_to_do() {
+    fn nothing_read_is_idle() {
         let nothing = Backlog {
             records: 0,
             rows: 0,

@@ -1,17 +1,17 @@
-//! The shard writer: log to lake.
+//! The shard writer: WAL to lake.
 //!
 //! ```text
-//! log.read_from(next) -> wire -> dedupe -> RowBuffer --- flush::decide ---> days, sorted -> columns -> files
-//!                                                                       -> one Delta commit (txn: log id, position)
+//! wal.read_from(next) -> wire -> dedupe -> RowBuffer --- flush::decide ---> days, sorted -> columns -> files
+//!                                                                       -> one Delta commit (txn: WAL id, position)
 //! ```
 //!
 //! Invariants: every record behind the committed position is read again after a crash, none before it; a commit holds
-//! whole records. The window of seen ids is rebuilt from the lake's recent files, so a restart forgets nothing.
+//! whole records. The window of seen ids is rebuilt from the lake's newest rows, so a restart forgets no id.
 
 mod columns;
 mod dedupe;
 mod flush;
-mod recent;
+mod recall;
 mod retry;
 mod row_buffer;
 mod timer;
@@ -20,8 +20,10 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-use footfall_lake::{Commit, DataFile, EncodedFile, LakeError, Table, Txn, blocking, encode_ordered};
-use footfall_model::clock::{Clock, IdGen, Micros};
+use footfall_lake::{
+    Commit, DataFile, EncodedFile, LakeError, NewFile, Origin, Table, Txn, blocking, encode_ordered, file_name,
+};
+use footfall_model::clock::{Clock, IdGen};
 use futures::{StreamExt, TryStreamExt};
 use metrics::{counter, gauge, histogram};
 use tokio::time::Instant;
@@ -35,6 +37,7 @@ use timer::TokioTimer;
 
 #[cfg(test)]
 pub(crate) use columns::rows;
+use dedupe::Coverage;
 pub(crate) use dedupe::{EventKey, Window};
 pub(crate) use timer::Timer;
 
@@ -42,13 +45,17 @@ pub use dedupe::DedupeOptions;
 pub use flush::FlushPolicy;
 pub use wire::Malformed;
 
-/// Bytes of the log that are decoded at once.
+/// Bytes of the WAL that are decoded at once.
 const READ_BYTES: usize = 1_024 * 1_024;
 
 /// Files of one commit that are written at the same time.
 const PARALLEL_FILES: usize = 4;
 
-/// What a writer works with.
+/// Logged when the window is shorter than configured.
+const TOO_MANY_IDS: &str = "there are more event ids than dedupe_ids keeps: duplicates are found in a shorter window than \
+                            dedupe_window, later ones when files are merged";
+
+/// A writer's dependencies.
 #[derive(Debug, Clone)]
 pub struct WriterParts {
     pub log: Arc<dyn EventLog>,
@@ -57,31 +64,31 @@ pub struct WriterParts {
     pub ids: Arc<dyn IdGen>,
 }
 
-/// How a writer works.
+/// A writer's settings.
 #[derive(Debug, Clone, Default)]
 pub struct WriterOptions {
     pub flush: FlushPolicy,
     pub dedupe: DedupeOptions,
 }
 
-/// Why a writer had to stop. Nothing is lost: the log has everything that is not in the lake.
+/// Why a writer had to stop. Nothing is lost: the WAL has everything that is not in the lake.
 #[derive(Debug, thiserror::Error)]
 pub enum WriterError {
     #[error(transparent)]
     Log(#[from] WalError),
     #[error(transparent)]
     Lake(#[from] LakeError),
-    #[error("the log's record {position} is no batch of events: {source}; was it written by a newer Footfall?")]
+    #[error("the WAL's record {position} is no batch of events: {source}; was it written by a newer Footfall?")]
     Undecodable { position: Position, source: Malformed },
     #[error(
-        "the lake has this log's records up to {lake}, but the log ends at {log}: it is an old copy of the state \
-         folder; put the newer one back, or start with an empty one"
+        "the lake has this WAL's records up to {lake}, but the WAL ends at {log}: it is from an old copy of the state \
+         folder; put the newer copy back"
     )]
     OldLog { lake: Position, log: Position },
     #[error(
-        "the log's record {position} is not what the lake has under this number: another process has continued a copy of \
-         this state folder, and some events of this log may not be in the lake. Go on with the other process's state \
-         folder or an empty one, and keep this one"
+        "the WAL's record {position} is not what the lake has under this number: another process has continued a copy of \
+         this state folder, and some events of this WAL may not be in the lake; go on with the other process's state \
+         folder"
     )]
     OtherLog { position: Position },
     #[error("the events can't be made into columns: {0}")]
@@ -90,27 +97,29 @@ pub enum WriterError {
     Join(#[from] tokio::task::JoinError),
 }
 
-/// Brings a shard's log into its lake, each record once.
+/// Writes a shard's WAL to its lake, each record once.
 #[derive(Debug)]
 pub struct ShardWriter {
     parts: WriterParts,
     options: WriterOptions,
     app_id: String,
-    /// The last position that the lake has.
+    /// The last position committed to the lake.
     committed: Position,
     /// The next position to read.
     next: Position,
     row_buffer: RowBuffer,
     window: Window,
+    /// As last reported.
+    coverage: Coverage,
     timer: Arc<dyn Timer>,
     /// When the oldest record since the last commit was read.
     since: Option<Duration>,
-    /// Of the last record that was read.
+    /// Of the last record read.
     fingerprint: i64,
 }
 
 impl ShardWriter {
-    /// Finds out how far the lake has come.
+    /// Reads the last committed position from the lake.
     pub async fn open(parts: WriterParts, options: WriterOptions) -> Result<Self, WriterError> {
         Self::open_with(parts, options, Arc::new(TokioTimer::new())).await
     }
@@ -144,6 +153,7 @@ impl ShardWriter {
             next: committed + 1,
             row_buffer: RowBuffer::default(),
             window: Window::new(&options.dedupe, parts.clock.now()),
+            coverage: Coverage::Full,
             timer,
             since: None,
             fingerprint: Txn::UNKNOWN,
@@ -152,7 +162,7 @@ impl ShardWriter {
         })
     }
 
-    /// Writes until `stop`, then what is left. Fails if it can't go on: another writer, a log of another version.
+    /// Writes until `stop`, then what is still buffered. Fails if it can't continue: another writer or WAL version.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), WriterError> {
         if !self.recall(&stop).await? {
             return Ok(());
@@ -175,14 +185,14 @@ impl ShardWriter {
                 }
                 return Ok(());
             }
-            let patience = match decision {
-                Decision::Gather(patience) => patience,
+            let timeout = match decision {
+                Decision::Wait(timeout) => timeout,
                 Decision::Idle | Decision::Flush(_) => Duration::MAX,
             };
             // In a fixed order, so that a simulation can be repeated.
             tokio::select! { biased;
                 there = self.parts.log.wait_for(self.next) => there?,
-                () = self.timer.sleep(patience) => {}
+                () = self.timer.sleep(timeout) => {}
                 () = stop.cancelled() => {}
             }
         }
@@ -200,41 +210,50 @@ impl ShardWriter {
         }
     }
 
-    /// Fills the window with the ids of the lake's recent files; false if the lake did not answer and we are to stop.
+    /// Fills the window with the ids of the lake's newest rows; false if the lake did not answer before the stop.
     async fn recall(&mut self, stop: &CancellationToken) -> Result<bool, WriterError> {
         let started = Instant::now();
-        let files = recent::files(
-            &self.parts.table.snapshot(),
-            &self.options.dedupe,
-            self.parts.clock.now(),
-        );
-        for file in &files {
-            let Some(keys) = with_retries(self.timer.as_ref(), stop, || {
-                recent::keys(self.parts.table.store(), file)
-            })
-            .await?
-            else {
-                return Ok(false);
-            };
-            for key in keys {
-                self.window.insert(key, file.written_at);
-            }
+        let unwritten = held(self.parts.log.as_ref(), self.next).await?;
+        let unwritten = unwritten.as_ref().and_then(recall::received);
+        let start = recall::window_start(&self.options.dedupe, self.parts.clock.now(), unwritten);
+        let (table, timer) = (&self.parts.table, self.timer.as_ref());
+        let Some(recalled) = recall::fill(&mut self.window, table, start, timer, stop).await? else {
+            return Ok(false);
+        };
+        let ids = self.window.len();
+        let seconds = started.elapsed().as_secs_f64();
+        tracing::info!(files = recalled.files, ids, seconds, "recent event ids are known again");
+        if let Some(before) = recalled.forgotten_before {
+            let window = self.window.age(self.parts.clock.now());
+            tracing::warn!(ids, before, ?window, wanted = ?self.options.dedupe.window, "{TOO_MANY_IDS}");
         }
-        tracing::info!(
-            files = files.len(),
-            ids = self.window.len(),
-            seconds = started.elapsed().as_secs_f64(),
-            "recent event ids are known again"
-        );
+        self.report_window();
         Ok(true)
     }
 
-    /// Takes what the log has; false if it has nothing new.
+    /// Reports how far back duplicates are found, and logs when that starts or stops to differ from the configuration.
+    fn report_window(&mut self) {
+        let window = self.window.age(self.parts.clock.now());
+        gauge!("footfall_writer_dedupe_window_seconds").set(window.as_secs_f64());
+        gauge!("footfall_writer_dedupe_ids").set(self.window.len() as f64);
+        let coverage = self.window.coverage();
+        let wanted = self.options.dedupe.window;
+        match (self.coverage, coverage) {
+            (Coverage::Full, Coverage::Reduced(window)) => tracing::warn!(?window, ?wanted, "{TOO_MANY_IDS}"),
+            (Coverage::Reduced(_), Coverage::Full) => {
+                tracing::info!(?wanted, "event ids are kept for the dedupe window")
+            }
+            _ => {}
+        }
+        self.coverage = coverage;
+    }
+
+    /// Reads the next records of the WAL; false if it has none.
     async fn read(&mut self) -> Result<bool, WriterError> {
         let records = match self.parts.log.read_from(self.next, READ_BYTES).await {
             Ok(records) => records,
             Err(WalError::Damaged(damage)) => {
-                // What is behind the damage must not wait for it; what is lost is said, never hidden.
+                // Records behind the damage must not wait for it; lost records are reported, never hidden.
                 let lost = damage.resume_at.saturating_sub(self.next);
                 counter!("footfall_writer_lost_records_total").increment(lost);
                 tracing::error!(%damage, lost, "records of the log are lost");
@@ -252,6 +271,7 @@ impl ShardWriter {
             self.fingerprint = fingerprint(last);
         }
         gauge!("footfall_writer_lag_records").set((self.parts.log.last() - self.committed) as f64);
+        self.report_window();
         Ok(!records.is_empty())
     }
 
@@ -268,7 +288,7 @@ impl ShardWriter {
         Ok(())
     }
 
-    /// Commits what is buffered; false if the lake did not answer and we are to stop.
+    /// Commits what is buffered; false if the lake did not answer before the stop.
     async fn flush(&mut self, reason: Reason, stop: &CancellationToken) -> Result<bool, WriterError> {
         let started = Instant::now();
         let upto = self.next - 1;
@@ -281,14 +301,13 @@ impl ShardWriter {
         };
         drop(files);
         let commit = Commit {
-            id,
-            add,
             txn: Some(Txn {
                 app_id: self.app_id.clone(),
                 after: self.committed.cast_signed(),
                 upto: upto.cast_signed(),
                 fingerprint: Some(self.fingerprint),
             }),
+            ..Commit::append(id, add)
         };
         let committing = Instant::now();
         let Some(version) = with_retries(self.timer.as_ref(), stop, || self.parts.table.commit(&commit)).await? else {
@@ -309,15 +328,14 @@ impl ShardWriter {
         Ok(true)
     }
 
-    /// Makes a file of each day.
+    /// Encodes a file for each day.
     async fn encode(&mut self, row_buffer: RowBuffer, id: u128) -> Result<Vec<EncodedFile>, WriterError> {
-        let name: Arc<str> = format!("events-{id:032x}").into();
-        let now = self.parts.clock.now();
+        let (spec, now) = (Arc::clone(self.parts.table.spec()), self.parts.clock.now());
         let (all, days) = blocking(move || row_buffer.into_days()).await?;
-        let files = futures::stream::iter(days)
-            .map(|day| {
-                let name = Arc::clone(&name);
-                blocking(move || encode_day(&day, &name, now))
+        let files = futures::stream::iter(days.into_iter().enumerate())
+            .map(|(nth, day)| {
+                let new = NewFile::new(&spec, day.date(), file_name(id, nth), Origin::Wal, now);
+                blocking(move || encode_day(&day, &new))
             })
             .buffered(PARALLEL_FILES)
             .map(|encoded| encoded?)
@@ -338,11 +356,11 @@ impl ShardWriter {
     }
 }
 
-fn encode_day(day: &Day, name: &str, now: Micros) -> Result<EncodedFile, WriterError> {
-    encode_ordered(day.date(), day.columns().map(|rows| Ok(rows?)), name, now)
+fn encode_day(day: &Day, new: &NewFile) -> Result<EncodedFile, WriterError> {
+    encode_ordered(new, day.columns().map(|rows| Ok(rows?)))
 }
 
-/// The record at `position`, if the log still has it whole.
+/// The record at `position`, if the WAL still has it whole.
 async fn held(log: &dyn EventLog, position: Position) -> Result<Option<Record>, WalError> {
     match log.read_from(position, 1).await {
         Ok(records) => Ok(records.into_iter().next()),

@@ -1,4 +1,4 @@
-//! A lake that does not answer is asked again: the log keeps the events meanwhile.
+//! Retries for a lake that does not answer; the WAL keeps the events meanwhile.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::timer::Timer;
 
-/// The first and the longest pause before the lake is asked again.
+/// The first and the longest pause between attempts.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
-/// How often a stopping writer asks a lake that does not answer; the log keeps what could not be written.
+/// Attempts of a stopping writer while the lake does not answer; the WAL keeps what could not be written.
 const ATTEMPTS_AT_STOP: u32 = 3;
 
-/// How long a stopping writer waits for an answer: supervisors kill what has not stopped after 30 s or more.
-const PATIENCE_AT_STOP: Duration = Duration::from_secs(10);
+/// How long a stopping writer waits for an answer: supervisors kill a process that has not stopped after 30 s or more.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Asks again and again while the lake does not answer, ever more slowly; `None` if we are to stop meanwhile.
+/// Retries with growing pauses while the lake does not answer; `None` if stopped meanwhile.
 pub(super) async fn with_retries<T, F>(
     timer: &dyn Timer,
     stop: &CancellationToken,
@@ -30,11 +30,11 @@ where
     let mut attempts = 0;
     let overdue = async {
         stop.cancelled().await;
-        timer.sleep(PATIENCE_AT_STOP).await;
+        timer.sleep(STOP_TIMEOUT).await;
     };
     tokio::pin!(overdue);
     loop {
-        // An attempt that is left is as good as one that a crash cut short.
+        // Dropping an attempt is as safe as a crash in the middle of it.
         let outcome = tokio::select! { biased;
             outcome = attempt() => outcome,
             () = &mut overdue => {

@@ -1,5 +1,5 @@
-//! What waits to be written: events as their records have them, in the order of arrival, and for each what decides
-//! its place in a file. They become columns once, in the order of the file, when they are written.
+//! Events buffered until they are written: encoded as in their records, in order of arrival, each with its sort key.
+//! They are decoded into columns once, in the order of the file, when they are written.
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -8,44 +8,43 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
+use footfall_model::clock::DAY;
+use footfall_model::field::EventField;
 use footfall_model::hash::client_hash;
 
 use super::columns::{Columns, Room};
 use super::dedupe::EventKey;
-use super::wire::{Events, Fields, Malformed, TEXTS};
+use super::wire::{Events, Fields, Malformed, TEXTS, index};
 
 /// Bytes of a block of events; a larger event has one of its own.
 const BLOCK_BYTES: usize = 1 << 20;
 
-/// Rows that are columns at the same time.
+/// Rows decoded into columns at the same time.
 const PIECE_ROWS: usize = if cfg!(test) { 7 } else { 8 * 1_024 };
 
-/// Events whose memory is fetched together.
+/// Events whose memory is prefetched together.
 const FETCHED_TOGETHER: usize = 16;
-
-const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// Events that are not yet in the lake.
 #[derive(Debug, Default)]
 pub(super) struct RowBuffer {
-    /// The events' bytes. A copy, because a record that waits here would hold on to the buffer that it was read into,
-    /// however large.
+    /// The events' bytes. A copy, because a record kept here would keep the whole buffer that it was read into alive.
     blocks: Vec<Vec<u8>>,
-    /// Blocks that were used before.
+    /// Blocks to be used again.
     spare: Vec<Vec<u8>>,
     rows: Vec<Row>,
     sites: Sites,
     /// Bytes of each column of text.
-    text: [usize; TEXTS],
+    texts: [usize; TEXTS],
     bytes: usize,
 }
 
-/// An event, and its place in the order of files.
+/// An event, and its sort key within files.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     /// Days since 1970-01-01.
     day: i32,
-    /// Of [`Sites`]; when sorted, the site's rank.
+    /// The number in [`Sites`]; when sorted, the site's rank.
     site: u32,
     client_hash: i64,
     time: i64,
@@ -55,7 +54,7 @@ struct Row {
 }
 
 impl RowBuffer {
-    /// Nothing yet, in memory that was used before.
+    /// An empty buffer that uses `blocks` again.
     pub(super) fn reusing(mut blocks: Vec<Vec<u8>>) -> Self {
         blocks.retain(|block| block.capacity() == BLOCK_BYTES);
         Self {
@@ -64,10 +63,10 @@ impl RowBuffer {
         }
     }
 
-    /// Takes the events of a record that are `new`; how many were not.
+    /// Adds the events of a record that are `new`; returns how many were not.
     ///
     /// # Errors
-    /// The record is no batch of events, and some of it may have been taken.
+    /// The record is no batch of events; some of its events may have been added.
     pub(super) fn add(&mut self, record: &[u8], mut new: impl FnMut(EventKey) -> bool) -> Result<u64, Malformed> {
         let mut duplicates = 0;
         for event in Events::of(record) {
@@ -84,8 +83,8 @@ impl RowBuffer {
     }
 
     fn push(&mut self, event: &[u8], fields: &Fields<'_>) -> Result<(), Malformed> {
-        let time = fields.event_timestamp;
-        let day = i32::try_from(time.div_euclid(MICROS_PER_DAY)).map_err(|_| Malformed::Time(time))?;
+        let time = fields.event_timestamp();
+        let day = i32::try_from(time.div_euclid(DAY)).map_err(|_| Malformed::Time(time))?;
         let text = |bytes| std::str::from_utf8(bytes).map_err(|_| Malformed::Utf8);
         let client_hash = client_hash(text(fields.tracking_id())?, text(fields.client_id())?).cast_signed();
         let (block, start, length) = self.store(event)?;
@@ -98,14 +97,14 @@ impl RowBuffer {
             start,
             length,
         });
-        for (sum, text) in self.text.iter_mut().zip(fields.texts) {
+        for (sum, text) in self.texts.iter_mut().zip(fields.texts) {
             *sum += text.map_or(0, <[u8]>::len);
         }
         self.bytes += event.len() + size_of::<Row>();
         Ok(())
     }
 
-    /// Copies an event; its block, and where in it it begins and how long it is.
+    /// Copies an event; returns its block, offset and length.
     fn store(&mut self, event: &[u8]) -> Result<(u32, u32, u32), Malformed> {
         let full = |block: &Vec<u8>| block.capacity() - block.len() < event.len();
         if self.blocks.last().is_none_or(full) {
@@ -127,13 +126,13 @@ impl RowBuffer {
         self.rows.len()
     }
 
-    /// Memory that the events take.
+    /// Bytes in memory of the events.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The memory of events that are written, to be used again: asking the system for it anew costs as much as filling
-    /// it. What was not used this time is given back, so that a rush does not leave it behind for long.
+    /// The memory of written events, to be used again: allocating it anew costs as much as filling it. Blocks not used
+    /// this time are freed, so that a burst does not keep its memory for long.
     pub(super) fn into_blocks(self) -> Vec<Vec<u8>> {
         self.blocks
     }
@@ -161,8 +160,8 @@ impl RowBuffer {
         (all, days)
     }
 
-    /// Touches some events, so that the memory of all of them is on its way at the same time. Read one after another in
-    /// an order that is not theirs, each would be waited for.
+    /// Touches some events, so that their cache misses overlap. Read one after another in sorted order, which is not
+    /// that of memory, each would be a miss of its own.
     fn fetch(&self, rows: &[Row]) {
         const LINE: usize = 64;
         let lines = rows.iter().flat_map(|row| self.event(row).iter().step_by(LINE));
@@ -191,10 +190,10 @@ impl Day {
         self.rows().first().map_or(0, |row| row.day)
     }
 
-    /// The day's events as columns, some at a time: all of them would take as much memory again as the events.
+    /// The day's events as columns, a piece at a time: all at once would take as much memory again as the events.
     ///
     /// # Errors
-    /// There is more text than a column can hold.
+    /// A column's text is over the limit of its type.
     pub(super) fn columns(&self) -> impl Iterator<Item = Result<RecordBatch, ArrowError>> {
         self.rows().chunks(PIECE_ROWS).map(|piece| self.piece(piece))
     }
@@ -215,22 +214,24 @@ impl Day {
         columns.finish()
     }
 
-    /// What columns of so many rows need: the average and a little more.
+    /// The capacity of columns of `rows` rows: the average and an eighth more.
     fn room(&self, rows: usize) -> Room {
         let all = self.all.rows.len().max(1);
         let share = |bytes: usize| bytes / all * rows + bytes % all * rows / all;
-        Room {
-            rows,
-            text: self.all.text.map(|bytes| share(bytes) * 9 / 8),
+        let mut texts = self.all.texts.map(|bytes| share(bytes) * 9 / 8);
+        // A page's host and path are parts of its URL.
+        for derived in [EventField::PageHost, EventField::PagePath] {
+            texts[index(derived)] = texts[index(EventField::PageUrl)];
         }
+        Room { rows, texts }
     }
 }
 
-/// The sites of the events, by the number of their first appearance.
+/// The sites of the events, numbered by first appearance.
 #[derive(Debug, Default)]
 struct Sites {
     numbers: HashMap<Box<[u8]>, u32>,
-    /// Nearly always there is one in a row.
+    /// The last site looked up: consecutive events nearly always have the same.
     last: Option<(Box<[u8]>, u32)>,
 }
 
@@ -247,7 +248,7 @@ impl Sites {
         number
     }
 
-    /// For each number, the site's place in the order of names: comparing numbers is cheaper than comparing text.
+    /// For each number, the site's rank in the order of names: comparing numbers is cheaper than comparing text.
     fn ranks(&self) -> Vec<u32> {
         let mut names: Vec<_> = self.numbers.iter().collect();
         names.sort_unstable();
@@ -287,7 +288,7 @@ mod tests {
         }
     }
 
-    /// Few sites, visitors, times and days, so that there are equals; the id tells the order of arrival.
+    /// Few sites, visitors, times and days, so that there are equals; the id is the order of arrival.
     fn events() -> impl Strategy<Value = Vec<Event>> {
         let event = (0..4_u32, 0..3_u32, 0..3_i64, -1..2_i64);
         vec(event, 0..60).prop_map(|events| {
@@ -298,7 +299,7 @@ mod tests {
                     tracking_id: format!("site{}", 13 * site),
                     event_id: nth.to_string(),
                     client_id: client.to_string(),
-                    event_timestamp: day * MICROS_PER_DAY + time,
+                    event_timestamp: day * DAY + time,
                     page_url: (nth % 3 == 0).then(|| format!("https://ä.example/{nth}")),
                     ..Event::default()
                 });
@@ -308,7 +309,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn files_are_as_if_all_rows_had_been_made_columns_first_and_sorted_then(events in events(), size in 1..7_usize) {
+        fn days_equal_sorted_partitions(events in events(), size in 1..7_usize) {
             let mut row_buffer = RowBuffer::default();
             for events in events.chunks(size) {
                 prop_assert_eq!(row_buffer.add(&record(events), |_| true).unwrap(), 0);
@@ -319,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_new_is_counted_and_left_out() {
+    fn known_events_are_counted_and_dropped() {
         let events: Vec<_> = ["a", "b", "c"]
             .map(|id| Event {
                 event_id: id.into(),
@@ -333,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_what_the_events_take_however_large_their_records_were() {
+    fn kept_event_does_not_keep_record_memory() {
         let events: Vec<_> = (0..500)
             .map(|id| Event {
                 event_id: id.to_string(),
@@ -352,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_larger_than_a_block_has_one_of_its_own() {
+    fn large_event_gets_own_block() {
         let large = |size| Event {
             page_url: Some("x".repeat(size)),
             ..Event::default()

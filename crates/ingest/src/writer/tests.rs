@@ -1,4 +1,4 @@
-//! Log and lake are real; only the store between them can be made to fail.
+//! WAL and lake are real; only the store's puts can be made to fail.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,15 +7,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow::array::AsArray;
 use async_trait::async_trait;
 use bytes::Bytes;
-use footfall_lake::read_columns;
-use footfall_model::clock::{Micros, RandomIds};
+use footfall_lake::{Operation, partitions, read_columns, write_file};
+use footfall_model::clock::{DAY, Micros, RandomIds};
 use footfall_model::proto::{Event, EventBatch};
+use footfall_model::table;
 use futures::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 use prost::Message;
 use tempfile::TempDir;
@@ -35,7 +36,7 @@ impl Clock for FixedClock {
     }
 }
 
-/// Fails as told: the first puts fail, alternately before and after they took effect.
+/// The first `failures` puts fail, alternately before and after they took effect.
 #[derive(Debug, Default)]
 struct Store {
     inner: InMemory,
@@ -121,10 +122,18 @@ impl Shard {
 
     async fn table(&self) -> Arc<Table> {
         let store: Arc<dyn ObjectStore> = self.store.clone();
-        Arc::new(Table::open(store, Arc::new(FixedClock)).await.unwrap())
+        Arc::new(
+            Table::open(store, Arc::clone(table::events()), Arc::new(FixedClock))
+                .await
+                .unwrap(),
+        )
     }
 
     async fn writer(&self, log: &Arc<LocalWal>) -> Result<ShardWriter, WriterError> {
+        self.writer_with_dedupe(log, DedupeOptions::default()).await
+    }
+
+    async fn writer_with_dedupe(&self, log: &Arc<LocalWal>, dedupe: DedupeOptions) -> Result<ShardWriter, WriterError> {
         let parts = WriterParts {
             log: log.clone(),
             table: self.table().await,
@@ -135,11 +144,32 @@ impl Shard {
             interval: Duration::from_millis(3),
             ..FlushPolicy::default()
         };
-        let dedupe = DedupeOptions::default();
         ShardWriter::open(parts, WriterOptions { flush, dedupe }).await
     }
 
-    /// Brings all that is in the log into the lake.
+    /// Commits a file for each day of these events, each received at its time.
+    async fn commit_files(&self, origin: Origin, id: u128, events: impl IntoIterator<Item = (usize, Micros)>) {
+        let add = self.write_files(origin, id, events).await;
+        self.table().await.commit(&Commit::append(id, add)).await.unwrap();
+    }
+
+    async fn write_files(
+        &self,
+        origin: Origin,
+        id: u128,
+        events: impl IntoIterator<Item = (usize, Micros)>,
+    ) -> Vec<DataFile> {
+        let table = self.table().await;
+        let events: Vec<_> = events.into_iter().map(|(id, received)| event(id, received)).collect();
+        let mut add = Vec::new();
+        for (nth, day) in partitions(&rows(&events)).unwrap().into_iter().enumerate() {
+            let new = NewFile::new(table.spec(), day.event_date, file_name(id, nth), origin, NOW);
+            add.push(write_file(table.store(), new, day.rows).await.unwrap());
+        }
+        add
+    }
+
+    /// Writes the whole WAL to the lake.
     async fn drain(&self, log: &Arc<LocalWal>) {
         let stop = CancellationToken::new();
         stop.cancel();
@@ -150,7 +180,7 @@ impl Shard {
     async fn stored(&self) -> BTreeMap<String, usize> {
         let table = self.table().await;
         let mut stored = BTreeMap::new();
-        for file in table.snapshot().files.iter() {
+        for file in table.snapshot().files() {
             let batches = read_columns(table.store(), file, &["event_id"]).await.unwrap();
             for batch in batches.try_collect::<Vec<_>>().await.unwrap() {
                 for id in batch.column(0).as_string::<i32>().iter().flatten() {
@@ -162,19 +192,26 @@ impl Shard {
     }
 }
 
-fn batch(ids: impl IntoIterator<Item = usize>) -> Bytes {
-    let events = ids.into_iter().map(|id| Event {
+fn event(id: usize, created_at: Micros) -> Event {
+    Event {
         tracking_id: "site".into(),
         event_id: format!("{id:04}"),
         client_id: format!("c{}", id % 7),
-        session_id: "s".into(),
+        session_id: Some("s".into()),
         event_type: "pageview".into(),
         // Spread over two days.
-        event_timestamp: NOW - (id as i64 % 2) * 86_400_000_000,
-        created_at: NOW,
+        event_timestamp: NOW - (id as i64 % 2) * DAY,
+        created_at,
         ..Event::default()
-    });
-    let events = events.collect();
+    }
+}
+
+fn batch(ids: impl IntoIterator<Item = usize>) -> Bytes {
+    received(ids, NOW)
+}
+
+fn received(ids: impl IntoIterator<Item = usize>, created_at: Micros) -> Bytes {
+    let events = ids.into_iter().map(|id| event(id, created_at)).collect();
     EventBatch { events }.encode_to_vec().into()
 }
 
@@ -183,7 +220,7 @@ fn once(ids: std::ops::Range<usize>) -> BTreeMap<String, usize> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_log_has_is_in_the_lake_once_also_after_a_restart() {
+async fn restart_stores_each_event_once() {
     let shard = Shard::new();
     let log = shard.log();
     log.append(batch(0..50)).await.unwrap();
@@ -198,7 +235,7 @@ async fn what_the_log_has_is_in_the_lake_once_also_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_is_sent_again_is_dropped_also_after_a_restart() {
+async fn repeated_event_is_dropped_after_restart() {
     let shard = Shard::new();
     let log = shard.log();
     log.append(batch([1, 0, 1])).await.unwrap();
@@ -210,7 +247,7 @@ async fn an_event_that_is_sent_again_is_dropped_also_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_writer_that_dies_at_any_moment_loses_and_doubles_nothing() {
+async fn writer_killed_at_any_moment_stores_each_event_once() {
     let shard = Shard::new();
     let log = shard.log();
     let mut sent = 0;
@@ -230,7 +267,7 @@ async fn a_writer_that_dies_at_any_moment_loses_and_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_fails_before_and_after_the_effect_delays_but_neither_loses_nor_doubles() {
+async fn failing_store_delays_and_stores_each_event_once() {
     let shard = Shard::new();
     let log = shard.log();
     shard.table().await;
@@ -245,7 +282,7 @@ async fn a_store_that_fails_before_and_after_the_effect_delays_but_neither_loses
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
-    // A stop before the writer has tried again may leave it to the next start.
+    // A stop before the writer's retry may leave events to the next start.
     while shard.stored().await.len() < 30 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -255,7 +292,7 @@ async fn a_store_that_fails_before_and_after_the_effect_delays_but_neither_loses
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_while_the_store_is_away_ends_and_the_next_start_goes_on() {
+async fn stop_without_store_leaves_events_to_next_start() {
     let shard = Shard::new();
     let log = shard.log();
     shard.table().await;
@@ -269,7 +306,7 @@ async fn a_stop_while_the_store_is_away_ends_and_the_next_start_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_writers_of_one_log_never_double_an_event_and_one_of_them_is_told_to_stop() {
+async fn second_writer_of_a_wal_is_fenced() {
     let shard = Shard::new();
     let log = shard.log();
     let (one, two) = (shard.writer(&log).await.unwrap(), shard.writer(&log).await.unwrap());
@@ -283,4 +320,86 @@ async fn two_writers_of_one_log_never_double_an_event_and_one_of_them_is_told_to
         "{refused}"
     );
     assert_eq!(shard.stored().await, once(0..10));
+}
+
+const HOUR: Micros = 3_600_000_000;
+
+async fn drain_keeping(shard: &Shard, log: &Arc<LocalWal>, ids: usize) {
+    let window = Duration::from_secs(6 * 3_600);
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let writer = shard
+        .writer_with_dedupe(log, DedupeOptions { window, ids })
+        .await
+        .unwrap();
+    writer.run(stop).await.unwrap();
+}
+
+/// Files that were merged are gone; their rows are in a file with more rows than the window has ids.
+#[tokio::test(flavor = "multi_thread")]
+async fn recall_finds_newest_rows_of_merged_file() {
+    let shard = Shard::new();
+    // Not in time order, as files are sorted by visitor: every third is of the last hour.
+    let events = (0..300).map(|id| (id, NOW - HOUR * (1 + 7 * i64::from(id % 3 != 0))));
+    shard.commit_files(Origin::Compaction, 1, events).await;
+    let log = shard.log();
+    log.append(batch((0..300).filter(|id| id % 3 == 0))).await.unwrap();
+    drain_keeping(&shard, &log, 200).await;
+    assert_eq!(shard.stored().await, once(0..300));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recall_ignores_imported_rows() {
+    let shard = Shard::new();
+    shard
+        .commit_files(Origin::Wal, 1, (0..50).map(|id| (id, NOW - HOUR)))
+        .await;
+    shard
+        .commit_files(Origin::Import, 2, (50..500).map(|id| (id, NOW)))
+        .await;
+    shard
+        .commit_files(Origin::Wal, 3, (500..600).map(|id| (id, NOW - 2 * HOUR)))
+        .await;
+    let log = shard.log();
+    log.append(batch(0..50)).await.unwrap();
+    drain_keeping(&shard, &log, 100).await;
+    assert_eq!(shard.stored().await, once(0..600));
+}
+
+/// Between the pinning of the snapshot and the reading of the file, another process merged and vacuumed it.
+#[tokio::test(flavor = "multi_thread")]
+async fn recall_follows_rows_into_merged_file() {
+    let shard = Shard::new();
+    shard.commit_files(Origin::Wal, 1, [(0, NOW), (2, NOW)]).await;
+    let table = shard.table().await;
+    let before: Vec<_> = table.snapshot().files().map(|file| file.path.clone()).collect();
+    let add = shard.write_files(Origin::Compaction, 2, [(0, NOW), (2, NOW)]).await;
+    let merge = Commit {
+        operation: Operation::Merge,
+        remove: before.clone(),
+        ..Commit::append(2, add)
+    };
+    shard.table().await.commit(&merge).await.unwrap();
+    for path in &before {
+        shard.store.inner.delete(path).await.unwrap();
+    }
+    let mut window = Window::new(&DedupeOptions::default(), NOW);
+    let (timer, stop) = (TokioTimer::new(), CancellationToken::new());
+    let recalled = recall::fill(&mut window, &table, NOW - HOUR, &timer, &stop)
+        .await
+        .unwrap();
+    assert_eq!(recalled.map(|recalled| recalled.files), Some(1));
+    assert!(!window.insert(EventKey::new("site", "0002"), NOW));
+}
+
+/// The server was down for longer than the window; its WAL has duplicates of events committed before.
+#[tokio::test(flavor = "multi_thread")]
+async fn recall_reaches_before_oldest_unwritten_event() {
+    let shard = Shard::new();
+    let log = shard.log();
+    log.append(received(0..10, NOW - 9 * HOUR)).await.unwrap();
+    shard.drain(&log).await;
+    log.append(received(5..15, NOW - 8 * HOUR)).await.unwrap();
+    shard.drain(&log).await;
+    assert_eq!(shard.stored().await, once(0..15));
 }

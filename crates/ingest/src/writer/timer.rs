@@ -1,4 +1,4 @@
-//! Waiting, as a parameter: a simulation lets hours pass at once.
+//! Sleeping as a parameter, so that hours pass at once in a simulation.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::time::{Instant, sleep};
 
-/// Time that only goes on, and how to wait for it.
+/// A monotonic clock with sleep.
 pub(crate) trait Timer: Debug + Send + Sync {
-    /// Since some fixed moment.
+    /// Time since a fixed moment.
     fn now(&self) -> Duration;
-    /// Returns once so much time has passed.
+    /// Returns after `duration`.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
 }
 

@@ -1,24 +1,27 @@
-//! The log's records, read in place: an event's fields as slices of the record, without a copy of any.
+//! Zero-copy decoding of WAL records: an event's fields as slices of the record.
 //!
-//! It takes what prost's decoder takes and refuses what that refuses (a property test), so that whatever a record
-//! holds, damaged or of a newer version, is met by an error and never by a panic.
+//! It accepts what prost's decoder accepts and refuses what that refuses (a property test), so that a record of any
+//! bytes, damaged or of a newer version, gives an error and never a panic.
 
+use footfall_model::field::{EventField, FieldType};
 #[cfg(test)]
 use footfall_model::proto::Event;
 use prost::DecodeError;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-/// Texts of an event.
-pub(super) const TEXTS: usize = 22;
+/// Columns of text.
+pub(super) const TEXTS: usize = count(true);
 
-/// An event's fields; the texts in the order of the columns. Texts that every event has are never `None`.
+/// Numeric fields on the wire.
+pub(super) const NUMBERS: usize = count(false);
+
+/// An event's fields, each kind in column order. `None`: absent. Fields that every event has are empty or 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fields<'a> {
+    /// Derived texts are absent.
     pub(super) texts: [Option<&'a [u8]>; TEXTS],
-    pub(super) event_timestamp: i64,
-    pub(super) created_at: i64,
-    pub(super) is_bot: bool,
-    pub(super) revenue: Option<i64>,
+    /// Flags are 0 or 1.
+    pub(super) numbers: [Option<i64>; NUMBERS],
 }
 
 /// Bytes that are no batch of events.
@@ -36,52 +39,123 @@ pub enum Malformed {
     Time(i64),
 }
 
-/// The place of a text among the columns, by its number in the wire schema.
-const fn index(tag: u32) -> Option<usize> {
-    Some(match tag {
-        1..=5 => tag as usize - 1,
-        6 => 5,
-        8..=10 => tag as usize - 2,
-        20..=31 => tag as usize - 11,
-        12 => 21,
-        _ => return None,
-    })
+/// Where a field of the wire is stored.
+#[derive(Debug, Clone, Copy)]
+enum Slot {
+    Text(usize),
+    Number(usize, FieldType),
+    /// A field of a newer version.
+    Unknown,
 }
 
-impl<'a> Fields<'a> {
-    /// No field is there. Those that every event has are empty.
-    fn none() -> Self {
-        let empty: Option<&[u8]> = Some(&[]);
-        let mut texts = [None; TEXTS];
-        texts[..4].fill(empty);
-        texts[5] = empty;
-        Self {
-            texts,
-            event_timestamp: 0,
-            created_at: 0,
-            is_bot: false,
-            revenue: None,
-        }
-    }
+/// By the number on the wire.
+static SLOTS: [Slot; TAGS] = slots();
 
-    /// Reads an event. Texts are not looked into: see [`Self::check_texts`].
+/// One more than the highest number on the wire.
+const TAGS: usize = {
+    let (mut at, mut tags) = (0, 0);
+    while at < EventField::ALL.len() {
+        if let Some(tag) = EventField::ALL[at].spec().tag
+            && tag as usize >= tags
+        {
+            tags = tag as usize + 1;
+        }
+        at += 1;
+    }
+    tags
+};
+
+const fn is_number(field: EventField) -> bool {
+    field.spec().tag.is_some() && !field.spec().field_type.is_text()
+}
+
+const fn count(texts: bool) -> usize {
+    let (mut at, mut found) = (0, 0);
+    while at < EventField::ALL.len() {
+        let field = EventField::ALL[at];
+        found += if texts {
+            field.spec().field_type.is_text()
+        } else {
+            is_number(field)
+        } as usize;
+        at += 1;
+    }
+    found
+}
+
+const fn slots() -> [Slot; TAGS] {
+    let mut slots = [Slot::Unknown; TAGS];
+    let (mut at, mut texts, mut numbers) = (0, 0, 0);
+    while at < EventField::ALL.len() {
+        let spec = EventField::ALL[at].spec();
+        let slot = if spec.field_type.is_text() {
+            Slot::Text(texts)
+        } else {
+            Slot::Number(numbers, spec.field_type)
+        };
+        if let Some(tag) = spec.tag {
+            slots[tag as usize] = slot;
+        }
+        texts += spec.field_type.is_text() as usize;
+        numbers += is_number(EventField::ALL[at]) as usize;
+        at += 1;
+    }
+    slots
+}
+
+/// The index of a field among those of its kind: a constant where `field` is one.
+pub(super) const fn index(field: EventField) -> usize {
+    let (mut at, mut index) = (0, 0);
+    while at < field as usize {
+        let before = EventField::ALL[at];
+        let same_kind = before.spec().field_type.is_text() == field.spec().field_type.is_text();
+        index += (same_kind && (before.spec().field_type.is_text() || is_number(before))) as usize;
+        at += 1;
+    }
+    index
+}
+
+const TRACKING_ID: usize = index(EventField::TrackingId);
+const EVENT_ID: usize = index(EventField::EventId);
+const CLIENT_ID: usize = index(EventField::ClientId);
+const PAGE_URL: usize = index(EventField::PageUrl);
+const EVENT_TIMESTAMP: usize = index(EventField::EventTimestamp);
+const CREATED_AT: usize = index(EventField::CreatedAt);
+
+impl<'a> Fields<'a> {
+    /// No field is present. Those that every event has are empty.
+    const NONE: Self = {
+        let empty: Option<&[u8]> = Some(&[]);
+        let (mut texts, mut numbers) = ([None; TEXTS], [None; NUMBERS]);
+        let mut at = 0;
+        while at < EventField::ALL.len() {
+            let field = EventField::ALL[at];
+            if !field.spec().nullable && field.spec().field_type.is_text() {
+                texts[index(field)] = empty;
+            } else if !field.spec().nullable && is_number(field) {
+                numbers[index(field)] = Some(0);
+            }
+            at += 1;
+        }
+        Self { texts, numbers }
+    };
+
+    /// Reads an event. Texts are not validated: see [`Self::check_texts`].
     pub(super) fn read(mut event: &'a [u8]) -> Result<Self, Malformed> {
-        let mut fields = Self::none();
+        let mut fields = Self::NONE;
         while !event.is_empty() {
             let (tag, wire_type) = key(&mut event)?;
-            if let Some(index) = index(tag) {
-                fields.texts[index] = Some(delimited(wire_type, &mut event)?);
-                continue;
-            }
-            match tag {
-                7 => fields.event_timestamp = number(wire_type, &mut event)?.cast_signed(),
-                11 => {
+            match SLOTS.get(tag as usize).copied().unwrap_or(Slot::Unknown) {
+                Slot::Text(index) => fields.texts[index] = Some(delimited(wire_type, &mut event)?),
+                Slot::Number(index, field_type) => {
                     let coded = number(wire_type, &mut event)?;
-                    fields.revenue = Some((coded >> 1).cast_signed() ^ -((coded & 1).cast_signed()));
+                    fields.numbers[index] = Some(match field_type {
+                        FieldType::Amount => (coded >> 1).cast_signed() ^ -((coded & 1).cast_signed()),
+                        FieldType::Flag => i64::from(coded != 0),
+                        _ => coded.cast_signed(),
+                    });
                 }
-                32 => fields.is_bot = number(wire_type, &mut event)? != 0,
-                33 => fields.created_at = number(wire_type, &mut event)?.cast_signed(),
-                _ => skip_field(wire_type, tag, &mut event, DecodeContext::default())?,
+                Slot::Unknown => skip_field(wire_type, tag, &mut event, DecodeContext::default())?,
             }
         }
         Ok(fields)
@@ -97,52 +171,46 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn tracking_id(&self) -> &'a [u8] {
-        self.texts[0].unwrap_or_default()
+        self.texts[TRACKING_ID].unwrap_or_default()
     }
 
     pub(super) fn event_id(&self) -> &'a [u8] {
-        self.texts[1].unwrap_or_default()
+        self.texts[EVENT_ID].unwrap_or_default()
     }
 
     pub(super) fn client_id(&self) -> &'a [u8] {
-        self.texts[2].unwrap_or_default()
+        self.texts[CLIENT_ID].unwrap_or_default()
+    }
+
+    pub(super) fn page_url(&self) -> Option<&'a [u8]> {
+        self.texts[PAGE_URL]
+    }
+
+    /// Microseconds since 1970-01-01.
+    pub(super) fn event_timestamp(&self) -> i64 {
+        self.numbers[EVENT_TIMESTAMP].unwrap_or_default()
+    }
+
+    /// When the event was received.
+    pub(super) fn created_at(&self) -> i64 {
+        self.numbers[CREATED_AT].unwrap_or_default()
     }
 }
 
 #[cfg(test)]
 impl<'a> From<&'a Event> for Fields<'a> {
     fn from(event: &'a Event) -> Self {
-        let text = |text: &'a Option<String>| text.as_ref().map(String::as_bytes);
-        Self {
-            texts: [
-                Some(event.tracking_id.as_bytes()),
-                Some(event.event_id.as_bytes()),
-                Some(event.client_id.as_bytes()),
-                Some(event.session_id.as_bytes()),
-                text(&event.user_id),
-                Some(event.event_type.as_bytes()),
-                text(&event.page_url),
-                text(&event.page_title),
-                text(&event.referrer),
-                text(&event.utm_source),
-                text(&event.utm_medium),
-                text(&event.utm_campaign),
-                text(&event.utm_term),
-                text(&event.utm_content),
-                text(&event.country),
-                text(&event.city),
-                text(&event.device),
-                text(&event.browser),
-                text(&event.os),
-                text(&event.source),
-                text(&event.channel),
-                text(&event.custom_properties),
-            ],
-            event_timestamp: event.event_timestamp,
-            created_at: event.created_at,
-            is_bot: event.is_bot,
-            revenue: event.revenue,
+        let mut fields = Self::NONE;
+        let texts = EventField::ALL.iter().filter(|field| field.spec().field_type.is_text());
+        for (slot, field) in fields.texts.iter_mut().zip(texts) {
+            *slot = field.text(event).map(str::as_bytes);
         }
+        let mut set = |field, value| fields.numbers[index(field)] = value;
+        set(EventField::EventTimestamp, Some(event.event_timestamp));
+        set(EventField::CreatedAt, Some(event.created_at));
+        set(EventField::IsBot, Some(event.is_bot.into()));
+        set(EventField::Revenue, event.revenue);
+        fields
     }
 }
 
@@ -213,7 +281,7 @@ fn key(bytes: &mut &[u8]) -> Result<(u32, WireType), Malformed> {
     Ok((u32::from(low >> 3) | u32::from(high) << 4, wire_type))
 }
 
-/// A number; those of one or two bytes, which nearly all lengths are, without a call.
+/// A number; one or two bytes, as nearly all lengths have, are decoded without a call.
 fn varint(bytes: &mut &[u8]) -> Result<u64, Malformed> {
     match **bytes {
         [only @ ..0x80, ref rest @ ..] => {
@@ -238,46 +306,28 @@ mod tests {
 
     use super::*;
 
+    /// Each text at random, absent or empty.
     fn event() -> impl Strategy<Value = Event> {
-        let texts = vec("[a-zäß€]{0,6}", 5);
-        let optional = vec(option::of("\\PC{0,6}"), 17);
+        let texts = vec(option::of("[a-zäß€]{0,6}|\\PC{0,6}"), EventField::ALL.len());
         let numbers = (any::<i64>(), any::<i64>(), any::<bool>(), option::of(any::<i64>()));
-        (texts, optional, numbers).prop_map(|(texts, optional, (event_timestamp, created_at, is_bot, revenue))| {
-            let (mut texts, mut optional) = (texts.into_iter(), optional.into_iter().map(Option::unwrap_or_default));
-            let mut text = || texts.next().unwrap_or_default();
-            let mut optional = || optional.next().filter(|text| !text.is_empty());
-            Event {
-                tracking_id: text(),
-                event_id: text(),
-                client_id: text(),
-                session_id: text(),
-                event_type: text(),
-                user_id: optional(),
-                page_url: optional(),
-                page_title: optional(),
-                referrer: optional(),
-                custom_properties: optional(),
-                utm_source: optional(),
-                utm_medium: optional(),
-                utm_campaign: optional(),
-                utm_term: optional(),
-                utm_content: optional(),
-                country: optional(),
-                city: optional(),
-                device: optional(),
-                browser: optional(),
-                os: optional(),
-                source: optional(),
-                channel: optional(),
+        (texts, numbers).prop_map(|(texts, (event_timestamp, created_at, is_bot, revenue))| {
+            let mut event = Event {
                 event_timestamp,
                 created_at,
                 is_bot,
                 revenue,
+                ..Event::default()
+            };
+            for (field, text) in EventField::ALL.iter().zip(texts) {
+                if let (Some(slot), Some(text)) = (field.text_mut(&mut event), text) {
+                    slot.set(text);
+                }
             }
+            event
         })
     }
 
-    /// A record, whole or with a few bytes that are others.
+    /// A record, whole, cut or with a few bytes changed.
     fn record() -> impl Strategy<Value = Vec<u8>> {
         let damage = vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
         (vec(event(), 0..3), damage, any::<prop::sample::Index>(), any::<bool>()).prop_map(
@@ -323,18 +373,18 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
         #[test]
-        fn a_record_is_read_as_prost_reads_it_or_refused_as_prost_refuses_it(record in record()) {
+        fn record_decodes_as_with_prost(record in record()) {
             agree(&record)?;
         }
 
         #[test]
-        fn any_bytes_are_read_as_prost_reads_them(record in vec(any::<u8>(), 0..40)) {
+        fn any_bytes_decode_as_with_prost(record in vec(any::<u8>(), 0..40)) {
             agree(&record)?;
         }
     }
 
     #[test]
-    fn fields_of_a_newer_version_are_passed_over_and_the_last_of_two_counts() {
+    fn unknown_fields_are_skipped_last_value_wins() {
         // Fields 40 (varint), 41 (text) and 42 (a group that holds field 1), then `event_id` twice.
         let event = [
             &[0xC0, 0x02, 7][..],

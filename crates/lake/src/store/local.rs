@@ -5,16 +5,15 @@
 //! `put` returns.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream};
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
@@ -23,9 +22,12 @@ use object_store::{
 };
 use parking_lot::Mutex;
 
+use super::staging::{self, StagedFile};
+use crate::create_durably;
+
 const NAME: &str = "local folder";
 
-/// A folder. Reads and deletes are `object_store`'s own; so are lists, but in the order of names.
+/// A local folder. Reads, deletes and lists are `object_store`'s own, but lists are sorted by name.
 #[derive(Debug, Clone)]
 pub(super) struct DurableLocal {
     files: Arc<LocalFileSystem>,
@@ -33,9 +35,10 @@ pub(super) struct DurableLocal {
 }
 
 impl DurableLocal {
-    /// Creates the folder if it is not there.
+    /// Creates the folder if it is missing, and removes unfinished files that killed processes left in it.
     pub(super) fn open(root: &FsPath) -> Result<Self> {
-        fs::create_dir_all(root).map_err(|e| failed(root, e))?;
+        create_durably(root).map_err(|e| failed(root, e))?;
+        staging::collect(root).map_err(|e| failed(root, e))?;
         let files = LocalFileSystem::new_with_prefix(root)?;
         let root = fs::canonicalize(root).map_err(|e| failed(root, e))?;
         Ok(Self {
@@ -65,21 +68,28 @@ impl ObjectStore for DurableLocal {
             }
         };
         let target = self.files.path_to_filesystem(location)?;
-        let root = self.root.clone();
-        tokio::task::spawn_blocking(move || index(&root, &target, &payload, exclusive))
-            .await?
-            .map(|()| PutResult {
-                e_tag: None,
-                version: None,
-            })
+        tokio::task::spawn_blocking(move || {
+            let stored = StagedFile::create(&target).and_then(|mut staged| {
+                staged.write_at(0, payload.iter())?;
+                staged.publish(exclusive)
+            });
+            stored.map(|()| STORED).map_err(|e| failed(&target, e))
+        })
+        .await?
     }
 
     async fn put_multipart_opts(&self, location: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        Ok(Box::new(Upload {
-            store: self.clone(),
-            location: location.clone(),
-            parts: Arc::default(),
-        }))
+        let target = self.files.path_to_filesystem(location)?;
+        tokio::task::spawn_blocking(move || {
+            let staged = StagedFile::create(&target).map_err(|e| failed(&target, e))?;
+            let upload: Box<dyn MultipartUpload> = Box::new(Upload {
+                target,
+                staged: Arc::new(Mutex::new(Some(staged))),
+                offset: 0,
+            });
+            Ok(upload)
+        })
+        .await?
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -111,7 +121,7 @@ impl ObjectStore for DurableLocal {
     }
 }
 
-/// As S3 lists, and as Delta's reader takes for granted: it finds the newest version by it. A folder's own order is any.
+/// Sorted like S3's lists, as Delta's reader assumes to find the newest version. A folder's own order is arbitrary.
 fn in_order(found: BoxStream<'static, Result<ObjectMeta>>) -> BoxStream<'static, Result<ObjectMeta>> {
     let sorted = async move {
         let mut all: Vec<ObjectMeta> = found.try_collect().await?;
@@ -121,85 +131,54 @@ fn in_order(found: BoxStream<'static, Result<ObjectMeta>>) -> BoxStream<'static,
     stream::once(sorted).try_flatten().boxed()
 }
 
-/// Parts are kept in memory until the end: only Delta checkpoints are written so.
+/// A file that is written part by part; if dropped before completion, it is deleted.
 #[derive(Debug)]
 struct Upload {
-    store: DurableLocal,
-    location: Path,
-    parts: Arc<Mutex<Vec<Bytes>>>,
+    target: PathBuf,
+    /// `None` after completion.
+    staged: Arc<Mutex<Option<StagedFile>>>,
+    /// Offset of the next part.
+    offset: u64,
 }
 
 #[async_trait]
 impl MultipartUpload for Upload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        self.parts.lock().extend(data);
-        Box::pin(async { Ok(()) })
+        let (staged, target, offset) = (Arc::clone(&self.staged), self.target.clone(), self.offset);
+        self.offset += data.content_length() as u64;
+        let written = tokio::task::spawn_blocking(move || {
+            let mut staged = staged.lock();
+            let staged = staged.as_mut().ok_or_else(ended);
+            staged
+                .and_then(|staged| staged.write_at(offset, data.iter()))
+                .map_err(|e| failed(&target, e))
+        });
+        async move { written.await? }.boxed()
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        let parts: PutPayload = std::mem::take(&mut *self.parts.lock()).into_iter().collect();
-        self.store.put_opts(&self.location, parts, PutOptions::default()).await
+        let (staged, target) = (self.staged.lock().take(), self.target.clone());
+        tokio::task::spawn_blocking(move || {
+            let published = staged.ok_or_else(ended).and_then(|staged| staged.publish(false));
+            published.map(|()| STORED).map_err(|e| failed(&target, e))
+        })
+        .await?
     }
 
     async fn abort(&mut self) -> Result<()> {
-        self.parts.lock().clear();
+        self.staged.lock().take();
         Ok(())
     }
 }
 
-/// Bytes first, then the name, then the folders: each synced before the next.
-fn index(root: &FsPath, target: &FsPath, payload: &PutPayload, exclusive: bool) -> Result<()> {
-    let parent = target.parent().unwrap_or(root);
-    let created = create_folders(parent).map_err(|e| failed(parent, e))?;
-    let (mut file, staging) = staged(target).map_err(|e| failed(target, e))?;
-    let placed = payload
-        .iter()
-        .try_for_each(|part| file.write_all(part))
-        .and_then(|()| file.sync_all())
-        .and_then(|()| {
-            if exclusive {
-                fs::hard_link(&staging, target)
-            } else {
-                fs::rename(&staging, target)
-            }
-        });
-    if exclusive || placed.is_err() {
-        // PrunedFiles behind, it is no harm: readers pass over names that end so.
-        let _ = fs::remove_file(&staging);
-    }
-    placed.map_err(|e| failed(target, e))?;
-    std::iter::once(parent)
-        .chain(created.iter().filter_map(|folder| folder.parent()))
-        .try_for_each(|folder| File::open(folder)?.sync_all())
-        .map_err(|e| failed(parent, e))
+fn ended() -> io::Error {
+    io::Error::other("the upload has ended")
 }
 
-/// Creates what is missing of `folder` and says which folders were.
-fn create_folders(folder: &FsPath) -> io::Result<Vec<PathBuf>> {
-    let missing: Vec<_> = folder
-        .ancestors()
-        .take_while(|ancestor| !ancestor.exists())
-        .map(FsPath::to_path_buf)
-        .collect();
-    fs::create_dir_all(folder)?;
-    Ok(missing)
-}
-
-/// A new file beside `target`, with a name that `object_store` takes for unfinished and does not list.
-fn staged(target: &FsPath) -> io::Result<(File, PathBuf)> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    loop {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let mut name = target.as_os_str().to_owned();
-        name.push(format!("#{}{number:06}", std::process::id()));
-        let staging = PathBuf::from(name);
-        match OpenOptions::new().write(true).create_new(true).open(&staging) {
-            Ok(file) => return Ok((file, staging)),
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(e),
-        }
-    }
-}
+const STORED: PutResult = PutResult {
+    e_tag: None,
+    version: None,
+};
 
 fn failed(path: &FsPath, source: io::Error) -> object_store::Error {
     let path = path.display().to_string();
@@ -230,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_put_is_read_listed_and_kept_from_being_put_again() {
+    async fn put_object_is_readable_and_exclusive() {
         let folder = tempfile::tempdir().unwrap();
         let store = DurableLocal::open(folder.path()).unwrap();
         let path = Path::from("a/b/c.json");
@@ -274,15 +253,47 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_upload_in_parts_appears_whole_at_its_end() {
+    async fn multipart_upload_appears_on_completion() {
         let folder = tempfile::tempdir().unwrap();
         let store = DurableLocal::open(folder.path()).unwrap();
         let path = Path::from("x");
         let mut upload = store.put_multipart(&path).await.unwrap();
-        upload.put_part("ab".into()).await.unwrap();
-        upload.put_part("cd".into()).await.unwrap();
+        let (first, second) = (upload.put_part("ab".into()), upload.put_part("cd".into()));
+        second.await.unwrap();
+        first.await.unwrap();
         assert!(store.head(&path).await.is_err());
         upload.complete().await.unwrap();
         assert_eq!(store.get(&path).await.unwrap().bytes().await.unwrap(), "abcd");
+    }
+
+    #[tokio::test]
+    async fn aborted_upload_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DurableLocal::open(folder.path()).unwrap();
+        let path = Path::from("x");
+        for aborted in [true, false] {
+            let mut upload = store.put_multipart(&path).await.unwrap();
+            upload.put_part("ab".into()).await.unwrap();
+            if aborted {
+                upload.abort().await.unwrap();
+                assert!(upload.complete().await.is_err());
+            }
+            drop(upload);
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn open_removes_unfinished_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = folder.path().join("x.parquet#4711000003");
+        fs::write(&left, "half").unwrap();
+        let store = DurableLocal::open(folder.path()).unwrap();
+        assert!(!left.exists());
+        let mut upload = store.put_multipart(&Path::from("y")).await.unwrap();
+        DurableLocal::open(folder.path()).unwrap();
+        upload.put_part("ab".into()).await.unwrap();
+        upload.complete().await.unwrap();
+        assert!(folder.path().join("y").exists());
     }
 }

@@ -1,6 +1,7 @@
-//! Where the lake lies: a local folder or a bucket, behind one `ObjectStore`.
+//! The lake's location: a local folder or a bucket, behind one `ObjectStore`.
 
 mod local;
+mod staging;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -15,13 +16,10 @@ use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 use crate::LakeError;
 use local::DurableLocal;
 
-/// The folder of the one shard that there is so far.
-const SHARD: &str = "shard=00";
-
-/// For how long one request to S3 is sent again, and the longest pause between two attempts.
+/// For how long one request to S3 is retried, and the longest pause between two attempts.
 ///
-/// Short, because it is silent: a hiccup ends within it. Who meets an outage (a start, the writer, the follower) asks
-/// again by itself and says so, and a query should be told rather than wait.
+/// Short, because these retries are silent: they cover a hiccup. In an outage, startup, the writer and the follower
+/// retry and log by themselves, and a query should fail rather than block.
 const PERSISTENCE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(5));
 
 /// The root of a lake.
@@ -71,17 +69,18 @@ impl FromStr for Location {
 }
 
 impl Location {
-    /// The store of one table of the lake, rooted at the table.
-    pub fn table_store(&self, table: &str, s3: &S3Options) -> Result<Arc<dyn ObjectStore>, LakeError> {
+    /// The store of a shard of the lake, rooted at the shard.
+    pub fn shard_store(&self, shard: u8, s3: &S3Options) -> Result<Arc<dyn ObjectStore>, LakeError> {
+        let shard = format!("shard={shard:02}");
         match self {
             Self::Local(root) => {
-                let root = root.join(SHARD).join(table);
+                let root = root.join(shard);
                 let store = DurableLocal::open(&root).map_err(LakeError::store(&Path::default()))?;
                 Ok(Arc::new(store))
             }
             Self::S3 { bucket, prefix } => {
                 let store = s3.client(bucket).map_err(LakeError::store(&Path::default()))?;
-                let root = Path::from(prefix.as_str()).join(SHARD).join(table);
+                let root = Path::from(prefix.as_str()).join(shard);
                 Ok(Arc::new(PrefixStore::new(store, root)))
             }
         }

@@ -1,14 +1,15 @@
-//! How a file of `events` is laid out as Parquet.
+//! The Parquet layout of a table's files.
 
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::Arc;
 use std::thread;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::Field;
 use bytes::Bytes;
-use footfall_model::schema::{self, SORT_COLUMNS};
+use footfall_model::table::TableSpec;
 use parking_lot::Mutex;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
@@ -18,45 +19,48 @@ use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
-use super::pieces::SortedPieces;
+use super::pieces::{SortedPieces, Values};
 use crate::LakeError;
 
-/// Rows of a row group: small enough that one visitor's or one site's rows are found without reading much, large
-/// enough for compression.
+/// Rows of a row group: small enough to read little for one visitor's or one site's rows, large enough for
+/// compression.
 const ROW_GROUP_ROWS: usize = 256 * 1_024;
 
-/// Rows of a page: what a look-up of one visitor reads.
+/// Approximate encoded bytes of a row group: bounds what a writer holds in memory of rows with long texts.
+const ROW_GROUP_BYTES: usize = 16 * 1_024 * 1_024;
+
+/// Rows of a page: the unit that a lookup of one visitor reads.
 const PAGE_ROWS: usize = 8 * 1_024;
 
-/// Columns of one file that are encoded at the same time, where there are so many cores and one more: it reads what is
-/// to be written next.
+/// Columns of one file that are encoded concurrently, if there is at least one core more: that one reads what is
+/// written next.
 const ENCODERS: usize = 4;
 
-/// Writes a file of `events` into `file`.
-pub(super) fn writer<W: Write + Send>(file: W) -> Result<ArrowWriter<W>, LakeError> {
-    ArrowWriter::try_new(file, schema::event_file(), Some(properties())).map_err(encode)
+/// Writes a file of the table into `file`.
+pub(super) fn writer<W: Write + Send>(spec: &TableSpec, file: W) -> Result<ArrowWriter<W>, LakeError> {
+    ArrowWriter::try_new(file, Arc::clone(spec.file_schema()), Some(properties(spec))).map_err(encode)
 }
 
-pub(super) fn to_parquet(rows: &RecordBatch) -> Result<Bytes, LakeError> {
+pub(super) fn to_parquet(spec: &TableSpec, rows: &RecordBatch) -> Result<Bytes, LakeError> {
     let mut file = Vec::with_capacity(rows.num_rows() * 48);
-    let mut writer = writer(&mut file)?;
+    let mut writer = writer(spec, &mut file)?;
     writer.write(rows).map_err(encode)?;
     writer.close().map_err(encode)?;
     Ok(file.into())
 }
 
-/// As [`to_parquet`], but a column at a time on each core, so that only some columns are ever copied into order.
-pub(super) fn pieces_to_parquet(rows: &SortedPieces) -> Result<Bytes, LakeError> {
-    in_groups(rows, ROW_GROUP_ROWS)
+/// As [`to_parquet`], but one column at a time per core, so that only few columns are held as sorted copies at once.
+pub(super) fn pieces_to_parquet(spec: &TableSpec, rows: &SortedPieces) -> Result<Bytes, LakeError> {
+    in_groups(spec, rows, ROW_GROUP_ROWS)
 }
 
-fn in_groups(rows: &SortedPieces, group_rows: usize) -> Result<Bytes, LakeError> {
+fn in_groups(spec: &TableSpec, rows: &SortedPieces, group_rows: usize) -> Result<Bytes, LakeError> {
     let mut file = Vec::with_capacity(rows.rows() * 40);
-    let (mut writer, factory) = writer(&mut file)?.into_serialized_writer().map_err(encode)?;
+    let (mut writer, factory) = writer(spec, &mut file)?.into_serialized_writer().map_err(encode)?;
     for (number, start) in (0..rows.rows()).step_by(group_rows).enumerate() {
         let group = start..(start + group_rows).min(rows.rows());
         let columns = factory.create_column_writers(number).map_err(encode)?;
-        let chunks = encode_columns(rows, &group, columns)?;
+        let chunks = encode_columns(spec, rows, &group, columns)?;
         let mut group = writer.next_row_group().map_err(encode)?;
         for chunk in chunks {
             chunk.append_to_row_group(&mut group).map_err(encode)?;
@@ -68,6 +72,7 @@ fn in_groups(rows: &SortedPieces, group_rows: usize) -> Result<Bytes, LakeError>
 }
 
 fn encode_columns(
+    spec: &TableSpec,
     rows: &SortedPieces,
     group: &Range<usize>,
     columns: Vec<ArrowColumnWriter>,
@@ -75,13 +80,16 @@ fn encode_columns(
     let threads = thread::available_parallelism()
         .map_or(1, NonZeroUsize::get)
         .min(ENCODERS);
-    let waiting = Mutex::new(columns.into_iter().enumerate());
+    let queue = Mutex::new(columns.into_iter().enumerate());
     let encode_some = || {
         let mut done = Vec::new();
         loop {
-            let next = waiting.lock().next();
+            let next = queue.lock().next();
             let Some((index, writer)) = next else { return Ok(done) };
-            done.push((index, encode_column(rows, group, index, writer)?));
+            done.push((
+                index,
+                encode_column(spec.file_schema().field(index), &rows.values(index)?, group, writer)?,
+            ));
         }
     };
     let mut chunks = thread::scope(|scope| {
@@ -98,16 +106,14 @@ fn encode_columns(
 }
 
 fn encode_column(
-    rows: &SortedPieces,
+    field: &Field,
+    values: &Values<'_>,
     group: &Range<usize>,
-    index: usize,
     mut writer: ArrowColumnWriter,
 ) -> Result<ArrowColumnChunk, LakeError> {
-    let schema = schema::event_file();
-    let values = rows.values(index)?;
     for start in group.clone().step_by(PAGE_ROWS) {
         let page = values.rows(start..(start + PAGE_ROWS).min(group.end))?;
-        for leaf in compute_leaves(schema.field(index), &page).map_err(encode)? {
+        for leaf in compute_leaves(field, &page).map_err(encode)? {
             writer.write(&leaf).map_err(encode)?;
         }
     }
@@ -119,51 +125,52 @@ pub(super) fn encode(error: ParquetError) -> LakeError {
     LakeError::Encode(error.to_string())
 }
 
-fn properties() -> WriterProperties {
-    static PROPERTIES: LazyLock<WriterProperties> = LazyLock::new(|| {
-        let sorted = (0..).take(SORT_COLUMNS.len()).map(|index| SortingColumn {
-            column_idx: index,
-            descending: false,
-            nulls_first: false,
-        });
-        let mut properties = WriterProperties::builder()
-            // 2.0 lets columns without a dictionary use the delta encodings that every reader has known for years.
-            .set_writer_version(WriterVersion::PARQUET_2_0)
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-            .set_data_page_row_count_limit(PAGE_ROWS)
-            .set_sorting_columns(Some(sorted.collect()))
-            .set_created_by(concat!("footfall ", env!("CARGO_PKG_VERSION")).into());
-        // A dictionary of values that hardly repeat costs time and is thrown away.
-        for (column, encoding) in [
-            ("event_timestamp", Encoding::DELTA_BINARY_PACKED),
-            ("created_at", Encoding::DELTA_BINARY_PACKED),
-            ("event_id", Encoding::DELTA_LENGTH_BYTE_ARRAY),
-        ] {
-            properties = properties
-                .set_column_dictionary_enabled(ColumnPath::from(column), false)
-                .set_column_encoding(ColumnPath::from(column), encoding);
-        }
-        properties.build()
+/// High-cardinality columns: a dictionary of them costs time and is discarded.
+const WITHOUT_DICTIONARY: [(&str, Encoding); 3] = [
+    ("event_timestamp", Encoding::DELTA_BINARY_PACKED),
+    ("created_at", Encoding::DELTA_BINARY_PACKED),
+    ("event_id", Encoding::DELTA_LENGTH_BYTE_ARRAY),
+];
+
+fn properties(spec: &TableSpec) -> WriterProperties {
+    let sorted = spec.sort_indices().iter().map(|index| SortingColumn {
+        column_idx: i32::try_from(*index).unwrap_or(i32::MAX),
+        descending: false,
+        nulls_first: true,
     });
-    PROPERTIES.clone()
+    let mut properties = WriterProperties::builder()
+        // 2.0 lets columns without a dictionary use the delta encodings that every reader has known for years.
+        .set_writer_version(WriterVersion::PARQUET_2_0)
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_sorting_columns(Some(sorted.collect()))
+        .set_created_by(concat!("footfall ", env!("CARGO_PKG_VERSION")).into());
+    for (column, encoding) in WITHOUT_DICTIONARY {
+        properties = properties
+            .set_column_dictionary_enabled(ColumnPath::from(column), false)
+            .set_column_encoding(ColumnPath::from(column), encoding);
+    }
+    properties.build()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow::array::{
         ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array,
     };
     use arrow::compute::concat_batches;
-    use arrow::datatypes::{DataType, Field, Schema};
+    use arrow::datatypes::{DataType, Schema};
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+    use footfall_model::schema;
+    use footfall_model::table::events;
 
     use super::super::{partitions, split_days};
     use super::*;
 
-    /// Rows of two sites, some visitors and three days, in no order; many are equal in all that files are sorted by.
+    /// Unsorted rows of two sites, some visitors and three days; many are equal in all sort columns.
     fn arrivals(first: usize, rows: usize) -> RecordBatch {
         let numbers = || (first..first + rows).map(|row| row * 7_919 % 1_009);
         let text = |name: &str| -> ArrayRef {
@@ -198,22 +205,22 @@ mod tests {
     }
 
     #[test]
-    fn pieces_make_the_file_that_the_same_rows_in_one_piece_make() {
+    fn pieces_and_one_batch_encode_identically() {
         let batches = [arrivals(0, 400), arrivals(400, 1), arrivals(401, 1_200)];
         let days = partitions(&concat_batches(&schema::event_file(), &batches).unwrap()).unwrap();
         let first = split_days(&concat_batches(&schema::event_file(), &batches[..2]).unwrap()).unwrap();
         let then = split_days(&batches[2]).unwrap();
         assert_eq!((days.len(), first.len(), then.len()), (3, 3, 3));
         for ((day, (_, first)), (_, then)) in days.into_iter().zip(first).zip(then) {
-            let pieces = SortedPieces::new(day.event_date, vec![first, then], &[]).unwrap();
-            let (rows, groups) = read(in_groups(&pieces, 100).unwrap());
+            let pieces = SortedPieces::new(vec![first, then], &[]).unwrap();
+            let (rows, groups) = read(in_groups(events(), &pieces, 100).unwrap());
             assert_eq!(rows, day.rows);
             assert_eq!(groups, day.rows.num_rows().div_ceil(100));
-            assert_eq!(read(to_parquet(&day.rows).unwrap()).0, rows);
+            assert_eq!(read(to_parquet(events(), &day.rows).unwrap()).0, rows);
         }
     }
 
-    /// The piece with numbers for the text of a column.
+    /// The piece with a column's text as codes.
     fn coded(piece: &RecordBatch, name: &str, texts: &StringArray) -> RecordBatch {
         let index = piece.schema_ref().index_of(name).unwrap();
         let code = |text: Option<&str>| texts.iter().position(|known| known == text).map(|code| code as i32);
@@ -231,39 +238,39 @@ mod tests {
     }
 
     #[test]
-    fn text_that_comes_as_numbers_makes_the_same_file_also_if_only_some_pieces_bring_numbers() {
+    fn coded_and_plain_text_encode_identically() {
         let batches = [arrivals(0, 400), arrivals(400, 1_200)];
         let (first, then) = (split_days(&batches[0]).unwrap(), split_days(&batches[1]).unwrap());
         let texts = StringArray::from_iter_values((0..40).map(|number| format!("city {number}")));
         let index = schema::event_file().index_of("city").unwrap();
         let mut dictionaries = vec![None; index + 1];
         dictionaries[index] = Some(Arc::new(texts.clone()) as ArrayRef);
-        for ((day, first), (_, then)) in first.into_iter().zip(then) {
+        for ((_, first), (_, then)) in first.into_iter().zip(then) {
             let file = |pieces: Vec<RecordBatch>| {
-                read(in_groups(&SortedPieces::new(day, pieces, &dictionaries).unwrap(), 100).unwrap()).0
+                read(in_groups(events(), &SortedPieces::new(pieces, &dictionaries).unwrap(), 100).unwrap()).0
             };
             let numbers = |piece| coded(piece, "city", &texts);
             let plain = file(vec![first.clone(), then.clone()]);
             assert_eq!(file(vec![numbers(&first), numbers(&then)]), plain);
             assert_eq!(file(vec![first.clone(), numbers(&then)]), plain);
             assert!(
-                SortedPieces::new(day, vec![numbers(&first)], &[]).is_err(),
+                SortedPieces::new(vec![numbers(&first)], &[]).is_err(),
                 "numbers of nothing"
             );
         }
     }
 
     #[test]
-    fn a_column_can_be_replaced() {
-        let [(day, piece), ..] = &split_days(&arrivals(0, 300)).unwrap()[..] else {
+    fn column_can_be_replaced() {
+        let [(_, piece), ..] = &split_days(&arrivals(0, 300)).unwrap()[..] else {
             panic!("no day");
         };
-        let sorted = || SortedPieces::new(*day, vec![piece.clone()], &[]).unwrap();
+        let sorted = || SortedPieces::new(vec![piece.clone()], &[]).unwrap();
         let ids: ArrayRef = Arc::new(StringArray::from_iter_values(
             (0..sorted().rows()).map(|n| n.to_string()),
         ));
         let replaced = sorted().with_column("session_id", Arc::clone(&ids)).unwrap();
-        let (rows, _) = read(in_groups(&replaced, 64).unwrap());
+        let (rows, _) = read(in_groups(events(), &replaced, 64).unwrap());
         assert_eq!(rows.column_by_name("session_id"), Some(&ids));
         assert_eq!(
             rows.column_by_name("event_id"),

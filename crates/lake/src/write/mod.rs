@@ -1,8 +1,9 @@
-//! From rows to Parquet files of `events`.
+//! From rows to Parquet files of a table.
 //!
 //! ```text
 //! RecordBatch (any order, any days) -> partitions: a day each, sorted -> encode -> put -> DataFile, to be committed
 //! a day's, sorted, some at a time -> encode_ordered -> put
+//! some at a time, of any size -> FileWriter, which stores while it encodes
 //! many of them -> split_days -> pieces of each day -> SortedPieces -> encode_pieces -> put
 //! ```
 
@@ -10,42 +11,80 @@ mod encode;
 mod ordered;
 mod pieces;
 mod sort;
+mod stream;
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
-use arrow::compute::{max, max_string, min, min_string};
-use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use arrow::array::RecordBatch;
 use bytes::Bytes;
 use footfall_model::clock::Micros;
-use footfall_model::schema::SORT_COLUMNS;
-use object_store::path::Path;
+use footfall_model::table::TableSpec;
 use object_store::{ObjectStore, ObjectStoreExt};
 
-use crate::commit::partition_folder;
-use crate::{DataFile, LakeError, Range, blocking};
+use crate::snapshot::Origin;
+use crate::statistics::Collector;
+use crate::{DataFile, LakeError, blocking, layout};
 
 pub use ordered::encode_ordered;
 pub use pieces::SortedPieces;
 pub use sort::{Partition, partitions, split_days};
+pub use stream::FileWriter;
 
-/// What the names of imported files begin with: their rows did not come through a log.
-pub const IMPORTED: &str = "import-";
+/// A file to be written.
+#[derive(Debug, Clone)]
+pub struct NewFile {
+    pub spec: Arc<TableSpec>,
+    pub partition_date: i32,
+    /// Unique over all tables, see [`crate::file_name`].
+    pub name: String,
+    pub origin: Origin,
+    /// Now.
+    pub written_at: Micros,
+}
 
-/// Writes `partition` as a file named `name` and returns what a commit says of it. Writing it again under the same
-/// name changes nothing.
-///
-/// The caller sees to it that names are unique: `name` bears a commit's id.
-pub async fn write_file(
-    store: &Arc<dyn ObjectStore>,
-    partition: Partition,
-    name: &str,
-    now: Micros,
-) -> Result<DataFile, LakeError> {
-    let path = path(partition.event_date, name);
+impl NewFile {
+    pub fn new(
+        spec: &Arc<TableSpec>,
+        partition_date: i32,
+        name: impl Into<String>,
+        origin: Origin,
+        written_at: Micros,
+    ) -> Self {
+        Self {
+            spec: Arc::clone(spec),
+            partition_date,
+            name: name.into(),
+            origin,
+            written_at,
+        }
+    }
+
+    fn describe(&self, statistics: Collector, size: usize) -> DataFile {
+        DataFile {
+            path: layout::data_path(&self.spec, self.partition_date, &self.name),
+            size: size as u64,
+            rows: Some(statistics.rows()),
+            written_at: self.written_at,
+            partition_date: self.partition_date,
+            statistics: statistics.finish(),
+            origin: self.origin,
+            tags: Vec::new(),
+        }
+    }
+
+    fn statistics(&self, rows: &[RecordBatch]) -> Collector {
+        let mut statistics = Collector::new(&self.spec);
+        rows.iter().for_each(|rows| statistics.add(rows));
+        statistics
+    }
+}
+
+/// Writes sorted rows of one partition as a file and returns its entry for a commit. Idempotent.
+pub async fn write_file(store: &Arc<dyn ObjectStore>, new: NewFile, rows: RecordBatch) -> Result<DataFile, LakeError> {
     let encoded = blocking(move || {
-        let bytes = encode::to_parquet(&partition.rows)?;
-        let file = describe(path, partition.event_date, &[partition.rows], bytes.len(), now);
+        let bytes = encode::to_parquet(&new.spec, &rows)?;
+        let statistics = new.statistics(std::slice::from_ref(&rows));
+        let file = new.describe(statistics, bytes.len());
         Ok::<_, LakeError>(EncodedFile { file, bytes })
     })
     .await
@@ -53,7 +92,7 @@ pub async fn write_file(
     encoded.put(store).await
 }
 
-/// A file that is to be stored.
+/// An encoded file to be stored.
 #[derive(Debug, Clone)]
 pub struct EncodedFile {
     file: DataFile,
@@ -61,7 +100,7 @@ pub struct EncodedFile {
 }
 
 impl EncodedFile {
-    /// Stores it and returns what a commit says of it. Doing so again changes nothing.
+    /// Stores the file and returns its entry for a commit. Idempotent.
     ///
     /// # Errors
     /// The store's.
@@ -75,42 +114,12 @@ impl EncodedFile {
     }
 }
 
-/// Makes a file named `name` of `rows`, on several cores: it computes long.
+/// Encodes a file of `rows` on several cores. CPU-bound and slow.
 ///
 /// # Errors
-/// They are not of the schema of `events`.
-pub fn encode_pieces(rows: &SortedPieces, name: &str, now: Micros) -> Result<EncodedFile, LakeError> {
-    let bytes = encode::pieces_to_parquet(rows)?;
-    let path = path(rows.event_date, name);
-    let file = describe(path, rows.event_date, &rows.pieces, bytes.len(), now);
+/// They are not of the table's schema.
+pub fn encode_pieces(new: &NewFile, rows: &SortedPieces) -> Result<EncodedFile, LakeError> {
+    let bytes = encode::pieces_to_parquet(&new.spec, rows)?;
+    let file = new.describe(new.statistics(&rows.pieces), bytes.len());
     Ok(EncodedFile { file, bytes })
-}
-
-fn path(event_date: i32, name: &str) -> Path {
-    Path::from(format!("{}/{name}.parquet", partition_folder(event_date)))
-}
-
-fn describe(path: Path, event_date: i32, pieces: &[RecordBatch], size: usize, now: Micros) -> DataFile {
-    let [site, hash, time] = SORT_COLUMNS;
-    let columns = |name| pieces.iter().filter_map(move |piece| piece.column_by_name(name));
-    let sites = || columns(site).filter_map(|column| column.as_string_opt::<i32>());
-    let hashes = || columns(hash).filter_map(|column| column.as_primitive_opt::<Int64Type>());
-    let times = || columns(time).filter_map(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
-    DataFile {
-        path,
-        size: size as u64,
-        rows: pieces.iter().map(|piece| piece.num_rows() as u64).sum(),
-        written_at: now,
-        event_date,
-        tracking_id: range(
-            sites().filter_map(min_string).min().map(String::from),
-            sites().filter_map(max_string).max().map(String::from),
-        ),
-        client_hash: range(hashes().filter_map(min).min(), hashes().filter_map(max).max()),
-        event_timestamp: range(times().filter_map(min).min(), times().filter_map(max).max()),
-    }
-}
-
-fn range<T>(min: Option<T>, max: Option<T>) -> Option<Range<T>> {
-    Some(Range { min: min?, max: max? })
 }

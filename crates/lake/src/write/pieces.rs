@@ -1,5 +1,5 @@
-//! A day's rows that came in pieces, in the order of files, without a sorted copy of them: each column is put together
-//! and brought into order when it is encoded.
+//! A day's rows, received in pieces, in file order without a sorted copy: each column is concatenated and reordered
+//! when it is encoded.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,19 +16,18 @@ use crate::LakeError;
 /// keep their order of arrival.
 #[derive(Debug)]
 pub struct SortedPieces {
-    pub(super) event_date: i32,
     pub(super) pieces: Vec<RecordBatch>,
     columns: Vec<Column>,
-    /// Of the rows of all pieces, one after the other.
+    /// Row indices into the concatenated pieces.
     order: UInt32Array,
 }
 
 /// The values of a column.
 #[derive(Debug)]
 enum Column {
-    /// Of each piece.
+    /// One array per piece.
     Values(Vec<ArrayRef>),
-    /// Of each piece, as places in the texts.
+    /// One array per piece, of indices into the texts.
     Codes(Vec<ArrayRef>, ArrayRef),
     /// In order.
     Ordered(ArrayRef),
@@ -36,12 +35,12 @@ enum Column {
 
 impl SortedPieces {
     /// Sorts rows of one day, given in their order of arrival. They are of the schema
-    /// [`footfall_model::schema::event_file`], but text may be given as numbers (Int32), which are places in the
+    /// [`footfall_model::schema::event_file`], but text may be given as codes (Int32), which are indices into the
     /// column's `texts`.
     ///
     /// # Errors
     /// They are not of the schema.
-    pub fn new(event_date: i32, pieces: Vec<RecordBatch>, texts: &[Option<ArrayRef>]) -> Result<Self, LakeError> {
+    pub fn new(pieces: Vec<RecordBatch>, texts: &[Option<ArrayRef>]) -> Result<Self, LakeError> {
         let order = order(&pieces)?;
         let schema = event_file();
         let indices = schema.fields().iter().enumerate();
@@ -50,7 +49,6 @@ impl SortedPieces {
             Column::of(field, parts.collect(), texts.get(index).and_then(Option::as_ref))
         });
         Ok(Self {
-            event_date,
             columns: columns.collect::<Result<_, _>>()?,
             pieces,
             order,
@@ -61,15 +59,15 @@ impl SortedPieces {
         self.order.len()
     }
 
-    /// A whole column, in order; text that was given as numbers is a dictionary.
+    /// A whole column, in order; text that was given as codes is a dictionary array.
     ///
     /// # Errors
-    /// There is none of this name.
+    /// There is no column of this name.
     pub fn column(&self, name: &str) -> Result<ArrayRef, LakeError> {
         self.values(index(name)?)?.rows(0..self.rows())
     }
 
-    /// With other values in one column, given in order.
+    /// Replaces the values of one column, given in order.
     ///
     /// # Errors
     /// There is no such column, or another number of values.
@@ -82,7 +80,7 @@ impl SortedPieces {
         Ok(self)
     }
 
-    /// The column at `place`.
+    /// The column at `index`.
     pub(super) fn values(&self, index: usize) -> Result<Values<'_>, LakeError> {
         let all = |parts: &[ArrayRef]| match parts {
             [part] => Ok(Arc::clone(part)),
@@ -97,7 +95,7 @@ impl SortedPieces {
     }
 }
 
-/// The values of one column, put together for as long as it is encoded.
+/// The values of one column, concatenated only while it is encoded.
 pub(super) struct Values<'a> {
     values: ArrayRef,
     texts: Option<&'a ArrayRef>,
@@ -105,7 +103,7 @@ pub(super) struct Values<'a> {
 }
 
 impl Values<'_> {
-    /// Those of some rows, in order.
+    /// The values of some rows, in order.
     pub(super) fn rows(&self, rows: Range<usize>) -> Result<ArrayRef, LakeError> {
         let values = match self.order {
             None => self.values.slice(rows.start, rows.len()),
@@ -121,7 +119,7 @@ impl Values<'_> {
 }
 
 impl Column {
-    /// Numbers where all the pieces have them; where only some do, those become text again.
+    /// Codes if all pieces have them; if only some do, those are decoded to text.
     fn of(field: &Field, parts: Vec<ArrayRef>, texts: Option<&ArrayRef>) -> Result<Self, LakeError> {
         let is_coded = |part: &ArrayRef| part.data_type() != field.data_type();
         let wrong = || LakeError::Encode(format!("the column {} is no {}", field.name(), field.data_type()));

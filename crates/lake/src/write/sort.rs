@@ -1,4 +1,4 @@
-//! Rows into days and into the order of files.
+//! Splits rows by day and sorts them into file order.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -6,11 +6,9 @@ use arrow::array::{AsArray, PrimitiveArray, RecordBatch, StringArray, UInt32Arra
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{ArrowPrimitiveType, Int64Type, TimestampMicrosecondType};
 use arrow::error::ArrowError;
-use footfall_model::clock::Micros;
+use footfall_model::clock::{DAY, Micros};
 
 use crate::LakeError;
-
-const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// The rows of one day, sorted by [`footfall_model::schema::SORT_COLUMNS`].
 #[derive(Debug, Clone, PartialEq)]
@@ -56,11 +54,11 @@ pub fn split_days(rows: &RecordBatch) -> Result<Vec<(i32, RecordBatch)>, LakeErr
 
 /// Days since 1970-01-01.
 fn day_of(time: Micros) -> Result<i32, LakeError> {
-    i32::try_from(time.div_euclid(MICROS_PER_DAY))
+    i32::try_from(time.div_euclid(DAY))
         .map_err(|_| LakeError::Encode(format!("the time {time} µs lies outside the calendar")))
 }
 
-/// Ordered as the files are; the place last, so that the sort is stable.
+/// Compares in file order; the row index comes last, so that the sort is stable.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     site: u32,
@@ -69,7 +67,7 @@ struct Key {
     row: u32,
 }
 
-/// The places of the rows of all pieces, one after the other, in the order of files.
+/// Row indices into the concatenated pieces, in file order.
 pub(super) fn order(pieces: &[RecordBatch]) -> Result<UInt32Array, LakeError> {
     let columns = pieces.iter().map(Columns::of).collect::<Result<Vec<_>, _>>()?;
     let ranks = ranks(&columns);
@@ -117,7 +115,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// The place of each tracking id among those of all pieces: comparing numbers is cheaper than comparing text.
+/// The rank of each tracking id among those of all pieces: comparing numbers is cheaper than comparing text.
 fn ranks<'a>(columns: &[Columns<'a>]) -> HashMap<&'a str, u32> {
     let mut distinct = BTreeSet::new();
     let mut last = None;
@@ -173,14 +171,14 @@ mod tests {
     }
 
     #[test]
-    fn days_are_split_and_each_is_sorted_by_site_visitor_and_time() {
+    fn rows_are_split_by_day_and_sorted() {
         let days = partitions(&rows(&[
             ("b", 1, 5),
             ("a", 9, 7),
             ("a", -3, 8),
             ("a", 9, 6),
             ("a", 9, -1),
-            ("a", 9, MICROS_PER_DAY),
+            ("a", 9, DAY),
         ]))
         .unwrap();
         let order: Vec<_> = days.iter().map(|day| (day.event_date, arrivals(day))).collect();

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn chains_and_parentheses_deepen_and_lists_do_not() {
+    fn chains_and_parentheses_add_depth() {
         assert_eq!(of("SELECT 1"), 0);
         assert_eq!(of("SELECT 1 + 1 + 1"), 2);
         assert_eq!(of("SELECT ((1))"), 2);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn stray_brackets_do_not_upset_the_count() {
+    fn stray_brackets_keep_the_count() {
         assert_eq!(of(")))1 + 1((("), 4);
     }
 }

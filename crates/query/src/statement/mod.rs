@@ -1,12 +1,14 @@
 //! From text to one statement that may run.
 //!
 //! ```text
-//! text -> tokens (not too long, not too deep) -> `?` numbered -> parsed, one -> allowed (see `policy`)
+//! text -> tokens (not too long, not too deep) -> `?` numbered -> parsed, one -> rewritten -> allowed (see `policy`)
 //! ```
 
 mod depth;
+mod dropped;
 mod placeholders;
 mod policy;
+mod rewrite;
 mod size;
 
 use datafusion::sql::parser::{DFParserBuilder, Statement};
@@ -42,7 +44,7 @@ pub(crate) fn parse(sql: &str, sites: &SiteScope) -> Result<Statement, QueryErro
         .with_recursion_limit(MAX_NESTING)
         .build()?
         .parse_statements()?;
-    let statement = statements
+    let mut statement = statements
         .pop_front()
         .ok_or_else(|| QueryError::Invalid("there is no SQL statement in the text".into()))?;
     if !statements.is_empty() {
@@ -51,6 +53,7 @@ pub(crate) fn parse(sql: &str, sites: &SiteScope) -> Result<Statement, QueryErro
             statements.len() + 1
         )));
     }
+    rewrite::rewrite(&mut statement);
     policy::judge(&statement, sites)?;
     Ok(statement)
 }

@@ -1,11 +1,13 @@
-//! Which statements may run: those that only read, and read nothing but the lake's tables.
+//! Which statements may run: those that only read, read nothing but the lake's tables, and have no clause that the
+//! planner would drop.
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::parser::{ExplainStatement, Statement as DfStatement};
-use datafusion::sql::sqlparser::ast::{ObjectName, Query, Select, Statement, TableFactor, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, Select, Statement, TableFactor, Visit, Visitor};
 use footfall_model::access::SiteScope;
 
+use super::dropped;
 use super::size::Size;
 use crate::QueryError;
 
@@ -74,7 +76,7 @@ fn read_only(statement: &str) -> QueryError {
     ))
 }
 
-/// Looks at everything inside a statement.
+/// Visits everything inside a statement.
 struct ReadsOnly {
     limited: bool,
     size: Size,
@@ -89,32 +91,39 @@ impl Visitor for ReadsOnly {
             Statement::Insert(_) | Statement::Update { .. } | Statement::Delete(_) | Statement::Merge { .. } => {
                 ControlFlow::Break(read_only(&statement.to_string()))
             }
-            _ => ControlFlow::Continue(()),
+            other => proceed(dropped::statement(other)),
         }
     }
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<QueryError> {
         self.size.enter(query);
         if query.locks.is_empty() {
-            ControlFlow::Continue(())
+            proceed(dropped::query(query))
         } else {
-            ControlFlow::Break(read_only("FOR UPDATE"))
+            ControlFlow::Break(read_only("FOR UPDATE or SHARE"))
         }
     }
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<QueryError> {
+        self.size.selected(select)?;
         match &select.into {
-            None => ControlFlow::Continue(()),
+            None => proceed(dropped::select(select)),
             Some(_) => ControlFlow::Break(read_only("SELECT INTO")),
         }
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<QueryError> {
+        proceed(dropped::expression(expr))?;
+        self.size.expression(expr)
     }
 
     fn post_visit_query(&mut self, query: &Query) -> ControlFlow<QueryError> {
         self.size.leave(query)
     }
 
-    fn pre_visit_table_factor(&mut self, _table: &TableFactor) -> ControlFlow<QueryError> {
-        self.size.table()
+    fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<QueryError> {
+        self.size.table()?;
+        proceed(dropped::table(table))
     }
 
     fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<QueryError> {
@@ -131,6 +140,13 @@ impl Visitor for ReadsOnly {
             ));
         }
         ControlFlow::Continue(())
+    }
+}
+
+fn proceed(checked: Result<(), QueryError>) -> ControlFlow<QueryError> {
+    match checked {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(refusal) => ControlFlow::Break(refusal),
     }
 }
 

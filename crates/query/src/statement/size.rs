@@ -3,15 +3,27 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::Query;
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Query, Select};
 
 use crate::QueryError;
 
 /// Tables and subqueries that a statement may write down: joins of them are planned one inside the other.
-const MAX_TABLES: usize = 128;
+const MAX_TABLES: usize = 48;
 
 /// Tables that it may read, once the names of WITH are replaced by what they stand for.
 const MAX_READ: usize = 512;
+
+/// Calls of functions in all. The planner compares each aggregate of a SELECT with each other one.
+const MAX_CALLS: usize = 300;
+
+/// Calls with OVER, each of which may become an operator of its own.
+const MAX_WINDOWS: usize = 100;
+
+/// ANDs and ORs in all: conditions are turned into each other's normal forms.
+const MAX_CONDITIONS: usize = 1000;
+
+/// Entries of a SELECT list.
+const MAX_SELECTED: usize = 2000;
 
 /// Counts while a statement is visited.
 ///
@@ -19,9 +31,12 @@ const MAX_READ: usize = 512;
 #[derive(Debug, Default)]
 pub(super) struct Size {
     tables: usize,
+    calls: usize,
+    windows: usize,
+    conditions: usize,
     /// What each query that is open has read so far, innermost last.
     open: Vec<usize>,
-    /// The queries that define a name, by their place in memory.
+    /// The queries that define a name, by their address in memory.
     defining: HashMap<*const Query, String>,
     /// What each name of WITH reads.
     names: HashMap<String, usize>,
@@ -66,6 +81,28 @@ impl Size {
         }
     }
 
+    pub(super) fn selected(&self, select: &Select) -> ControlFlow<QueryError> {
+        at_most("entries of a SELECT list", select.projection.len(), MAX_SELECTED)
+    }
+
+    pub(super) fn expression(&mut self, expression: &Expr) -> ControlFlow<QueryError> {
+        if let Expr::Function(call) = expression {
+            self.calls += 1;
+            self.windows += usize::from(call.over.is_some());
+            at_most("calls of functions", self.calls, MAX_CALLS)?;
+            at_most("calls of functions with OVER", self.windows, MAX_WINDOWS)?;
+        }
+        if let Expr::BinaryOp {
+            op: BinaryOperator::And | BinaryOperator::Or,
+            ..
+        } = expression
+        {
+            self.conditions += 1;
+            at_most("conditions with AND and OR", self.conditions, MAX_CONDITIONS)?;
+        }
+        ControlFlow::Continue(())
+    }
+
     pub(super) fn table(&mut self) -> ControlFlow<QueryError> {
         self.tables += 1;
         if self.tables > MAX_TABLES {
@@ -75,4 +112,13 @@ impl Size {
         }
         ControlFlow::Continue(())
     }
+}
+
+fn at_most(of: &str, count: usize, most: usize) -> ControlFlow<QueryError> {
+    if count > most {
+        return ControlFlow::Break(QueryError::Limit(format!(
+            "the SQL has more {of} than the {most} that are allowed; ask less at a time"
+        )));
+    }
+    ControlFlow::Continue(())
 }

@@ -11,7 +11,7 @@ fn reader(sql: &str) -> Result<Statement, QueryError> {
 }
 
 #[test]
-fn what_only_reads_is_allowed_to_everybody() {
+fn read_only_statements_are_allowed() {
     for sql in [
         "SELECT 1",
         "select * from events;",
@@ -34,7 +34,7 @@ fn what_only_reads_is_allowed_to_everybody() {
 }
 
 #[test]
-fn whatever_writes_reads_files_or_changes_state_is_refused() {
+fn writes_and_file_access_are_refused() {
     for sql in [
         "INSERT INTO events VALUES (1)",
         "UPDATE events SET city = 'x'",
@@ -91,7 +91,7 @@ fn whatever_writes_reads_files_or_changes_state_is_refused() {
 }
 
 #[test]
-fn figures_about_files_and_settings_need_a_token_that_reaches_all_sites() {
+fn plan_figures_and_settings_need_all_sites() {
     for sql in [
         "EXPLAIN ANALYZE SELECT count(*) FROM events",
         "EXPLAIN VERBOSE SELECT count(*) FROM events",
@@ -108,7 +108,7 @@ fn figures_about_files_and_settings_need_a_token_that_reaches_all_sites() {
 }
 
 #[test]
-fn nothing_two_and_nonsense_are_invalid() {
+fn empty_multiple_and_unparsable_are_invalid() {
     for (sql, says) in [
         ("", "no SQL statement"),
         ("  -- only a comment\n", "no SQL statement"),
@@ -127,7 +127,7 @@ fn nothing_two_and_nonsense_are_invalid() {
 }
 
 #[test]
-fn question_marks_are_numbered_but_not_in_text_comments_and_names() {
+fn question_marks_outside_literals_are_numbered() {
     let sql = "SELECT ?, 'a?' AS \"b?\" /* ? */ FROM t -- ?\nWHERE x = ? AND y IN (?, ?)";
     assert_eq!(
         all(sql).unwrap().to_string(),
@@ -137,7 +137,7 @@ fn question_marks_are_numbered_but_not_in_text_comments_and_names() {
 }
 
 #[test]
-fn hostile_shapes_are_refused_before_they_cost_anything() {
+fn hostile_shapes_are_refused_early() {
     let deep = |open: &str, close: &str, n| format!("SELECT {}1{}", open.repeat(n), close.repeat(n));
     for sql in [
         deep("(", ")", 10_000),

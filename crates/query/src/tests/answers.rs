@@ -9,7 +9,7 @@ use crate::testing::{events, lake, rows, table, value};
 use crate::{QueryError, ScalarValue};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_statement_sees_one_snapshot_from_its_first_row_to_its_last() {
+async fn statement_reads_one_snapshot() {
     let lake = lake().await;
     lake.add("one", events().crowd(10)).await;
     let engine = lake.engine();
@@ -64,7 +64,7 @@ const CORPUS: [&str; 34] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_described_schema_is_the_streams_and_every_batchs_to_the_last_bit() {
+async fn described_schema_matches_every_batch() {
     let lake = lake().await;
     lake.add("x", events().crowd(20).purchase(12_500).site("b").crowd(3))
         .await;
@@ -87,7 +87,7 @@ async fn the_described_schema_is_the_streams_and_every_batchs_to_the_last_bit() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_is_said_with_its_kind_and_a_hint() {
+async fn errors_have_kind_and_hint() {
     let lake = lake().await;
     lake.add("x", events().pageview("/")).await;
     let engine = lake.engine();
@@ -163,7 +163,7 @@ async fn now_is_the_engines_clock() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_tables_are_listed_the_same_everywhere() {
+async fn table_listings_agree() {
     let engine = lake().await.engine();
     let [events] = &engine.tables()[..] else {
         panic!("one table")
@@ -185,7 +185,7 @@ async fn the_tables_are_listed_the_same_everywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_largest_statements_that_are_allowed_do_not_overflow_the_stack() {
+async fn largest_statements_do_not_overflow_stack() {
     let lake = lake().await;
     lake.add("x", events().crowd(3)).await;
     let engine = lake.engine();
@@ -201,6 +201,9 @@ async fn the_largest_statements_that_are_allowed_do_not_overflow_the_stack() {
             chain(" AND page_url <> 'y#'", 195)
         ),
         format!("SELECT 1{}", chain("::bigint::text", 99)),
+        format!("SELECT 'abc'{}", chain("::varchar(3)", 99)),
+        format!("SELECT now(){}", chain("::timestamptz", 199)),
+        format!("SELECT now(){}", chain("::timestamptz(6)", 99)),
         format!("SELECT 1{}", chain(" UNION ALL SELECT #", 120)),
         format!(
             "SELECT count(*) FROM (SELECT 1 AS x){}",

@@ -1,8 +1,14 @@
-//! The engine as its users meet it: real Delta tables, real Parquet files, SQL in and Arrow out.
+//! The engine as its users see it: real Delta tables, real Parquet files, SQL in and Arrow out.
 
+mod added_columns;
 mod answers;
+mod bounds;
+mod clauses;
+mod isolation;
 mod limits;
 mod order;
+mod parameter_types;
 mod parameters;
+mod planning;
 mod pruning;
 mod security;

@@ -11,7 +11,7 @@ async fn plan(lake: &TestLake, sql: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_that_do_not_overlap_need_no_sort() {
+async fn disjoint_files_need_no_sort() {
     let lake = lake().await;
     for site in ["c", "a", "b", "d"] {
         lake.add(site, events().site(site).crowd(50)).await;
@@ -29,7 +29,7 @@ async fn files_that_do_not_overlap_need_no_sort() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_that_overlap_too_much_are_sorted() {
+async fn overlapping_files_are_sorted() {
     let lake = lake().await;
     for name in ["x", "y", "z"] {
         lake.add(name, events().site("a").crowd(50)).await;
@@ -39,7 +39,7 @@ async fn files_that_overlap_too_much_are_sorted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_rows_come_in_the_order_that_was_promised() {
+async fn rows_match_declared_order() {
     let lake = lake().await;
     for (name, site) in [("1", "b"), ("2", "a"), ("3", "c"), ("4", "b")] {
         lake.add(name, events().site(site).crowd(200)).await;

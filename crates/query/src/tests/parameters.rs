@@ -1,12 +1,12 @@
 //! `?` and `$1`.
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, TimeUnit};
 use footfall_model::access::SiteScope;
 
 use crate::testing::{TestLake, events, lake, micros, rows};
 use crate::{Engine, QueryError, ScalarValue};
 
-async fn small() -> TestLake {
+pub(super) async fn small() -> TestLake {
     let lake = lake().await;
     lake.add("x", events().site("a").crowd(20).site("b").crowd(5)).await;
     lake
@@ -61,9 +61,9 @@ async fn values_bind_by_position_in_numeric_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn types_are_told_from_where_parameters_stand() {
+async fn types_are_inferred_beside_columns() {
     let engine = small().await.engine();
-    let utc = DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("UTC".into()));
+    let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let sql = "SELECT * FROM events WHERE tracking_id = ? AND event_timestamp > ? AND is_bot = ? LIMIT ?";
     assert_eq!(
         types(&engine, sql).await,
@@ -83,7 +83,123 @@ async fn types_are_told_from_where_parameters_stand() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn values_are_brought_to_the_type_that_is_wanted() {
+async fn values_keep_what_a_cast_would_lose() {
+    let engine = small().await.engine();
+    let text = |text: &str| ScalarValue::Utf8(Some(text.into()));
+    let millis = |text: &str| ScalarValue::TimestampMillisecond(Some(micros(text) / 1000), Some("UTC".into()));
+    let mut wrong = Vec::new();
+    for (sql, value, answer) in [
+        // Compared as the same literal would be.
+        ("SELECT 3 > ?", ScalarValue::from(2.5), "true"),
+        ("SELECT CAST(3 AS BIGINT) = ?", ScalarValue::from(3.2), "false"),
+        ("SELECT CAST(1.5 AS DECIMAL(18, 4)) = ?", ScalarValue::from(1.5), "true"),
+        (
+            "SELECT CAST(1.5 AS DECIMAL(18, 4)) < ?",
+            ScalarValue::from(1.50001),
+            "true",
+        ),
+        ("SELECT CAST(1.5 AS DECIMAL(18, 4)) = ?", text("1.5"), "true"),
+        (
+            "SELECT CAST(1.5 AS DECIMAL(18, 4)) < ?",
+            ScalarValue::Decimal128(Some(1_500_001), 10, 6),
+            "true",
+        ),
+        (
+            "SELECT CAST(7 AS SMALLINT) < ?",
+            ScalarValue::from(1_000_000_i64),
+            "true",
+        ),
+        ("SELECT DATE '2026-11-01' < ?", millis("2026-11-01 10:00"), "true"),
+        ("SELECT DATE '2026-11-01' = ?", millis("2026-11-01 00:00"), "true"),
+        ("SELECT DATE '2026-11-01' < ?", text("2026-11-01T10:00:00Z"), "true"),
+        (
+            "SELECT CAST('2026-11-01T10:00:00' AS TIMESTAMP(6)) < ?",
+            text("2026-11-01T10:00:00.000000001Z"),
+            "true",
+        ),
+        (
+            "SELECT CAST('2026-11-01T10:00:00' AS TIMESTAMP(6)) = ?",
+            millis("2026-11-01 10:00"),
+            "true",
+        ),
+        (
+            "SELECT CAST('3026-11-01T10:00:00' AS TIMESTAMP(6)) = ?",
+            text("3026-11-01T10:00:00Z"),
+            "true",
+        ),
+        ("SELECT CAST(? AS BIGINT)", ScalarValue::from(2.5), "2"),
+        (
+            "SELECT count(*) FROM events WHERE event_timestamp > ? - INTERVAL '1 day'",
+            millis("2026-11-02 10:00:10"),
+            "15",
+        ),
+        (
+            "SELECT count(*) FROM events WHERE event_timestamp > INTERVAL '1 day' + ?",
+            text("2026-10-31T10:00:10Z"),
+            "15",
+        ),
+        (
+            "SELECT count(*) FROM events WHERE event_timestamp > ? - INTERVAL '1 day'",
+            ScalarValue::Date32(Some(20759)),
+            "25",
+        ),
+        (
+            "SELECT date_trunc(?, TIMESTAMP '2026-11-01 10:00:00')",
+            text("day"),
+            "2026-11-01T00:00:00",
+        ),
+        // Taken as they are, where several types are.
+        (
+            "SELECT to_timestamp(?)",
+            ScalarValue::from(1_793_527_200_i64),
+            "2026-11-01T10:00:00",
+        ),
+        (
+            "SELECT to_timestamp(?)",
+            text("2026-11-01T10:00:00"),
+            "2026-11-01T10:00:00",
+        ),
+        (
+            "SELECT abs(?)",
+            ScalarValue::from(-9_007_199_254_740_993_i64),
+            "9007199254740993",
+        ),
+        (
+            "SELECT count(*) FROM events WHERE $1 IS NULL OR city = 'x'",
+            text("x"),
+            "0",
+        ),
+        ("SELECT concat(?, 'x')", ScalarValue::from(5_i64), "5x"),
+        // Refused, because digits would be dropped or guessed.
+        (
+            "SELECT CAST(1.5 AS DECIMAL(18, 4)) = ?",
+            text("1.50001"),
+            "fewer digits",
+        ),
+        (
+            "SELECT CAST(1.5 AS DECIMAL(18, 4)) = ?",
+            ScalarValue::from(1e12),
+            "does not hold all its digits",
+        ),
+        ("SELECT CAST(3 AS BIGINT) = ?", text("3.2"), "parameter 1 is 3.2"),
+        ("SELECT true = ?", ScalarValue::from(5_i64), "parameter 1 is 5"),
+        (
+            "SELECT DATE '2026-11-01' = ?",
+            ScalarValue::from(5_i64),
+            "parameter 1 is 5",
+        ),
+        ("SELECT DATE '2026-11-01' = ?", text("soon"), "parameter 1 is soon"),
+    ] {
+        let got = bound(&engine, sql, std::slice::from_ref(&value)).await;
+        if got != answer && !(got.starts_with("Invalid") && got.contains(answer)) {
+            wrong.push(format!("{sql} with {value:?}: {got}, not {answer}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_are_cast_to_expected_type() {
     let engine = small().await.engine();
     let text = |text: &str| ScalarValue::Utf8(Some(text.into()));
     let count = "SELECT count(*) FROM events WHERE ";
@@ -154,7 +270,7 @@ async fn wrong_numbers_names_and_types_are_invalid() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_result_whose_type_is_the_parameters_is_described_once_it_is_bound() {
+async fn parameter_typed_result_described_after_binding() {
     let engine = small().await.engine();
     let all = SiteScope::All;
     for (sql, values) in [

@@ -82,7 +82,7 @@ impl Content {
     pub(crate) fn new(number: u64) -> Self {
         let draw = |salt: u64| mix(number.wrapping_mul(16).wrapping_add(salt));
         let kind = pick(&KINDS, draw(0) % 100);
-        // Some products are looked at far more often than others.
+        // Some products are viewed far more often than others.
         let product = (draw(1) % PRODUCTS) * (draw(2) % PRODUCTS) / PRODUCTS;
         let category = one_of(&CATEGORIES, product);
         let (path, title) = match draw(3) % 10 {
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_of_types_are_about_as_declared() {
+    fn type_shares_match_declaration() {
         let views = (0..10_000).filter(|&n| Content::new(n).kind == "pageview").count();
         assert!((6_800..7_200).contains(&views), "{views}");
     }

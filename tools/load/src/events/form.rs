@@ -133,7 +133,7 @@ fn proto(content: &Content, tracking_id: &str) -> Event {
         tracking_id: tracking_id.to_owned(),
         event_id: EVENT_ID.to_owned(),
         client_id: CLIENT_ID.to_owned(),
-        session_id: SESSION_ID.to_owned(),
+        session_id: Some(SESSION_ID.to_owned()),
         event_type: content.kind.to_owned(),
         event_timestamp: TIME,
         page_url: Some(content.url.clone()),

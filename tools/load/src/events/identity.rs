@@ -1,4 +1,4 @@
-//! Who and which: pure functions of an event's number, so that nothing has to be remembered.
+//! Ids of events, visitors and sessions: pure functions of an event's number, so that nothing has to be stored.
 
 /// Visits that go on at the same time: their events come interleaved.
 const SESSIONS_AT_ONCE: u64 = 4_096;
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn event_ids_are_unique_also_over_runs() {
+    fn event_ids_are_unique_across_runs() {
         let ids: HashSet<_> = [1, 2]
             .into_iter()
             .flat_map(|seed| (0..100_000).map(move |number| Sequence::new(seed).identity(number).event))
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn sessions_have_several_events_and_one_visitor() {
+    fn session_has_several_events_one_visitor() {
         let sequence = Sequence::new(7);
         let mut events: HashMap<u64, (u64, u32)> = HashMap::new();
         for number in 0..SESSIONS_AT_ONCE * EVENTS_PER_SESSION * 4 {

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn one_event_is_an_object_and_several_are_an_array() {
+    fn one_event_is_object_several_are_array() {
         let one: Value = serde_json::from_slice(&filled(Form::Json, 1, 0)).unwrap();
         assert_eq!(one["tracking_id"], "shop");
         assert_eq!(one["timestamp"], "2026-02-02T10:30:00.000Z");
@@ -209,14 +209,14 @@ mod tests {
     }
 
     #[test]
-    fn json_and_protobuf_say_the_same() {
+    fn json_and_protobuf_are_equivalent() {
         let json: Value = serde_json::from_slice(&filled(Form::Json, 100, 5_000)).unwrap();
         let proto = EventBatch::decode(filled(Form::Proto, 100, 5_000).as_slice()).unwrap();
         assert_eq!(proto.events.len(), 100);
         for (json, proto) in json.as_array().unwrap().iter().zip(&proto.events) {
             assert_eq!(json["event_id"], proto.event_id.as_str());
             assert_eq!(json["client_id"], proto.client_id.as_str());
-            assert_eq!(json["session_id"], proto.session_id.as_str());
+            assert_eq!(json["session_id"], proto.session_id.as_deref().unwrap_or_default());
             assert_eq!(json["page"]["url"], proto.page_url.clone().unwrap().as_str());
             let time = DateTime::parse_from_rfc3339(json["timestamp"].as_str().unwrap()).unwrap();
             assert_eq!(time.timestamp_micros(), proto.event_timestamp);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn consecutive_requests_have_no_event_in_common() {
+    fn consecutive_requests_share_no_event() {
         let ids: HashSet<String> = [0, 500]
             .into_iter()
             .flat_map(|first| {
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_has_about_the_size_of_a_real_one() {
+    fn event_has_realistic_size() {
         let bytes = filled(Form::Json, 500, 0).len() / 500;
         assert!((400..600).contains(&bytes), "{bytes} bytes an event");
     }
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_moves_the_slots() {
+    fn head_shifts_the_slots() {
         let template = Template::new(Form::Json, "shop", 0..2)
             .unwrap()
             .after(b"POST /\r\n\r\n");

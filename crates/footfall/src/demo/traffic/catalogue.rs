@@ -1,13 +1,13 @@
-//! The site: its pages, its goods, and how people find it.
+//! The site: its pages, its products, and its traffic sources.
 
-/// Something to buy. Prices are in cents.
+/// A product. Prices are in cents.
 #[derive(Debug)]
 pub(super) struct Product {
     pub(super) id: &'static str,
     pub(super) name: &'static str,
     pub(super) category: &'static str,
     pub(super) cents: u32,
-    /// How many look at it.
+    /// Weight of its views.
     pub(super) weight: u32,
 }
 
@@ -46,7 +46,7 @@ pub(super) static ARTICLES: [(&str, &str); 5] = [
     ("heart-rate-zones", "Heart rate zones explained"),
 ];
 
-/// Where a first page view may be.
+/// Pages where a session may start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Landing {
     Home,
@@ -55,12 +55,12 @@ pub(super) enum Landing {
     Article,
 }
 
-/// A way in.
+/// A traffic source.
 #[derive(Debug)]
 pub(super) struct Entrance {
     pub(super) weight: u32,
     pub(super) referrer: Option<&'static str>,
-    /// What the link adds to the address.
+    /// What the link adds to the URL.
     pub(super) query: &'static str,
     pub(super) landing: Landing,
 }

@@ -1,4 +1,4 @@
-//! How events travel: in parcels of one sender kind, some of them twice, some of them late.
+//! Delivery of events: in parcels of one sender kind, some of them repeated, some late.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,13 +10,13 @@ use super::session::Hit;
 /// Events of a request.
 const PARCEL: usize = 200;
 
-/// Sent again, as a client does that did not hear the reply.
+/// The share that is sent again, as by a client that did not receive the reply.
 const TWICE: f64 = 0.01;
 
-/// Held back until the end, as by a phone without a network.
+/// The share that is held back until the end, as by a phone without a network.
 const LATE: f64 = 0.01;
 
-/// Late events at most; when there are more the oldest are sent.
+/// Limit of late events; beyond it the oldest are sent.
 const MAX_LATE: usize = 5_000;
 
 /// One request: events of one kind of sender, because the `User-Agent` is the request's.
@@ -33,7 +33,7 @@ pub(crate) struct Counts {
     pub(crate) events: u64,
     /// Repetitions of those.
     pub(crate) duplicates: u64,
-    /// Of the distinct ones, those that came after the rest.
+    /// Of the distinct events, those that came after the rest.
     pub(crate) late: u64,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Counts {
 pub(super) struct Delivery {
     rng: StdRng,
     open: BTreeMap<&'static str, Vec<Hit>>,
-    /// Repetitions that wait for the next parcel of their kind.
+    /// Repetitions queued for the next parcel of their kind.
     again: BTreeMap<&'static str, Vec<Hit>>,
     late: VecDeque<Hit>,
     full: VecDeque<Parcel>,
@@ -54,7 +54,7 @@ pub(super) struct Delivery {
 impl Delivery {
     pub(super) fn new(seed: u64) -> Self {
         Self {
-            // Not the generator's own sequence: how events travel must not change what they are.
+            // Not the generator's own sequence: delivery must not change the events.
             rng: StdRng::seed_from_u64(!seed),
             open: BTreeMap::new(),
             again: BTreeMap::new(),
@@ -88,12 +88,12 @@ impl Delivery {
         }
     }
 
-    /// A parcel that is full.
+    /// A full parcel.
     pub(super) fn ready(&mut self) -> Option<Parcel> {
         self.full.pop_front()
     }
 
-    /// What is left, when no more events come: parcels that are not full, then late ones, then repetitions.
+    /// The rest, when no more events come: partial parcels, then late ones, then repetitions.
     pub(super) fn remainder(&mut self) -> Option<Parcel> {
         if !self.closed {
             self.closed = true;
@@ -116,7 +116,7 @@ impl Delivery {
         if hits.len() >= PARCEL {
             let hits = std::mem::take(hits);
             self.full.push_back(Parcel { agent, hits });
-            // What is sent again is sent in another request.
+            // A repetition is sent in another request.
             if let Some(again) = self.again.remove(agent) {
                 self.open.insert(agent, again);
             }

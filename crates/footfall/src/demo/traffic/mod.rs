@@ -1,10 +1,10 @@
-//! Traffic that looks like a shop's: pure, and the same for the same seed and time.
+//! Generated traffic that looks like a shop's: pure, and the same for the same seed and time.
 //!
 //! ```text
 //! rhythm (how many, when) -> visitor (who) -> session (what, along the site's graph) -> delivery (parcels)
 //! ```
 //!
-//! Memory is bounded by the parcels that are open, whatever the number of events.
+//! Memory is bounded by the open parcels, whatever the number of events.
 
 mod catalogue;
 mod delivery;
@@ -14,7 +14,7 @@ mod session;
 
 use std::ops::Range;
 
-use footfall_model::clock::Micros;
+use footfall_model::clock::{DAY, Micros};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -24,19 +24,17 @@ pub(super) use session::Hit;
 use delivery::Delivery;
 use people::Visitor;
 
-/// The site that all of it belongs to.
+/// The site that all events belong to.
 pub(super) const SITE: &str = "demo";
 
-/// Where the site would be.
+/// The site's URL.
 pub(super) const HOME: &str = "https://demo.example";
 
-/// The part of the sessions that are crawlers'. They see about twice as many pages as a visitor.
+/// The share of sessions that are crawlers'. They see about twice as many pages as a visitor.
 const BOT_SESSIONS: f64 = 0.015;
 
-/// One visitor for so many events: each comes back about twice on average, and a few very often.
+/// Events per visitor: each returns about twice on average, and a few very often.
 const EVENTS_PER_VISITOR: u64 = 12;
-
-const DAY: Micros = 86_400_000_000;
 
 /// What to generate.
 #[derive(Debug, Clone, Copy)]
@@ -44,9 +42,9 @@ pub(super) struct Plan {
     pub(super) seed: u64,
     /// No event is later; UTC microseconds.
     pub(super) now: Micros,
-    /// Days up to now that it is spread over; at least 1.
+    /// Days up to now that the events are spread over; at least 1.
     pub(super) days: u16,
-    /// Distinct events: exactly so many.
+    /// Distinct events, exactly.
     pub(super) events: u64,
 }
 
@@ -54,13 +52,13 @@ pub(super) struct Plan {
 #[derive(Debug)]
 pub(super) struct Traffic {
     source: Source,
-    /// Events left of each day, the day at hand first.
+    /// Events left of each day, the current day first.
     days: std::vec::IntoIter<(Range<Micros>, u64)>,
     today: (Range<Micros>, u64),
     delivery: Delivery,
 }
 
-/// Where sessions come from.
+/// The generator of sessions.
 #[derive(Debug)]
 pub(super) struct Source {
     rng: StdRng,
@@ -122,7 +120,7 @@ impl Iterator for Traffic {
 }
 
 impl Source {
-    /// `events`: how many are to come, which tells how many visitors there are.
+    /// `events`: the planned number, which determines the number of visitors.
     pub(super) fn new(seed: u64, now: Micros, events: u64) -> Self {
         Self {
             rng: StdRng::seed_from_u64(seed),
@@ -133,7 +131,7 @@ impl Source {
         }
     }
 
-    /// A whole session that begins in `window`, if that leaves it time to end before now.
+    /// A whole session that begins in `window`, if it has time to end before now.
     fn session(&mut self, window: &Range<Micros>) -> Vec<Hit> {
         let visitor = self.visitor();
         let start = rhythm::moment(&mut self.rng, window, visitor.index.offset_minutes);
@@ -147,7 +145,7 @@ impl Source {
         hits
     }
 
-    /// A session that begins at `start` and goes on after it.
+    /// A session that begins at `start` and may go on past it.
     pub(super) fn session_from(&mut self, start: Micros) -> Vec<Hit> {
         let visitor = self.visitor();
         let mut hits = session::generate(&mut self.rng, &visitor, start);
@@ -166,7 +164,7 @@ impl Source {
         if self.rng.random_bool(BOT_SESSIONS) {
             return Visitor::bot(&mut self.rng);
         }
-        // Heavy-tailed: the density of a visitor falls with its number, so that the first ones come back again and again.
+        // Heavy-tailed: a visitor's density falls with its number, so that the first ones return again and again.
         let u: f64 = self.rng.random();
         let number = (u.powf(2.5) * self.visitors as f64) as u64;
         Visitor::person(self.seed, number)

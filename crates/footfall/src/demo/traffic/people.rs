@@ -1,4 +1,4 @@
-//! Who comes: where they live, what they browse with. A visitor is told by its number alone, so none is kept.
+//! Visitors: where they live and what they browse with. A visitor is a function of its number, so none is stored.
 
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
@@ -40,7 +40,7 @@ static PLACES: [Place; 16] = [
     index("NP", "Kathmandu", 345, 1),
 ];
 
-/// What people browse with, and how many of them.
+/// Browsers and their weights.
 static BROWSERS: [(u32, &str); 10] = [
     (
         24,
@@ -90,7 +90,7 @@ static BROWSERS: [(u32, &str); 10] = [
     ),
 ];
 
-/// What crawlers call themselves.
+/// User agents of crawlers.
 static BOTS: [(u32, &str); 4] = [
     (
         5,
@@ -107,10 +107,10 @@ static BOTS: [(u32, &str); 4] = [
     (1, "python-requests/2.32.3"),
 ];
 
-/// The part of the visitors that have an account.
+/// The share of visitors that have an account.
 const WITH_ACCOUNT: f64 = 0.25;
 
-/// Somebody who visits.
+/// A visitor.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Visitor {
     pub(super) client_id: String,
@@ -153,7 +153,7 @@ fn client_id(rng: &mut impl Rng) -> String {
     format!("{:08x}.{:08x}", rng.random::<u32>(), rng.random::<u32>())
 }
 
-/// The place of one of `choices`, by weight.
+/// The index of one of `choices`, by weight.
 pub(super) fn pick<T>(rng: &mut impl Rng, choices: &[T], weight: impl Fn(&T) -> u32) -> usize {
     let total: u32 = choices.iter().map(&weight).sum();
     let mut left = rng.random_range(0..total.max(1));

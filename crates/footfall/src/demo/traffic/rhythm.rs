@@ -1,4 +1,4 @@
-//! When people come: by the hour and the day of the week where they live.
+//! When visits begin: by the local hour and day of the week.
 
 use std::ops::Range;
 
@@ -19,13 +19,13 @@ const HOURS: [f64; 24] = [
 /// Visits on each day of the week, Monday first, relative to the busiest.
 const WEEK: [f64; 7] = [0.95, 1.0, 1.0, 0.97, 0.88, 0.66, 0.72];
 
-/// What each further day adds: the site grows.
+/// Growth of each further day.
 const GROWTH: f64 = 0.01;
 
-/// Enough to find a busy moment; then any will do.
+/// Attempts to draw a busy moment; after these any moment is taken.
 const ATTEMPTS: usize = 64;
 
-/// `days` windows of 24 hours that end at `now`, and how many of the events each gets: exactly `events` in all.
+/// `days` windows of 24 hours that end at `now`, and the number of events of each: exactly `events` in all.
 pub(super) fn days(now: Micros, days: u16, events: u64) -> Vec<(Range<Micros>, u64)> {
     let count = Micros::from(days);
     let windows: Vec<_> = (0..count)
@@ -71,7 +71,7 @@ pub(super) fn moment(rng: &mut impl Rng, window: &Range<Micros>, offset_minutes:
     at
 }
 
-/// How busy it is, from 0 to 1.
+/// Relative activity, from 0 to 1.
 fn weight(at: Micros, offset_minutes: i16) -> f64 {
     let local = at + Micros::from(offset_minutes) * MINUTE;
     HOURS[hour(local)] * WEEK[weekday(local)]
@@ -97,7 +97,7 @@ mod tests {
     const MONDAY: Micros = 1_769_990_400_000_000;
 
     #[test]
-    fn the_week_begins_on_monday() {
+    fn week_begins_on_monday() {
         assert_eq!(weekday(MONDAY), 0);
         assert_eq!(weekday(MONDAY - 1), 6);
         assert_eq!(hour(MONDAY + 13 * HOUR + 59 * MINUTE), 13);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn days_share_all_events_and_touch_each_other() {
+    fn days_are_contiguous_and_share_all_events() {
         for (count, events) in [(1, 7), (31, 100_000), (31, 5), (390, 1)] {
             let days = days(MONDAY, count, events);
             assert_eq!(days.len(), usize::from(count));
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn evenings_are_busy_where_the_visitor_lives() {
+    fn local_evenings_are_busy() {
         let mut rng = StdRng::seed_from_u64(1);
         for offset in [-480, 0, 345] {
             let mut hours = [0u32; 24];

@@ -1,6 +1,6 @@
-//! One visit: a walk through the site's graph, with what happens on its pages.
+//! One visit: a random walk over the site's graph, with the events on its pages.
 //!
-//! Whoever buys has checked out, whoever checked out has filled a cart, whoever filled a cart has seen a product: the
+//! A purchase follows a checkout, a checkout follows a cart, and a cart follows a product view: the
 //! funnel of every session narrows.
 
 use chrono::{DateTime, SecondsFormat};
@@ -14,10 +14,10 @@ use super::{HOME, SITE};
 
 const SECOND: Micros = 1_000_000;
 
-/// A session does not grow beyond this.
+/// Maximum length of a session.
 const MAX_HITS: usize = 40;
 
-/// One event, as JSON takes it.
+/// One event, in its JSON form.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Hit {
     /// The `User-Agent` of its request.
@@ -46,8 +46,8 @@ pub(crate) struct Page {
     referrer: Option<String>,
 }
 
-/// Device, browser and system are left to the server, which tells them from the `User-Agent`. The address of the sender
-/// is this machine's, so the country is said.
+/// Device, browser and system are left to the server, which derives them from the `User-Agent`. The sender's address
+/// is this machine's, so the event has an explicit country.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct User {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,15 +85,15 @@ struct Walk<'a> {
     visitor: &'a Visitor,
     session_id: String,
     at: Micros,
-    /// Where the visitor comes from: first another site, then the page before.
+    /// The referrer: first another site, then the previous page.
     referrer: Option<String>,
-    /// What the link of the first page added.
+    /// What the link added to the first page's URL.
     query: &'static str,
     cart: Vec<&'static Product>,
     hits: Vec<Hit>,
 }
 
-/// The events of a visit in order of time, from `start` on. Event ids are still to be given.
+/// The events of a visit in order of time, from `start` on, still without event ids.
 pub(super) fn generate(rng: &mut impl Rng, visitor: &Visitor, start: Micros) -> Vec<Hit> {
     let start = start - start.rem_euclid(1_000);
     let mut walk = Walk {
@@ -154,7 +154,7 @@ impl Walk<'_> {
         }
     }
 
-    /// What happens on the page, and where it leads; `None`: away.
+    /// The events on the page, and the next page; `None`: the visit ends.
     fn act(&mut self, rng: &mut impl Rng, node: Node) -> Option<Node> {
         match node {
             Node::Home => choose(rng, &[(35, category), (25, product), (8, article)], 32),
@@ -194,7 +194,7 @@ impl Walk<'_> {
         self.at += rng.random_range(seconds.start * 1_000..seconds.end * 1_000) * (SECOND / 1_000);
     }
 
-    /// A page view. Its address is where the next page's visitor comes from.
+    /// A page view. Its URL is the next page's referrer.
     fn view(&mut self, node: Node) {
         let (path, title) = address(node);
         let url = format!("{HOME}{path}{}", std::mem::take(&mut self.query));
@@ -207,7 +207,7 @@ impl Walk<'_> {
         self.push("pageview", page, None);
     }
 
-    /// Something else on the page that was viewed last.
+    /// Another event on the last viewed page.
     fn happen(&mut self, event_type: &'static str, product: Option<&'static Product>) {
         if let Some(last) = self.hits.last() {
             let page = last.page.clone();
@@ -273,10 +273,10 @@ fn article<R: Rng>(rng: &mut R) -> Node {
     Node::Article(rng.random_range(0..ARTICLES.len()))
 }
 
-/// A weight, and where it leads.
+/// A weight and the node that it leads to.
 type Way<R> = (u32, fn(&mut R) -> Node);
 
-/// One of the ways by weight; `leave` is the weight of leaving the site.
+/// Chooses an edge by weight; `leave` is the weight of leaving the site.
 fn choose<R: Rng>(rng: &mut R, ways: &[Way<R>], leave: u32) -> Option<Node> {
     let total: u32 = ways.iter().map(|(weight, _)| weight).sum();
     let mut left = rng.random_range(0..total + leave);

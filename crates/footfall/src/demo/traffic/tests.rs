@@ -38,14 +38,14 @@ fn distinct(events: u64) -> Vec<Hit> {
 }
 
 #[test]
-fn the_same_plan_gives_the_same_traffic_and_another_seed_another() {
+fn traffic_depends_on_seed_alone() {
     assert_eq!(parcels(plan(3_000)), parcels(plan(3_000)));
     let other = Plan { seed: 8, ..plan(3_000) };
     assert_ne!(parcels(plan(3_000)).0, parcels(other).0);
 }
 
 #[test]
-fn exactly_as_many_events_as_planned_and_counted_repetitions() {
+fn event_count_is_exact() {
     for events in [1, 2, 199, 5_000] {
         let (parcels, counts) = parcels(plan(events));
         let sent: Vec<_> = parcels.iter().flat_map(|parcel| &parcel.hits).collect();
@@ -62,7 +62,7 @@ fn exactly_as_many_events_as_planned_and_counted_repetitions() {
 }
 
 #[test]
-fn a_repetition_is_equal_to_its_original_and_in_another_request() {
+fn repetition_equals_original_in_another_request() {
     let (parcels, counts) = parcels(plan(20_000));
     let mut first: BTreeMap<&str, (usize, &Hit)> = BTreeMap::new();
     let mut repeated = 0;
@@ -85,14 +85,14 @@ fn a_repetition_is_equal_to_its_original_and_in_another_request() {
 }
 
 #[test]
-fn a_parcel_has_one_kind_of_sender() {
+fn parcel_has_one_sender_kind() {
     for parcel in parcels(plan(5_000)).0 {
         assert!(parcel.hits.iter().all(|hit| hit.agent == parcel.agent));
     }
 }
 
 #[test]
-fn about_one_in_a_hundred_comes_after_events_that_are_younger_by_days() {
+fn one_percent_arrives_days_late() {
     let counts = parcels(plan(20_000)).1;
     assert!((100..300).contains(&counts.late), "{counts:?}");
     let hits = distinct(20_000);
@@ -102,14 +102,14 @@ fn about_one_in_a_hundred_comes_after_events_that_are_younger_by_days() {
 }
 
 #[test]
-fn no_event_is_later_than_now_or_much_older_than_planned() {
+fn event_times_stay_in_the_plan() {
     for hit in hits(20_000) {
         assert!(hit.at <= NOW && hit.at > NOW - 32 * DAY, "{hit:?}");
     }
 }
 
 #[test]
-fn a_session_is_one_visitors_in_order_without_long_pauses() {
+fn session_is_ordered_without_long_pauses() {
     let mut source = Source::new(7, NOW, 10_000);
     for _ in 0..2_000 {
         let hits = source.session_from(NOW);
@@ -127,7 +127,7 @@ fn a_session_is_one_visitors_in_order_without_long_pauses() {
 }
 
 #[test]
-fn visitors_come_back_and_a_few_very_often() {
+fn visitors_return_heavy_tailed() {
     let mut sessions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for hit in distinct(30_000) {
         sessions.entry(hit.client_id).or_default().insert(hit.session_id);
@@ -147,7 +147,7 @@ fn visitors_come_back_and_a_few_very_often() {
 }
 
 #[test]
-fn the_funnel_narrows_in_every_session_and_over_all() {
+fn funnel_narrows() {
     let mut sessions: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
     let mut source = Source::new(7, NOW, 100_000);
     for _ in 0..5_000 {
@@ -173,7 +173,7 @@ fn the_funnel_narrows_in_every_session_and_over_all() {
 }
 
 #[test]
-fn a_purchase_has_the_price_of_the_cart_and_nothing_else_has_revenue() {
+fn only_purchases_have_revenue() {
     let mut purchases = 0;
     for hit in distinct(20_000) {
         assert_eq!(hit.revenue.is_some(), hit.event_type == "purchase", "{hit:?}");
@@ -187,7 +187,7 @@ fn a_purchase_has_the_price_of_the_cart_and_nothing_else_has_revenue() {
 }
 
 #[test]
-fn about_three_in_a_hundred_are_crawlers() {
+fn three_percent_are_crawlers() {
     let hits = distinct(30_000);
     let bots = hits
         .iter()
@@ -197,7 +197,7 @@ fn about_three_in_a_hundred_are_crawlers() {
 }
 
 #[test]
-fn nights_are_quiet_where_the_visitors_are() {
+fn local_nights_are_quiet() {
     // New York's night, 02:00 to 05:00, against its evening, 18:00 to 21:00.
     let hits = distinct(60_000);
     let local_hour = |hit: &Hit| (hit.at - 5 * 3_600_000_000).rem_euclid(DAY) / 3_600_000_000;
@@ -216,7 +216,7 @@ fn nights_are_quiet_where_the_visitors_are() {
 }
 
 #[test]
-fn an_event_is_written_as_the_specification_asks() {
+fn event_json_matches_specification() {
     let hit = distinct(2_000)
         .into_iter()
         .find(|hit| hit.event_type == "view_item")

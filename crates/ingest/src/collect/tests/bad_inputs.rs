@@ -1,4 +1,4 @@
-//! Everything that can be wrong with a request, and what its sender is told. The snapshot beside this file is the table.
+//! Invalid requests and their replies. The snapshot next to this file is the table.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -20,12 +20,12 @@ fn case(name: &'static str, request: Vec<u8>) -> Case {
     Case { name, request }
 }
 
-/// A body under the right headers.
+/// A body with valid headers.
 fn body(name: &'static str, body: impl AsRef<[u8]>) -> Case {
     case(name, post("/api/v1/events", &[JSON], body.as_ref()))
 }
 
-/// A good event but for these further fields.
+/// A valid event with these further fields.
 fn field(name: &'static str, more: &str) -> Case {
     body(name, event_with(&format!(",{more}")))
 }
@@ -48,7 +48,7 @@ fn long(chars: usize) -> String {
     "x".repeat(chars)
 }
 
-/// A good event of its own client.
+/// A valid event of its own client.
 fn good(client: &str) -> String {
     format!(r#"{{"tracking_id":"shop","client_id":"{client}","event_type":"pageview"}}"#)
 }
@@ -374,7 +374,7 @@ fn beacons() -> Vec<Case> {
     ]
 }
 
-/// Good and bad ones together: the good ones are stored.
+/// Batches of valid and invalid events: the valid ones are stored.
 fn mixed() -> Vec<Case> {
     let event =
         |site: &str, client: &str| format!(r#"{{"tracking_id":"{site}","client_id":"{client}","event_type":"e"}}"#);

@@ -1,4 +1,4 @@
-//! What is more than the server, or a site, can take is answered and not absorbed.
+//! Load above a limit of the server or of a site is rejected with a reply, not buffered.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn events_of(site: &str, count: usize) -> String {
 }
 
 #[tokio::test]
-async fn a_site_that_is_too_fast_is_told_when_to_come_again() {
+async fn rate_limited_site_gets_retry_after() {
     let server = Server::with(CollectOptions {
         events_per_second: 10,
         batch_events: 20,
@@ -30,7 +30,7 @@ async fn a_site_that_is_too_fast_is_told_when_to_come_again() {
 }
 
 #[tokio::test]
-async fn a_log_that_cannot_take_more_is_answered_with_503() {
+async fn failing_wal_gives_503() {
     let server = Server::start().await;
     let overloaded = || WalError::Overloaded { retry_after_seconds: 3 };
     let full = || WalError::Disk {
@@ -63,7 +63,7 @@ async fn a_log_that_cannot_take_more_is_answered_with_503() {
 }
 
 #[tokio::test]
-async fn bodies_beyond_the_memory_for_all_are_answered_with_503() {
+async fn exhausted_memory_gives_503() {
     let server = Server::with(CollectOptions {
         in_flight_bytes: 1_000,
         ..CollectOptions::default()
@@ -76,7 +76,7 @@ async fn bodies_beyond_the_memory_for_all_are_answered_with_503() {
 }
 
 #[tokio::test]
-async fn one_request_is_worked_on_at_a_time_but_many_wait_for_the_disk_together() {
+async fn turns_do_not_serialize_syncs() {
     let server = Server::with(CollectOptions {
         turns: 1,
         ..CollectOptions::default()

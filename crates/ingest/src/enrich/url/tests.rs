@@ -37,6 +37,8 @@ fn the_host_is_found_however_the_url_is_written() {
         ("", None),
         ("/pricing?plan=a.b", None),
         ("pricing", None),
+        ("index.html", None),
+        ("index.PHP?x=1", None),
         ("localhost:3000", None),
         ("?utm_source=a", None),
         ("https://", None),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use footfall_lake::LakeError;
 use tokio_util::sync::CancellationToken;
 
-use super::{PATIENCE, Simulation, Stop, ZOMBIE_LIVES, Zombie};
+use super::{Simulation, Stop, TIMEOUT, ZOMBIE_LIVES, Zombie};
 use crate::simulation::history::Power;
 use crate::simulation::invariants::{self, Failure};
 use crate::simulation::process::{self, Ending, Opened, Process, SimWal, World};
@@ -28,9 +28,9 @@ impl Simulation {
         self.world
             .trace
             .note(format_args!("{} end, power {power:?}", self.world.time.micros()));
-        *self.door.lock() = None;
+        *self.endpoint.lock() = None;
         if let Some(process) = self.process.take() {
-            self.bury(process);
+            self.discard(process);
         }
         self.start_at = self.world.time.micros();
         match power {
@@ -38,16 +38,18 @@ impl Simulation {
             Power::Fails => {
                 self.world.disk.power_failure();
                 for zombie in std::mem::take(&mut self.zombies) {
-                    self.bury(zombie.process);
+                    self.discard(zombie.process);
                 }
             }
         }
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "what is buried is gone")]
-    pub(super) fn bury(&mut self, process: Process) {
+    pub(super) fn discard(&mut self, process: Process) {
         process.log.go();
         process.tasks().for_each(|task| self.executor.kill(task));
+        let table = process.table.lock().take();
+        self.followed.extend(table.map(|table| table.snapshot()));
     }
 
     pub(super) fn start(&mut self) -> Result<(), Failure> {
@@ -95,7 +97,7 @@ impl Simulation {
             ending,
             table,
         });
-        *self.door.lock() = Some(log);
+        *self.endpoint.lock() = Some(log);
         Ok(())
     }
 
@@ -109,18 +111,18 @@ impl Simulation {
         process.stop.cancel();
         let same = move |this: &Self| this.process.is_some() && this.started == started;
         let late = |what: &str| Err(Failure::new("a_stop_ends", format!("the {what} does not stop")));
-        if !self.pass_until(PATIENCE, |this| !same(this) || this.executor.is_done(writer))? {
+        if !self.pass_until(TIMEOUT, |this| !same(this) || this.executor.is_done(writer))? {
             return late("writer");
         }
         let clean = matches!(*ending.lock(), Some(Ok(())));
         if !same(self) || !clean {
             return Ok(Stop::Otherwise);
         }
-        *self.door.lock() = None;
+        *self.endpoint.lock() = None;
         let stopped = Arc::clone(&log);
         let close = async move { log.close().await };
         self.executor.spawn("close".to_owned(), close);
-        if !self.pass_until(PATIENCE, |this| !same(this) || this.executor.is_done(committer))? {
+        if !self.pass_until(TIMEOUT, |this| !same(this) || this.executor.is_done(committer))? {
             return late("log");
         }
         if !same(self) {
@@ -131,11 +133,11 @@ impl Simulation {
         Ok(Stop::Clean)
     }
 
-    /// The process stands still and another takes its place; later it goes on where it was.
+    /// The process stands still and another runs in its stead; later it goes on where it was.
     pub(super) fn zombie(&mut self, millis: u64) {
         let Some(process) = self.process.take() else { return };
         self.rivals = true;
-        *self.door.lock() = None;
+        *self.endpoint.lock() = None;
         process.log.go();
         process.tasks().for_each(|task| self.executor.freeze(task));
         let thaws = self.world.time.micros() + millis * 1_000;

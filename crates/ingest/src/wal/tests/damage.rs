@@ -1,4 +1,4 @@
-//! Torn or damaged, and what a reader and an operator are told.
+//! Torn or damaged, and what is reported to readers and operators.
 
 use super::*;
 use crate::simulation::disk::SimDisk;
@@ -57,7 +57,7 @@ fn lost(damaged: &[Damage]) -> Vec<(Position, Position)> {
 }
 
 #[test]
-fn a_broken_group_with_nothing_behind_it_is_a_torn_tail() {
+fn broken_last_group_is_torn_tail() {
     let torn = segment(&[(1, 2), (3, 3)]).broken(4);
     let size = (torn.bytes.len() - torn.offsets[4]) as u64;
     let rig = torn.open();
@@ -76,7 +76,7 @@ fn a_broken_group_with_nothing_behind_it_is_a_torn_tail() {
         "whole records of the torn group are kept, what follows the tear is not"
     );
 
-    // What a restart kept is sealed: from now on a flipped bit in it is damage.
+    // Records kept by a restart are sealed: from now on a flipped bit in them is damage.
     let disk = rig.disk.clone();
     drop(rig);
     let third = segment(&[(1, 2), (3, 1)]).offsets[3];
@@ -85,7 +85,7 @@ fn a_broken_group_with_nothing_behind_it_is_a_torn_tail() {
 }
 
 #[test]
-fn a_broken_record_with_a_later_group_behind_it_is_damage() {
+fn broken_record_before_later_group_is_damage() {
     let mut rig = segment(&[(1, 2), (3, 3), (6, 1)]).broken(4).open();
     assert_eq!((rig.recovery.last, rig.recovery.torn_bytes), (6, 0));
     assert_eq!(lost(&rig.recovery.damaged), [(4, 5)]);
@@ -100,12 +100,12 @@ fn a_broken_record_with_a_later_group_behind_it_is_damage() {
     );
     assert!(
         matches!(rig.read(4, 10_000), Err(WalError::Damaged(_))),
-        "told again and again"
+        "reported every time"
     );
     assert_eq!(
         rig.read(5, 10_000).unwrap().len(),
         2,
-        "whoever asks for what is behind it gets it"
+        "records behind the damage are readable"
     );
 
     rig.fill(4);
@@ -120,7 +120,7 @@ fn a_broken_record_with_a_later_group_behind_it_is_damage() {
 }
 
 #[test]
-fn the_seal_proves_the_last_group() {
+fn seal_proves_last_group() {
     let rig = segment(&[(1, 2), (3, 2)]).sealed(4).broken(4).open();
     assert_eq!((rig.recovery.last, lost(&rig.recovery.damaged)), (4, vec![(4, 5)]));
     assert_eq!(rig.read_all(1, 1000).0.len(), 3);
@@ -134,7 +134,7 @@ fn the_seal_proves_the_last_group() {
 }
 
 #[test]
-fn damage_and_a_torn_tail_in_one_file_are_told_apart() {
+fn damage_and_torn_tail_in_one_file() {
     let rig = segment(&[(1, 2), (3, 3), (6, 2)]).broken(2).broken(4).broken(7).open();
     assert_eq!(lost(&rig.recovery.damaged), [(2, 3), (4, 5)]);
     assert_eq!(rig.recovery.last, 6);
@@ -142,7 +142,7 @@ fn damage_and_a_torn_tail_in_one_file_are_told_apart() {
 }
 
 #[test]
-fn a_record_that_a_client_planted_in_a_payload_is_not_taken_for_one() {
+fn record_planted_in_payload_is_ignored() {
     let mut planted = Vec::new();
     encode_record(&mut planted, WalId([9; 16]), 3, 0, b"planted");
     let mut bytes = Header { id: ID, first: 1 }.encode();
@@ -159,7 +159,7 @@ fn a_record_that_a_client_planted_in_a_payload_is_not_taken_for_one() {
 }
 
 #[test]
-fn a_missing_or_short_segment_is_told_when_it_is_reached() {
+fn missing_or_short_segment_is_reported() {
     let mut rig = Rig::fresh();
     rig.fill(40);
     let names = rig.disk.segments();
@@ -185,16 +185,16 @@ fn a_missing_or_short_segment_is_told_when_it_is_reached() {
     assert!(rig.read(first_of(2), 200).is_ok());
 
     let report = verify_on(&rig.disk).unwrap();
-    let told: u64 = report
+    let lost: u64 = report
         .damaged
         .iter()
         .map(|damage| damage.resume_at - damage.lost_from)
         .sum();
-    assert_eq!(told + report.records, 40);
+    assert_eq!(lost + report.records, 40);
 }
 
 #[test]
-fn a_damaged_header_costs_nothing_unless_it_is_all_there_is() {
+fn damaged_header_loses_no_record() {
     let sound = || segment(&[(1, 2)]).sealed(2);
     let one_copy = sound().disk();
     one_copy.flip(&file_name(1), 100);
@@ -219,12 +219,12 @@ fn a_damaged_header_costs_nothing_unless_it_is_all_there_is() {
     assert_eq!(
         (rig.recovery.damaged.len(), rig.positions()),
         (1, vec![1, 2, 3]),
-        "another file tells the log's id"
+        "another file has the WAL's id"
     );
 }
 
 #[test]
-fn a_file_that_ends_in_its_header_is_written_to_behind_the_header() {
+fn truncated_header_is_not_written_into() {
     let disk = segment(&[]).disk();
     disk.tamper(&file_name(1), |bytes| bytes.truncate(100));
     let mut rig = Rig::open(&disk, small()).unwrap();
@@ -236,7 +236,7 @@ fn a_file_that_ends_in_its_header_is_written_to_behind_the_header() {
 }
 
 #[test]
-fn an_empty_last_file_without_header_is_not_written_over() {
+fn headerless_last_file_is_not_overwritten() {
     let disk = segment(&[(1, 2)]).disk();
     disk.put(&file_name(3), vec![0; 700]);
     let mut rig = Rig::open(&disk, small()).unwrap();
@@ -248,7 +248,7 @@ fn an_empty_last_file_without_header_is_not_written_over() {
 }
 
 #[test]
-fn files_of_other_logs_versions_and_names_are_refused() {
+fn foreign_segment_is_refused() {
     let refusal = |name: &str, bytes: Vec<u8>| {
         let disk = segment(&[(1, 2)]).disk();
         disk.put(name, bytes);
@@ -274,7 +274,7 @@ fn files_of_other_logs_versions_and_names_are_refused() {
 }
 
 #[test]
-fn damage_ends_where_the_next_segment_begins_whatever_a_seal_says() {
+fn damage_ends_at_next_segment() {
     let disk = segment(&[(1, 2)]).sealed(50).disk();
     let mut next = Header { id: ID, first: 4 }.encode();
     encode_record(&mut next, ID, 4, 0, b"after");
@@ -290,7 +290,7 @@ fn damage_ends_where_the_next_segment_begins_whatever_a_seal_says() {
 }
 
 #[test]
-fn positions_that_nobody_reaches_are_damage_and_not_the_end_of_all_counting() {
+fn impossible_position_is_damage() {
     let mut beyond = segment(&[(1, 2)]);
     let end = beyond.bytes.len();
     encode_record(&mut beyond.bytes, ID, Position::MAX, 0, b"beyond");
@@ -307,7 +307,7 @@ fn positions_that_nobody_reaches_are_damage_and_not_the_end_of_all_counting() {
 }
 
 #[test]
-fn a_sound_log_is_reported_as_sound() {
+fn sound_wal_verifies_as_sound() {
     let mut rig = Rig::fresh();
     rig.fill(30);
     let report = verify_on(&rig.disk).unwrap();

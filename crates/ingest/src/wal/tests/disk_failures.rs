@@ -14,7 +14,7 @@ fn fails(rig: &mut Rig) -> String {
 }
 
 #[test]
-fn a_full_disk_refuses_whole_groups_and_recovers_when_there_is_room() {
+fn full_disk_refuses_groups_and_recovers() {
     let mut rig = Rig::fresh();
     rig.fill(10);
     for more in [0, 10, 30] {
@@ -37,7 +37,7 @@ fn a_full_disk_refuses_whole_groups_and_recovers_when_there_is_room() {
 }
 
 #[test]
-fn trimming_makes_room_on_a_full_disk() {
+fn trim_frees_space_on_full_disk() {
     let mut rig = Rig::fresh();
     rig.fill(40);
     let used: u64 = rig
@@ -54,7 +54,7 @@ fn trimming_makes_room_on_a_full_disk() {
 }
 
 #[test]
-fn a_disk_that_the_log_has_filled_gets_room_when_everything_is_trimmed() {
+fn trimming_everything_frees_full_disk() {
     let mut rig = Rig::fresh();
     rig.fill(40);
     assert!(rig.disk.segments().len() > 2);
@@ -72,7 +72,7 @@ fn a_disk_that_the_log_has_filled_gets_room_when_everything_is_trimmed() {
 }
 
 #[test]
-fn what_a_failed_sync_left_is_never_called_good() {
+fn failed_sync_is_never_readable() {
     for cut_fails in [false, true] {
         let mut rig = Rig::fresh();
         rig.fill(5);
@@ -98,7 +98,7 @@ fn what_a_failed_sync_left_is_never_called_good() {
 }
 
 #[test]
-fn a_file_without_a_durable_record_is_replaced_under_its_name() {
+fn segment_without_durable_record_is_replaced() {
     let mut rig = Rig::fresh();
     for _ in 0..3 {
         rig.disk.set(|faults| faults.fail_syncs = 1);
@@ -110,7 +110,7 @@ fn a_file_without_a_durable_record_is_replaced_under_its_name() {
 }
 
 #[test]
-fn a_kill_in_the_middle_of_a_write_leaves_a_torn_tail_that_is_reported() {
+fn kill_during_write_reports_torn_tail() {
     let mut torn = 0;
     for seed in 0..20 {
         let mut rig = Rig::open(&SimDisk::new(seed), small()).unwrap();
@@ -125,7 +125,7 @@ fn a_kill_in_the_middle_of_a_write_leaves_a_torn_tail_that_is_reported() {
 }
 
 #[test]
-fn a_segment_that_may_or_may_not_be_named_takes_the_records_its_name_promises() {
+fn failed_dir_sync_keeps_segment_positions() {
     let mut rig = Rig::fresh();
     rig.fill(6);
     rig.disk.set(|faults| faults.fail_dir_syncs = 1);

@@ -1,4 +1,4 @@
-//! Random histories: whatever happens, what was acknowledged is there, once, in order.
+//! Random histories: acknowledged records survive every failure, once, in order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,12 +14,12 @@ use crate::wal::verify_on;
 enum Op {
     /// Records of these sizes at once.
     Append(Vec<usize>),
-    /// Up to so many hundredths of what is there.
+    /// Up to so many hundredths of the records.
     Trim(u64),
     Close,
     Kill,
     PowerFailure,
-    /// The process dies in the middle of a change soon; then it is started again, with or without a power failure.
+    /// The process dies during a later disk change; then it restarts, with or without a power failure.
     DieSoon(u64, bool),
     FailSync(u32),
     FailTruncate,
@@ -46,12 +46,12 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(op, 1..40)
 }
 
-/// The log beside a simple model of it.
+/// The WAL beside a simple model of it.
 struct History {
     rig: Rig,
-    /// What the log must hold, by position: acknowledged, or found after a restart.
+    /// What the WAL must hold, by position: acknowledged, or found after a restart.
     held: BTreeMap<Position, Bytes>,
-    /// Everything that was ever handed to the log.
+    /// Every payload ever appended.
     attempted: BTreeSet<Bytes>,
     trimmed: Position,
     random: Random,
@@ -93,7 +93,7 @@ impl History {
                 let _ = self.rig.trim(position);
             }
             Op::Close => {
-                // Dropping closes; by hand the committer gets one more turn.
+                // Dropping closes; the test then gives the committer one more turn.
                 drop(self.rig.log);
                 assert!(self.rig.committer.turn() == Turn::Closed);
                 drop(self.rig.committer);
@@ -185,7 +185,7 @@ impl History {
             .collect()
     }
 
-    /// While it runs, exactly what was acknowledged is there.
+    /// While it runs, the WAL holds exactly what was acknowledged.
     fn check_live(&mut self) {
         let read = self.read();
         let first = self.rig.log.first();
@@ -202,7 +202,7 @@ impl History {
         );
     }
 
-    /// After a restart, what was not acknowledged may be there too, behind it; from then on it stays.
+    /// After a restart, unacknowledged records may follow the acknowledged ones; from then on they stay.
     fn check_reopened(&mut self) {
         assert_eq!(self.rig.recovery.damaged, [], "no crash is taken for damage");
         let read = self.read();
@@ -239,12 +239,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn acknowledged_records_survive_every_crash_once_and_in_order(seed: u64, ops in ops()) {
+    fn acknowledged_records_survive_crashes(seed: u64, ops in ops()) {
         History::new(seed).run(&ops).restart(true);
     }
 
     #[test]
-    fn a_flipped_bit_costs_its_own_record_and_is_reported(seed: u64, ops in ops(), file: u64, bit: u64) {
+    fn flipped_bit_loses_one_reported_record(seed: u64, ops in ops(), file: u64, bit: u64) {
         let calm: Vec<Op> =
             ops.into_iter().filter(|op| matches!(op, Op::Append(_) | Op::Trim(_) | Op::Close | Op::Kill)).collect();
         let history = History::new(seed).run(&calm).restart(false);
@@ -261,10 +261,10 @@ proptest! {
         let mut rig = Rig::open(&disk, small()).unwrap();
         let lost = lost_when_read(&rig, &held);
         prop_assert!(lost.len() <= 1, "{lost:?}");
-        let told: Vec<Position> = report.damaged.iter().flat_map(|d| d.lost_from..d.resume_at).collect();
-        prop_assert_eq!(&lost, &told);
+        let reported: Vec<Position> = report.damaged.iter().flat_map(|d| d.lost_from..d.resume_at).collect();
+        prop_assert_eq!(&lost, &reported);
 
-        // And the log goes on: nothing is used twice, what was lost stays lost and told.
+        // Then the WAL continues: no position is used twice, lost records stay lost and reported.
         let last = rig.log.last();
         prop_assert_eq!(last, held.last_key_value().map_or(last, |(last, _)| *last));
         let more = Bytes::from_static(b"more");
@@ -276,7 +276,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_in_a_segment_are_read_without_harm(seed: u64, cut: u64, garbage in prop::collection::vec(any::<u8>(), 0..3000)) {
+    fn garbage_segment_opens(seed: u64, cut: u64, garbage in prop::collection::vec(any::<u8>(), 0..3000)) {
         let mut rig = Rig::open(&SimDisk::new(seed), small()).unwrap();
         rig.fill(5);
         let disk = rig.disk.clone();
@@ -291,7 +291,7 @@ proptest! {
     }
 }
 
-/// Reads everything, going on behind damage, and checks the rest; the positions that are lost.
+/// Reads everything, continues behind damage and checks the rest; returns the lost positions.
 fn lost_when_read(rig: &Rig, held: &BTreeMap<Position, Bytes>) -> Vec<Position> {
     let mut lost = Vec::new();
     let mut from = rig.log.first();

@@ -1,9 +1,9 @@
-//! Bounds and what is answered at them; positions after trimming.
+//! Limits and the errors at them; positions after trimming.
 
 use super::*;
 
 #[test]
-fn a_full_queue_is_answered_at_once_and_takes_records_again_later() {
+fn full_queue_refuses_and_recovers() {
     let options = WalOptions {
         queue_bytes: 1000,
         ..small()
@@ -21,7 +21,7 @@ fn a_full_queue_is_answered_at_once_and_takes_records_again_later() {
 }
 
 #[test]
-fn a_record_over_the_limit_is_refused_with_both_figures() {
+fn oversized_record_is_refused_with_sizes() {
     let options = WalOptions {
         max_record_bytes: 50,
         ..small()
@@ -30,13 +30,13 @@ fn a_record_over_the_limit_is_refused_with_both_figures() {
     let answer = rig.append(&[Bytes::from(vec![0; 51])]).remove(0).unwrap_err();
     assert_eq!(
         answer.to_string(),
-        "a log record of 51 bytes is over the limit of 50 bytes; send fewer events at once"
+        "a WAL record of 51 bytes is over the limit of 50 bytes; send fewer events at once"
     );
     assert_eq!(rig.append(&[Bytes::from(vec![0; 50])]).remove(0).unwrap(), 1);
 }
 
 #[test]
-fn a_log_at_its_limit_refuses_until_it_is_trimmed() {
+fn full_wal_refuses_until_trimmed() {
     let options = WalOptions {
         max_log_bytes: 6000,
         ..small()
@@ -57,7 +57,7 @@ fn a_log_at_its_limit_refuses_until_it_is_trimmed() {
             rig.log.check_room(),
             Err(WalError::Overloaded { retry_after_seconds: 5 })
         ),
-        "who asks first is told so too"
+        "check_room reports it too"
     );
     rig.trim(stored).unwrap();
     rig.log.check_room().unwrap();
@@ -66,7 +66,7 @@ fn a_log_at_its_limit_refuses_until_it_is_trimmed() {
 }
 
 #[test]
-fn trimming_frees_whole_segments_and_never_more() {
+fn trim_frees_only_whole_segments() {
     let mut rig = Rig::fresh();
     rig.fill(40);
     let all = rig.disk.segments().len();
@@ -85,7 +85,7 @@ fn trimming_frees_whole_segments_and_never_more() {
 }
 
 #[test]
-fn positions_go_on_after_everything_was_trimmed_and_reopened() {
+fn positions_continue_after_trim_and_reopen() {
     let mut rig = Rig::fresh();
     for round in 1..=4 {
         rig.fill(6);
@@ -107,7 +107,7 @@ fn positions_go_on_after_everything_was_trimmed_and_reopened() {
 }
 
 #[test]
-fn a_small_last_segment_is_kept_when_trimmed() {
+fn trim_keeps_small_last_segment() {
     let mut rig = Rig::fresh();
     rig.fill(1);
     rig.trim(1).unwrap();
@@ -119,7 +119,7 @@ fn a_small_last_segment_is_kept_when_trimmed() {
 }
 
 #[test]
-fn limits_that_contradict_each_other_are_lowered() {
+fn contradictory_limits_are_lowered() {
     let options = WalOptions {
         queue_bytes: 1 << 20,
         max_log_bytes: 10 << 20,
@@ -131,7 +131,7 @@ fn limits_that_contradict_each_other_are_lowered() {
 }
 
 #[test]
-fn an_answer_has_as_many_records_as_fit_but_at_least_one() {
+fn read_returns_at_least_one_record() {
     let mut rig = Rig::fresh();
     rig.fill(30);
     for from in [1, 17, 29] {

@@ -15,7 +15,7 @@ fn threaded(disk: &SimDisk) -> Arc<LocalWal> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_callers_share_a_sync() {
+async fn concurrent_appends_share_syncs() {
     let disk = SimDisk::new(1);
     let log = Arc::new(
         LocalWal::open_on(Arc::new(disk.clone()), WalOptions::default(), &FixedId(1))
@@ -47,7 +47,7 @@ async fn many_callers_share_a_sync() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_visible_before_it_is_durable() {
+async fn record_is_invisible_until_durable() {
     let disk = SimDisk::new(1);
     let log = threaded(&disk);
     disk.set(|faults| faults.sync_time = Duration::from_millis(100));
@@ -64,7 +64,7 @@ async fn nothing_is_visible_before_it_is_durable() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn closing_finishes_what_was_accepted_and_refuses_the_rest() {
+async fn close_finishes_accepted_and_refuses_new() {
     let disk = SimDisk::new(1);
     let log = threaded(&disk);
     disk.set(|faults| faults.sync_time = Duration::from_millis(20));
@@ -83,7 +83,7 @@ async fn closing_finishes_what_was_accepted_and_refuses_the_rest() {
     };
     log.close().await;
     for append in accepted {
-        // Whoever came before the close is stored, whoever came behind it is told.
+        // Appends before the close are stored, appends after it get `Closed`.
         assert!(matches!(append.await.unwrap(), Ok(_) | Err(WalError::Closed)));
     }
     assert!(matches!(waits.await.unwrap(), Err(WalError::Closed)));
@@ -96,7 +96,7 @@ async fn closing_finishes_what_was_accepted_and_refuses_the_rest() {
 }
 
 #[tokio::test]
-async fn a_real_folder_keeps_what_was_stored() {
+async fn real_folder_keeps_records() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("state/log");
     for round in 0..3_u64 {
@@ -127,7 +127,7 @@ async fn a_real_folder_keeps_what_was_stored() {
 }
 
 #[tokio::test]
-async fn a_folder_is_used_by_one_log_at_a_time() {
+async fn folder_is_locked_by_one_wal() {
     let dir = tempfile::tempdir().unwrap();
     let (log, _) = LocalWal::open(dir.path(), small()).unwrap();
     let refused = LocalWal::open(dir.path(), small()).unwrap_err();
@@ -143,13 +143,13 @@ async fn a_folder_is_used_by_one_log_at_a_time() {
 }
 
 #[test]
-fn what_the_disk_refuses_says_where() {
+fn disk_error_names_path() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
     let error = FsDisk::open(&file.join("log")).unwrap_err().to_string();
     assert!(
-        error.starts_with("the log cannot use ") && error.contains("file/log"),
+        error.starts_with("the WAL cannot use ") && error.contains("file/log"),
         "{error}"
     );
     assert!(verify(&dir.path().join("nowhere")).is_err());

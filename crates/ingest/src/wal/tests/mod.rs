@@ -1,4 +1,4 @@
-//! The log against a simulated disk that does what disks do, and against a real folder.
+//! The WAL on a simulated disk with failures, and in a real folder.
 
 mod damage;
 mod disk_failures;
@@ -15,7 +15,7 @@ use futures::FutureExt;
 use super::{Committer, EventLog, LocalWal, Position, Record, Recovery, Turn, WalError, WalOptions};
 use crate::simulation::disk::SimDisk;
 
-/// Ids of the logs in these tests.
+/// Ids of the WALs in these tests.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FixedId(u128);
 
@@ -25,7 +25,7 @@ impl IdGen for FixedId {
     }
 }
 
-/// Small limits, so that a few records reach every one of them.
+/// Small limits, so that a few records reach each of them.
 fn small() -> WalOptions {
     WalOptions {
         segment_bytes: 1500,
@@ -34,7 +34,7 @@ fn small() -> WalOptions {
     }
 }
 
-/// A log whose committer is turned by hand.
+/// A WAL whose committer is driven by the test.
 #[derive(Debug)]
 struct Rig {
     disk: SimDisk,
@@ -54,12 +54,12 @@ impl Rig {
         })
     }
 
-    /// A fresh log with small limits.
+    /// A new WAL with small limits.
     fn fresh() -> Self {
         Self::open(&SimDisk::new(1), small()).unwrap()
     }
 
-    /// The process ends without a word and starts again; the machine stays up.
+    /// The process is killed and starts again; the machine stays up.
     fn kill(self) -> Result<Self, WalError> {
         let Self { disk, .. } = self;
         disk.kill();
@@ -76,15 +76,15 @@ impl Rig {
     /// Appends all as one group.
     fn append(&mut self, payloads: &[Bytes]) -> Vec<Result<Position, WalError>> {
         let log = &self.log;
-        let mut waiting: Vec<_> = payloads.iter().map(|payload| log.append(payload.clone())).collect();
-        let early: Vec<_> = waiting.iter_mut().map(FutureExt::now_or_never).collect();
+        let mut appends: Vec<_> = payloads.iter().map(|payload| log.append(payload.clone())).collect();
+        let early: Vec<_> = appends.iter_mut().map(FutureExt::now_or_never).collect();
         while self.committer.turn() == Turn::Worked {}
-        let late = waiting.into_iter().zip(early);
+        let late = appends.into_iter().zip(early);
         late.map(|(append, early)| early.unwrap_or_else(|| append.now_or_never().expect("answered")))
             .collect()
     }
 
-    /// Appends `count` records in groups of three; panics if the log refuses.
+    /// Appends `count` records in groups of three; panics if an append fails.
     fn fill(&mut self, count: u64) {
         let next = self.log.last() + 1;
         let payloads: Vec<Bytes> = (next..next + count).map(payload).collect();
@@ -132,7 +132,7 @@ impl Rig {
     }
 }
 
-/// What the tests store at a position: 100 to 139 bytes that differ.
+/// The payload at a position: 100 to 139 bytes, distinct.
 fn payload(position: Position) -> Bytes {
     format!("{position:>width$}", width = 100 + (position % 40) as usize).into()
 }

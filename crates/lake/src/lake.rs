@@ -1,0 +1,69 @@
+//! The tables of a shard.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use footfall_model::clock::Clock;
+use footfall_model::table::TableSpec;
+use futures::future::try_join_all;
+use object_store::ObjectStore;
+
+use crate::{LakeError, LakeSnapshot, Table};
+
+/// The tables of one shard, over one store.
+#[derive(Debug, Clone)]
+pub struct Lake {
+    store: Arc<dyn ObjectStore>,
+    tables: BTreeMap<String, Arc<Table>>,
+}
+
+impl Lake {
+    /// Opens the tables below the root of `store`, which is the shard's, and creates those that are not there.
+    ///
+    /// # Errors
+    /// The store's, or one of the tables can't be followed.
+    pub async fn open(
+        store: Arc<dyn ObjectStore>,
+        specs: &[Arc<TableSpec>],
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, LakeError> {
+        let tables = specs.iter().map(async |spec| {
+            let table = Table::open(Arc::clone(&store), Arc::clone(spec), Arc::clone(&clock)).await?;
+            Ok::<_, LakeError>((spec.name().to_owned(), Arc::new(table)))
+        });
+        let tables = try_join_all(tables).await?.into_iter().collect();
+        Ok(Self { store, tables })
+    }
+
+    /// The shard's store: [`crate::DataFile::path`] is relative to its root.
+    pub fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
+    /// The table of this name, if the lake was opened with it.
+    pub fn table(&self, name: &str) -> Option<&Arc<Table>> {
+        self.tables.get(name)
+    }
+
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.tables.values()
+    }
+
+    /// The newest known version of every table.
+    pub fn pin(&self) -> LakeSnapshot {
+        let tables = self.tables.iter();
+        LakeSnapshot::new(tables.map(|(name, table)| (name.clone(), table.snapshot())))
+    }
+
+    /// Applies what other processes have committed to any of the tables.
+    ///
+    /// # Errors
+    /// That of the first table that can't be followed; the other tables are refreshed all the same.
+    pub async fn refresh(&self) -> Result<(), LakeError> {
+        let mut outcome = Ok(());
+        for table in self.tables.values() {
+            outcome = outcome.and(table.refresh().await);
+        }
+        outcome
+    }
+}

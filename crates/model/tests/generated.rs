@@ -1,0 +1,137 @@
+//! The files that follow from the declaration of the event's fields: `proto/footfall/v1/ingest.proto` and
+//! `docs/events.md`. `UPDATE_GENERATED=1 cargo test -p footfall-model --test generated` writes them anew.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use footfall_model::field::{EventField, FieldOrigin, FieldSpec, FieldType};
+
+#[test]
+fn wire_schema_is_what_the_declaration_says() {
+    assert_generated("proto/footfall/v1/ingest.proto", &proto());
+}
+
+#[test]
+fn documentation_is_what_the_declaration_says() {
+    assert_generated("docs/events.md", &documentation());
+}
+
+fn assert_generated(file: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
+    if std::env::var_os("UPDATE_GENERATED").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(
+        found, text,
+        "{file} differs from crates/model/src/field.rs: run with UPDATE_GENERATED=1"
+    );
+}
+
+const PROTO_HEAD: &str = r#"syntax = "proto3";
+
+// The wire and WAL schema. One `EventBatch` is at once the gRPC body, the record of the write-ahead log
+// and the Kafka message.
+//
+// Generated from crates/model/src/field.rs: change the fields of `Event` there (see CONTRIBUTING.md).
+package footfall.v1;
+
+service IngestService {
+  // Stores batches. The reply comes after the last batch is on stable storage.
+  rpc Publish(stream EventBatch) returns (PublishSummary);
+}
+
+message EventBatch {
+  repeated Event events = 1;
+}
+
+// One event. docs/events.md says which fields the server fills in where the client left them out.
+message Event {
+"#;
+
+const PROTO_TAIL: &str = r#"}
+
+message PublishSummary {
+  uint64 accepted = 1;
+  repeated Rejection rejected = 2;
+}
+
+message Rejection {
+  // Index of the event in the whole stream, from 0.
+  uint64 index = 1;
+  string field = 2;
+  string reason = 3;
+}
+"#;
+
+/// Fields that are on the wire, by their number there.
+fn by_tag() -> Vec<(u32, &'static FieldSpec)> {
+    let specs = EventField::ALL.iter().map(|field| field.spec());
+    let mut tagged: Vec<_> = specs.filter_map(|spec| Some((spec.tag?, spec))).collect();
+    tagged.sort_by_key(|(tag, _)| *tag);
+    tagged
+}
+
+fn proto() -> String {
+    let mut text = PROTO_HEAD.to_owned();
+    for (tag, spec) in by_tag() {
+        let optional = if spec.nullable { "optional " } else { "" };
+        let proto_type = spec.field_type.proto().expect("a type of the wire");
+        writeln!(text, "  // {}", spec.description).unwrap();
+        if spec.field_type == FieldType::Time {
+            writeln!(
+                text,
+                "  // UTC, microseconds since 1970-01-01; 0 is the same as absent."
+            )
+            .unwrap();
+        }
+        writeln!(text, "  {optional}{proto_type} {} = {tag};", spec.name).unwrap();
+    }
+    text + PROTO_TAIL
+}
+
+const DOCUMENTATION_HEAD: &str = "\
+# The fields of an event
+
+Each field of an event is a column of the table `events`. Generated from `crates/model/src/field.rs`.
+
+- **JSON**: the path in the body of `POST /api/v1/events`; a query parameter of the beacon has the same name, or the
+  column's. **gRPC**: the number in [ingest.proto](../proto/footfall/v1/ingest.proto), where the name is the column's.
+  A column of an imported file has the column's name.
+- **From**: *client (required)*: an event without it is rejected. *client, else server*: the server fills it in on
+  arrival if the client sends none. *derived*: computed from other fields when the event is written to the lake;
+  clients and imported files can't set it.
+- **Most**: the longest text, in characters. An event or an imported row with a longer one is rejected. The whole event
+  is bounded by `ingest.event_bytes`.
+
+| Column | Type | Null | JSON | gRPC | From | Most | Meaning |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+";
+
+fn documentation() -> String {
+    let mut text = DOCUMENTATION_HEAD.to_owned();
+    for field in EventField::ALL {
+        let spec = field.spec();
+        let null = if spec.nullable { "yes" } else { "no" };
+        let json = spec.json.map(|path| format!("`{path}`")).unwrap_or_default();
+        let tag = spec.tag.map(|tag| tag.to_string()).unwrap_or_default();
+        let most = spec.max_chars.map(|chars| chars.to_string()).unwrap_or_default();
+        let from = match spec.origin {
+            FieldOrigin::Client if spec.is_required() => "client (required)",
+            FieldOrigin::Client => "client",
+            FieldOrigin::ClientOrServer => "client, else server",
+            FieldOrigin::Server => "server",
+            FieldOrigin::Derived => "derived",
+        };
+        writeln!(
+            text,
+            "| `{}` | {} | {null} | {json} | {tag} | {from} | {most} | {} |",
+            spec.name,
+            spec.field_type.sql(),
+            spec.description
+        )
+        .unwrap();
+    }
+    text
+}

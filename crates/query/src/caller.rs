@@ -1,0 +1,31 @@
+//! The principal that runs a statement.
+
+use footfall_model::access::{Principal, SiteScope};
+
+use crate::slots::Token;
+
+/// What a statement may read, and whose share of the server it takes.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub(crate) sites: SiteScope,
+    pub(crate) token: Token,
+}
+
+impl From<&Principal> for Caller {
+    fn from(principal: &Principal) -> Self {
+        Self {
+            sites: principal.sites.clone(),
+            token: principal.token_id.as_str().into(),
+        }
+    }
+}
+
+/// The server itself.
+impl From<&SiteScope> for Caller {
+    fn from(sites: &SiteScope) -> Self {
+        Self {
+            sites: sites.clone(),
+            token: Token::from(""),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The scalar functions that SQL may call: DataFusion's, where the length of the result is up to the caller with
+//! bounds of ours.
+
+mod bounded;
+mod concat_operator;
+mod growth;
+
+use std::sync::Arc;
+
+use datafusion::execution::SessionStateDefaults;
+use datafusion::logical_expr::ScalarUDF;
+
+use bounded::Bounded;
+pub(crate) use concat_operator::BoundConcatOperator;
+
+/// Lists of numbers and times as values; `FROM generate_series(...)` makes the same as rows, in bounded memory.
+const LEFT_OUT: [&str; 2] = ["range", "generate_series"];
+
+pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
+    SessionStateDefaults::default_scalar_functions()
+        .into_iter()
+        .filter(|function| !LEFT_OUT.contains(&function.name()))
+        .map(bounded)
+        .collect()
+}
+
+/// `function`, with a bound if its results can be much longer than its arguments.
+fn bounded(function: Arc<ScalarUDF>) -> Arc<ScalarUDF> {
+    match growth::of(function.name()) {
+        Some(growth) => Arc::new(ScalarUDF::new_from_impl(Bounded::new(function, growth))),
+        None => function,
+    }
+}

@@ -1,0 +1,43 @@
+//! The snapshots that statements were described over, so that they are executed over the same ones.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use footfall_lake::{Snapshot, Table};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// So many are kept: a snapshot of 100,000 files takes a megabyte.
+const MAX_KEPT: usize = 32;
+
+/// For so long; a client asks for the rows right after it asked for the schema.
+const KEPT: Duration = Duration::from_secs(120);
+
+/// Recently described snapshots, the newest last.
+#[derive(Debug, Default)]
+pub(crate) struct Pins(Mutex<VecDeque<(Instant, Snapshot)>>);
+
+impl Pins {
+    /// The newest snapshot, kept for callers that ask for its version.
+    pub(crate) fn pin(&self, table: &Table) -> Snapshot {
+        let snapshot = table.snapshot();
+        let now = Instant::now();
+        let mut kept = self.0.lock();
+        kept.retain(|(since, old)| now.duration_since(*since) < KEPT && old.version() != snapshot.version());
+        if kept.len() >= MAX_KEPT {
+            kept.pop_front();
+        }
+        kept.push_back((now, snapshot.clone()));
+        snapshot
+    }
+
+    /// The snapshot of that version, or the newest if it is not kept any more.
+    pub(crate) fn at(&self, version: Option<u64>, table: &Table) -> Snapshot {
+        let kept = version.and_then(|version| {
+            let kept = self.0.lock();
+            let found = kept.iter().find(|(_, snapshot)| snapshot.version() == version);
+            found.map(|(_, snapshot)| snapshot.clone())
+        });
+        kept.unwrap_or_else(|| table.snapshot())
+    }
+}
