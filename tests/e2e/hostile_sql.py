@@ -1,4 +1,13 @@
-"""Statements that ask for more than there is: to plan, or to compute. Each is legal for a reader of one site."""
+"""Statements that ask for more than there is: to plan, or to compute. Each is legal for a reader of one site.
+
+As a program it sends PLANNED, each twice and all at once, to the server and with the token of its arguments: a process of
+its own, since decoding results of thousands of columns keeps all threads of a client busy. It prints server faults."""
+
+import sys
+import threading
+
+import adbc_driver_flightsql.dbapi as flightsql
+from adbc_driver_flightsql import DatabaseOptions
 
 
 def _list(items: int, separator: str, item: str) -> str:
@@ -31,3 +40,24 @@ COMPUTED = {
     "pattern": "SELECT count(*) FROM generate_series(1, 1000000000) "
     "WHERE repeat(md5(value::text), 10) ~ '(\\w{1,30}x){20}$'",
 }
+
+
+def _ask(flight: str, token: str, sql: str) -> None:
+    """An answer and a refusal are both fine; the server's own fault is not."""
+    options = {DatabaseOptions.AUTHORIZATION_HEADER.value: f"Bearer {token}"}
+    try:
+        with flightsql.connect(flight, db_kwargs=options, autocommit=True) as connection, connection.cursor() as cursor:
+            cursor.execute(sql)
+            cursor.fetch_arrow_table()
+    except Exception as error:  # noqa: BLE001
+        # The driver says INTERNAL of what is exhausted too.
+        if "(Internal;" in str(error):
+            print(str(error)[:300], flush=True)
+
+
+if __name__ == "__main__":
+    threads = [threading.Thread(target=_ask, args=(*sys.argv[1:3], sql)) for sql in [*PLANNED.values()] * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

@@ -42,7 +42,8 @@ impl Workers {
         self.0.handle().metrics().num_alive_tasks()
     }
 
-    /// Does `work` here. It goes on when the returned future is dropped.
+    /// Plans: does `work`, whose steps take long, on a thread of its own, so that no task waits in the queue of a
+    /// thread that is busy with it. It goes on when the returned future is dropped.
     ///
     /// # Errors
     /// `Internal` if the work panics or the threads are gone.
@@ -50,7 +51,8 @@ impl Workers {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, QueryError> {
-        let done = self.0.handle().spawn(work).await;
+        let handle = self.0.handle().clone();
+        let done = self.0.handle().spawn_blocking(move || handle.block_on(work)).await;
         done.map_err(|error| QueryError::Internal(format!("the query could not be planned: {error}")))
     }
 
