@@ -22,7 +22,8 @@ def main() -> None:
     parser.add_argument("--times", type=Path, required=True, help="the file for the times, as JSON")
     parser.add_argument("cargo", nargs="+", help="the command, after --")
     args = parser.parse_args()
-    command = [*args.cargo, "--config", f'target."cfg(all())".runner = "{RUNNER}"']
+    cargo, *rest = args.cargo
+    command = [cargo, "--config", f'target."cfg(all())".runner = "{RUNNER}"', *rest]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     times, crate = [], "?"
     for line in child.stdout:
