@@ -11,11 +11,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use footfall_model::clock::Micros;
+use footfall_model::clock::{DAY, Micros};
 use object_store::path::Path;
 
 const MIB: u64 = 1_024 * 1_024;
-const DAY: Micros = 86_400_000_000;
 
 /// What the planner knows of a live file of `events`.
 #[derive(Debug, Clone, PartialEq, Eq)]

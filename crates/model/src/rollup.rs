@@ -3,7 +3,7 @@
 
 use arrow::datatypes::{DataType, Field, TimeUnit};
 
-use crate::clock::Micros;
+use crate::clock::{DAY, Micros};
 use crate::schema;
 use crate::table::{SITE_COLUMN, SpecError, TableColumns, TableSpec};
 
@@ -22,7 +22,7 @@ impl Grain {
         match self {
             Self::QuarterHour => 900_000_000,
             Self::Hour => 3_600_000_000,
-            Self::Day => 86_400_000_000,
+            Self::Day => DAY,
         }
     }
 

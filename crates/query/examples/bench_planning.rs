@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use footfall_lake::{ColumnStatistics, Commit, DataFile, Origin, StatValue, Table, partition_folder};
 use footfall_model::access::SiteScope;
-use footfall_model::clock::{Micros, SystemClock};
+use footfall_model::clock::{DAY, SystemClock};
 use footfall_model::table;
 use footfall_query::{Engine, EngineOptions};
 use futures::TryStreamExt;
@@ -23,7 +23,6 @@ const FILES: i32 = 100_000;
 const DAYS: i32 = 400;
 const FIRST_DAY: i32 = 20_000;
 const SITES: i32 = 125;
-const DAY: Micros = 86_400_000_000;
 const RUNS: usize = 21;
 
 /// For one site's month.

@@ -8,10 +8,8 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator, col, lit};
-use footfall_model::clock::Micros;
+use footfall_model::clock::{DAY, Micros};
 use footfall_model::hash::client_hash;
-
-const DAY: Micros = 86_400_000_000;
 
 /// More visitors than this are not looked up by hash one by one.
 const MAX_VISITORS: usize = 100;

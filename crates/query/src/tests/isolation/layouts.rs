@@ -8,14 +8,12 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field};
 use footfall_model::access::SiteScope;
-use footfall_model::clock::Micros;
+use footfall_model::clock::{DAY, Micros};
 use footfall_model::hash::client_hash;
 use footfall_model::schema;
 
 use super::random::Random;
 use crate::testing::{TestLake, micros, only};
-
-const DAY: Micros = 86_400_000_000;
 
 /// What the texts of a column look like.
 #[derive(Debug, Clone, Copy)]
