@@ -1,7 +1,8 @@
 """Statements that ask for more than there is: to plan, or to compute. Each is legal for a reader of one site.
 
-As a program it sends PLANNED, each twice and all at once, to the server and with the token of its arguments: a process of
-its own, since decoding results of thousands of columns keeps all threads of a client busy. It prints server faults."""
+As a program it sends PLANNED, in turn and all at once: `hostile_sql.py FLIGHT STATEMENTS TOKEN...`. A process of its
+own, since results of thousands of columns keep all threads of a client busy. It prints server faults, and at last how
+many statements were answered and how many refused."""
 
 import sys
 import threading
@@ -14,15 +15,15 @@ def _list(items: int, separator: str, item: str) -> str:
     return separator.join(item.format(n=n) for n in range(1, items + 1))
 
 
-# Take long to plan, or would if constants were computed for the plan.
+# Take long to plan, or would if constants were computed for the plan. A few rows: to fetch many is no work of planning.
 PLANNED = {
     "md5 of constants": "SELECT " + _list(150, ", ", "md5(repeat('a', 15000000)) AS c{n}") + " FROM events",
     "length of constants": "SELECT " + _list(30, ", ", "length(repeat('x', 15000000)) AS c{n}") + " FROM events",
-    "joins": "SELECT * FROM events e " + _list(40, " ", "JOIN events e{n} ON e{n}.event_id = e.event_id"),
-    "unions": _list(40, " UNION ALL ", "SELECT * FROM events"),
+    "joins": "SELECT * FROM events e " + _list(40, " ", "JOIN events e{n} ON e{n}.event_id = e.event_id") + " LIMIT 10",
+    "unions": _list(40, " UNION ALL ", "SELECT * FROM events") + " LIMIT 10",
     "IN": "SELECT count(*) FROM events WHERE page_url IN (" + _list(15000, ", ", "'{n}'") + ")",
     "aggregates": "SELECT " + _list(300, ", ", "sum(client_hash % {n}) AS c{n}") + " FROM events",
-    "columns": "SELECT " + _list(2000, ", ", "client_hash % {n} AS c{n}") + " FROM events",
+    "columns": "SELECT " + _list(2000, ", ", "client_hash % {n} AS c{n}") + " FROM events LIMIT 10",
 }
 
 # Compute for hours.
@@ -42,22 +43,37 @@ COMPUTED = {
 }
 
 
-def _ask(flight: str, token: str, sql: str) -> None:
+def _ask(flight: str, token: str, sql: str) -> str:
     """An answer and a refusal are both fine; the server's own fault is not."""
     options = {DatabaseOptions.AUTHORIZATION_HEADER.value: f"Bearer {token}"}
     try:
         with flightsql.connect(flight, db_kwargs=options, autocommit=True) as connection, connection.cursor() as cursor:
             cursor.execute(sql)
-            cursor.fetch_arrow_table()
+            for _ in cursor.fetch_record_batch():
+                pass
     except Exception as error:  # noqa: BLE001
         # The driver says INTERNAL of what is exhausted too.
-        if "(Internal;" in str(error):
-            print(str(error)[:300], flush=True)
+        return str(error)[:300] if "(Internal;" in str(error) else "refused"
+    return "answered"
 
 
-if __name__ == "__main__":
-    threads = [threading.Thread(target=_ask, args=(*sys.argv[1:3], sql)) for sql in [*PLANNED.values()] * 2]
+def main() -> None:
+    flight, statements, *tokens = sys.argv[1:]
+    queries = [*PLANNED.values()]
+    outcomes = []
+
+    def ask(number: int) -> None:
+        outcomes.append(_ask(flight, tokens[number % len(tokens)], queries[number % len(queries)]))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(int(statements))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    for fault in set(outcomes) - {"answered", "refused"}:
+        print(fault)
+    print(f"{outcomes.count('answered')} answered, {outcomes.count('refused')} refused")
+
+
+if __name__ == "__main__":
+    main()

@@ -49,11 +49,13 @@ def cpu_seconds(server: Server) -> float:
 def test_planning_blocks_no_other_query(filled):
     server, site = filled
     heavy, light = (server.create_token("reader", [site]) for _ in range(2))
-    command = [sys.executable, hostile_sql.__file__, server.flight, heavy]
+    statements = 2 * len(hostile_sql.PLANNED)
+    command = [sys.executable, hostile_sql.__file__, server.flight, str(statements), heavy]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as hostile:
         waits = worst_waits(server, site, light, hostile)
-        failures = hostile.stdout.read()
-    assert not failures
+        *faults, outcome = hostile.stdout.read().splitlines()
+    assert not faults
+    assert outcome
     assert hostile.returncode == 0
     assert waits["health"] < 1 and waits["event"] < SOON and waits["query"] < SOON, waits
 
