@@ -44,11 +44,12 @@ class Test:
         return ["cargo", "test", "--locked", "--profile", "demo", *packages, "--lib", *flags, "--", self.filter]
 
 
+# With the binary, so that each builds with the same features of its dependencies.
 SIMULATION = Test(("footfall-ingest", "footfall"), "simulation::tests::random_histories", r"seed \d+ breaks \w+")
-ISOLATION = Test(("footfall-query",), "tests::isolation::", r"seed \d+, (?:racing )?case \d+")
-PRUNING = Test(("footfall-query",), "pruning::")
-DERIVED = Test(("footfall-query",), "derived_filters::")
-BATCHES = Test(("footfall-query",), "regroup::")
+ISOLATION = Test(("footfall-query", "footfall"), "tests::isolation::", r"seed \d+, (?:racing )?case \d+")
+PRUNING = Test(("footfall-query", "footfall"), "pruning::")
+DERIVED = Test(("footfall-query", "footfall"), "derived_filters::")
+BATCHES = Test(("footfall-query", "footfall"), "regroup::")
 
 
 @dataclass(frozen=True)
