@@ -79,7 +79,7 @@ def measure(name: str, args: argparse.Namespace, folder: Path, flags: tuple[str,
         if report["errors"] or set(report["replies"]) - {"204", "ok"}:
             replies, samples = report["replies"], report["samples"]
             print(f"note: {name}: errors {report['errors']}, replies {replies}: {samples}", file=sys.stderr)
-        # Before anybody asks a query, which takes memory of its own.
+        # Before the first query, which takes memory of its own.
         peak_memory = spent(server).peak_memory
         visible_after = wait_until_visible(server, report["events_acknowledged"], report["events_unanswered"])
         # With the writing of the lake: it costs too, and must not be put off beyond the measurement.

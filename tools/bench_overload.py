@@ -2,7 +2,7 @@
 """Twice the rate that the server can take, from 2,000 connections, among clients that are slow or fall silent.
 
 Replies must be 204, 429 or 503; those that are accepted must not take ever longer; who is slow or silent must be ended
-in bounded time; memory, file descriptors and the log must stay within their bounds; the server must go on answering;
+in bounded time; memory, file descriptors and the WAL must stay within their bounds; the server must go on answering;
 and what was acknowledged must be there, once. Ends with 1 if one of these does not hold.
 """
 
@@ -32,7 +32,7 @@ SLOW_ENDED_SECONDS = 15.0
 # p99 of the last minute, at most so many times that of the first. The difference of quiet runs is below 1.3.
 P99_GROWTH = 2.0
 
-# What the server has open beside connections: files of the log, the lake and the catalog, listeners, epoll.
+# What the server has open beside connections: files of the WAL, the lake and the catalog, listeners, epoll.
 OTHER_DESCRIPTORS = 128
 
 
@@ -50,7 +50,7 @@ class Watched:
 
 @dataclass
 class Check:
-    """Something that must hold, with what was found and what is allowed."""
+    """A condition that must hold, with the measured and the allowed value."""
 
     name: str
     found: str
@@ -67,10 +67,10 @@ def main() -> None:
     parser.add_argument("--load", type=Path, required=True, help="the load generator: a release build")
     parser.add_argument("--seconds", type=float, default=300, help="how long (default: 300)")
     parser.add_argument("--rate", type=int, help="events/s that are sent (default: twice what can be taken, measured)")
-    parser.add_argument("--connections", type=int, default=2_000, help="that send (default: 2,000)")
-    parser.add_argument("--slow", type=int, default=200, help="that send a byte a second (default: 200)")
-    parser.add_argument("--half-open", type=int, default=200, help="that fall silent (default: 200)")
-    parser.add_argument("--batch", type=int, default=100, help="events a request (default: 100)")
+    parser.add_argument("--connections", type=int, default=2_000, help="connections that send (default: 2,000)")
+    parser.add_argument("--slow", type=int, default=200, help="connections that send a byte a second (default: 200)")
+    parser.add_argument("--half-open", type=int, default=200, help="connections that fall silent (default: 200)")
+    parser.add_argument("--batch", type=int, default=100, help="events per request (default: 100)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="footfall-overload-") as temporary:
         folder = args.keep or Path(temporary)
@@ -103,7 +103,7 @@ def overload(args: argparse.Namespace, folder: Path, rate: int) -> list[Check]:
         finally:
             watched.stop.set()
             watcher.join()
-        # Before anybody asks a query, which takes memory of its own.
+        # Before the first query, which takes memory of its own.
         peak = spent(server).peak_memory
         visible_after = wait_until_visible(server, report["events_acknowledged"], report["events_unanswered"])
         config = tomllib.loads(run([args.binary, "config"], folder).output)

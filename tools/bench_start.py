@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Over a lake of many events: the time from exec to `ready`, and the memory of a server that nobody asks anything."""
+"""Over a lake of many events: the time from exec to `ready`, and the memory of an idle server."""
 
 import tempfile
 import time

@@ -1,4 +1,4 @@
-"""Is what was acknowledged in the lake, once? Read from the files, by a reader that is not ours."""
+"""Whether each acknowledged event is in the lake exactly once, read from the files by an independent reader."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -33,7 +33,7 @@ class Measured:
     stop: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
     accepted: int = 0
-    # A sender that finds its turn long past: the rate was not kept.
+    # A sender that is far behind its schedule: the rate was not kept.
     late: int = 0
     refused: list[str] = field(default_factory=list)
     # By event id: when the reply came.

@@ -3,7 +3,7 @@
 
 On each of many connections a client begins messages of the largest size, sends all but the last byte, and begins the
 next one when it is refused. Memory must stay within what is configured, and the server must go on answering: /health,
-a query, and an event from somebody else. Ends with 1 if one of these does not hold.
+a query, and an event of another client. Ends with 1 if one of these does not hold.
 """
 
 import argparse
@@ -51,8 +51,8 @@ class Beside:
 def main() -> None:
     parser = arguments(__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--connections", type=int, default=64, help="that send (default: 64)")
-    parser.add_argument("--messages", type=int, default=2_000, help="that each begins (default: 2,000)")
+    parser.add_argument("--connections", type=int, default=64, help="connections that send (default: 64)")
+    parser.add_argument("--messages", type=int, default=2_000, help="messages that each begins (default: 2,000)")
     parser.add_argument("--seconds", type=float, default=30, help="at most, for each attack (default: 30)")
     args = parser.parse_args()
     rows = []

@@ -64,7 +64,7 @@ class Generator:
         # Most sessions belong to few visitors, as everywhere.
         visitor = (self.visitors * random.random(sessions) ** 3).astype(np.int64)
         start = self.end - (self._ages_in_order(sessions, rows) if self.in_order else self._ages(sessions))
-        place = np.tile(np.arange(EVENTS_PER_SESSION), sessions)[:rows]
+        index = np.tile(np.arange(EVENTS_PER_SESSION), sessions)[:rows]
         session = np.repeat(np.arange(sessions), EVENTS_PER_SESSION)[:rows]
         who = visitor[session]
         # Gaps of up to 3 minutes keep a session together. Sessions start an hour before `end`, so none reaches past it.
@@ -75,7 +75,7 @@ class Generator:
         page = (len(PAGES) * random.random(rows) ** 4).astype(np.int64)
         # What is the same for all of a session, and what for all of a visitor.
         campaign = _of(session, 7, len(CAMPAIGNS))
-        first = place == 0
+        first = index == 0
         purchase = kind == TYPES.index("purchase")
         columns = {
             "tracking_id": self.sites.take(pa.array(who % len(self.sites))),

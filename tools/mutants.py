@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Breaks the write path, pruning and isolation by one mistake at a time: the tests that prove them must notice each.
 
-A test that finds nothing proves little unless it is seen to find what is there. Each mutant is one small mistake of the
+A passing test proves little unless it is seen to fail. Each mutant is one small mistake of the
 kind that its authors could make, in a copy of the sources, and names the test that must notice it.
 """
 
@@ -33,7 +33,7 @@ UNCHECKED = (f"{QUERY}/check.rs", "        check(&plan)?;\n", "        let _ = c
 
 @dataclass(frozen=True)
 class Test:
-    """A test and how a failure of it says what it found."""
+    """A test, and the pattern of what its failure reports."""
 
     packages: tuple[str, ...]
     filter: str
@@ -92,7 +92,7 @@ MUTANTS = (
         "let _ = self.write_group();",
     ),
     Mutant(
-        "the log is trimmed one record too far",
+        "the WAL is trimmed one record too far",
         WRITER,
         "self.parts.log.trim(upto)",
         "self.parts.log.trim(upto + 1)",
@@ -134,7 +134,7 @@ MUTANTS = (
         'info.info.get("")',
     ),
     Mutant(
-        "a rival on the same log is not fenced",
+        "a rival on the same WAL is not fenced",
         DECIDE,
         "if reached.upto > txn.after {",
         "if reached.upto > txn.after.saturating_add(1_000_000) {",
@@ -148,7 +148,7 @@ MUTANTS = (
     Mutant(
         "a removed file may have been removed before",
         DECIDE,
-        "return Decision::Refused(LakeError::Conflict { path, version });",
+        "return CommitDecision::Refused(LakeError::Conflict { path, version });",
         "let _ = LakeError::Conflict { path, version };",
     ),
     Mutant(
@@ -309,7 +309,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=400, help="histories for each mutant (default: 400)")
     parser.add_argument("--only", default="", help="only mistakes that match this pattern")
-    parser.add_argument("--check", action="store_true", help="only look whether the sources still have their places")
+    parser.add_argument("--check", action="store_true", help="only check that each mistake fits the sources")
     args = parser.parse_args()
     root = Path(__file__).resolve().parent.parent
     for mutant in MUTANTS:
@@ -332,7 +332,7 @@ def main() -> None:
 
 
 def judge(mutant: Mutant, sources: Path, target: Path, seeds: int) -> str:
-    """What the mutant's test says of the mistake, or "nothing"."""
+    """What the mutant's test reports, or "nothing"."""
     sound = {path: path.read_text() for path in mutated(mutant, sources)}
     for path, text in mutated(mutant, sources).items():
         path.write_text(text)
@@ -359,7 +359,7 @@ def mutated(mutant: Mutant, root: Path) -> dict[Path, str]:
         path = root / file
         text = texts.get(path) or path.read_text()
         if (times := text.count(old)) != 1:
-            raise SystemExit(f"error: the place of the mistake {mutant.mistake!r} is {times} times in {file}")
+            raise SystemExit(f"error: the code of the mistake {mutant.mistake!r} occurs {times} times in {file}")
         texts[path] = text.replace(old, new)
     return texts
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The lake's S3 is unreachable for minutes, under load: events must go on being taken, as quickly as before.
 
-Memory must stay bounded, for the log on the local disk keeps what the lake can't take; queries must answer or fail, and
+Memory must stay bounded, for the WAL on the local disk keeps what the lake can't take; queries must answer or fail, and
 not hang; and once S3 is back, everything that was acknowledged must be in the lake, exactly once.
 """
 
@@ -65,7 +65,7 @@ class Reads:
 
 
 class Watch:
-    """Samples the server's memory and log into the phase that is on, and asks it queries all the while."""
+    """Samples the server's memory and WAL into the phase that is on, and asks it queries all the while."""
 
     def __init__(self, server: Serving):
         self.server, self.phase, self.reads = server, Phase(), Reads()
@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300, help="how long S3 is away (default: 300)")
     parser.add_argument("--around", type=float, default=30, help="seconds of load before and after (default: 30)")
     parser.add_argument("--rate", type=int, default=5_000, help="events a second (default: 5,000)")
-    parser.add_argument("--batch", type=int, default=10, help="events a request (default: 10)")
+    parser.add_argument("--batch", type=int, default=10, help="events per request (default: 10)")
     parser.add_argument(
         "--outage", type=Outage, choices=list(Outage), default=Outage.SILENT,
         help="connections are refused, or taken and never answered (default: silent)",
@@ -202,7 +202,7 @@ def log_bytes(server: Serving) -> int:
 
 
 def trimmed_log(server: Serving, seconds: float = 30) -> int:
-    """The log's size when it shrinks no more: it is trimmed after a commit."""
+    """The WAL's size when it shrinks no more: it is trimmed after a commit."""
     deadline, least = time.monotonic() + seconds, log_bytes(server)
     calm = time.monotonic()
     while time.monotonic() < deadline and time.monotonic() - calm < 5:

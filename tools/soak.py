@@ -93,9 +93,9 @@ FLAT = {
     "memory, MiB": Flat(1.10, 32),
     "file descriptors": Flat(1.0, 16),
     "threads": Flat(1.0, 8),
-    # The log is given up by whole segments.
+    # The WAL is trimmed by whole segments.
     "WAL, MiB": Flat(1.25, 64),
-    # Between two checkpoints, versions gather.
+    # Versions accumulate between two checkpoints.
     "_delta_log, files": Flat(1.10, CHECKPOINT_EVERY / 2),
     "visible lag, s": Flat(1.50, 1.0),
 }
@@ -108,11 +108,11 @@ def main() -> None:
     parser.add_argument("--load", type=Path, required=True, help="the load generator: a release build")
     parser.add_argument("--seconds", type=float, default=1_800, help="how long (default: 1,800)")
     parser.add_argument("--rate", type=int, help="events/s (default: half of what gets into the lake, measured)")
-    parser.add_argument("--batch", type=int, default=100, help="events a request (default: 100)")
-    parser.add_argument("--connections", type=int, default=64, help="that send (default: 64)")
+    parser.add_argument("--batch", type=int, default=100, help="events per request (default: 100)")
+    parser.add_argument("--connections", type=int, default=64, help="connections that send (default: 64)")
     parser.add_argument("--sample", type=float, default=5, help="seconds between samples (default: 5)")
     parser.add_argument("--pause", type=float, default=5, help="seconds between queries (default: 5)")
-    parser.add_argument("--setting", action="append", default=[], metavar="FOOTFALL_...=VALUE", help="of the server")
+    parser.add_argument("--setting", action="append", default=[], metavar="FOOTFALL_...=VALUE", help="server setting")
     args = parser.parse_args()
     settings = dict(setting.split("=", 1) for setting in args.setting)
     with tempfile.TemporaryDirectory(prefix="footfall-soak-") as temporary:

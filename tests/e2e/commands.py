@@ -1,4 +1,4 @@
-"""`footfall` as a person types it."""
+"""The `footfall` command line as a person uses it."""
 
 import subprocess
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Footfall:
         self.env = environment(lake.env | {"FOOTFALL_DATA": lake.data, "FOOTFALL_STATE": str(state)} | settings)
 
     def run(self, *arguments: str | Path, text: str | None = None, seconds: float = 120, **settings: str) -> Outcome:
-        """`text` goes to its standard input."""
+        """`text`: its standard input."""
         done = subprocess.run(
             [binary(), *arguments],
             input=text or "",

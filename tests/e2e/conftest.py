@@ -15,7 +15,7 @@ from events import new_site
 from lakes import Lake
 from server import Server
 
-# Quick to see, and no rate limit in the way: the tests that are about these set their own.
+# A short flush interval and no rate limit: tests of these set their own.
 SETTINGS = {
     "FOOTFALL_INGEST__FLUSH_INTERVAL": "200ms",
     "FOOTFALL_INGEST__EVENTS_PER_SECOND": "100000",
@@ -82,7 +82,7 @@ def server(request: pytest.FixtureRequest, shared_server: Server) -> Server:
 
 @pytest.fixture
 def site(server: Server) -> str:
-    """A site that this test has for itself."""
+    """A site of this test's own."""
     return server.create_site(new_site())
 
 

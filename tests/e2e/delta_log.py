@@ -17,9 +17,9 @@ class Version:
     number: int
     # Path to rows, of every file of the table at this version.
     files: dict[str, int]
-    # What this version alone brought.
+    # Rows that this version added.
     added: set[str]
-    # How far each application had come, as far as this version says.
+    # The committed positions of the applications that this version names.
     positions: dict[str, int]
     # Our own id of the commit; the table's creation has none.
     commit: str | None
@@ -69,7 +69,7 @@ class History:
             assert found == version.files, f"python deltalake reads version {version.number} differently"
 
     def orphans(self) -> list[str]:
-        """Files that no version names: of a flush that a crash cut short. Nobody reads them."""
+        """Files that no version names, left by a flush that a crash interrupted. No reader sees them."""
         named = set().union(*(version.added for version in self.versions))
         found = self.lake.files.get_file_info(fs.FileSelector(f"{self.lake.root}/{EVENTS}", recursive=True))
         paths = [file.path.removeprefix(f"{self.lake.root}/{EVENTS}/") for file in found if file.is_file]
@@ -81,7 +81,7 @@ class History:
 
 
 def read(lake: Lake) -> History:
-    """Replays all commits. They must all be there still: the table is younger than its log's retention."""
+    """Replays all commits. None has been cleaned away: the table is younger than the Delta log's retention."""
     history, files = History(lake), {}
     folder = f"{lake.root}/{EVENTS}/_delta_log"
     names = sorted(file.path for file in lake.files.get_file_info(fs.FileSelector(folder)) if file.extension == "json")

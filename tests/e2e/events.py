@@ -17,7 +17,7 @@ def new_site() -> str:
 
 
 def ago(**delta: float) -> datetime:
-    """A time in the past, in whole milliseconds as browsers' clocks have it."""
+    """A time in the past, in whole milliseconds like browsers' clocks."""
     time = datetime.now(UTC) - timedelta(**delta)
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
@@ -27,7 +27,7 @@ def rfc3339(time: datetime) -> str:
 
 
 def pageview(site: str, **fields) -> dict:
-    """A plain good event, unlike any other."""
+    """A plain valid event with an id of its own."""
     number = next(_numbers)
     return {
         "tracking_id": site,

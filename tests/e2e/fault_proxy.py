@@ -30,27 +30,27 @@ LATENCY_SECONDS = (0.05, 0.5)
 class Fault(StrEnum):
     """What happens to one request."""
 
-    # The connection ends when half of the body is through: the server never saw it whole.
+    # The connection ends after half of the body: the server never received all of it.
     CUT_REQUEST = "cut in the middle of a PUT"
-    # The connection ends when half of the answer is through.
+    # The connection ends after half of the response.
     CUT_RESPONSE = "cut in the middle of an answer"
     ERROR_500 = "500 InternalError"
     SLOW_DOWN = "503 SlowDown"
-    # Nothing gets through, nobody answers.
+    # The request is not forwarded and never answered.
     SWALLOW = "time-out before the effect"
-    # It took effect; nobody answers.
+    # It takes effect and is never answered.
     LOSE_REPLY = "time-out after the effect"
-    # It took effect; the connection ends without an answer.
+    # It takes effect; the connection ends without a response.
     CUT_REPLY = "cut after the effect"
     LATENCY = "latency"
 
 
 class Outage(StrEnum):
-    """What happens to everything."""
+    """What happens to every request."""
 
-    # Nobody listens: the system refuses each connection at once.
+    # There is no listener: the system refuses each connection at once.
     REFUSED = "refused"
-    # Connections are taken and nobody answers, as behind a firewall that drops.
+    # Connections are accepted and never answered, as behind a firewall that drops packets.
     SILENT = "silent"
 
 
@@ -64,7 +64,7 @@ class Request:
 
     @property
     def kind(self) -> str:
-        """What it means to a Delta table: a `commit`, any other `put`, a `list`, or a `get` (HEAD as well)."""
+        """Its meaning for a Delta table: a `commit`, any other `put`, a `list`, or a `get` (HEAD as well)."""
         url = urlsplit(self.target)
         if self.method == "PUT":
             return "commit" if "/_delta_log/" in url.path and url.path.endswith(".json") else "put"
@@ -101,7 +101,7 @@ class FaultProxy:
         url = urlsplit(upstream)
         self._upstream = (url.hostname, url.port)
         self.struck: Counter[tuple[Fault, str]] = Counter()
-        # Requests that got to the upstream and whose answer got back.
+        # Requests that reached the upstream and whose response reached the client.
         self.passed = 0
         self._kinds: list[Fault] = []
         self._only: frozenset[str] | None = None
@@ -120,7 +120,7 @@ class FaultProxy:
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
-    # --- what tests say; from any thread
+    # --- for tests; from any thread
 
     def fail(self, kinds: Iterable[Fault], share: float, seed: int, only: Iterable[str] | None = None) -> None:
         """From now on this share of the requests, or only of these kinds of requests, gets one of the faults."""
@@ -163,7 +163,7 @@ class FaultProxy:
                 )
                 break
             except OSError:
-                # The port was lent to somebody's outgoing connection while nobody listened.
+                # An outgoing connection took the port while the proxy did not listen.
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(0.05)
@@ -188,14 +188,14 @@ class FaultProxy:
                 if not await self._handle(request, reader, writer):
                     return
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError):
-            # Either side is gone: what this program is about.
+            # Either side has disconnected: expected here.
             return
         finally:
             del self._connections[task]
             writer.close()
 
     async def _handle(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Whether the connection is good for another request."""
+        """Whether the connection can be used for another request."""
         if self._outage:
             await _until_gone(reader)
             return False

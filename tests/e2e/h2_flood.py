@@ -16,7 +16,7 @@ DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE = 3, 4
 FRAME_BYTES = 16_384
-# Streams that have something to send go in turn, so that each message grows a little.
+# Streams with something to send take turns, so that each message grows a little.
 CHUNK_BYTES = 8_192
 
 
@@ -45,7 +45,7 @@ def header_block(path: str, token: str | None) -> bytes:
 
 @dataclass
 class Flood:
-    """What is sent, and what became of it."""
+    """What is sent, and the results."""
 
     address: tuple[str, int]
     path: str
@@ -53,7 +53,7 @@ class Flood:
     connections: int
     # Messages that each connection begins, one after the other where the server takes no more at a time.
     messages: int
-    # Announced; all of it is sent but the last byte.
+    # The announced size; all but the last byte is sent.
     message_bytes: int
     # A connection that the server has closed is followed by a new one.
     persistent: bool = False

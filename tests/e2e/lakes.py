@@ -1,4 +1,4 @@
-"""Where a lake can lie, and what independent readers of Delta tables see there."""
+"""Locations of lakes, and what independent readers of Delta tables see there."""
 
 import functools
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""Clients that never give up, and what must hold for the answers that they got."""
+"""Clients that retry until they are acknowledged, and what must hold for the replies that they received."""
 
 import random
 import threading
@@ -15,7 +15,7 @@ from server import Server
 SENDERS = 4
 BATCH = 20
 
-# How far events come late: over several days, so that one flush writes several files.
+# How late events arrive: by up to several days, so that one flush writes several files.
 LATE_HOURS = 60
 
 
@@ -31,7 +31,7 @@ class Load:
         self.server, self.site, self.pause = server, site, pause
         self.acknowledged: list[str] = []
         self.refused: list[str] = []
-        # Events that were sent once more: their answer got lost, or was good and they are sent all the same.
+        # Events that were sent again, because their reply was lost or although it was good.
         self.resent = 0
         self.problems: list[str] = []
         self._lock = threading.Lock()
@@ -75,7 +75,7 @@ class Load:
             time.sleep(self.pause)
 
     def _deliver(self, batch: list[dict], bad: list[str]) -> bool:
-        """Until it is acknowledged; false if it can't be, or if nobody wants it any more."""
+        """Until it is acknowledged; false if it can't be, or if the traffic has ended."""
         while not self._stop.is_set():
             try:
                 reply = self.server.post(batch)
@@ -111,7 +111,7 @@ class Load:
 
 
 def check_exactly_once(found: list[str], acknowledged: Iterable[str], refused: Iterable[str] = ()) -> None:
-    """Acknowledged events must be there, refused ones must not, those without an answer may; each of them once."""
+    """Acknowledged events are in the lake, refused ones are not, those without a reply may be; each at most once."""
     times = Counter(found)
     missing = [event for event in acknowledged if event not in times]
     unwanted = [event for event in refused if event in times]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback interface that nobody listens on now: for servers that can't choose one themselves.
+    """Free ports of the loopback interface, for servers that can't choose one themselves.
 
     They lie outside the range that systems hand out for port 0, so that none is taken in between.
     """
@@ -66,6 +66,6 @@ class Process:
         return self._child.wait(seconds)
 
     def end(self) -> None:
-        """For teardown: gone afterwards, whatever state it is in."""
+        """For teardown: ends the process, whatever state it is in."""
         if self.running:
             self.kill()

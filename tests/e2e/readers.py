@@ -1,4 +1,4 @@
-"""One query through each client library that users bring, as plain Python rows."""
+"""One query through each client library, as plain Python rows."""
 
 import datetime
 from collections.abc import Callable

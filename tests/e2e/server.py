@@ -1,4 +1,4 @@
-"""A real `footfall serve`: started, asked, stopped and killed."""
+"""A real `footfall serve`: started, queried, stopped and killed."""
 
 import gzip
 import json
@@ -136,7 +136,7 @@ class Server:
         return self.request("POST", path, body, **headers)
 
     def accept(self, events: dict | list[dict], **options: Any) -> None:
-        """Sends events all of which must be taken."""
+        """Sends events, all of which must be accepted."""
         reply = self.post(events, **options)
         assert reply.status == 204, f"{reply.status}: {reply.body[:2000]!r}"
 

@@ -21,7 +21,7 @@ PAGE = 4096
 @dataclass
 class SmallDisk:
     holder: Process
-    # Where it is mounted, as those see it who are inside.
+    # Where it is mounted, inside the mount namespace.
     inside: Path
     user: bool
 
@@ -32,12 +32,12 @@ class SmallDisk:
 
     @property
     def enter(self) -> list[str]:
-        """What a command must begin with to see it."""
+        """The prefix of a command that can see it."""
         who = ["--user", "--preserve-credentials"] if self.user else []
         return ["nsenter", f"--target={self.holder.pid}", "--mount", *who, "--wd=.", "--"]
 
     def fill(self) -> None:
-        """Takes all room that is left, to the last page."""
+        """Fills the disk to the last page."""
         with (self.folder / "filler").open("ab", buffering=0) as filler:
             for size in (1 << 20, PAGE):
                 try:

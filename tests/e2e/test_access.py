@@ -1,4 +1,4 @@
-"""Who may see what, and that nobody may change anything by SQL."""
+"""Who may read what, and that SQL changes nothing."""
 
 import adbc_driver_flightsql.dbapi as flightsql
 import pytest
@@ -102,7 +102,7 @@ def test_admin_sees_both_sites(server: Server, neighbours: Neighbours):
 
 
 def test_answers_are_not_shared_between_readers(server: Server, neighbours: Neighbours):
-    """The same text by three principals, again and again: nothing may be remembered across them."""
+    """Three principals repeat the same SQL: no answer may be cached across them."""
     theirs = server.create_token("reader", list(neighbours.others))
     none = server.create_token("reader", [server.create_site(new_site())])
     sql = "SELECT count(*) AS n, max(page_title) = '" + SECRET + "' AS secret FROM events"
@@ -251,7 +251,7 @@ def test_revoked_token_stops_working(server: Server, site: str):
     wait_until(refused, "the revoked token is refused", seconds=15)
 
 
-def test_administration_is_for_admins(server: Server, neighbours: Neighbours):
+def test_administration_needs_admin_token(server: Server, neighbours: Neighbours):
     assert server.request("GET", "/api/v1/sites").status == 401
     assert server.administer("GET", "/api/v1/sites", token="nonsense").status == 401
     for method, path in (("GET", "/api/v1/sites"), ("GET", "/api/v1/tokens"), ("POST", "/api/v1/tokens")):

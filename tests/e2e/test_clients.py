@@ -30,7 +30,7 @@ def filled(shared_server: Server) -> str:
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_aggregate(server: Server, filled: str, reader: str):
+def test_aggregate_is_right(server: Server, filled: str, reader: str):
     sql = (
         "SELECT event_type, count(*) AS events, count(DISTINCT client_id) AS visitors, sum(revenue) AS revenue "
         f"FROM events WHERE tracking_id = '{filled}' AND event_type <> 'click' GROUP BY event_type ORDER BY event_type"
@@ -49,7 +49,7 @@ def test_empty_result_has_columns(server: Server, reader: str):
     assert len(frame) == 0
 
 
-def test_client_types(server: Server):
+def test_rows_have_plain_types(server: Server):
     schema = server.query("SELECT * FROM events LIMIT 0").schema
     assert schema.field("client_hash").type == pa.int64()
     assert schema.field("event_timestamp").type == pa.timestamp("us", tz="UTC")
@@ -89,7 +89,7 @@ def test_parameters_bind_by_position(server: Server, filled: str):
         ("event_timestamp > ?", ["2020-02-29T12:00:00Z"], 60),
     ],
 )
-def test_parameters_in_context(server: Server, filled: str, condition: str, values: list, count: int):
+def test_parameter_types_are_inferred(server: Server, filled: str, condition: str, values: list, count: int):
     sql = f"SELECT count(*) AS n FROM events WHERE tracking_id = '{filled}' AND {condition}"
     assert server.query(sql, values).to_pylist() == [{"n": count}]
 
@@ -120,7 +120,7 @@ def test_question_mark_in_string_is_literal(server: Server):
     ]
 
 
-def test_fetching_row_by_row(server: Server, filled: str):
+def test_rows_are_fetched_one_by_one(server: Server, filled: str):
     with server.cursor() as cursor:
         cursor.execute(f"SELECT event_id FROM events WHERE tracking_id = '{filled}' ORDER BY event_id")
         assert [column[0] for column in cursor.description] == ["event_id"]
@@ -129,7 +129,7 @@ def test_fetching_row_by_row(server: Server, filled: str):
     assert rows == sorted(rows)
 
 
-def test_many_statements_on_one_connection(server: Server):
+def test_connection_runs_many_statements(server: Server):
     with server.cursor() as cursor:
         for number in range(50):
             cursor.execute(f"SELECT {number} AS n")
@@ -147,7 +147,7 @@ def test_large_result_is_complete(server: Server):
     assert table["text"][299_999].as_py() == f"a string with the number {table['n'][299_999].as_py()}"
 
 
-def test_get_objects_describes_the_events_table(server: Server):
+def test_get_objects_describes_events(server: Server):
     with server.connect() as connection:
         catalogs = connection.adbc_get_objects(depth="all").read_all().to_pylist()
         narrow = connection.adbc_get_objects(depth="all", table_name_filter="no_such_%").read_all().to_pylist()
@@ -160,7 +160,7 @@ def test_get_objects_describes_the_events_table(server: Server):
     assert not [t for c in narrow for s in c["catalog_db_schemas"] or [] for t in s["db_schema_tables"] or []]
 
 
-def test_table_types_table_schema_and_info(server: Server):
+def test_metadata_calls_are_answered(server: Server):
     with server.connect() as connection:
         assert connection.adbc_get_table_types()
         schema = connection.adbc_get_table_schema("events")

@@ -1,4 +1,4 @@
-"""Events in, by every way there is; out over Flight SQL, by every client library there is."""
+"""Events in by every transport, out over Flight SQL by every client library."""
 
 import json
 import time
@@ -34,7 +34,7 @@ def stored(server: Server, site: str, columns: str = "*") -> list[dict]:
 
 @pytest.fixture(scope="module")
 def full_event(shared_server: Server) -> dict:
-    """One event that says all there is to say, sent by HTTP; returns what each of its columns must hold."""
+    """One event with every field, sent by HTTP; returns what each of its columns must hold."""
     at = ago(hours=1)
     before = datetime.now(UTC)
     shared_server.create_site("UA-1")
@@ -164,7 +164,7 @@ def test_crawler_is_flagged_and_kept(server: Server, site: str):
 
 
 @pytest.mark.parametrize("compress", [False, True], ids=["plain", "gzip"])
-def test_batch_of_500(server: Server, site: str, compress: bool):
+def test_batch_of_500_is_stored(server: Server, site: str, compress: bool):
     batch = pageviews(site, 500)
     server.accept(batch, compress=compress)
     server.wait_for_events(site, 500)
@@ -215,15 +215,15 @@ def test_rate_limit_has_retry_after(lake: Lake, make_server: Callable[..., Serve
     server.wait_for_events(hasty, 501)
 
 
-def test_send_beacon(server: Server, site: str):
-    """What a browser's `navigator.sendBeacon` sends: JSON, called text."""
+def test_send_beacon_is_stored(server: Server, site: str):
+    """What a browser's `navigator.sendBeacon` sends: JSON with the content type of text."""
     body = json.dumps(pageviews(site, 2)).encode()
     reply = server.request("POST", "/api/v1/beacon", body, content_type="text/plain;charset=UTF-8")
     assert reply.status == 204, reply.body
     server.wait_for_events(site, 2)
 
 
-def test_beacon_image(server: Server, site: str):
+def test_beacon_image_stores_event(server: Server, site: str):
     fields = {
         "tracking_id": site,
         "client_id": "image visitor",
@@ -265,7 +265,7 @@ def test_cross_origin_browsers_may_send(server: Server, site: str, path: str):
     assert reply.headers["Access-Control-Allow-Origin"] in ("*", "https://shop.example")
 
 
-def test_grpc_publish(server: Server, site: str):
+def test_grpc_publish_stores_events(server: Server, site: str):
     messages, _ = stubs()
     at = ago(hours=2)
 

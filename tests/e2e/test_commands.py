@@ -31,7 +31,7 @@ def beside(server: Server) -> Footfall:
 # --- site and token
 
 
-def test_sites_without_a_server(alone: Footfall):
+def test_sites_are_managed_without_server(alone: Footfall):
     fields = ["--name", "My shop", "--url", "https://shop.example", "--timezone", "Europe/Berlin", "--currency", "EUR"]
     assert "shop" in alone.must("site", "create", "shop", *fields)
     alone.must("site", "create", "blog")
@@ -66,8 +66,8 @@ def test_site_added_beside_server_takes_events(server: Server, beside: Footfall)
     server.wait_for_events(site, 3)
 
 
-def test_administration_over_http(server: Server, tmp_path: Path):
-    """From another machine: nothing but an address and a token."""
+def test_commands_administer_over_http(server: Server, tmp_path: Path):
+    """As from another machine: with only an address and a token."""
     far = Footfall(lakes.local(tmp_path / "nothing"), tmp_path / "empty" / "state")
     there = ["--server", server.http, "--token", server.admin_token]
     site = new_site()

@@ -19,7 +19,7 @@ from server import Server
 
 ROUNDS = 5
 
-# So small and so often that every moment is one in the middle of something: a flush, a commit, a new segment.
+# So small and so frequent that a kill always interrupts something: a flush, a commit, a new segment.
 SETTINGS = {
     "FOOTFALL_INGEST__FLUSH_INTERVAL": "50ms",
     "FOOTFALL_WAL__SEGMENT_BYTES": "64KiB",
@@ -31,7 +31,7 @@ KILLED_WHILE_STARTING = 0.3
 
 @dataclass
 class Campaign:
-    """What happened, for people who wonder whether the kills hit anything."""
+    """What happened, to show what the kills interrupted."""
 
     lake: str
     rounds: int = 0
@@ -48,7 +48,7 @@ class Campaign:
         self.duplicates += int(server.metric("footfall_writer_duplicates_total"))
 
     def restart(self, server: Server, chance: random.Random) -> None:
-        """Starts it again, and kills it again on the way in some rounds."""
+        """Starts it again; in some rounds kills it again during the start."""
         while chance.random() < KILLED_WHILE_STARTING:
             server.launch()
             # Most often within the usual start, sometimes right after "ready".
@@ -64,7 +64,7 @@ class Campaign:
 
     def _note(self, output: str) -> None:
         plain = re.sub(r"\x1b\[[0-9;]*m", "", output)
-        if went_on := re.search(r"goes on from its last commit.*\bcommitted=(\d+).*\blast=(\d+)", plain):
+        if went_on := re.search(r"continues from its last commit.*\bcommitted=(\d+).*\blast=(\d+)", plain):
             behind = int(went_on[2]) - int(went_on[1])
             self.replays += behind > 0
             self.replayed_records += behind
@@ -83,7 +83,7 @@ class Campaign:
             "Delta versions, all of them whole": len(history.versions),
             "checkpoints": history.checkpoints(),
             "files of a flush without its commit (not in the table)": len(history.orphans()),
-            "starts that replayed the log": f"{self.replays} ({self.replayed_records} records)",
+            "starts that replayed the WAL": f"{self.replays} ({self.replayed_records} records)",
             "torn tails cut off": self.torn_tails,
             "longest restart": f"{self.longest_start:.2f} s",
         }

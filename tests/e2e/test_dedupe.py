@@ -1,4 +1,4 @@
-"""An event that is sent again is stored once, as far back as the server remembers, and it says how far that is."""
+"""A repeated event is stored once within the dedupe window, whose length the server reports."""
 
 from collections.abc import Callable
 
@@ -43,7 +43,7 @@ def test_shortened_dedupe_window_is_reported(lake: Lake, make_server: Callable[.
     for _ in range(4):
         server.accept(pageviews(site, 90))
     settle(server, site)
-    assert server.output().count(FORGETS) == 1, "said once, not with every batch"
+    assert server.output().count(FORGETS) == 1, "logged once, not with every batch"
     assert "dedupe_window" in server.output()
     assert 100 <= server.metric("footfall_writer_dedupe_ids") <= 200
     assert 0 < server.metric("footfall_writer_dedupe_window_seconds") < 60

@@ -72,7 +72,7 @@ def test_demo_snippets_work(demo: Process):
 
 
 def _between(text: str, start: str, end: str) -> str:
-    """What lies between the line with `start` and the one with `end`."""
+    """The text between the line with `start` and the one with `end`."""
     found = re.search(rf"^[^\n]*{start}[^\n]*\n(.*?)^[^\n]*{end}", text, re.DOTALL | re.MULTILINE)
     assert found, text
     return found[1]

@@ -46,7 +46,7 @@ def one_that_ended(servers: list[Server]) -> tuple[Server, Server]:
     return ended[0], survivor
 
 
-def check_told(fenced: Server) -> None:
+def check_fencing_message(fenced: Server) -> None:
     assert fenced.wait_for_end() == 1
     assert BOTH_WRITE in fenced.output()
     last = fenced.output().splitlines()[-1]
@@ -57,10 +57,10 @@ def test_copied_wal_fences_one_server(lake: Lake, twins: Twins):
     with Load(twins.servers[0], twins.site, seed=1) as one, Load(twins.servers[1], twins.site, seed=2) as two:
         fenced, survivor = one_that_ended(twins.servers)
         kept, lost = (one, two) if survivor is twins.servers[0] else (two, one)
-        check_told(fenced)
-        told = len(lost.acknowledged)
+        check_fencing_message(fenced)
+        acknowledged = len(lost.acknowledged)
         kept.wait_for(more=500)
-        assert len(lost.acknowledged) == told, "who is fenced acknowledges nothing more"
+        assert len(lost.acknowledged) == acknowledged, "a fenced server acknowledges nothing more"
     assert not kept.problems and not lost.problems
     settle(survivor, twins.site)
     found = event_ids(survivor, twins.site)
@@ -121,7 +121,7 @@ def test_wal_behind_lake_is_replaced(lake: Lake, twins: Twins):
 
 
 def test_idle_copy_follows_the_lake(lake: Lake, twins: Twins):
-    """It follows the lake and answers queries; nothing is to be fenced."""
+    """A copy that ingests nothing follows the lake and answers queries; it is not fenced."""
     first, copy = twins.servers
     first.accept(more := pageviews(twins.site, 10))
     for server in twins.servers:

@@ -58,7 +58,7 @@ def opened(lake: Lake) -> DeltaTable:
 
 
 def committed(lake: Lake, change: Callable[[DeltaTable], object]) -> None:
-    """Makes a change that our appends may overtake."""
+    """Commits a change, again if one of our appends came first."""
     for _ in range(20):
         try:
             change(opened(lake))
@@ -136,8 +136,8 @@ def appends_only(table: DeltaTable) -> None:
         ),
     ],
 )
-def test_unsupported_table_feature_ends_server(tmp_path, make_server, demand, mend, reason):
-    """The server ends with the reason, at once and at every start. When it is mended, every event is there."""
+def test_unsupported_feature_stops_server(tmp_path, make_server, demand, mend, reason):
+    """The server stops with the reason, at once and at every start. After the repair every event is stored."""
     lake = lakes.local(tmp_path / "lake")
     server = make_server(lake)
     site = server.create_site(new_site())

@@ -55,7 +55,7 @@ def check_refusal(reply: Reply) -> None:
     assert reply.status == 503, reply
     assert int(reply.headers["retry-after"]) >= 1
     assert reply.json()["error"]["code"] and reply.json()["error"]["message"]
-    assert "/" not in reply.json()["error"]["message"], "a sender is not told where our files lie"
+    assert "/" not in reply.json()["error"]["message"], "the error does not reveal the server's paths"
 
 
 def wait_until_accepted(server: Server, site: str) -> str:
@@ -135,7 +135,7 @@ def test_kill_on_full_disk_recovers(server: ServerOnSmallDisk, disk: SmallDisk, 
 
 
 def test_wal_filled_disk_drains_after_commit(server: ServerOnSmallDisk, disk: SmallDisk, site: str):
-    """As when the lake could not be reached for long: nobody has to delete anything."""
+    """As after a long outage of the lake: no operator has to delete anything."""
     server.kill()
     server.env |= {"FOOTFALL_INGEST__FLUSH_INTERVAL": "8s", "FOOTFALL_WAL__SEGMENT_BYTES": "1MiB"}
     server.start()

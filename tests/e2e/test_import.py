@@ -22,7 +22,7 @@ FORMATS = ["parquet", "ndjson", "csv"]
 
 
 def history(prefix: str, rows: int = ROWS) -> pa.Table:
-    """Two days of events of one site; optional columns that nobody needs are left out."""
+    """Two days of events of one site; optional columns are left out."""
     numbers = range(rows)
     return pa.table(
         {
@@ -118,7 +118,7 @@ def test_imported_events_are_served(lake: Lake, footfall: Footfall, make_server:
     assert {name: row[name] for name in expected} == expected
 
 
-def test_broken_file_among_many(lake: Lake, footfall: Footfall, tmp_path: Path):
+def test_broken_file_ends_import(lake: Lake, footfall: Footfall, tmp_path: Path):
     good = write(history("good", 10), tmp_path / "1.parquet")
     broken = tmp_path / "2.parquet"
     broken.write_bytes(good.read_bytes()[:-20])
@@ -146,7 +146,7 @@ def test_existing_rows_are_not_added(lake: Lake, footfall: Footfall, tmp_path: P
     assert totals(lake)[:2] == (10, 10)
 
 
-def test_missing_file(footfall: Footfall, tmp_path: Path):
+def test_missing_file_is_refused_by_name(footfall: Footfall, tmp_path: Path):
     outcome = footfall.run("import", tmp_path / "nothing.parquet")
     assert outcome.code == 1
     assert "nothing.parquet" in outcome.errors

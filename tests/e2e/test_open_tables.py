@@ -1,4 +1,4 @@
-"""The tables are open: readers that never heard of Footfall see the same events."""
+"""The tables are open: other Delta readers see the same events."""
 
 import time
 from collections.abc import Callable
@@ -84,7 +84,7 @@ def test_table_has_folder_per_day(server: Server, filled: str):
 
 
 def test_checkpointed_table_is_continued(lake: Lake, make_server: Callable[..., Server]):
-    """After a hundred versions the log begins with a checkpoint: others read it, and we start from it."""
+    """After a hundred versions the Delta log begins with a checkpoint: others read it, and we start from it."""
     server = make_server(lake, FOOTFALL_INGEST__FLUSH_INTERVAL="10ms")
     site = server.create_site(new_site())
     first, sent, deadline = pageview(site), 1, time.monotonic() + 90

@@ -21,7 +21,7 @@ def total(found: dict[str, float], name: str) -> float:
     return sum(value for key, value in found.items() if key == name or key.startswith(name + "{"))
 
 
-def test_health_and_readiness(server: Server):
+def test_server_is_healthy_and_ready(server: Server):
     assert server.request("GET", "/health").status == 200
     assert server.request("GET", "/ready").status == 200
 

@@ -1,4 +1,4 @@
-"""More than the server can take is answered and not absorbed; `make bench-overload` does it at full rate."""
+"""Overload is refused, not absorbed; `make bench-overload` tests it at full rate."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def test_slow_clients_are_disconnected(start):
         half.sendall(HEAD[:40].encode())
         slow.sendall(f"{HEAD}Content-Length: 1000\r\n\r\n[".encode())
         assert _rest(slow).startswith(b"HTTP/1.1 408 "), "a body that does not come is answered"
-        assert _rest(silent) == _rest(half) == b"", "who does not ask gets no answer"
+        assert _rest(silent) == _rest(half) == b"", "a client without a request gets no reply"
         # Its settings, with which a server begins.
         assert len(_rest(silent_grpc)) < 100
         assert time.monotonic() - began < ENDED_SECONDS
@@ -89,7 +89,7 @@ def test_full_wal_refuses_events_and_keeps_acknowledged(start):
         sender.join()
 
     assert set(statuses) == {204, 503}, statuses
-    assert waits == {None, "5"}, "a refusal says when to come again"
+    assert waits == {None, "5"}, "a refusal says when to retry"
     server.wait_for_events(site, acknowledged.total())
     ids = server.query(f"SELECT count(DISTINCT event_id) AS ids FROM events WHERE tracking_id = '{site}'")
     assert ids["ids"].to_pylist() == [acknowledged.total()]
@@ -103,7 +103,7 @@ def _event(site: str, event_id: str) -> dict:
     return {"tracking_id": site, "client_id": "c", "event_type": "pageview", "event_id": event_id, "page": _PAGE}
 
 
-_PAGE = {"url": "https://shop.example/", "title": "A title of some length, so that the log fills sooner" * 4}
+_PAGE = {"url": "https://shop.example/", "title": "A title of some length, so that the WAL fills sooner" * 4}
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_connections_leave_descriptors_for_storage(start, few_descriptors):
         for _ in range(2 * few_descriptors):
             stack.enter_context(connect(server.http))
         first.sendall(_request(site, "early"))
-        assert first.recv(4096).startswith(b"HTTP/1.1 204 "), "who came early is served"
+        assert first.recv(4096).startswith(b"HTTP/1.1 204 "), "the first clients are served"
         # Through the WAL, into the lake, and out by a query: all of it opens files.
         server.wait_for_events(site, 1)
         assert len(os.listdir(f"/proc/{server.process.pid}/fd")) < few_descriptors
@@ -154,7 +154,7 @@ def _first_replies(connections: list[socket.socket]) -> Counter[bytes]:
     replies, waiting, end = Counter(), set(connections), time.monotonic() + ENDED_SECONDS
     while waiting:
         ready, _, _ = select.select(list(waiting), [], [], max(0.0, end - time.monotonic()))
-        assert ready, f"{len(waiting)} connections were told nothing; the others {replies}"
+        assert ready, f"{len(waiting)} connections got no reply; the others {replies}"
         for connection in ready:
             replies[connection.recv(4096)[:12]] += 1
             connection.close()

@@ -1,4 +1,4 @@
-"""What was acknowledged is there, exactly once, however the server ended."""
+"""Acknowledged events are stored exactly once, however the server ended."""
 
 import time
 from collections.abc import Callable
@@ -19,7 +19,7 @@ def test_sigterm_under_load_drains(lake: Lake, make_server: Callable[..., Server
         code = server.stop()
     assert code == 0, server.process.output()[-4000:]
     assert not load.problems, load.problems
-    # Nobody runs: what is in the tables now is what the drain has written.
+    # No server runs: the tables hold what the drain has written.
     check_exactly_once(lake.delta_events(["event_id"])["event_id"].to_pylist(), load.acknowledged)
 
     server.start()

@@ -58,7 +58,7 @@ class Reader:
     """Asks one statement again and again: two numbers that must agree, never go back and never pass what was sent."""
 
     sql: str
-    # What it counts of others, who are at rest.
+    # The count of other sites, which send nothing.
     before: int = 0
     counts: list[int] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -183,12 +183,12 @@ def wait_for_strikes(proxy: FaultProxy, struck: Callable[[], bool], traffic: Tra
     began = time.monotonic()
     while time.monotonic() - began < seconds or not struck():
         assert not traffic.problems, traffic.problems[:5]
-        assert time.monotonic() - began < 30, f"the fault met too little: {dict(proxy.struck)}"
+        assert time.monotonic() - began < 30, f"the fault hit too few requests: {dict(proxy.struck)}"
         time.sleep(0.05)
 
 
 def check_all(server: Server, traffic: Traffic) -> None:
-    """With S3 well again."""
+    """After S3 has recovered."""
     assert server.process.running, "the server has ended"
     assert not traffic.problems, traffic.problems[:5]
     settle(server, traffic.site)
@@ -218,7 +218,7 @@ TARGETS = {
 
 
 @pytest.mark.parametrize("fault", list(Fault), ids=lambda fault: fault.name.lower())
-def test_one_fault_at_a_time(server: Server, site: str, proxy: FaultProxy, fault: Fault):
+def test_traffic_survives_each_fault(server: Server, site: str, proxy: FaultProxy, fault: Fault):
     with Traffic(server, site) as traffic:
         proxy.fail([fault], share=1.0 if fault is Fault.LATENCY else 0.4, seed=_seed())
         wanted = TARGETS[fault]
@@ -229,7 +229,7 @@ def test_one_fault_at_a_time(server: Server, site: str, proxy: FaultProxy, fault
     check_all(server, traffic)
 
 
-def test_all_faults_mixed(server: Server, site: str, proxy: FaultProxy):
+def test_traffic_survives_mixed_faults(server: Server, site: str, proxy: FaultProxy):
     with Traffic(server, site) as traffic:
         proxy.fail(list(Fault), share=0.4, seed=_seed())
         wait_for_strikes(proxy, lambda: sum(proxy.struck.values()) >= 30, traffic, seconds=4)
@@ -253,7 +253,7 @@ def test_unreachable_lake_delays_no_client(server: Server, site: str, proxy: Fau
         wait_until(lambda: bool(traffic.read.counts) and traffic.read.counts[-1] > 0, "events are visible")
         proxy.go_dark(outage)
         before = len(traffic.acknowledged)
-        wait_until(lambda: bool(traffic.read.errors), "a reader is told that the lake does not answer")
+        wait_until(lambda: bool(traffic.read.errors), "a reader's error says that the lake does not answer")
         assert len(traffic.acknowledged) > before + 100, "events are taken while the lake is unreachable"
         proxy.heal()
     check_all(server, traffic)
@@ -294,7 +294,7 @@ def test_start_without_lake_waits(s3_server: seaweed.SeaweedFS, proxy: FaultProx
 
 
 def test_impossible_lake_is_refused_at_once(s3_server: seaweed.SeaweedFS, tmp_path: Path):
-    """A wrong key gets no better by waiting."""
+    """A wrong key is not retried."""
     lake = lakes.s3(s3_server, prefix=new_site())
     lake.env["AWS_SECRET_ACCESS_KEY"] = "wrong"
     server = Server(lake, tmp_path, SETTINGS_HERE)

@@ -144,8 +144,8 @@ def test_flipped_bit_in_older_segment_is_reported(crash: Callable[..., Crashed])
 def check_one_record_is_lost(crashed: Crashed, position: int, segment: Path) -> None:
     outcome = crashed.verify()
     assert outcome.code == 1, outcome
-    told = f"record {position} is lost"
-    assert str(segment) in outcome.output and told in outcome.output, outcome.output
+    damage = f"record {position} is lost"
+    assert str(segment) in outcome.output and damage in outcome.output, outcome.output
     assert "is damaged" in outcome.errors, outcome.errors
 
     server = crashed.restart()
@@ -153,7 +153,7 @@ def check_one_record_is_lost(crashed: Crashed, position: int, segment: Path) -> 
     assert server.metric("footfall_wal_damaged_total") == 1, "one place"
     assert server.metric("footfall_wal_torn_bytes_total") == 0
     assert server.metric("footfall_writer_lost_records_total") == 1
-    assert "the WAL is damaged" in server.output() and told in server.output()
+    assert "the WAL is damaged" in server.output() and damage in server.output()
     assert str(segment) in server.output()
     # Already handled: the next start has nothing to report.
     server.kill()

@@ -1,4 +1,4 @@
-//! A cache of seconds over the catalog.
+//! A short-lived cache over the catalog.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use moka::future::Cache;
 use crate::secret::SecretHash;
 use crate::{Catalog, CatalogError, Site, validate};
 
-/// How long a site or a principal that was found is served without asking again. A token that is revoked, or expires,
-/// is refused everywhere after this time at the latest.
+/// How long a site or a principal is served from the cache. A revoked or expired token is refused everywhere after this
+/// time at the latest.
 const FOUND_TTL: Duration = Duration::from_secs(5);
 
-/// How long an absent site or secret is cached. Shorter, because a client that has just created one
-/// waits for it.
+/// How long the absence of a site or a secret is cached. Shorter, because a client that has just created one is about
+/// to use it.
 const MISSING_TTL: Duration = Duration::from_secs(1);
 
-/// At about 400 bytes each, 20 MB at the most. Beyond that, frequently used entries stay: a hostile client that
-/// invents tracking ids evicts its own inventions.
+/// At about 400 bytes per entry, 20 MB at most. Beyond that, frequently used entries stay: a client that invents
+/// tracking ids evicts its own inventions.
 const MAX_SITES: u64 = 50_000;
 
 const MAX_PRINCIPALS: u64 = 10_000;
@@ -51,15 +51,15 @@ impl Directory {
         }
     }
 
-    /// What is behind the cache: for everything that is not looked up on every request.
+    /// The catalog behind the cache, for everything that is not looked up on every request.
     pub fn catalog(&self) -> &Arc<dyn Catalog> {
         &self.catalog
     }
 
-    /// The site, as the catalog knew it at most 5 seconds ago; `None` if there was none 1 second ago.
+    /// The site, at most 5 seconds out of date; an absence is at most 1 second out of date.
     ///
     /// # Errors
-    /// [`CatalogError::Unavailable`] if it is not cached and the catalog does not answer.
+    /// [`CatalogError::Unavailable`] if the site is not cached and the catalog does not answer.
     pub async fn site(&self, tracking_id: &str) -> Result<Option<Arc<Site>>, CatalogError> {
         // An invalid tracking id names no site. It is not cached either, so that keys stay short.
         if !validate::is_tracking_id(tracking_id) {
@@ -72,11 +72,11 @@ impl Directory {
             .map_err(|error| shared(&error))
     }
 
-    /// Whose secret this is, as the catalog knew it at most 5 seconds ago: so long may a revoked or expired token
-    /// still be accepted. `None` if it was nobody's 1 second ago.
+    /// The principal that a secret belongs to, at most 5 seconds out of date: for that long a revoked or expired token
+    /// may still be accepted. An absence is at most 1 second out of date.
     ///
     /// # Errors
-    /// [`CatalogError::Unavailable`] if it is not cached and the catalog does not answer.
+    /// [`CatalogError::Unavailable`] if the secret is not cached and the catalog does not answer.
     pub async fn principal(&self, secret: &str) -> Result<Option<Principal>, CatalogError> {
         let look_up = self.catalog.principal(secret);
         self.principals
@@ -85,13 +85,13 @@ impl Directory {
             .map_err(|error| shared(&error))
     }
 
-    /// Call it after making a site, so that it is known in this process at once.
+    /// Call it after creating a site, so that this process sees it at once.
     pub async fn forget_site(&self, tracking_id: &str) {
         self.sites.invalidate(tracking_id).await;
     }
 
-    /// Call it after revoking a token, so that it is refused in this process at once. All are forgotten, because a
-    /// token does not tell the hash of its secret.
+    /// Call it after revoking a token, so that this process refuses it at once. Clears all principals, because a token
+    /// does not reveal the hash of its secret.
     pub fn forget_principals(&self) {
         self.principals.invalidate_all();
     }
@@ -118,7 +118,8 @@ impl Default for CacheLimits {
     }
 }
 
-/// How long an answer is kept, by whether there was something. Counted from the look-up, never prolonged by reading.
+/// How long an entry is kept, depending on whether something was found. Counted from the look-up; reads do not prolong
+/// it.
 #[derive(Debug, Clone, Copy)]
 struct Lifetimes {
     found: Duration,

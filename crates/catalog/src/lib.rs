@@ -1,12 +1,13 @@
-//! What Footfall knows besides events: tenants, sites, tokens, funnels, segments of users and dashboards.
+//! Metadata: tenants, sites, tokens, funnels, segments of users and dashboards.
 //!
 //! ```text
 //! Catalog        the trait; every implementation passes one contract test
 //! SqliteCatalog  the embedded implementation: one file
-//! Directory      a cache of seconds over any of them, for the look-ups that every request makes
+//! Directory      a short-lived cache over any of them, for the look-ups that every request makes
 //! ```
 //!
-//! A token's secret is shown once, when it is made; the catalog holds its hash alone, and finds a token by that hash.
+//! A token's secret is shown once, when it is created; the catalog stores only its hash, and finds a token by that
+//! hash.
 
 #[cfg(test)]
 mod contract;
@@ -27,35 +28,35 @@ pub use directory::Directory;
 pub use sqlite::SqliteCatalog;
 pub use types::{CatalogError, NewSite, NewToken, Secret, Site, Token};
 
-/// The tenant that exists from the start.
+/// The tenant that always exists.
 pub const DEFAULT_TENANT: &str = "default";
 
 /// The metadata store.
 #[async_trait]
 pub trait Catalog: Debug + Send + Sync {
-    /// Fails with [`CatalogError::AlreadyExists`] if the tracking id is taken, and with [`CatalogError::Invalid`] if a
-    /// field is not what [`NewSite`] says.
+    /// Creates a site. Fails with [`CatalogError::AlreadyExists`] if the tracking id is taken, and with
+    /// [`CatalogError::Invalid`] if a field does not conform to [`NewSite`].
     async fn create_site(&self, site: NewSite) -> Result<Site, CatalogError>;
 
     async fn site(&self, tracking_id: &str) -> Result<Option<Site>, CatalogError>;
 
-    /// All, by tracking id.
+    /// All sites, by tracking id.
     async fn sites(&self) -> Result<Vec<Site>, CatalogError>;
 
-    /// The secret is returned here and never again. Fails with [`CatalogError::Invalid`] if a field is not what
-    /// [`NewToken`] says.
+    /// Creates a token and returns its secret, which can't be retrieved later. Fails with [`CatalogError::Invalid`] if
+    /// a field does not conform to [`NewToken`].
     async fn create_token(&self, token: NewToken) -> Result<(Token, Secret), CatalogError>;
 
-    /// The same with a secret that the caller has kept already, so that no crash can come between. It must be
-    /// [`Secret::random`]: a hash without salt hides no other.
+    /// As [`Catalog::create_token`], with a secret that the caller has already stored, so that a crash in between can't
+    /// lose it. The secret must come from [`Secret::random`]: its hash has no salt.
     async fn create_token_with(&self, token: NewToken, secret: &Secret) -> Result<Token, CatalogError>;
 
-    /// All, the newest last; revoked and expired ones included.
+    /// All tokens, newest last, including revoked and expired ones.
     async fn tokens(&self) -> Result<Vec<Token>, CatalogError>;
 
-    /// Fails with [`CatalogError::NotFound`] if there is no such token. Revoking twice changes nothing.
+    /// Revokes a token. Fails with [`CatalogError::NotFound`] if it does not exist. Revoking twice changes nothing.
     async fn revoke_token(&self, id: &str) -> Result<Token, CatalogError>;
 
-    /// Whose secret this is; `None` if nobody's, or the token is revoked or expired.
+    /// The principal that a secret belongs to; `None` if the secret is unknown, or its token is revoked or expired.
     async fn principal(&self, secret: &str) -> Result<Option<Principal>, CatalogError>;
 }

@@ -1,4 +1,4 @@
-//! Secrets of tokens: how they are made, and the hash that stands for them.
+//! Secrets of tokens: how they are generated and hashed.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use sha2::{Digest, Sha256};
 
 use crate::Secret;
 
-/// What every secret begins with, so that scanners for leaked secrets, and people, recognise one.
+/// The prefix of every secret, by which people and secret scanners recognise one.
 pub(crate) const PREFIX: &str = "ffp_";
 
-/// SHA-256 of a secret. A fast hash is right here, because a secret has 256 random bits: there is nothing to guess.
+/// SHA-256 of a secret. A fast hash suffices: a secret has 256 random bits and can't be guessed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct SecretHash([u8; 32]);
 
@@ -30,7 +30,7 @@ impl fmt::Debug for SecretHash {
     }
 }
 
-/// A fresh secret: the prefix and 256 random bits in hexadecimal, which a double click selects whole.
+/// A new secret: the prefix and 256 random bits in hexadecimal, which a double click selects as a whole.
 pub(crate) fn mint(ids: &dyn IdGen) -> Secret {
     Secret::new(format!("{PREFIX}{:032x}{:032x}", ids.next_id(), ids.next_id()))
 }
@@ -42,7 +42,7 @@ mod tests {
     use super::{SecretHash, mint};
 
     #[test]
-    fn a_secret_is_its_prefix_and_256_bits() {
+    fn secret_has_prefix_and_256_bits() {
         let secret = mint(&RandomIds);
         let bits = secret.expose().strip_prefix("ffp_").expect("the prefix");
         assert_eq!(bits.len(), 64);
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_sha_256() {
+    fn hash_is_sha_256() {
         // FIPS 180-2, appendix B.1.
         let abc = [
             0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40, 0xde, 0x5d, 0xae, 0x22, 0x23, 0xb0, 0x03,
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_secret_nor_hash_is_printed_by_accident() {
+    fn debug_hides_secret_and_hash() {
         let secret = mint(&RandomIds);
         assert_eq!(format!("{secret:?}"), "Secret(..)");
         assert_eq!(format!("{:?}", SecretHash::of(secret.expose())), "SecretHash(..)");

@@ -1,4 +1,4 @@
-//! A clock and ids that tests control, and sites and tokens to begin with.
+//! A clock and ids that tests control, and example sites and tokens.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::{DEFAULT_TENANT, NewSite, NewToken};
 pub(crate) const START: Micros = 1_770_028_200_000_000;
 pub(crate) const SECOND: Micros = 1_000_000;
 
-/// Stands still until a test advances it.
+/// A clock that stands still until a test advances it.
 #[derive(Debug)]
 pub(crate) struct ManualClock(AtomicI64);
 

@@ -1,4 +1,4 @@
-//! What the catalog takes and returns.
+//! The types that the catalog takes and returns.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::secret;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
     pub tracking_id: String,
-    /// Who owns it.
+    /// The tenant that owns it.
     pub tenant: String,
     pub name: String,
     pub url: Option<String>,
@@ -19,17 +19,17 @@ pub struct Site {
     pub timezone: String,
     /// ISO 4217.
     pub currency: String,
-    /// Whether events are taken only with a writer token.
+    /// Whether events are accepted only with a writer token.
     pub writer_token_required: bool,
     pub created_at: Micros,
 }
 
-/// A site to be made.
+/// A site to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSite {
     /// 1 to 64 characters of `A-Z a-z 0-9 . _ -`.
     pub tracking_id: String,
-    /// An existing one; [`crate::DEFAULT_TENANT`] always exists.
+    /// An existing tenant; [`crate::DEFAULT_TENANT`] always exists.
     pub tenant: String,
     /// 1 to 200 characters.
     pub name: String,
@@ -42,30 +42,30 @@ pub struct NewSite {
     pub writer_token_required: bool,
 }
 
-/// A token as it may be shown: without its secret.
+/// A token without its secret, as it may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
     pub id: String,
     pub role: Role,
     pub sites: SiteScope,
     pub created_at: Micros,
-    /// `None`: never.
+    /// `None`: it never expires.
     pub expires_at: Option<Micros>,
-    /// `None`: in force.
+    /// `None`: not revoked.
     pub revoked_at: Option<Micros>,
 }
 
-/// A token to be made.
+/// A token to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewToken {
     pub role: Role,
-    /// Existing sites, at least one, or all of them. An admin's is always all.
+    /// Existing sites, at least one, or all. An admin's is always all.
     pub sites: SiteScope,
-    /// In the future; `None`: never.
+    /// In the future; `None`: it never expires.
     pub expires_at: Option<Micros>,
 }
 
-/// A token's secret. Never printed by accident.
+/// A token's secret. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -74,7 +74,7 @@ impl Secret {
         Self(secret)
     }
 
-    /// A fresh one: `ffp_` and 256 random bits in hexadecimal, which a double click selects whole.
+    /// A new one: `ffp_` and 256 random bits in hexadecimal, which a double click selects as a whole.
     pub fn random(ids: &dyn IdGen) -> Self {
         secret::mint(ids)
     }
@@ -91,7 +91,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Why the catalog could not do it.
+/// Why an operation of the catalog failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
     #[error("{field}: {reason}")]

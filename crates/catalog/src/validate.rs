@@ -1,5 +1,5 @@
-//! Whether a site or a token may be made: pure checks whose messages say what is expected. Whether a tenant or a site
-//! exists is for the catalog to see.
+//! Validates new sites and tokens: pure checks whose messages say what is expected. Whether a tenant or a site exists
+//! is for the catalog to check.
 
 use footfall_model::access::{Role, SiteScope};
 use footfall_model::clock::Micros;
@@ -11,7 +11,7 @@ const MAX_TRACKING_ID: usize = 64;
 const MAX_NAME: usize = 200;
 const MAX_URL: usize = 2048;
 
-/// How much of a bad value a message repeats.
+/// How much of a bad value a message repeats, in characters.
 const MAX_ECHO: usize = 64;
 
 pub(crate) fn site(site: &NewSite) -> Result<(), CatalogError> {
@@ -75,7 +75,7 @@ pub(crate) fn is_tracking_id(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
-/// Refused by a look-up in the catalog.
+/// For a tenant that the catalog does not have.
 pub(crate) fn unknown_tenant(tenant: &str) -> CatalogError {
     invalid(
         "tenant",
@@ -85,7 +85,7 @@ pub(crate) fn unknown_tenant(tenant: &str) -> CatalogError {
     )
 }
 
-/// Refused by a look-up in the catalog.
+/// For a site that the catalog does not have.
 pub(crate) fn unknown_site(tracking_id: &str) -> CatalogError {
     invalid(
         "sites",

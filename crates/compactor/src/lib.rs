@@ -12,4 +12,4 @@ mod plan;
 
 pub use aggregate::Aggregation;
 pub use merge::Merge;
-pub use plan::{FileState, Policy, Reason, Stage, Task, plan};
+pub use plan::{FileState, MergeReason, MergeTask, Policy, Stage, plan};

@@ -1,7 +1,7 @@
-//! Sorted events of several files as one sorted stream, each event once.
+//! Merges sorted events of several files into one sorted stream, each event once.
 //!
-//! Order: site, visitor, time, arrival (`created_at`), and for equal ones the older input first. Of events of one visitor
-//! with the same `event_id` the first stays. Memory: a batch of each input and the ids of one visitor.
+//! Order: site, visitor, time, arrival (`created_at`); of equal ones the older input comes first. Of a visitor's events
+//! with the same `event_id` the first one stays. Memory: one batch per input and the ids of one visitor.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -14,19 +14,19 @@ use arrow::error::ArrowError;
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Rows of a batch that a merge gives out.
+/// Rows of a batch of output.
 const BATCH_ROWS: usize = 8 * 1_024;
 
-/// A merge of `inputs`, each of which is sorted like a file of `events`; the oldest first.
+/// A merge of `inputs`, each sorted like a file of `events`; the oldest input first.
 pub struct Merge<I> {
     inputs: Vec<I>,
-    /// The inputs that have rows, by their next row.
+    /// The inputs that still have rows, by their next row.
     heap: BinaryHeap<Cursor>,
-    /// The batches that the rows at hand are from.
+    /// The batches that [`Merge::rows`] and the cursors refer to.
     batches: Vec<RecordBatch>,
-    /// Rows at hand: index of the batch, row in it.
+    /// Rows of the next batch of output: index of the batch, row in it.
     rows: Vec<(usize, usize)>,
-    visitor: Visitor,
+    visitor: SeenIds,
     duplicates: u64,
 }
 
@@ -45,14 +45,14 @@ where
     E: From<ArrowError>,
 {
     /// # Errors
-    /// An input's first, or that its events are of another schema.
+    /// The first error of an input, or that its events are of another schema.
     pub fn new(inputs: Vec<I>) -> Result<Self, E> {
         let mut merge = Self {
             heap: BinaryHeap::with_capacity(inputs.len()),
             inputs,
             batches: Vec::new(),
             rows: Vec::with_capacity(BATCH_ROWS),
-            visitor: Visitor::default(),
+            visitor: SeenIds::default(),
             duplicates: 0,
         };
         for input in 0..merge.inputs.len() {
@@ -63,12 +63,12 @@ where
         Ok(merge)
     }
 
-    /// Events left out by now, since their visitor has one with the same id.
+    /// Events dropped so far because their visitor has an earlier one with the same id.
     pub fn duplicates(&self) -> u64 {
         self.duplicates
     }
 
-    /// The next events; `None` when there are no more.
+    /// The next events; `None` at the end.
     ///
     /// # Errors
     /// An input's.
@@ -97,12 +97,12 @@ where
         self.take_rows().map(Some)
     }
 
-    /// The first row of an input's next batch that has any.
+    /// The first row of the input's next batch that is not empty.
     fn next_cursor(&mut self, input: usize) -> Result<Option<Cursor>, E> {
         for batch in self.inputs[input].by_ref() {
             let batch = batch?;
             if batch.num_rows() > 0 {
-                let events = Events::of(&batch)?;
+                let events = EventBatch::of(&batch)?;
                 self.batches.push(batch);
                 return Ok(Some(Cursor {
                     input,
@@ -123,7 +123,7 @@ where
         Ok(taken)
     }
 
-    /// Keeps the batches that cursors stand in.
+    /// Keeps only the batches that cursors refer to.
     fn forget_batches(&mut self) {
         let mut cursors = std::mem::take(&mut self.heap).into_vec();
         let mut batches = std::mem::take(&mut self.batches)
@@ -141,7 +141,7 @@ where
 }
 
 /// The columns by which events are compared.
-struct Events {
+struct EventBatch {
     sites: StringArray,
     hashes: Int64Array,
     times: TimestampMicrosecondArray,
@@ -149,7 +149,7 @@ struct Events {
     ids: StringArray,
 }
 
-impl Events {
+impl EventBatch {
     fn of(batch: &RecordBatch) -> Result<Self, ArrowError> {
         let wrong = |name: &str| ArrowError::SchemaError(format!("events without a column {name} of the right type"));
         let column = |name: &str| batch.column_by_name(name).ok_or_else(|| wrong(name));
@@ -178,7 +178,7 @@ struct Cursor {
     input: usize,
     batch: usize,
     row: usize,
-    events: Events,
+    events: EventBatch,
 }
 
 impl Cursor {
@@ -187,7 +187,7 @@ impl Cursor {
     }
 
     fn numbers(&self) -> (i64, i64, i64, usize) {
-        let Events {
+        let EventBatch {
             hashes,
             times,
             arrivals,
@@ -202,7 +202,7 @@ impl Cursor {
     }
 }
 
-/// The greatest is the first, as a heap has it.
+/// Reversed, because a heap yields the greatest first.
 impl Ord for Cursor {
     fn cmp(&self, other: &Self) -> Ordering {
         let sites = other.site().cmp(self.site());
@@ -224,16 +224,16 @@ impl PartialEq for Cursor {
 
 impl Eq for Cursor {}
 
-/// The ids of the events of the visitor at hand.
+/// The event ids of the current visitor.
 #[derive(Default)]
-struct Visitor {
+struct SeenIds {
     site: String,
     hash: i64,
     ids: HashTable<String>,
 }
 
-impl Visitor {
-    /// Whether the event's id is its visitor's first with this id.
+impl SeenIds {
+    /// Whether the event is the first of its visitor with its id.
     fn is_new(&mut self, at: &Cursor) -> bool {
         let (site, hash) = (at.site(), at.events.hashes.value(at.row));
         if hash != self.hash || site != self.site {

@@ -24,41 +24,41 @@ pub struct FileState {
     pub rows: u64,
     pub bytes: u64,
     pub written_at: Micros,
-    /// What has written it.
+    /// What wrote it.
     pub stage: Stage,
 }
 
-/// How far a file has come.
+/// How far a file has been compacted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Flushed or imported: no segments.
+    /// Flushed or imported: it has no segments.
     Fresh,
     /// Written by a merge.
     Merged,
-    /// Written by a merge of its whole day: it overlaps no other file of that merge.
+    /// Written by a merge of its whole day: it does not overlap the other files of that merge.
     Final,
 }
 
-/// How eagerly files are merged.
+/// When files are merged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// What a file grows to.
+    /// The size up to which files are merged.
     pub target_bytes: u64,
-    /// Fresh files are merged when the oldest of them has this age and they have [`Policy::fresh_bytes`]…
+    /// Fresh files are merged when the oldest has this age and they have [`Policy::fresh_bytes`]…
     pub fresh_age: Micros,
     pub fresh_bytes: u64,
-    /// …or when there are so many.
+    /// …or when there are this many.
     pub fresh_files: usize,
-    /// So many small files are merged: those below [`Policy::small_bytes`].
+    /// Number of small files that are merged at once: those below [`Policy::small_bytes`].
     pub small_files: usize,
     pub small_bytes: u64,
-    /// So many medium files are merged: those between small ones and a quarter of the target.
+    /// Number of medium files that are merged at once: those between small and a quarter of the target.
     pub medium_files: usize,
-    /// A task reads at most so many files.
+    /// Maximum number of files that a task reads.
     pub max_inputs: usize,
-    /// A day counts as over so long after its end: most late events are there by then.
+    /// How long after its end a day counts as over: most late events have arrived by then.
     pub closed_after: Micros,
-    /// Late events wait so long for others before a closed day is written again.
+    /// How long late events wait for others before a closed day is rewritten.
     pub late_age: Micros,
 }
 
@@ -81,20 +81,20 @@ impl Default for Policy {
 
 /// Why files are merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
-    /// Files without segments, of the last minute or a backlog.
+pub enum MergeReason {
+    /// Files without segments: of the last minute, or a backlog.
     Fresh,
     /// Enough small files.
     Small,
     /// Enough medium files.
     Medium,
-    /// The day is over: from now on its files shall not overlap.
+    /// The day is over: from now on its files must not overlap.
     ClosedDay,
     /// Late events of a day that was closed before.
     Late,
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for MergeReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Fresh => "fresh files",
@@ -108,16 +108,16 @@ impl fmt::Display for Reason {
 
 /// Files of one day to be merged into fewer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Task {
+pub struct MergeTask {
     pub event_date: i32,
-    /// The oldest first: of two events with one id the first stays.
+    /// Oldest first: of two events with one id, the first one stays.
     pub inputs: Vec<FileState>,
-    pub reason: Reason,
-    /// The outputs are the whole day.
+    pub reason: MergeReason,
+    /// Whether the outputs are the whole day.
     pub is_final: bool,
 }
 
-impl Task {
+impl MergeTask {
     pub fn rows(&self) -> u64 {
         self.inputs.iter().map(|file| file.rows).sum()
     }
@@ -127,9 +127,8 @@ impl Task {
     }
 }
 
-/// The tasks that `files`, none of which is being merged already, call for; the most urgent first. No file is in two of
-/// them.
-pub fn plan(files: &[FileState], policy: &Policy, now: Micros) -> Vec<Task> {
+/// The tasks for `files`, none of which is being merged already; the most urgent first. No file is in two tasks.
+pub fn plan(files: &[FileState], policy: &Policy, now: Micros) -> Vec<MergeTask> {
     let mut days: BTreeMap<i32, Vec<&FileState>> = BTreeMap::new();
     for file in files {
         days.entry(file.event_date).or_default().push(file);
@@ -138,14 +137,14 @@ pub fn plan(files: &[FileState], policy: &Policy, now: Micros) -> Vec<Task> {
         .into_iter()
         .flat_map(|(date, files)| plan_day(date, files, policy, now))
         .collect();
-    // Fresh files first, since queries read them raw; of those the oldest backlog.
+    // Fresh files first, since queries read them raw; among those, the oldest backlog first.
     tasks.sort_by_key(|task| (task.reason, task.inputs.first().map(|file| file.written_at)));
     tasks
 }
 
-fn plan_day(event_date: i32, mut files: Vec<&FileState>, policy: &Policy, now: Micros) -> Vec<Task> {
+fn plan_day(event_date: i32, mut files: Vec<&FileState>, policy: &Policy, now: Micros) -> Vec<MergeTask> {
     files.sort_by(|a, b| (a.written_at, &a.path).cmp(&(b.written_at, &b.path)));
-    let task = |inputs: &[&FileState], reason, is_final| Task {
+    let task = |inputs: &[&FileState], reason, is_final| MergeTask {
         event_date,
         inputs: inputs.iter().map(|file| (*file).clone()).collect(),
         reason,
@@ -160,7 +159,7 @@ fn plan_day(event_date: i32, mut files: Vec<&FileState>, policy: &Policy, now: M
     let (count, mut tasks) = (files.len(), Vec::new());
     for (reason, files) in policy.tiers(files) {
         for chunk in files.chunks(policy.max_inputs) {
-            // A closed day with more files than one task may read is first made fewer.
+            // A closed day with more files than one task may read is first reduced to fewer.
             let too_many = closed && count > policy.max_inputs && chunk.len() > 1;
             if too_many || policy.is_due(reason, chunk, closed, now) {
                 tasks.push(task(chunk, reason, false));
@@ -170,29 +169,29 @@ fn plan_day(event_date: i32, mut files: Vec<&FileState>, policy: &Policy, now: M
     tasks
 }
 
-/// Why a day that is over must be written as a whole, if it must.
-fn close(files: &[&FileState], policy: &Policy, now: Micros) -> Option<Reason> {
+/// Why a day that is over must be rewritten as a whole; `None` if it need not be.
+fn close(files: &[&FileState], policy: &Policy, now: Micros) -> Option<MergeReason> {
     let late: Vec<_> = files.iter().filter(|file| file.stage != Stage::Final).collect();
     let oldest = late.iter().map(|file| file.written_at).min()?;
     if late.len() == files.len() {
-        // One file overlaps nothing.
-        return (files.len() > 1).then_some(Reason::ClosedDay);
+        // A single file overlaps nothing.
+        return (files.len() > 1).then_some(MergeReason::ClosedDay);
     }
     let bytes = |files: &mut dyn Iterator<Item = &&FileState>| files.map(|file| file.bytes).sum::<u64>();
     let many = bytes(&mut late.iter().copied()) * 10 >= bytes(&mut files.iter());
-    (many || now.saturating_sub(oldest) >= policy.late_age).then_some(Reason::Late)
+    (many || now.saturating_sub(oldest) >= policy.late_age).then_some(MergeReason::Late)
 }
 
 impl Policy {
-    /// The files that may be merged, by what for.
-    fn tiers<'a>(&self, files: Vec<&'a FileState>) -> BTreeMap<Reason, Vec<&'a FileState>> {
-        let mut tiers: BTreeMap<Reason, Vec<&FileState>> = BTreeMap::new();
+    /// The files that may be merged, by reason.
+    fn tiers<'a>(&self, files: Vec<&'a FileState>) -> BTreeMap<MergeReason, Vec<&'a FileState>> {
+        let mut tiers: BTreeMap<MergeReason, Vec<&FileState>> = BTreeMap::new();
         for file in files {
             let reason = match file.stage {
                 Stage::Final => continue,
-                Stage::Fresh => Reason::Fresh,
-                Stage::Merged if file.bytes < self.small_bytes => Reason::Small,
-                Stage::Merged if file.bytes < self.target_bytes / 4 => Reason::Medium,
+                Stage::Fresh => MergeReason::Fresh,
+                Stage::Merged if file.bytes < self.small_bytes => MergeReason::Small,
+                Stage::Merged if file.bytes < self.target_bytes / 4 => MergeReason::Medium,
                 Stage::Merged => continue,
             };
             tiers.entry(reason).or_default().push(file);
@@ -200,11 +199,11 @@ impl Policy {
         tiers
     }
 
-    /// Whether files of one tier, the oldest first, are enough or old enough. Those of a closed day wait for others.
-    fn is_due(&self, reason: Reason, files: &[&FileState], closed: bool, now: Micros) -> bool {
+    /// Whether the files of one tier, oldest first, are enough or old enough. Those of a closed day wait for others.
+    fn is_due(&self, reason: MergeReason, files: &[&FileState], closed: bool, now: Micros) -> bool {
         match reason {
-            Reason::Small => files.len() >= self.small_files,
-            Reason::Medium => files.len() >= self.medium_files,
+            MergeReason::Small => files.len() >= self.small_files,
+            MergeReason::Medium => files.len() >= self.medium_files,
             _ => {
                 let age = files.first().map_or(0, |file| now.saturating_sub(file.written_at));
                 let bytes: u64 = files.iter().map(|file| file.bytes).sum();

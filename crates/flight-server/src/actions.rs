@@ -1,4 +1,4 @@
-//! DoAction: statements are prepared and closed, sessions asked about, streams cancelled.
+//! DoAction: prepares and closes statements, answers session options, cancels streams.
 
 use arrow_flight::sql::{
     ActionCancelQueryRequest, ActionCancelQueryResult, ActionClosePreparedStatementRequest,
@@ -12,11 +12,11 @@ use prost::Message;
 use tonic::Status;
 
 use crate::active_queries::ActiveQueries;
-use crate::client::Client;
+use crate::client::ClientKind;
 use crate::handle::{self, Malformed};
 use crate::{call, session, statements, status};
 
-/// What DoAction does, with what each expects and returns.
+/// The actions on offer, with what each expects and returns.
 const OFFERED: [(&str, &str); 7] = [
     (
         "CreatePreparedStatement",
@@ -36,11 +36,11 @@ const OFFERED: [(&str, &str); 7] = [
     ),
     (
         "SetSessionOptions",
-        "Accepts the catalog and the schema that there are. SetSessionOptionsRequest -> SetSessionOptionsResult",
+        "Accepts the only catalog and schema. SetSessionOptionsRequest -> SetSessionOptionsResult",
     ),
     (
         "GetSessionOptions",
-        "Tells the catalog and the schema. GetSessionOptionsRequest -> GetSessionOptionsResult",
+        "Returns the catalog and the schema. GetSessionOptionsRequest -> GetSessionOptionsResult",
     ),
     (
         "CloseSession",
@@ -48,7 +48,7 @@ const OFFERED: [(&str, &str); 7] = [
     ),
 ];
 
-/// Known to Flight SQL, and not offered: the reason.
+/// Actions that Flight SQL defines and this server does not offer, with the reason.
 const REFUSED: [(&str, &str); 6] = [
     (
         "BeginTransaction",
@@ -60,7 +60,10 @@ const REFUSED: [(&str, &str); 6] = [
     ),
     ("BeginSavepoint", "Footfall has no transactions, so no savepoints"),
     ("EndSavepoint", "Footfall has no transactions, so no savepoints"),
-    ("CreatePreparedSubstraitPlan", "Substrait plans are not taken; send SQL"),
+    (
+        "CreatePreparedSubstraitPlan",
+        "Substrait plans are not supported; send SQL",
+    ),
     (
         "RenewFlightEndpoint",
         "endpoints don't expire, so there is nothing to renew",
@@ -79,13 +82,13 @@ pub(crate) fn offered() -> Vec<ActionType> {
 /// The results of an action: none or one.
 ///
 /// # Errors
-/// UNIMPLEMENTED for other actions than the offered, INVALID_ARGUMENT for a damaged body, and what is wrong with a
-/// statement that is to be prepared.
+/// UNIMPLEMENTED for an action that is not offered, INVALID_ARGUMENT for a damaged body, and the statement's own errors
+/// if it can't be prepared.
 pub(crate) async fn act(
     engine: &Engine,
     running: &ActiveQueries,
     principal: &Principal,
-    client: Client,
+    client: ClientKind,
     action: Action,
 ) -> Result<Option<Bytes>, Status> {
     call::record_command(&action.r#type);
@@ -126,7 +129,7 @@ pub(crate) async fn act(
     Ok(Some(reply.into()))
 }
 
-/// A statement runs only while its rows are read, so what is not being read can't be cancelled.
+/// A statement runs only while its rows are read: otherwise there is nothing to cancel.
 fn cancel(running: &ActiveQueries, principal: &Principal, info: &FlightInfo) -> Result<CancelStatus, Status> {
     let statement = handle::promised(info).map_err(status::of_malformed)?;
     let stopped = running.cancel(statement.run, principal);
@@ -143,7 +146,7 @@ fn unknown(name: &str) -> Status {
         Some((_, reason)) => Status::unimplemented(*reason),
         None => {
             let names = OFFERED.map(|(name, _)| name).join(", ");
-            Status::unimplemented(format!("there is no such action; there are {names}"))
+            Status::unimplemented(format!("unknown action; available are {names}"))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The statements whose rows are flowing, so that another call can cancel them.
+//! The statements whose rows are being streamed, so that another call can cancel them.
 //!
 //! An entry lives exactly as long as its stream, so there is nothing to clean up.
 
@@ -11,11 +11,11 @@ use futures::future::{AbortHandle, AbortRegistration};
 use metrics::gauge;
 use parking_lot::Mutex;
 
-/// By the statement's run, and by its stream: a ticket may be read more than once.
-type Streams = BTreeMap<(u64, u64), Started>;
+/// By run and by stream: a ticket may be read more than once.
+type Streams = BTreeMap<(u64, u64), AbortableStream>;
 
 #[derive(Debug)]
-struct Started {
+struct AbortableStream {
     by: String,
     handle: AbortHandle,
 }
@@ -33,24 +33,24 @@ impl ActiveQueries {
         self.numbers.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Remembers a stream of `run` until the returned entry is dropped.
-    pub(crate) fn enter(self: &Arc<Self>, run: u64, principal: &Principal) -> (Entry, AbortRegistration) {
+    /// Registers a stream of `run` until the returned entry is dropped.
+    pub(crate) fn enter(self: &Arc<Self>, run: u64, principal: &Principal) -> (ActiveQuery, AbortRegistration) {
         let (handle, registration) = AbortHandle::new_pair();
         let key = (run, self.number());
-        let started = Started {
+        let started = AbortableStream {
             by: principal.token_id.clone(),
             handle,
         };
         self.streams.lock().insert(key, started);
         gauge!("footfall_flight_streams").increment(1);
-        let entry = Entry {
+        let entry = ActiveQuery {
             running: Arc::clone(self),
             key,
         };
         (entry, registration)
     }
 
-    /// Stops the streams of `run` that `principal` may stop: its own, or any if it is an admin. How many there were.
+    /// Stops those streams of `run` that `principal` may stop: its own, or any for an admin. Returns their number.
     pub(crate) fn cancel(&self, run: u64, principal: &Principal) -> usize {
         let streams = self.streams.lock();
         let of_run = streams.range((run, 0)..=(run, u64::MAX)).map(|(_, started)| started);
@@ -58,21 +58,21 @@ impl ActiveQueries {
         theirs.map(|started| started.handle.abort()).count()
     }
 
-    /// How many streams are open.
+    /// The number of open streams.
     #[cfg(test)]
     pub(crate) fn count(&self) -> usize {
         self.streams.lock().len()
     }
 }
 
-/// One stream that is under way.
+/// An open stream.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct ActiveQuery {
     running: Arc<ActiveQueries>,
     key: (u64, u64),
 }
 
-impl Drop for Entry {
+impl Drop for ActiveQuery {
     fn drop(&mut self) {
         self.running.streams.lock().remove(&self.key);
         gauge!("footfall_flight_streams").decrement(1);

@@ -1,4 +1,5 @@
-//! Authentication: `authorization` to a principal. Every call brings its token; nothing is remembered between two.
+//! Authentication: from the `authorization` header to a principal. Every call carries its token; nothing is kept
+//! between calls.
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,18 +31,16 @@ impl Auth {
         Self { directory }
     }
 
-    /// Whose call this is, and the token that proves it.
+    /// The principal of a call, and the token that identifies it.
     ///
     /// # Errors
-    /// UNAUTHENTICATED without a token that is in force; UNAVAILABLE if the catalog does not answer; INVALID_ARGUMENT
-    /// if the headers ask for a session that there is not.
-    pub(crate) async fn principal(&self, metadata: &MetadataMap) -> Result<(Principal, Token), Status> {
+    /// UNAUTHENTICATED without a valid token; UNAVAILABLE if the catalog does not answer; INVALID_ARGUMENT if the
+    /// headers ask for a session that does not exist.
+    pub(crate) async fn principal(&self, metadata: &MetadataMap) -> Result<(Principal, BearerToken), Status> {
         let token = token(metadata).map_err(|refusal| Status::unauthenticated(refusal.to_string()))?;
         let known = self.directory.principal(&token.0).await;
         let principal = known.map_err(|error| status::of_catalog(&error))?.ok_or_else(|| {
-            Status::unauthenticated(
-                "the token is not known, has expired or was revoked: `footfall token list` shows all",
-            )
+            Status::unauthenticated("the token is unknown, expired or revoked: `footfall token list` shows all")
         })?;
         tracing::Span::current().record("token_id", principal.token_id.as_str());
         session::check(metadata).map_err(status::of_malformed)?;
@@ -64,28 +63,28 @@ impl Auth {
     }
 }
 
-/// A token's secret. Never printed by accident.
+/// A token's secret. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Token(String);
+pub(crate) struct BearerToken(String);
 
-impl Token {
+impl BearerToken {
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 }
 
-impl fmt::Debug for Token {
+impl fmt::Debug for BearerToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(..)")
+        f.write_str("BearerToken(..)")
     }
 }
 
-/// Why there is no token in a call. The texts never repeat what was sent.
+/// Why a call has no token. The messages never repeat what the client sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-enum Refusal {
+enum CredentialsError {
     #[error(
         "a token is needed: send `authorization: Bearer TOKEN`, or Basic with any user name and the token as the \
-         password; `footfall token create` makes one"
+         password; `footfall token create` creates one"
     )]
     Missing,
     #[error("the `authorization` header is not text")]
@@ -98,26 +97,28 @@ enum Refusal {
     Empty,
 }
 
-fn token(metadata: &MetadataMap) -> Result<Token, Refusal> {
-    let header = metadata.get("authorization").ok_or(Refusal::Missing)?;
-    parse(header.to_str().map_err(|_| Refusal::NotText)?)
+fn token(metadata: &MetadataMap) -> Result<BearerToken, CredentialsError> {
+    let header = metadata.get("authorization").ok_or(CredentialsError::Missing)?;
+    parse(header.to_str().map_err(|_| CredentialsError::NotText)?)
 }
 
-fn parse(header: &str) -> Result<Token, Refusal> {
+fn parse(header: &str) -> Result<BearerToken, CredentialsError> {
     if let Some(token) = bearer(header) {
-        return Ok(Token(token.to_owned()));
+        return Ok(BearerToken(token.to_owned()));
     }
-    let (scheme, credentials) = header.trim().split_once(' ').ok_or(Refusal::UnknownScheme)?;
+    let (scheme, credentials) = header.trim().split_once(' ').ok_or(CredentialsError::UnknownScheme)?;
     if !scheme.eq_ignore_ascii_case("basic") {
-        return Err(Refusal::UnknownScheme);
+        return Err(CredentialsError::UnknownScheme);
     }
-    let decoded = BASE64.decode(credentials.trim()).map_err(|_| Refusal::NotBasic)?;
-    let pair = String::from_utf8(decoded).map_err(|_| Refusal::NotBasic)?;
-    let (_user, password) = pair.split_once(':').ok_or(Refusal::NotBasic)?;
+    let decoded = BASE64
+        .decode(credentials.trim())
+        .map_err(|_| CredentialsError::NotBasic)?;
+    let pair = String::from_utf8(decoded).map_err(|_| CredentialsError::NotBasic)?;
+    let (_user, password) = pair.split_once(':').ok_or(CredentialsError::NotBasic)?;
     if password.is_empty() {
-        return Err(Refusal::Empty);
+        return Err(CredentialsError::Empty);
     }
-    Ok(Token(password.to_owned()))
+    Ok(BearerToken(password.to_owned()))
 }
 
 #[cfg(test)]
@@ -141,31 +142,34 @@ mod tests {
             unpadded,
             &basic(":abcd"),
         ] {
-            assert_eq!(parse(header).as_ref().map(Token::expose), Ok("abcd"), "{header}");
+            assert_eq!(parse(header).as_ref().map(BearerToken::expose), Ok("abcd"), "{header}");
         }
-        assert_eq!(parse(&basic("any:ab:cd")).as_ref().map(Token::expose), Ok("ab:cd"));
+        assert_eq!(
+            parse(&basic("any:ab:cd")).as_ref().map(BearerToken::expose),
+            Ok("ab:cd")
+        );
     }
 
     #[test]
     fn other_authorization_is_refused_with_reason() {
         let cases = [
-            ("Bearer", Refusal::UnknownScheme),
-            ("", Refusal::UnknownScheme),
-            ("Digest abcd", Refusal::UnknownScheme),
-            ("Basic ****", Refusal::NotBasic),
-            (&basic("no colon"), Refusal::NotBasic),
-            ("Basic /////w==", Refusal::NotBasic),
-            (&basic("user:"), Refusal::Empty),
-            ("Basic ", Refusal::UnknownScheme),
+            ("Bearer", CredentialsError::UnknownScheme),
+            ("", CredentialsError::UnknownScheme),
+            ("Digest abcd", CredentialsError::UnknownScheme),
+            ("Basic ****", CredentialsError::NotBasic),
+            (&basic("no colon"), CredentialsError::NotBasic),
+            ("Basic /////w==", CredentialsError::NotBasic),
+            (&basic("user:"), CredentialsError::Empty),
+            ("Basic ", CredentialsError::UnknownScheme),
         ];
         for (header, refusal) in cases {
             assert_eq!(parse(header), Err(refusal), "{header}");
         }
-        assert_eq!(token(&MetadataMap::new()), Err(Refusal::Missing));
+        assert_eq!(token(&MetadataMap::new()), Err(CredentialsError::Missing));
     }
 
     #[test]
     fn token_is_hidden_in_debug() {
-        assert_eq!(format!("{:?}", Token("secret".into())), "Token(..)");
+        assert_eq!(format!("{:?}", BearerToken("secret".into())), "BearerToken(..)");
     }
 }

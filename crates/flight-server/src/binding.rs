@@ -1,7 +1,7 @@
 //! The values that a client binds to a statement: Arrow messages of a DoPut, read into rows.
 //!
-//! Pure, and total: Arrow's own reader trusts that a message fits its schema and its body, so each message is judged
-//! first. Hostile ones are [`Malformed`], and never make the reader panic or reserve memory.
+//! Pure and total. Arrow's own reader trusts that a message fits its schema and its body, so each message is checked
+//! first: a hostile one is refused as [`Malformed`], and never makes the reader panic or reserve memory.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use footfall_query::ScalarValue;
 
 use crate::handle::{MAX_HANDLE_BYTES, MAX_ROWS, MAX_VALUES, Malformed, too_many_values};
 
-/// How many parameters a statement may have.
+/// Maximum number of parameters of a statement.
 const MAX_COLUMNS: usize = 1000;
 
 /// Collects the rows of one binding.
@@ -26,7 +26,7 @@ pub(crate) struct Binding {
 }
 
 impl Binding {
-    /// Takes the next message.
+    /// Adds the next message.
     pub(crate) fn push(&mut self, data: &FlightData) -> Result<(), Malformed> {
         self.bytes += data.data_body.len() + data.data_header.len();
         if self.bytes > MAX_HANDLE_BYTES {
@@ -75,7 +75,7 @@ impl Binding {
         if self.rows.len() + batch.num_rows() > MAX_ROWS {
             return Err(Malformed(format!("more than {MAX_ROWS} rows of parameters")));
         }
-        // Nulls take no bytes, so the size of what was sent says nothing.
+        // Nulls take no bytes, so the size of the message does not bound them.
         if (self.rows.len() + batch.num_rows()) * batch.num_columns() > MAX_VALUES {
             return Err(too_many_values());
         }
@@ -105,7 +105,7 @@ fn value(column: &dyn Array, row: usize) -> Result<ScalarValue, Malformed> {
     ScalarValue::try_from_array(column, row).map_err(|error| Malformed(error.to_string()))
 }
 
-/// Only types that a parameter can have, and only such as Arrow's reader knows.
+/// Only types that a parameter can have and that Arrow's reader knows.
 fn judge_schema(schema: ipc::Schema<'_>) -> Result<(), Malformed> {
     if schema.endianness() != ipc::Endianness::Little {
         return Err(Malformed::new("the parameters are big-endian; send them little-endian"));
@@ -173,10 +173,10 @@ fn is_scalar(field: ipc::Field<'_>) -> bool {
     }
 }
 
-/// Whether the batch's description fits the schema and the `body` bytes that came with it.
+/// Checks that the batch's header fits the schema and the `body` bytes that came with it.
 fn judge_batch(schema: &Schema, batch: &ipc::RecordBatch<'_>, body: usize) -> Result<(), Malformed> {
     let damaged = |what: &str| Malformed(format!("the parameters are damaged: {what}"));
-    // A compressed buffer names its own size, which would be reserved before it is read.
+    // A compressed buffer states its own size, which would be reserved before it is read.
     if batch.compression().is_some() {
         return Err(Malformed::new("the parameters are compressed; send them uncompressed"));
     }
@@ -210,7 +210,7 @@ fn judge_batch(schema: &Schema, batch: &ipc::RecordBatch<'_>, body: usize) -> Re
             if validity && nulls > 0 && length < rows.div_ceil(8) {
                 return Err(damaged("the validity of a column is too short"));
             }
-            // Arrow's reader panics on a part of a value.
+            // Arrow's reader panics on a truncated value.
             if index == 1 && length % element_bytes(field.data_type()) != 0 {
                 return Err(damaged("a buffer ends inside of a value"));
             }

@@ -1,4 +1,4 @@
-//! What operators see of a call: a span with who and what, and a count by its outcome.
+//! Observability of a call: a span with its caller and command, and a counter by its outcome.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -11,7 +11,7 @@ use metrics::counter;
 use tonic::{Code, Status};
 use tracing::{Instrument, Span, field, info_span};
 
-use crate::active_queries::Entry;
+use crate::active_queries::ActiveQuery;
 
 /// One call, from its arrival to the end of its reply. Counted when dropped.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Call {
             method,
             span: info_span!("flight", method, token_id = field::Empty, command = field::Empty),
             started: Instant::now(),
-            // A call that is dropped before it is answered was given up by its client.
+            // A call that is dropped before it is answered was abandoned by its client.
             code: Code::Cancelled,
         }
     }
@@ -38,15 +38,15 @@ impl Call {
         self.started
     }
 
-    /// Runs `reply` inside of the span, to its end.
+    /// Runs `reply` inside the span, to its end.
     pub(crate) async fn answer<T>(mut self, reply: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
         self.run(reply).await
     }
 
-    /// Runs `reply` inside of the span; its stream goes on being part of this call.
+    /// Runs `reply` inside the span; its stream remains part of this call.
     pub(crate) async fn stream(
         mut self,
-        reply: impl Future<Output = Result<(Messages, Option<Entry>), Status>>,
+        reply: impl Future<Output = Result<(Messages, Option<ActiveQuery>), Status>>,
     ) -> Result<Reply, Status> {
         let (messages, entry) = self.run(reply).await?;
         self.code = Code::Cancelled;
@@ -75,7 +75,7 @@ impl Drop for Call {
     }
 }
 
-/// Names the command of the call that is under way.
+/// Records the command of the current call.
 pub(crate) fn record_command(type_url: &str) {
     let name = type_url.rsplit('.').next().unwrap_or(type_url);
     Span::current().record("command", name);
@@ -88,7 +88,7 @@ pub(crate) type Messages = BoxStream<'static, Result<FlightData, Status>>;
 pub(crate) struct Reply {
     messages: Messages,
     call: Call,
-    _entry: Option<Entry>,
+    _entry: Option<ActiveQuery>,
 }
 
 impl Stream for Reply {

@@ -1,4 +1,4 @@
-//! What a kind of client can't read, and gets in another form.
+//! Kinds of clients, and the forms of results that some of them can't read.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use tonic::metadata::MetadataMap;
 use crate::status;
 use crate::stream::Rows;
 
-/// Distinguished by the gRPC library.
+/// Distinguished by its gRPC library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Client {
-    /// JDBC. Its drivers from 18.3 on throw at `getObject` of a timestamp with a time zone, which is how most tools
-    /// read a row; so timestamps in UTC come without their zone.
+pub(crate) enum ClientKind {
+    /// JDBC. Its drivers from 18.3 on throw in `getObject` of a timestamp with a time zone, the call by which most
+    /// tools read a row; so timestamps in UTC are sent without their zone.
     Java,
     Other,
 }
 
-impl Client {
+impl ClientKind {
     pub(crate) fn of(metadata: &MetadataMap) -> Self {
         let agent = metadata.get("user-agent").and_then(|agent| agent.to_str().ok());
         if agent.is_some_and(|agent| agent.contains("grpc-java")) {
@@ -82,10 +82,10 @@ mod tests {
 
     use super::*;
 
-    fn client(agent: &str) -> Client {
+    fn client(agent: &str) -> ClientKind {
         let mut metadata = MetadataMap::new();
         metadata.insert("user-agent", agent.parse().unwrap());
-        Client::of(&metadata)
+        ClientKind::of(&metadata)
     }
 
     fn zoned(zone: &str) -> Rows {
@@ -95,24 +95,24 @@ mod tests {
 
     #[test]
     fn java_is_detected_by_grpc_library() {
-        assert_eq!(client("grpc-java-netty/1.71.0"), Client::Java);
-        assert_eq!(client("ADBC Flight SQL Driver 1.13 grpc-go/1.84.0"), Client::Other);
-        assert_eq!(Client::of(&MetadataMap::new()), Client::Other);
+        assert_eq!(client("grpc-java-netty/1.71.0"), ClientKind::Java);
+        assert_eq!(client("ADBC Flight SQL Driver 1.13 grpc-go/1.84.0"), ClientKind::Other);
+        assert_eq!(ClientKind::of(&MetadataMap::new()), ClientKind::Other);
     }
 
     #[test]
     fn utc_timestamps_lose_zone_for_java() {
         let plain = DataType::Timestamp(TimeUnit::Microsecond, None);
-        let rows = Client::Java.rows(zoned("UTC"));
+        let rows = ClientKind::Java.rows(zoned("UTC"));
         assert_eq!(rows.schema.field(0).data_type(), &plain);
         let batches: Vec<_> = block_on(rows.batches.try_collect()).unwrap();
         let times = batches[0].column(0).as_primitive::<TimestampMicrosecondType>();
         assert_eq!(times.iter().collect::<Vec<_>>(), [Some(1), None]);
         assert_eq!(batches[0].schema(), rows.schema);
 
-        assert_ne!(Client::Other.rows(zoned("UTC")).schema.field(0).data_type(), &plain);
+        assert_ne!(ClientKind::Other.rows(zoned("UTC")).schema.field(0).data_type(), &plain);
         // Its wall clock is another, which the driver shows if it knows the zone.
-        let elsewhere = Client::Java.rows(zoned("Asia/Kathmandu"));
+        let elsewhere = ClientKind::Java.rows(zoned("Asia/Kathmandu"));
         assert_ne!(elsewhere.schema.field(0).data_type(), &plain);
     }
 }

@@ -1,7 +1,7 @@
-//! What clients hand back to us: commands, tickets and handles of prepared statements. They hold all that a statement
-//! is, so the server remembers nothing between two calls. They never hold the principal: only the call does.
+//! What clients send back to us: commands, tickets and handles of prepared statements. They hold a statement
+//! completely, so the server keeps nothing between two calls. They never hold the principal: only the call does.
 //!
-//! Pure, and total: any bytes decode to a value or to [`Malformed`], within memory that is bounded by what may be sent.
+//! Pure and total: any bytes decode to a value or to [`Malformed`], within bounded memory.
 
 use arrow_flight::sql::{Any, Command, ProstMessageExt, TicketStatementQuery};
 use arrow_flight::{FlightInfo, Ticket};
@@ -12,20 +12,20 @@ use prost::{DecodeError, Message};
 
 use crate::message::{RowMessage, StatementMessage};
 
-/// A statement with its bound values, in bytes. A reply repeats a handle up to three times and has to stay below the
-/// 4 MiB that clients take by default.
+/// Size limit of a statement with its bound values, in bytes. A reply repeats a handle up to three times and must stay
+/// below the 4 MiB that clients accept by default.
 pub(crate) const MAX_HANDLE_BYTES: usize = 1 << 20;
 
-/// A command or an action's body, in bytes: a handle and what is around it.
+/// Size limit of a command or an action's body, in bytes: a handle and its envelope.
 const MAX_COMMAND_BYTES: usize = 2 * MAX_HANDLE_BYTES;
 
-/// How many rows of values one statement may be run for.
+/// Maximum number of rows of values that one statement may be run for.
 pub(crate) const MAX_ROWS: usize = 1000;
 
-/// How many values all rows of a statement may have together. One takes two bytes to send and a hundred to hold.
+/// Maximum number of values in all rows of a statement. A value takes two bytes to send and a hundred in memory.
 pub(crate) const MAX_VALUES: usize = 100_000;
 
-/// Bytes that are not what they should be.
+/// Why bytes from a client can't be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Malformed(pub(crate) String);
@@ -36,8 +36,8 @@ impl Malformed {
     }
 }
 
-/// Refuses what would take much memory only to be understood: protobuf's empty texts and messages take two bytes to
-/// send, and tens to hold.
+/// Refuses what would take much memory to decode: protobuf's empty texts and messages take two bytes to send, and tens
+/// in memory.
 pub(crate) fn check_size(what: &str, bytes: &[u8]) -> Result<(), Malformed> {
     if bytes.len() > MAX_COMMAND_BYTES {
         let length = bytes.len();
@@ -60,7 +60,7 @@ pub(crate) fn command(bytes: &[u8]) -> Result<Command, Malformed> {
     Command::try_from(any).map_err(|error| Malformed(format!("a damaged Flight SQL command: {error}")))
 }
 
-/// The statement that a `FlightInfo` of ours promised, for a client that wants it cancelled.
+/// The statement that one of our `FlightInfo`s promised, for a client that wants to cancel it.
 pub(crate) fn promised(info: &FlightInfo) -> Result<Statement, Malformed> {
     let ticket = info
         .endpoint
@@ -73,15 +73,16 @@ pub(crate) fn promised(info: &FlightInfo) -> Result<Statement, Malformed> {
     }
 }
 
-/// SQL and the values that were bound to it.
+/// SQL and its bound values.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Statement {
     pub(crate) sql: String,
-    /// One entry a run of the statement; empty if nothing was bound.
+    /// One entry per run of the statement; empty if nothing was bound.
     pub(crate) rows: Vec<Vec<ScalarValue>>,
-    /// The number of the `FlightInfo` that promised it, by which it can be cancelled; 0 before there is one.
+    /// The number of the `FlightInfo` that promised it, by which it is cancelled; 0 before there is one.
     pub(crate) run: u64,
-    /// The version of the lake that it was described over, and is executed over while the engine still has it.
+    /// The version of the lake that it was described over; it is executed over the same one as long as the engine keeps
+    /// it.
     pub(crate) version: Option<u64>,
 }
 
@@ -95,7 +96,7 @@ impl Statement {
         }
     }
 
-    /// As a handle of a prepared statement.
+    /// Encodes it as a handle of a prepared statement.
     pub(crate) fn encode(&self) -> Result<Bytes, Malformed> {
         let rows = self.rows.iter().map(|row| RowMessage::encode_row(row));
         let message = StatementMessage {
@@ -113,7 +114,7 @@ impl Statement {
         Ok(message.encode_to_vec().into())
     }
 
-    /// As the ticket that returns its rows.
+    /// Encodes it as the ticket that returns its rows.
     pub(crate) fn ticket(&self) -> Result<Ticket, Malformed> {
         let query = TicketStatementQuery {
             statement_handle: self.encode()?,
@@ -133,7 +134,7 @@ impl Statement {
                 "the statement's handle is damaged, or not this server's: {error}"
             ))
         };
-        // Before anything is held.
+        // Counted before anything is allocated.
         if count_values(handle).map_err(damaged)? > MAX_VALUES {
             return Err(too_many_values());
         }
@@ -159,7 +160,7 @@ pub(crate) fn too_many_values() -> Malformed {
     Malformed(format!("more than {MAX_VALUES} values are bound to the statement"))
 }
 
-/// How many rows and values a [`StatementMessage`] would hold.
+/// The number of values in an encoded [`StatementMessage`], each row counted as one more.
 fn count_values(mut handle: &[u8]) -> Result<usize, DecodeError> {
     let mut count = 0;
     while !handle.is_empty() {

@@ -6,9 +6,9 @@
 //!                                             rows -> stream (slices, Flight messages, keep-alives) -> client
 //! ```
 //!
-//! Invariants: the principal comes from the call, never from a ticket or a handle; nothing is remembered of a
-//! statement but the streams that are open; a `FlightInfo`'s schema is the stream's schema; a dropped stream stops
-//! its statement; no bytes from outside make it panic.
+//! Invariants: the principal comes from the call, never from a ticket or a handle; no state of a statement is kept
+//! except its open streams; a `FlightInfo`'s schema is the stream's schema; a dropped stream stops its statement; no
+//! input makes it panic.
 
 mod actions;
 mod active_queries;
@@ -41,12 +41,12 @@ pub use token_check::TokenCheck;
 /// Sizes and times of the protocol.
 #[derive(Debug, Clone)]
 pub struct FlightOptions {
-    /// Rows are sent in messages of about this many bytes. Many clients take 4 MiB at the most.
+    /// Target size of a message of rows, in bytes. Many clients accept 4 MiB at most.
     pub max_message_bytes: usize,
-    /// The largest message that is taken, in bytes. A statement with its parameters has a quarter of that at the most,
-    /// and what is taken costs many times its size while it is read, before the sender is authenticated.
+    /// The largest message that is accepted, in bytes. A statement with its parameters has a quarter of that at most;
+    /// decoding a message takes many times its size.
     pub max_request_bytes: usize,
-    /// While a statement has no rows yet, an empty batch is sent this often, because proxies close silent streams.
+    /// Interval of empty batches while a statement has no rows yet: proxies close silent streams.
     pub keep_alive: Duration,
 }
 
@@ -62,8 +62,8 @@ impl Default for FlightOptions {
 
 /// The gRPC service, to be added to a tonic server.
 ///
-/// Every call needs a token that `directory` knows, and what it may see is the token's. A call without one is refused
-/// before its body is read.
+/// Every call needs a token that `directory` knows; the token decides what the call may see. A call without one is
+/// refused before its body is read.
 pub fn service(
     engine: Arc<Engine>,
     directory: Arc<Directory>,
@@ -72,7 +72,7 @@ pub fn service(
     serve(service::FlightSql::new(engine, directory, options))
 }
 
-/// `flight` behind the check of tokens, with its limit of a message.
+/// `flight` behind the token check, with its limit on message size.
 fn serve(flight: service::FlightSql) -> TokenCheck<FlightServiceServer<service::FlightSql>> {
     let (auth, max_request_bytes) = (flight.auth(), flight.max_request_bytes());
     let server = FlightServiceServer::new(flight).max_decoding_message_size(max_request_bytes);

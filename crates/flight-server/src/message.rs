@@ -1,4 +1,4 @@
-//! A statement and its values as protobuf messages: what is in a handle.
+//! A statement and its values as protobuf messages: the content of a handle.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -28,10 +28,10 @@ pub(crate) struct RowMessage {
     values: Vec<ValueMessage>,
 }
 
-/// A value and its type. Numbers are little-endian, exactly as wide as their type.
+/// A value and its type. Numbers are little-endian and exactly as wide as their type.
 #[derive(Clone, PartialEq, Message)]
 struct ValueMessage {
-    #[prost(enumeration = "Kind", tag = "1")]
+    #[prost(enumeration = "ValueKind", tag = "1")]
     kind: i32,
     /// Absent: null.
     #[prost(bytes = "vec", optional, tag = "2")]
@@ -46,7 +46,7 @@ struct ValueMessage {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
-enum Kind {
+enum ValueKind {
     Null = 0,
     Boolean = 1,
     Int8 = 2,
@@ -103,7 +103,7 @@ impl RowMessage {
 }
 
 impl ValueMessage {
-    fn of(kind: Kind, value: Option<impl AsRef<[u8]>>) -> Self {
+    fn of(kind: ValueKind, value: Option<impl AsRef<[u8]>>) -> Self {
         Self {
             kind: kind.into(),
             value: value.map(|bytes| bytes.as_ref().to_vec()),
@@ -111,7 +111,7 @@ impl ValueMessage {
         }
     }
 
-    /// `None`: not a type that parameters may have.
+    /// `None`: parameters can't have this type.
     fn encode_value(value: &ScalarValue) -> Option<Self> {
         use ScalarValue as S;
         let in_zone = |kind, value: &Option<i64>, zone: &Option<Arc<str>>| Self {
@@ -119,74 +119,74 @@ impl ValueMessage {
             ..Self::of(kind, value.map(i64::to_le_bytes))
         };
         Some(match value {
-            S::Null => Self::of(Kind::Null, None::<[u8; 0]>),
-            S::Boolean(v) => Self::of(Kind::Boolean, v.map(|v| [u8::from(v)])),
-            S::Int8(v) => Self::of(Kind::Int8, v.map(i8::to_le_bytes)),
-            S::Int16(v) => Self::of(Kind::Int16, v.map(i16::to_le_bytes)),
-            S::Int32(v) => Self::of(Kind::Int32, v.map(i32::to_le_bytes)),
-            S::Int64(v) => Self::of(Kind::Int64, v.map(i64::to_le_bytes)),
-            S::UInt8(v) => Self::of(Kind::UInt8, v.map(u8::to_le_bytes)),
-            S::UInt16(v) => Self::of(Kind::UInt16, v.map(u16::to_le_bytes)),
-            S::UInt32(v) => Self::of(Kind::UInt32, v.map(u32::to_le_bytes)),
-            S::UInt64(v) => Self::of(Kind::UInt64, v.map(u64::to_le_bytes)),
-            S::Float32(v) => Self::of(Kind::Float32, v.map(f32::to_le_bytes)),
-            S::Float64(v) => Self::of(Kind::Float64, v.map(f64::to_le_bytes)),
+            S::Null => Self::of(ValueKind::Null, None::<[u8; 0]>),
+            S::Boolean(v) => Self::of(ValueKind::Boolean, v.map(|v| [u8::from(v)])),
+            S::Int8(v) => Self::of(ValueKind::Int8, v.map(i8::to_le_bytes)),
+            S::Int16(v) => Self::of(ValueKind::Int16, v.map(i16::to_le_bytes)),
+            S::Int32(v) => Self::of(ValueKind::Int32, v.map(i32::to_le_bytes)),
+            S::Int64(v) => Self::of(ValueKind::Int64, v.map(i64::to_le_bytes)),
+            S::UInt8(v) => Self::of(ValueKind::UInt8, v.map(u8::to_le_bytes)),
+            S::UInt16(v) => Self::of(ValueKind::UInt16, v.map(u16::to_le_bytes)),
+            S::UInt32(v) => Self::of(ValueKind::UInt32, v.map(u32::to_le_bytes)),
+            S::UInt64(v) => Self::of(ValueKind::UInt64, v.map(u64::to_le_bytes)),
+            S::Float32(v) => Self::of(ValueKind::Float32, v.map(f32::to_le_bytes)),
+            S::Float64(v) => Self::of(ValueKind::Float64, v.map(f64::to_le_bytes)),
             S::Decimal128(v, precision, scale) => Self {
                 precision: u32::from(*precision),
                 scale: i32::from(*scale),
-                ..Self::of(Kind::Decimal128, v.map(i128::to_le_bytes))
+                ..Self::of(ValueKind::Decimal128, v.map(i128::to_le_bytes))
             },
-            S::Utf8(v) | S::LargeUtf8(v) | S::Utf8View(v) => Self::of(Kind::Text, v.as_ref()),
-            S::Binary(v) | S::LargeBinary(v) | S::BinaryView(v) => Self::of(Kind::Binary, v.as_ref()),
-            S::Date32(v) => Self::of(Kind::Date32, v.map(i32::to_le_bytes)),
-            S::Date64(v) => Self::of(Kind::Date64, v.map(i64::to_le_bytes)),
-            S::Time32Second(v) => Self::of(Kind::Time32Second, v.map(i32::to_le_bytes)),
-            S::Time32Millisecond(v) => Self::of(Kind::Time32Millisecond, v.map(i32::to_le_bytes)),
-            S::Time64Microsecond(v) => Self::of(Kind::Time64Microsecond, v.map(i64::to_le_bytes)),
-            S::Time64Nanosecond(v) => Self::of(Kind::Time64Nanosecond, v.map(i64::to_le_bytes)),
-            S::TimestampSecond(v, zone) => in_zone(Kind::TimestampSecond, v, zone),
-            S::TimestampMillisecond(v, zone) => in_zone(Kind::TimestampMillisecond, v, zone),
-            S::TimestampMicrosecond(v, zone) => in_zone(Kind::TimestampMicrosecond, v, zone),
-            S::TimestampNanosecond(v, zone) => in_zone(Kind::TimestampNanosecond, v, zone),
+            S::Utf8(v) | S::LargeUtf8(v) | S::Utf8View(v) => Self::of(ValueKind::Text, v.as_ref()),
+            S::Binary(v) | S::LargeBinary(v) | S::BinaryView(v) => Self::of(ValueKind::Binary, v.as_ref()),
+            S::Date32(v) => Self::of(ValueKind::Date32, v.map(i32::to_le_bytes)),
+            S::Date64(v) => Self::of(ValueKind::Date64, v.map(i64::to_le_bytes)),
+            S::Time32Second(v) => Self::of(ValueKind::Time32Second, v.map(i32::to_le_bytes)),
+            S::Time32Millisecond(v) => Self::of(ValueKind::Time32Millisecond, v.map(i32::to_le_bytes)),
+            S::Time64Microsecond(v) => Self::of(ValueKind::Time64Microsecond, v.map(i64::to_le_bytes)),
+            S::Time64Nanosecond(v) => Self::of(ValueKind::Time64Nanosecond, v.map(i64::to_le_bytes)),
+            S::TimestampSecond(v, zone) => in_zone(ValueKind::TimestampSecond, v, zone),
+            S::TimestampMillisecond(v, zone) => in_zone(ValueKind::TimestampMillisecond, v, zone),
+            S::TimestampMicrosecond(v, zone) => in_zone(ValueKind::TimestampMicrosecond, v, zone),
+            S::TimestampNanosecond(v, zone) => in_zone(ValueKind::TimestampNanosecond, v, zone),
             _ => return None,
         })
     }
 
     fn decode_value(self) -> Result<ScalarValue, Malformed> {
         use ScalarValue as S;
-        let kind = Kind::try_from(self.kind).map_err(|_| Malformed(format!("there is no type {}", self.kind)))?;
+        let kind = ValueKind::try_from(self.kind).map_err(|_| Malformed(format!("unknown type {}", self.kind)))?;
         let value = self.value;
         Ok(match kind {
-            Kind::Null => S::Null,
-            Kind::Boolean => S::Boolean(fixed(value)?.map(|[byte]: [u8; 1]| byte != 0)),
-            Kind::Int8 => S::Int8(fixed(value)?.map(i8::from_le_bytes)),
-            Kind::Int16 => S::Int16(fixed(value)?.map(i16::from_le_bytes)),
-            Kind::Int32 => S::Int32(fixed(value)?.map(i32::from_le_bytes)),
-            Kind::Int64 => S::Int64(fixed(value)?.map(i64::from_le_bytes)),
-            Kind::UInt8 => S::UInt8(fixed(value)?.map(u8::from_le_bytes)),
-            Kind::UInt16 => S::UInt16(fixed(value)?.map(u16::from_le_bytes)),
-            Kind::UInt32 => S::UInt32(fixed(value)?.map(u32::from_le_bytes)),
-            Kind::UInt64 => S::UInt64(fixed(value)?.map(u64::from_le_bytes)),
-            Kind::Float32 => S::Float32(fixed(value)?.map(f32::from_le_bytes)),
-            Kind::Float64 => S::Float64(fixed(value)?.map(f64::from_le_bytes)),
-            Kind::Decimal128 => decimal(fixed(value)?.map(i128::from_le_bytes), self.precision, self.scale)?,
-            Kind::Text => S::Utf8(
+            ValueKind::Null => S::Null,
+            ValueKind::Boolean => S::Boolean(fixed(value)?.map(|[byte]: [u8; 1]| byte != 0)),
+            ValueKind::Int8 => S::Int8(fixed(value)?.map(i8::from_le_bytes)),
+            ValueKind::Int16 => S::Int16(fixed(value)?.map(i16::from_le_bytes)),
+            ValueKind::Int32 => S::Int32(fixed(value)?.map(i32::from_le_bytes)),
+            ValueKind::Int64 => S::Int64(fixed(value)?.map(i64::from_le_bytes)),
+            ValueKind::UInt8 => S::UInt8(fixed(value)?.map(u8::from_le_bytes)),
+            ValueKind::UInt16 => S::UInt16(fixed(value)?.map(u16::from_le_bytes)),
+            ValueKind::UInt32 => S::UInt32(fixed(value)?.map(u32::from_le_bytes)),
+            ValueKind::UInt64 => S::UInt64(fixed(value)?.map(u64::from_le_bytes)),
+            ValueKind::Float32 => S::Float32(fixed(value)?.map(f32::from_le_bytes)),
+            ValueKind::Float64 => S::Float64(fixed(value)?.map(f64::from_le_bytes)),
+            ValueKind::Decimal128 => decimal(fixed(value)?.map(i128::from_le_bytes), self.precision, self.scale)?,
+            ValueKind::Text => S::Utf8(
                 value
                     .map(String::from_utf8)
                     .transpose()
                     .map_err(|error| Malformed(format!("not UTF-8: {error}")))?,
             ),
-            Kind::Binary => S::Binary(value),
-            Kind::Date32 => S::Date32(fixed(value)?.map(i32::from_le_bytes)),
-            Kind::Date64 => S::Date64(fixed(value)?.map(i64::from_le_bytes)),
-            Kind::Time32Second => S::Time32Second(fixed(value)?.map(i32::from_le_bytes)),
-            Kind::Time32Millisecond => S::Time32Millisecond(fixed(value)?.map(i32::from_le_bytes)),
-            Kind::Time64Microsecond => S::Time64Microsecond(fixed(value)?.map(i64::from_le_bytes)),
-            Kind::Time64Nanosecond => S::Time64Nanosecond(fixed(value)?.map(i64::from_le_bytes)),
-            Kind::TimestampSecond => S::TimestampSecond(instant(value)?, zone(self.timezone)?),
-            Kind::TimestampMillisecond => S::TimestampMillisecond(instant(value)?, zone(self.timezone)?),
-            Kind::TimestampMicrosecond => S::TimestampMicrosecond(instant(value)?, zone(self.timezone)?),
-            Kind::TimestampNanosecond => S::TimestampNanosecond(instant(value)?, zone(self.timezone)?),
+            ValueKind::Binary => S::Binary(value),
+            ValueKind::Date32 => S::Date32(fixed(value)?.map(i32::from_le_bytes)),
+            ValueKind::Date64 => S::Date64(fixed(value)?.map(i64::from_le_bytes)),
+            ValueKind::Time32Second => S::Time32Second(fixed(value)?.map(i32::from_le_bytes)),
+            ValueKind::Time32Millisecond => S::Time32Millisecond(fixed(value)?.map(i32::from_le_bytes)),
+            ValueKind::Time64Microsecond => S::Time64Microsecond(fixed(value)?.map(i64::from_le_bytes)),
+            ValueKind::Time64Nanosecond => S::Time64Nanosecond(fixed(value)?.map(i64::from_le_bytes)),
+            ValueKind::TimestampSecond => S::TimestampSecond(instant(value)?, zone(self.timezone)?),
+            ValueKind::TimestampMillisecond => S::TimestampMillisecond(instant(value)?, zone(self.timezone)?),
+            ValueKind::TimestampMicrosecond => S::TimestampMicrosecond(instant(value)?, zone(self.timezone)?),
+            ValueKind::TimestampNanosecond => S::TimestampNanosecond(instant(value)?, zone(self.timezone)?),
         })
     }
 }
@@ -195,7 +195,7 @@ fn fixed<const N: usize>(value: Option<Vec<u8>>) -> Result<Option<[u8; N]>, Malf
     value
         .map(|bytes| {
             let length = bytes.len();
-            <[u8; N]>::try_from(bytes).map_err(|_| Malformed(format!("{length} bytes where the type has {N}")))
+            <[u8; N]>::try_from(bytes).map_err(|_| Malformed(format!("{length} bytes instead of {N}")))
         })
         .transpose()
 }
@@ -233,11 +233,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_of_wrong_width_are_refused() {
+    fn malformed_values_are_refused() {
         let cases = [
-            (Kind::Int64, Some(vec![1]), "1 bytes where the type has 8"),
-            (Kind::Text, Some(vec![0xff]), "not UTF-8"),
-            (Kind::Decimal128, None, "there is no decimal type of 0 digits"),
+            (ValueKind::Int64, Some(vec![1]), "1 bytes instead of 8"),
+            (ValueKind::Text, Some(vec![0xff]), "not UTF-8"),
+            (ValueKind::Decimal128, None, "there is no decimal type of 0 digits"),
         ];
         for (kind, value, reason) in cases {
             let Malformed(text) = ValueMessage::of(kind, value).decode_value().unwrap_err();
@@ -245,12 +245,12 @@ mod tests {
         }
         let too_large = ValueMessage {
             precision: 2,
-            ..ValueMessage::of(Kind::Decimal128, Some(100_i128.to_le_bytes()))
+            ..ValueMessage::of(ValueKind::Decimal128, Some(100_i128.to_le_bytes()))
         };
         assert!(too_large.decode_value().is_err());
         let nowhere = ValueMessage {
             timezone: Some("Mars/Olympus".into()),
-            ..ValueMessage::of(Kind::TimestampSecond, Some([0; 8]))
+            ..ValueMessage::of(ValueKind::TimestampSecond, Some([0; 8]))
         };
         assert!(nowhere.decode_value().is_err());
         let unknown = ValueMessage {

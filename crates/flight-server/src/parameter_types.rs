@@ -1,9 +1,9 @@
-//! The parameter types announced to clients: such as JDBC's driver fills with the value that was set.
+//! The parameter types announced to clients, chosen so that JDBC's driver fills them correctly.
 //!
 //! The driver (18 and 19) writes the same number into a vector of any unit: milliseconds for `setTimestamp` and
-//! `setTime`, days for `setDate`. `setBigDecimal` fails unless the scale is exactly the vector's, and into a vector
-//! without a type goes nothing at all. What is bound is fitted to the type that the statement expects, exactly or not at
-//! all, so other clients may bind what they like.
+//! `setTime`, days for `setDate`. `setBigDecimal` fails unless the scale is exactly the vector's, and a vector without
+//! a type takes no value at all. A bound value is cast to the type that the statement expects, exactly or not at all,
+//! so other clients may bind other types.
 
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 
@@ -19,14 +19,14 @@ fn fillable(inferred: &DataType) -> DataType {
         DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Millisecond, zone.clone()),
         DataType::Time32(_) | DataType::Time64(_) => DataType::Time32(TimeUnit::Millisecond),
         DataType::Date64 => DataType::Date32,
-        // Every set method for numbers fills it. A double that does not hold all digits is refused when it is bound.
+        // Every numeric setter fills it. A double that does not hold all digits is refused when it is bound.
         DataType::Decimal32(..)
         | DataType::Decimal64(..)
         | DataType::Decimal128(..)
         | DataType::Decimal256(..)
         | DataType::Float16
         | DataType::Float32 => DataType::Float64,
-        // Nothing says which type, or the driver has none: text reads as any.
+        // The type is unknown, or the driver has none: text is read as any type.
         DataType::Null | DataType::Interval(_) | DataType::Duration(_) => DataType::Utf8,
         other => other.clone(),
     }

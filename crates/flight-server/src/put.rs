@@ -1,4 +1,4 @@
-//! DoPut: parameters are bound; what would change data is refused.
+//! DoPut: binds parameters, and refuses whatever would change data.
 
 use arrow_flight::sql::{Command, DoPutPreparedStatementResult};
 use arrow_flight::{FlightData, PutResult};
@@ -17,7 +17,7 @@ const NO_INGEST: &str = "ingest over Flight SQL is not offered yet; send events 
 /// The reply to a DoPut.
 ///
 /// # Errors
-/// For every command but the binding of parameters, and for values that can't be bound.
+/// For every command except the binding of parameters, and for values that can't be bound.
 pub(crate) async fn put(
     engine: &Engine,
     principal: &Principal,
@@ -52,7 +52,7 @@ pub(crate) async fn put(
     }
 }
 
-/// The handle of `statement` with the rows of parameters that follow: nothing is kept here.
+/// The handle of `statement` with the rows of parameters that follow: the server keeps nothing.
 async fn bind(
     mut statement: Statement,
     first: FlightData,

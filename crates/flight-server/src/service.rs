@@ -1,7 +1,7 @@
 //! The RPCs: each authenticates the caller and delegates.
 //!
-//! `FlightService` by hand, because arrow-flight's `FlightSqlService` leaves no room for GetSchema, PollFlightInfo and
-//! a truthful ListActions, and answers damaged commands with INTERNAL.
+//! `FlightService` is implemented by hand, because arrow-flight's `FlightSqlService` supports neither GetSchema nor
+//! PollFlightInfo nor a truthful ListActions, and answers damaged commands with INTERNAL.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,14 +21,14 @@ use futures::{Stream, StreamExt};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::active_queries::{ActiveQueries, Entry};
+use crate::active_queries::{ActiveQueries, ActiveQuery};
 use crate::auth::Auth;
 use crate::call::{self, Call, Messages, Reply};
-use crate::client::Client;
+use crate::client::ClientKind;
 use crate::stream::Rows;
 use crate::{FlightOptions, actions, handle, metadata, put, statements, status, stream as rows};
 
-/// After our reply, a client may still send so many messages, and take so long to end.
+/// How many messages a client may still send after our reply, and how long it may take to end.
 const HANDSHAKE_MESSAGES: usize = 16;
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -60,17 +60,17 @@ impl FlightSql {
         self.options.max_request_bytes
     }
 
-    /// The streams that are open, for tests to see.
+    /// The open streams, for tests.
     #[cfg(test)]
     pub(crate) fn running(&self) -> Arc<ActiveQueries> {
         Arc::clone(&self.running)
     }
 
-    /// The schema and the ticket of what a descriptor asks for.
+    /// The schema and the ticket for a descriptor.
     async fn promise(
         &self,
         principal: &Principal,
-        client: Client,
+        client: ClientKind,
         descriptor: &FlightDescriptor,
     ) -> Result<(SchemaRef, Ticket), Status> {
         let command = handle::command(&descriptor.cmd).map_err(status::of_malformed)?;
@@ -88,7 +88,7 @@ impl FlightSql {
     async fn info(
         &self,
         principal: &Principal,
-        client: Client,
+        client: ClientKind,
         descriptor: FlightDescriptor,
     ) -> Result<FlightInfo, Status> {
         let (schema, ticket) = self.promise(principal, client, &descriptor).await?;
@@ -102,9 +102,9 @@ impl FlightSql {
         &self,
         started: Instant,
         principal: &Principal,
-        client: Client,
+        client: ClientKind,
         ticket: &Ticket,
-    ) -> Result<(Messages, Option<Entry>), Status> {
+    ) -> Result<(Messages, Option<ActiveQuery>), Status> {
         let command = handle::command(&ticket.ticket).map_err(status::of_malformed)?;
         call::record_command(command.type_url());
         let Some(statement) = statements::asked(&command)? else {
@@ -130,7 +130,7 @@ impl FlightService for FlightSql {
     type ListActionsStream = Answers<ActionType>;
     type DoExchangeStream = Answers<FlightData>;
 
-    /// The token comes back, from Basic or Bearer alike; what the client sends in messages does not matter.
+    /// The token is returned, from Basic or Bearer alike; the content of the client's messages does not matter.
     async fn handshake(
         &self,
         request: Request<Streaming<HandshakeRequest>>,
@@ -156,19 +156,19 @@ impl FlightService for FlightSql {
         Call::begin("GetFlightInfo")
             .answer(async {
                 let principal = self.auth.reader(request.metadata()).await?;
-                let client = Client::of(request.metadata());
+                let client = ClientKind::of(request.metadata());
                 let info = self.info(&principal, client, request.into_inner()).await?;
                 Ok(Response::new(info))
             })
             .await
     }
 
-    /// Complete at once: a statement starts to run when its rows are asked for.
+    /// Complete at once: a statement starts to run when its rows are requested.
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
         Call::begin("PollFlightInfo")
             .answer(async {
                 let principal = self.auth.reader(request.metadata()).await?;
-                let client = Client::of(request.metadata());
+                let client = ClientKind::of(request.metadata());
                 let info = self.info(&principal, client, request.into_inner()).await?;
                 let poll = PollInfo::new().with_info(info).try_with_progress(1.0);
                 Ok(Response::new(poll.map_err(status::internal)?))
@@ -180,7 +180,7 @@ impl FlightService for FlightSql {
         Call::begin("GetSchema")
             .answer(async {
                 let principal = self.auth.reader(request.metadata()).await?;
-                let client = Client::of(request.metadata());
+                let client = ClientKind::of(request.metadata());
                 let (schema, _) = self.promise(&principal, client, request.get_ref()).await?;
                 let schema = statements::ipc(&schema)?;
                 Ok(Response::new(SchemaResult { schema }))
@@ -194,7 +194,7 @@ impl FlightService for FlightSql {
         let reply = call
             .stream(async {
                 let principal = self.auth.reader(request.metadata()).await?;
-                let client = Client::of(request.metadata());
+                let client = ClientKind::of(request.metadata());
                 self.get(started, &principal, client, request.get_ref()).await
             })
             .await?;
@@ -215,7 +215,7 @@ impl FlightService for FlightSql {
         Call::begin("DoAction")
             .answer(async {
                 let principal = self.auth.reader(request.metadata()).await?;
-                let client = Client::of(request.metadata());
+                let client = ClientKind::of(request.metadata());
                 let action = request.into_inner();
                 let body = actions::act(&self.engine, &self.running, &principal, client, action).await?;
                 let results = body.map(|body| Ok(arrow_flight::Result { body }));
@@ -240,7 +240,7 @@ impl FlightService for FlightSql {
             .answer(async {
                 self.auth.reader(request.metadata()).await?;
                 Err(Status::unimplemented(
-                    "flights are not listed; ask for tables by CommandGetTables",
+                    "flights are not listed; use CommandGetTables for tables",
                 ))
             })
             .await
@@ -261,7 +261,8 @@ impl FlightService for FlightSql {
     }
 }
 
-/// Reads what the client still sends, so that it can end its side: an early end of ours looks like a failure to some.
+/// Reads what the client still sends, so that it can end its side: some clients take an early end of ours for a
+/// failure.
 fn listen(messages: Streaming<HandshakeRequest>) -> impl Stream<Item = Result<HandshakeResponse, Status>> + Send {
     let rest = messages.take(HANDSHAKE_MESSAGES).for_each(|_| future::ready(()));
     let patient = async move {
@@ -272,5 +273,5 @@ fn listen(messages: Streaming<HandshakeRequest>) -> impl Stream<Item = Result<Ha
 }
 
 fn not_offered(type_url: &str) -> Status {
-    Status::unimplemented(format!("{type_url} is not a query or a question about tables"))
+    Status::unimplemented(format!("{type_url} is neither a query nor a metadata command"))
 }

@@ -1,4 +1,4 @@
-//! Sessions, as far as a server without any can have them: there is one catalog and one schema to be in.
+//! Session options of a server without sessions: there is one catalog and one schema.
 //!
 //! arrow-flight 59 has no types for these messages of Flight.proto.
 
@@ -13,12 +13,12 @@ use crate::handle::Malformed;
 /// A value of an option.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct OptionValue {
-    #[prost(oneof = "Value", tags = "1, 2, 3, 4, 5")]
-    pub(crate) value: Option<Value>,
+    #[prost(oneof = "OptionContent", tags = "1, 2, 3, 4, 5")]
+    pub(crate) value: Option<OptionContent>,
 }
 
 #[derive(Clone, PartialEq, Oneof)]
-pub(crate) enum Value {
+pub(crate) enum OptionContent {
     #[prost(string, tag = "1")]
     Text(String),
     #[prost(bool, tag = "2")]
@@ -28,16 +28,16 @@ pub(crate) enum Value {
     #[prost(double, tag = "4")]
     Double(f64),
     #[prost(message, tag = "5")]
-    Texts(Texts),
+    TextList(TextList),
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct Texts {
+pub(crate) struct TextList {
     #[prost(string, repeated, tag = "1")]
     pub(crate) values: Vec<String>,
 }
 
-/// `SetSessionOptionsRequest` and `GetSessionOptionsResult`, which look the same.
+/// `SetSessionOptionsRequest` and `GetSessionOptionsResult`, which have the same form.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Options {
     #[prost(map = "string, message", tag = "1")]
@@ -46,20 +46,20 @@ pub(crate) struct Options {
 
 /// `SetSessionOptionsResult`.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct Refusals {
+pub(crate) struct SetOptionsResult {
     #[prost(map = "string, message", tag = "1")]
-    pub(crate) errors: HashMap<String, Refusal>,
+    pub(crate) errors: HashMap<String, OptionError>,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
-pub(crate) struct Refusal {
-    #[prost(enumeration = "Reason", tag = "1")]
+pub(crate) struct OptionError {
+    #[prost(enumeration = "OptionErrorCode", tag = "1")]
     pub(crate) value: i32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
 #[repr(i32)]
-pub(crate) enum Reason {
+pub(crate) enum OptionErrorCode {
     Unspecified = 0,
     InvalidName = 1,
     InvalidValue = 2,
@@ -82,11 +82,11 @@ pub(crate) enum CloseStatus {
     NotCloseable = 3,
 }
 
-/// What may be set, and the only value that it has.
+/// The options, each with the only value that it can have.
 const OPTIONS: [(&str, &str); 2] = [("catalog", CATALOG), ("schema", SCHEMA)];
 
-/// Headers by which clients ask for a session that differs from ours: JDBC and ODBC send every property of a connection
-/// that they do not know. `timeZone` is what JDBC takes `setTimestamp` and `getTimestamp` to be in.
+/// Headers by which clients ask for a different session: JDBC and ODBC send every property of a connection that they do
+/// not know. `timeZone` is the zone in which JDBC interprets `setTimestamp` and `getTimestamp`.
 const HEADERS: [(&str, &[&str]); 4] = [
     ("catalog", &[CATALOG]),
     ("database", &[CATALOG]),
@@ -94,7 +94,7 @@ const HEADERS: [(&str, &[&str]); 4] = [
     ("timezone", &["UTC", "Etc/UTC", "GMT", "Z"]),
 ];
 
-/// Whether the headers ask for no other session than there is.
+/// Checks that the headers ask for no other session than the only one.
 ///
 /// # Errors
 /// INVALID_ARGUMENT for another catalog, schema or time zone.
@@ -113,34 +113,34 @@ pub(crate) fn check(headers: &MetadataMap) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// Answers `SetSessionOptions`: what everybody has may be set, nothing else.
-pub(crate) fn set(body: &[u8]) -> Result<Refusals, Malformed> {
+/// Answers `SetSessionOptions`: only the values that every session has are accepted.
+pub(crate) fn set(body: &[u8]) -> Result<SetOptionsResult, Malformed> {
     let request = Options::decode(body).map_err(|error| Malformed(format!("not session options: {error}")))?;
     let mut errors = HashMap::new();
     for (name, value) in request.options {
         let only = OPTIONS.iter().find(|(known, _)| *known == name);
         let reason = match (only, value.value) {
-            (None, _) => Reason::InvalidName,
-            (Some((_, only)), Some(Value::Text(text))) if text == *only => continue,
+            (None, _) => OptionErrorCode::InvalidName,
+            (Some((_, only)), Some(OptionContent::Text(text))) if text == *only => continue,
             (Some(_), None) => continue, // unset: back to the only one
-            _ => Reason::InvalidValue,
+            _ => OptionErrorCode::InvalidValue,
         };
-        errors.insert(name, Refusal { value: reason.into() });
+        errors.insert(name, OptionError { value: reason.into() });
     }
-    Ok(Refusals { errors })
+    Ok(SetOptionsResult { errors })
 }
 
 /// Answers `GetSessionOptions`.
 pub(crate) fn get() -> Options {
     let text = |text: &str| OptionValue {
-        value: Some(Value::Text(text.to_owned())),
+        value: Some(OptionContent::Text(text.to_owned())),
     };
     Options {
         options: OPTIONS.map(|(name, only)| (name.to_owned(), text(only))).into(),
     }
 }
 
-/// Answers `CloseSession`: nothing was kept.
+/// Answers `CloseSession`: there is nothing to close.
 pub(crate) fn close() -> Closed {
     Closed {
         status: CloseStatus::Closed.into(),
@@ -153,19 +153,23 @@ mod tests {
 
     #[test]
     fn session_options_accept_only_defaults() {
-        let text = |value: &str| Some(Value::Text(value.into()));
+        let text = |value: &str| Some(OptionContent::Text(value.into()));
         let cases = [
             ("catalog", text("footfall"), None),
             ("schema", text("public"), None),
             ("schema", None, None),
-            ("catalog", text("other"), Some(Reason::InvalidValue)),
-            ("schema", Some(Value::Integer(1)), Some(Reason::InvalidValue)),
-            ("timezone", text("UTC"), Some(Reason::InvalidName)),
+            ("catalog", text("other"), Some(OptionErrorCode::InvalidValue)),
+            (
+                "schema",
+                Some(OptionContent::Integer(1)),
+                Some(OptionErrorCode::InvalidValue),
+            ),
+            ("timezone", text("UTC"), Some(OptionErrorCode::InvalidName)),
         ];
         for (name, value, refused) in cases {
             let options = HashMap::from([(name.to_owned(), OptionValue { value })]);
             let reply = set(&Options { options }.encode_to_vec()).unwrap();
-            let reason = reply.errors.get(name).map(super::Refusal::value);
+            let reason = reply.errors.get(name).map(super::OptionError::value);
             assert_eq!(reason, refused, "{name}");
         }
         assert!(set(b"\xff\xff").is_err());
@@ -174,7 +178,7 @@ mod tests {
     #[test]
     fn session_options_round_trip() {
         let got = get();
-        assert_eq!(set(&got.encode_to_vec()).unwrap(), Refusals::default());
+        assert_eq!(set(&got.encode_to_vec()).unwrap(), SetOptionsResult::default());
         assert_eq!(got.options.len(), 2);
     }
 

@@ -1,11 +1,11 @@
-//! Rows in messages that every client takes.
+//! Splits rows into messages that every client accepts.
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 
-/// `batch` in order, in slices that take at most `max_bytes`, or have one row.
+/// Splits `batch` into slices, in order, of at most `max_bytes` or one row each.
 ///
-/// Arrow's own encoder divides by the average row, which lets a run of long rows overshoot what clients take.
+/// Arrow's own encoder divides by the average row, so a run of long rows can exceed what clients accept.
 pub(crate) fn split(batch: RecordBatch, max_bytes: usize) -> Vec<RecordBatch> {
     let mut whole = vec![batch];
     let mut slices = Vec::new();
@@ -21,7 +21,7 @@ pub(crate) fn split(batch: RecordBatch, max_bytes: usize) -> Vec<RecordBatch> {
     slices
 }
 
-/// What a slice takes when it is written: of lists, only the items of its own rows.
+/// The size of a slice as it is written: of lists, only the items of its own rows.
 fn bytes(array: &dyn Array) -> usize {
     let validity = array.len() / 8;
     match array.data_type() {
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn list_items_outside_slice_not_counted() {
+    fn list_items_outside_slice_are_not_counted() {
         let lists = (0..64).map(|row| Some(vec![Some(row); 16]));
         let list = ListArray::from_iter_primitive::<Int32Type, _, _>(lists);
         let given = of(vec![("l", Arc::new(list))]);

@@ -1,4 +1,4 @@
-//! Statements: what they will return, and their rows.
+//! Statements: their description and their rows.
 
 use std::sync::Arc;
 
@@ -14,16 +14,16 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tonic::Status;
 
 use crate::active_queries::ActiveQueries;
-use crate::client::Client;
+use crate::client::ClientKind;
 use crate::handle::{Malformed, Statement};
 use crate::stream::Rows;
 use crate::{parameter_types, status};
 
 const NO_TRANSACTIONS: &str = "Footfall has no transactions: each statement reads one snapshot. Leave the \
                                transaction out (autocommit)";
-const NO_SUBSTRAIT: &str = "Substrait plans are not taken; send SQL";
+const NO_SUBSTRAIT: &str = "Substrait plans are not supported; send SQL";
 
-/// The statement that a command asks for; `None` if it asks for something else.
+/// The statement of a command; `None` if the command is for something else.
 ///
 /// # Errors
 /// INVALID_ARGUMENT for a damaged handle or a transaction, UNIMPLEMENTED for Substrait.
@@ -50,10 +50,10 @@ pub(crate) fn refuse_transaction(id: Option<&Bytes>) -> Result<(), Status> {
     }
 }
 
-/// What a client gets before it asks for the rows.
+/// The reply to a client before it asks for the rows.
 ///
 /// # Errors
-/// Whatever is wrong with the statement, or that its parameters are not bound.
+/// The statement is invalid, or its parameters are not bound.
 pub(crate) async fn promise(
     engine: &Engine,
     running: &ActiveQueries,
@@ -74,14 +74,14 @@ pub(crate) async fn promise(
     Ok((described.schema, ticket))
 }
 
-/// A prepared statement: its handle, its columns, its parameters.
+/// A prepared statement: its handle, columns and parameters.
 ///
 /// # Errors
-/// Whatever is wrong with the statement: DDL and DML are refused here already.
+/// The statement is invalid; DDL and DML are refused here already.
 pub(crate) async fn prepare(
     engine: &Engine,
     principal: &Principal,
-    client: Client,
+    client: ClientKind,
     sql: &str,
 ) -> Result<ActionCreatePreparedStatementResult, Status> {
     let described = describe(engine, principal, sql, &[]).await?;
@@ -92,7 +92,7 @@ pub(crate) async fn prepare(
     })
 }
 
-/// Why `sql` can't be an update: it is refused, or it returns rows.
+/// Why `sql` is not an update: it is refused, or it returns rows.
 pub(crate) async fn refuse_update(engine: &Engine, principal: &Principal, sql: &str) -> Status {
     match describe(engine, principal, sql, &[]).await {
         Err(refusal) => refusal,
@@ -117,7 +117,7 @@ async fn describe(
 /// The rows of a statement, run once for each row of parameters, one run after the other.
 ///
 /// # Errors
-/// What is wrong before the first row; later errors are in the stream.
+/// Errors before the first row; later ones are in the stream.
 pub(crate) async fn rows(engine: &Arc<Engine>, principal: &Principal, statement: Statement) -> Result<Rows, Status> {
     tracing::debug!(sql = statement.sql, runs = statement.rows.len().max(1), "execute");
     let (engine, caller) = (Arc::clone(engine), Caller::from(principal));

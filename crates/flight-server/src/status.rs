@@ -1,4 +1,4 @@
-//! The mapping of errors to gRPC statuses, in this file alone.
+//! Maps errors to gRPC statuses; nothing else does.
 
 use std::error::Error;
 
@@ -34,7 +34,7 @@ pub(crate) fn of_malformed(Malformed(text): Malformed) -> Status {
     Status::invalid_argument(short(text))
 }
 
-/// Ours: a client can do nothing about it, an operator has to see it.
+/// An internal error: a client can do nothing about it, an operator has to see it.
 pub(crate) fn internal(error: impl Into<Box<dyn Error + Send + Sync>>) -> Status {
     let text = error.into().to_string();
     tracing::error!(error = %text, "a Flight call failed");

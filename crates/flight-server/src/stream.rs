@@ -20,14 +20,14 @@ use tonic::Status;
 
 use crate::{FlightOptions, slices, status};
 
-/// Rows and what columns they have.
+/// Rows and their columns.
 pub(crate) struct Rows {
     pub(crate) schema: SchemaRef,
     pub(crate) batches: BoxStream<'static, Result<RecordBatch, Status>>,
 }
 
 impl Rows {
-    /// One batch that is there already.
+    /// A single batch.
     pub(crate) fn once(batch: RecordBatch) -> Self {
         Self {
             schema: batch.schema(),
@@ -36,10 +36,10 @@ impl Rows {
     }
 }
 
-/// The messages of a DoGet: the schema, even if there are no rows, then the rows. Dropping it drops the rows' stream.
+/// The messages of a DoGet: the schema, even without rows, then the rows. Dropping it drops the rows' stream.
 ///
 /// # Errors
-/// INTERNAL if the schema can't be written.
+/// INTERNAL if the schema can't be encoded.
 pub(crate) fn encode(
     rows: Rows,
     options: &FlightOptions,
@@ -52,13 +52,13 @@ pub(crate) fn encode(
         .try_flatten();
     let messages = FlightDataEncoderBuilder::new()
         .with_schema(rows.schema)
-        .with_max_flight_data_size(usize::MAX) // the slices are right already
+        .with_max_flight_data_size(usize::MAX) // the slices have the right size already
         .build(slices.map_err(FlightError::from))
         .map_err(Status::from);
     Ok(keep_alive(messages.boxed(), alive, options.keep_alive))
 }
 
-/// Repeats `alive` while `messages` keeps silent for `period`, because proxies close what is silent.
+/// Repeats `alive` whenever `messages` is silent for `period`, because proxies close silent streams.
 fn keep_alive(
     messages: BoxStream<'static, Result<FlightData, Status>>,
     alive: FlightData,
@@ -73,7 +73,7 @@ fn keep_alive(
     .boxed()
 }
 
-/// A batch without rows, which clients read past.
+/// A batch without rows, which clients skip.
 fn sign_of_life(schema: &SchemaRef) -> Result<FlightData, Status> {
     let empty = RecordBatch::new_empty(Arc::clone(schema));
     let mut messages = batches_to_flight_data(schema, vec![empty]).map_err(status::internal)?;
@@ -82,7 +82,7 @@ fn sign_of_life(schema: &SchemaRef) -> Result<FlightData, Status> {
         .ok_or_else(|| status::internal("an empty batch has no message"))
 }
 
-/// Measures how long the first batch took, from `started`.
+/// Measures the time from `started` to the first batch.
 pub(crate) fn timed(rows: Rows, started: Instant) -> Rows {
     let mut waiting = Some(started);
     let batches = rows.batches.inspect_ok(move |_| {

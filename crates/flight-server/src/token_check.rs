@@ -1,5 +1,5 @@
-//! The token is checked from a call's headers, before a byte of its body is read: what a client without a token sends
-//! takes no memory but the windows of its connection.
+//! Checks the token in a call's headers before a byte of its body is read: what a client without a token sends takes no
+//! memory but its connection's windows.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ const METHODS: [&str; 10] = [
     "ListActions",
 ];
 
-/// Lets only those calls through to `S` whose token may make them.
+/// Passes a call on to `S` only if its token permits it.
 #[derive(Debug, Clone)]
 pub struct TokenCheck<S> {
     service: S,
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn methods_are_known_by_path() {
+    fn methods_are_identified_by_path() {
         let service = "/arrow.flight.protocol.FlightService";
         for name in METHODS {
             assert_eq!(method(&format!("{service}/{name}")), Some(name));

@@ -7,10 +7,10 @@ use anyhow::Context;
 use footfall_catalog::{Catalog, SqliteCatalog};
 use footfall_model::clock::{RandomIds, SystemClock};
 
-/// Opens the catalog of a state folder, and creates both if they do not exist.
+/// Opens the catalog of a state folder; creates both if they are missing.
 pub(crate) async fn open_catalog(state: &Path) -> anyhow::Result<Arc<dyn Catalog>> {
     footfall_lake::create_durably(state)
-        .with_context(|| format!("the state folder {} can't be made", state.display()))?;
+        .with_context(|| format!("the state folder {} can't be created", state.display()))?;
     let path = state.join("catalog.sqlite");
     let catalog = SqliteCatalog::open(&path, Arc::new(SystemClock), Arc::new(RandomIds))
         .await
@@ -18,8 +18,8 @@ pub(crate) async fn open_catalog(state: &Path) -> anyhow::Result<Arc<dyn Catalog
     Ok(Arc::new(catalog))
 }
 
-/// Where the WAL lies; it may be moved away while no server runs, and nothing else is lost with it. One that an earlier
-/// version has left under the name `log` is taken over.
+/// The folder of the WAL. It may be moved away while no server runs; nothing else is lost with it. A WAL that an
+/// earlier version left under the name `log` is renamed.
 ///
 /// # Errors
 /// The folder can't be renamed.
@@ -28,12 +28,12 @@ pub(crate) fn wal(state: &Path) -> anyhow::Result<PathBuf> {
     if !wal.exists() && is_wal(&before) {
         std::fs::rename(&before, &wal)
             .with_context(|| format!("the WAL's folder {} can't be renamed to {WAL}", before.display()))?;
-        tracing::info!(from = %before.display(), to = %wal.display(), "the WAL's folder has a new name");
+        tracing::info!(from = %before.display(), to = %wal.display(), "renamed the WAL's folder");
     }
     Ok(wal)
 }
 
-/// The same without changing anything.
+/// The folder of the WAL; renames nothing.
 pub(crate) fn wal_to_read(state: &Path) -> PathBuf {
     let (wal, before) = (state.join(WAL), state.join(WAL_BEFORE));
     if !wal.exists() && is_wal(&before) { before } else { wal }

@@ -6,20 +6,20 @@ use anyhow::Context;
 use footfall_lake::OwnRuntime;
 use tokio::runtime::{Builder, Runtime};
 
-/// For files and for long computations. Delta's reader opens every version of a log at once; with tokio's limit of 512
-/// threads each checkpoint would start a hundred of them, and each keeps memory of its own. Delta's reader also waits
-/// on such a thread for what others read: there must be more of them than tables are read at the same time.
+/// For files and long computations. Delta's reader opens every version of a log at once; with tokio's limit of 512
+/// threads each checkpoint would start a hundred of them, each of which keeps memory. Delta's reader also blocks such a
+/// thread while others read: there must be more threads than tables that are read at the same time.
 const BLOCKING_THREADS: usize = 6;
 
-/// How long an idle one stays: its freed memory goes back to the system when it ends. With tokio's 10 s a file a second
-/// is enough to keep all of them.
+/// How long an idle thread stays: its freed memory returns to the system when it ends. With tokio's 10 s, one file per
+/// second keeps all of them alive.
 const BLOCKING_IDLE: Duration = Duration::from_secs(1);
 
 /// One in this many tasks comes from the shared queue. Under overload a worker's own queue is never empty,
 /// and with tokio's usual 61 a task in the shared queue waits many times as long as the others.
 const TURNS_OF_OWN: u32 = 3;
 
-/// What every command runs on.
+/// The runtime of every command.
 pub(crate) fn runtime() -> anyhow::Result<Runtime> {
     Builder::new_multi_thread()
         .enable_all()
@@ -30,12 +30,12 @@ pub(crate) fn runtime() -> anyhow::Result<Runtime> {
         .context("the runtime can't be started")
 }
 
-/// A runtime for one task and what it starts.
+/// A runtime for one task and what it spawns.
 #[derive(Debug)]
 pub(crate) struct Threads(OwnRuntime);
 
 impl Threads {
-    /// One thread for the task, and at most so many for files and long computations.
+    /// One thread for the task, and at most this many for files and long computations.
     pub(crate) fn new(name: &'static str, blocking: usize) -> anyhow::Result<Self> {
         let mut builder = Builder::new_multi_thread();
         builder

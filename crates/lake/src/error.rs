@@ -14,7 +14,7 @@ use parquet::errors::ParquetError;
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
     /// The configured location can't hold a lake.
-    #[error("{location:?} is not a place for a lake: {reason}")]
+    #[error("{location:?} is not a location for a lake: {reason}")]
     Location { location: String, reason: String },
     /// The rows can't be written as a file of `events`.
     #[error("the events can't be written as Parquet: {0}")]
@@ -51,7 +51,7 @@ pub enum LakeError {
         advice: String,
     },
     /// A commit or a file that we did not write as it is.
-    #[error("{path} is nothing that Footfall can follow: {reason}")]
+    #[error("{path} is not what Footfall can follow: {reason}")]
     Malformed { path: Path, reason: String },
 }
 

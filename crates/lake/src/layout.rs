@@ -63,7 +63,7 @@ pub(crate) fn table_path(spec: &TableSpec, path: &Path) -> Result<String, String
         .as_ref()
         .strip_prefix(folder(spec).as_ref())
         .and_then(|path| path.strip_prefix('/'));
-    let outside = || format!("{path} is no file of the table {}", spec.name());
+    let outside = || format!("{path} is not a file of the table {}", spec.name());
     inner.map(str::to_owned).ok_or_else(outside)
 }
 
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn delta_paths_lie_in_the_folder_of_the_table() {
+    fn delta_paths_are_relative_to_table() {
         let path = data_path(events(), 20_758, &file_name(0xAB, 7));
         let name = "000000000000000000000000000000ab-00007";
         assert_eq!(path.as_ref(), format!("events/event_date=2026-11-01/{name}.parquet"));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_outside_of_the_table_are_refused() {
+    fn paths_outside_table_are_refused() {
         for outside in [
             "/etc/passwd",
             "s3://other/x.parquet",

@@ -22,7 +22,7 @@ mod table;
 mod write;
 
 pub use blocking::{OwnRuntime, blocking};
-pub use commit::{Commit, Fence, Operation, Progress, Txn};
+pub use commit::{Commit, CommittedPosition, Fence, Operation, Txn};
 pub use error::LakeError;
 pub use folders::create_durably;
 pub use lake::Lake;

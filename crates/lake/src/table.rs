@@ -34,7 +34,7 @@ use parking_lot::Mutex as SyncMutex;
 use tokio::sync::{Mutex, watch};
 
 use crate::blocking::in_runtime;
-use crate::commit::{self, AppliedTxn, Commit, Decision, Progress, Txn};
+use crate::commit::{self, AppliedTxn, Commit, CommitDecision, CommittedPosition, Txn};
 use crate::{LakeError, Snapshot, layout};
 use follow::Following;
 pub use log_growth::{CheckpointReason, LogGrowth};
@@ -113,14 +113,14 @@ impl Table {
     }
 
     /// The same, with the input's fingerprint there.
-    pub async fn progress(&self, app_id: &str) -> Result<Option<Progress>, LakeError> {
+    pub async fn progress(&self, app_id: &str) -> Result<Option<CommittedPosition>, LakeError> {
         let mut following = self.following.lock().await;
         self.catch_up(&mut following).await?;
         // Both at once, since each query reads the Delta log again.
         let names = [app_id.to_owned(), commit::fingerprint_of(app_id)];
         self.learn(&mut following, &names).await?;
         let [reached, fingerprint] = names.map(|name| following.known.txn(&name).map(|reached| reached.upto));
-        Ok(reached.map(|upto| Progress {
+        Ok(reached.map(|upto| CommittedPosition {
             upto,
             fingerprint: fingerprint.filter(|known| *known != Txn::UNKNOWN),
         }))
@@ -184,9 +184,9 @@ impl Table {
         loop {
             let snapshot = self.snapshot();
             let removed = match commit::decide(commit, &following.known, &snapshot) {
-                Decision::AlreadyCommitted(version) => return Ok(version),
-                Decision::Refused(error) => return Err(error),
-                Decision::Land(removed) => removed,
+                CommitDecision::AlreadyCommitted(version) => return Ok(version),
+                CommitDecision::Refused(error) => return Err(error),
+                CommitDecision::Land(removed) => removed,
             };
             let version = snapshot.version() + 1;
             let path = layout::commit_path(&self.spec, version);

@@ -166,7 +166,7 @@ async fn unfinished_file_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_of_another_schema_abort_the_file() {
+async fn wrong_schema_aborts_file() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let folder = tempfile::tempdir().unwrap();
     let (store, spec) = (store(folder.path()), spec());

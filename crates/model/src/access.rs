@@ -1,4 +1,4 @@
-//! Who may see and write what.
+//! Roles, sites and principals: who may read and write what.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ pub enum Role {
     Writer,
 }
 
-/// The sites that a principal may touch.
+/// The sites that a principal may access.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SiteScope {
-    /// Every site, those created later included.
+    /// Every site, including those created later.
     All,
-    /// These tracking ids and no others.
+    /// Only these tracking ids.
     Only(Arc<BTreeSet<String>>),
 }
 
@@ -33,7 +33,7 @@ impl SiteScope {
     }
 }
 
-/// Somebody who proved a token.
+/// The holder of a valid token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
     /// The token's id in the catalog: for logs, never the secret.
@@ -42,8 +42,8 @@ pub struct Principal {
     pub sites: SiteScope,
 }
 
-/// The token of an `Authorization` value `Bearer TOKEN` (RFC 6750, section 2.1; the scheme in any case). `None`: it is
-/// of another scheme, or there is no token.
+/// The token in an `Authorization` value `Bearer TOKEN` (RFC 6750, section 2.1; the scheme in any case). `None` for
+/// another scheme, or without a token.
 pub fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.trim().split_once(' ')?;
     let token = token.trim();
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bearer_takes_the_scheme_in_any_case_and_no_other_scheme() {
+    fn bearer_scheme_ignores_case() {
         assert_eq!(bearer("Bearer abc"), Some("abc"));
         assert_eq!(bearer("bearer  abc "), Some("abc"));
         for other in ["", "Bearer", "Bearer ", "Bearerabc", "Basic abc"] {

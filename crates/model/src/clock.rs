@@ -12,15 +12,15 @@ pub const SECOND: Micros = 1_000_000;
 /// Microseconds of a day.
 pub const DAY: Micros = 86_400 * SECOND;
 
-/// Where "now" comes from.
+/// A source of the current time.
 pub trait Clock: Debug + Send + Sync {
     /// UTC, microseconds since 1970-01-01.
     fn now(&self) -> Micros;
 }
 
-/// Where fresh ids come from.
+/// A source of new ids.
 pub trait IdGen: Debug + Send + Sync {
-    /// 128 bits that nobody can guess and that never repeat.
+    /// 128 bits that can't be guessed and never repeat.
     fn next_id(&self) -> u128;
 }
 

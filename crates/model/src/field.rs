@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, TimeUnit};
 use crate::proto::Event;
 use crate::schema::REVENUE_SCALE;
 
-/// What a field holds.
+/// The type of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldType {
     Text,
@@ -74,15 +74,16 @@ impl FieldType {
 pub enum FieldOrigin {
     /// The client; the server never fills it in.
     Client,
-    /// The client, and where it sends none, the server on arrival.
+    /// The client, or the server on arrival if the client sends none.
     ClientOrServer,
-    /// The server on arrival. What a client sends is not looked at.
+    /// The server on arrival. A value that the client sends is ignored.
     Server,
-    /// The writer and the import, from other fields. It is not on the wire, and a file's column of this name is ignored.
+    /// The writer and the import, from other fields. It is not on the wire, and a file's column of this name is
+    /// ignored.
     Derived,
 }
 
-/// What is declared of a field.
+/// The declaration of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FieldSpec {
     /// The name of the column, and of the field in the wire schema.
@@ -90,12 +91,12 @@ pub struct FieldSpec {
     /// The number in the wire schema. `None`: the field is only a column.
     pub tag: Option<u32>,
     pub field_type: FieldType,
-    /// Whether the column may be null, and whether the wire schema tells absent from empty.
+    /// Whether the column may be null, and whether the wire schema distinguishes absent from empty.
     pub nullable: bool,
     pub origin: FieldOrigin,
     /// The path in the JSON form, such as `page.url`. `None`: JSON and query parameters can't set it.
     pub json: Option<&'static str>,
-    /// The longest text, in characters. `None`: it has no limit of its own.
+    /// Maximum length of a text in characters. `None`: no limit of its own.
     pub max_chars: Option<usize>,
     /// One line for documentation and for the comment of the column.
     pub description: &'static str,
@@ -112,10 +113,10 @@ impl FieldSpec {
         !self.nullable && matches!(self.origin, FieldOrigin::Client)
     }
 
-    /// The number of characters of a text that has too many.
+    /// The number of characters of a text that is over the limit; `None` if it is not.
     pub fn excess_chars(&self, text: &str) -> Option<usize> {
         let limit = self.max_chars?;
-        // Bytes are never fewer than characters, and mostly as many.
+        // A text never has fewer bytes than characters, and mostly as many.
         if text.len() <= limit {
             return None;
         }
@@ -123,7 +124,7 @@ impl FieldSpec {
     }
 }
 
-/// A text of an event on the wire. Empty and absent are the same.
+/// A text field of an event on the wire. Empty and absent are equivalent.
 #[derive(Debug)]
 pub enum TextSlot<'a> {
     Required(&'a mut String),
@@ -226,17 +227,17 @@ macro_rules! event_fields {
         ];
 
         impl EventField {
-            /// All of them, in the order of the columns.
+            /// All fields, in the order of the columns.
             pub const ALL: &'static [Self] = &[ $( Self::$field, )+ ];
 
-            /// The text that an event has here: `None` if it is absent, no text, or not on the wire.
+            /// The event's text in this field; `None` if it is absent, not a text, or not on the wire.
             pub fn text(self, event: &Event) -> Option<&str> {
                 match self {
                     $( Self::$field => text!(event, $name, $tag, $type, $presence), )+
                 }
             }
 
-            /// Where an event holds this text: `None` if it is no text or not on the wire.
+            /// The event's text field for writing; `None` if it is not a text or not on the wire.
             pub fn text_mut(self, event: &mut Event) -> Option<TextSlot<'_>> {
                 match self {
                     $( Self::$field => text_mut!(event, $name, $tag, $type, $presence), )+
@@ -247,7 +248,7 @@ macro_rules! event_fields {
 }
 
 impl EventField {
-    /// What is declared of it.
+    /// The field's declaration.
     pub const fn spec(self) -> &'static FieldSpec {
         &SPECS[self as usize]
     }
@@ -342,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_on_the_wire_unless_it_is_derived() {
+    fn derived_fields_are_not_on_the_wire() {
         for spec in EventField::ALL.iter().map(|field| field.spec()) {
             assert_eq!(spec.tag.is_none(), spec.origin == FieldOrigin::Derived, "{}", spec.name);
             assert!(spec.tag.is_none() || spec.field_type.proto().is_some(), "{}", spec.name);
@@ -351,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_set_read_and_cleared_in_its_own_field() {
+    fn text_fields_are_independent() {
         let mut event = Event::default();
         let texts = || EventField::ALL.iter().filter(|field| field.spec().tag.is_some());
         for field in texts() {

@@ -1,4 +1,4 @@
-//! What Footfall's crates agree on: the event schema, ids, hashes and the sources of time and randomness.
+//! Shared definitions: the event schema, ids, hashes, and the sources of time and randomness.
 //!
 //! ```text
 //! field               the fields of an event, declared once; the three below follow from it
@@ -9,7 +9,7 @@
 //! table               what a table of the lake is; `events` is the first
 //! hash                visitor and event identity, stable for ever: files are sorted by it
 //! clock               where time and randomness come in, so that every test is deterministic
-//! access              who may see and write what
+//! access              who may read and write what
 //! ```
 //!
 //! No I/O here, and no clock but the one that is passed in.

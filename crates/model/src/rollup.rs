@@ -42,7 +42,7 @@ impl Grain {
     }
 }
 
-/// What a segment tells of the events of one group.
+/// A column of a segment: what it stores for each group of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Measure {
     /// The column of the segment.
@@ -59,9 +59,9 @@ pub enum Function {
     Count,
     /// Number of events in which this column is not null.
     CountOf(String),
-    /// Of a decimal or integer column; null if all are.
+    /// Sum of a decimal or integer column; null if all values are.
     Sum(String),
-    /// Of a decimal, integer or time column; null if all are.
+    /// Minimum of a decimal, integer or time column; null if all values are.
     Min(String),
     Max(String),
 }
@@ -79,7 +79,7 @@ impl Function {
     fn result(&self, of: Option<&Field>) -> Option<(DataType, bool)> {
         match (self, of.map(Field::data_type)) {
             (Self::Count, None) | (Self::CountOf(_), Some(_)) => Some((DataType::Int64, false)),
-            // As wide as sums of sums may get.
+            // The widest type, for sums of sums.
             (Self::Sum(_), Some(DataType::Decimal128(_, scale))) => Some((DataType::Decimal128(38, *scale), true)),
             (
                 Self::Min(_) | Self::Max(_),
@@ -116,19 +116,19 @@ pub struct Rollup {
     /// The name of the view in SQL and of the folder below `rollups/`.
     pub name: String,
     pub grain: Grain,
-    /// Text and boolean columns of `events` that groups are made by, beside the site and the bucket.
+    /// Text and boolean columns of `events` to group by, in addition to the site and the bucket.
     pub dimensions: Vec<String>,
     pub measures: Vec<Measure>,
 }
 
-/// More dimensions than this make nearly as many groups as events.
+/// With more dimensions than this there are nearly as many groups as events.
 const MAX_DIMENSIONS: usize = 16;
 
 impl Rollup {
     /// The table of its segments: site, bucket, dimensions, measures; sorted by all but the measures.
     ///
     /// # Errors
-    /// A dimension or a measure that can't be, with what can.
+    /// For an impossible dimension or measure, with the possible ones.
     pub fn table(&self) -> Result<TableSpec, SpecError> {
         let events = schema::event_file();
         let wrong = |reason: String| SpecError::new(format!("rollup {}: {reason}", self.name));
@@ -147,7 +147,10 @@ impl Rollup {
                 let possible = events.fields().iter();
                 let possible = possible.filter(|f| matches!(f.data_type(), DataType::Utf8 | DataType::Boolean));
                 let possible: Vec<_> = possible.map(|f| f.name().as_str()).skip(1).collect();
-                wrong(format!("{name} is no dimension; possible are {}", possible.join(", ")))
+                wrong(format!(
+                    "{name} can't be a dimension; possible are {}",
+                    possible.join(", ")
+                ))
             })?;
             fields.push(field.clone());
         }
@@ -181,7 +184,8 @@ impl Rollup {
 }
 
 impl Rollup {
-    /// The SQL of the view: segments where there are any, computed from events where not; exact at every moment.
+    /// The SQL of the view: segments where they exist, elsewhere computed from events, so that it is exact at all
+    /// times.
     ///
     /// `segments` names the table of the segments that may be used, `events` that of the events which none of them
     /// covers.
@@ -225,7 +229,7 @@ impl Rollup {
     }
 }
 
-/// The rollups that every lake has.
+/// The rollups of every lake.
 pub fn built_in() -> Vec<Rollup> {
     let rollup = |name: &str, grain, dimensions: &[&str]| Rollup {
         name: name.to_owned(),
@@ -301,12 +305,15 @@ mod tests {
     }
 
     #[test]
-    fn wrong_definitions_are_refused_with_what_is_possible() {
+    fn invalid_rollups_are_refused_with_alternatives() {
         let refused = |rollup: Rollup| rollup.table().unwrap_err().to_string();
         let unknown = refused(rollup(&["colour"], Vec::new()));
-        assert!(unknown.contains("colour is no dimension; possible are"), "{unknown}");
+        assert!(
+            unknown.contains("colour can't be a dimension; possible are"),
+            "{unknown}"
+        );
         assert!(unknown.contains("country"), "{unknown}");
-        assert!(refused(rollup(&["revenue"], Vec::new())).contains("revenue is no dimension"));
+        assert!(refused(rollup(&["revenue"], Vec::new())).contains("revenue can't be a dimension"));
         let sum = |column: &str| Measure {
             name: "total".into(),
             function: Function::Sum(column.into()),
@@ -314,12 +321,12 @@ mod tests {
         };
         assert!(refused(rollup(&["country"], vec![sum("country")])).contains("sum(country) is not possible"));
         assert!(refused(rollup(&["country"], vec![sum("price")])).contains("no column price"));
-        assert!(refused(rollup(&["country", "country"], Vec::new())).contains("country is there twice"));
+        assert!(refused(rollup(&["country", "country"], Vec::new())).contains("country is declared twice"));
         assert!(refused(rollup(&["country"; 17], Vec::new())).contains("17 dimensions"));
     }
 
     #[test]
-    fn view_merges_segments_with_what_no_segment_covers() {
+    fn view_merges_segments_and_uncovered_events() {
         let count = measures().swap_remove(0);
         insta::assert_snapshot!(rollup(&["country"], vec![count]).view_sql("s", "e"), @r#"SELECT tracking_id, event_date, hour, country, sum(event_count) AS event_count FROM (SELECT tracking_id, event_date, hour, country, event_count FROM s UNION ALL SELECT tracking_id, event_date, date_bin(INTERVAL '60 minutes', event_timestamp) AS hour, country, count(*) AS event_count FROM e GROUP BY 1, 2, 3, 4) GROUP BY 1, 2, 3, 4"#);
     }

@@ -7,19 +7,19 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use crate::field::EventField;
 use crate::table::COMMENT;
 
-/// The column by whose value the table's folders are named.
+/// The partition column: its value names the table's folders.
 pub const PARTITION_COLUMN: &str = "event_date";
 
-/// Every file is sorted by these, ascending, and no column of them is null.
+/// Every file is sorted by these columns, ascending; none of them is ever null.
 pub const SORT_COLUMNS: [&str; 3] = ["tracking_id", "client_hash", "event_timestamp"];
 
-/// A commit says minimum, maximum and number of nulls of these, for every file.
+/// Every commit records minimum, maximum and number of nulls of these columns for each file.
 pub const STATISTICS_COLUMNS: [&str; 4] = ["tracking_id", "client_hash", "event_timestamp", "created_at"];
 
-/// Counts the changes of the table's columns.
+/// The version of the table's columns, incremented with each change.
 pub(crate) const VERSION: u32 = 1;
 
-/// Digits after the point of `revenue`.
+/// Decimal digits of `revenue` after the point.
 pub const REVENUE_SCALE: i8 = 4;
 
 /// The `events` table as SQL sees it, `event_date` last: the columns of [`EventField`].
@@ -32,13 +32,13 @@ pub fn events() -> SchemaRef {
     Arc::clone(&EVENTS)
 }
 
-/// What a Parquet file of `events` holds: all but the partition column.
+/// The columns of a Parquet file of `events`: all but the partition column.
 pub fn event_file() -> SchemaRef {
     static FILE: LazyLock<SchemaRef> = LazyLock::new(|| Arc::new(Schema::new(file_fields())));
     Arc::clone(&FILE)
 }
 
-/// The fields that are columns of a file, in its order.
+/// The fields that are columns of a file, in the order of the file.
 pub fn file_columns() -> impl Iterator<Item = EventField> {
     let fields = EventField::ALL.iter().copied();
     fields.filter(|field| field.name() != PARTITION_COLUMN)
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sort_columns_lead_every_file_and_are_never_null() {
+    fn sort_columns_come_first_and_are_required() {
         let file = event_file();
         for (index, name) in SORT_COLUMNS.iter().enumerate() {
             assert_eq!(file.field(index).name(), name);
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_the_file_and_its_partition_column() {
+    fn events_are_file_columns_and_partition() {
         let (table, file) = (events(), event_file());
         assert_eq!(table.fields()[..file.fields().len()], file.fields()[..]);
         assert_eq!(table.fields().last().map(|f| f.name().as_str()), Some(PARTITION_COLUMN));

@@ -1,4 +1,4 @@
-//! What a table of the lake is: declared once, and everything else (files, statistics, pruning, SQL) follows from it.
+//! Declarations of the lake's tables. Everything else (files, statistics, pruning, SQL) follows from them.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,11 +9,11 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use crate::field::EventField;
 use crate::schema;
 
-/// The column that names a row's site. Every table has it, never null, and every file is sorted by it first: readers
-/// are held to their sites by it.
+/// The column with a row's site. Every table has it, it is never null, and every file is sorted by it first: the site
+/// filter relies on that.
 pub const SITE_COLUMN: &str = "tracking_id";
 
-/// The key of a column's comment in the metadata of its field, in Arrow as in Delta.
+/// The metadata key of a column's comment, in Arrow as in Delta.
 pub const COMMENT: &str = "comment";
 
 /// A table of the lake.
@@ -35,25 +35,25 @@ pub struct TableSpec {
     statistics: Vec<usize>,
 }
 
-/// What a [`TableSpec`] is made of.
+/// The declaration of a [`TableSpec`].
 #[derive(Debug, Clone)]
 pub struct TableColumns<'a> {
-    /// Every column of a file, in its order. A comment is metadata with the key [`COMMENT`].
+    /// Every column of a file, in the order of the file. A comment is metadata with the key [`COMMENT`].
     pub file: Vec<Field>,
-    /// The column by whose value the table's folders are named; a `Date32`. It is not in the files.
+    /// The partition column, a `Date32`: its value names the table's folders. It is not in the files.
     pub partition: Field,
-    /// Files are sorted by these, ascending, nulls first.
+    /// The columns that files are sorted by, ascending, nulls first.
     pub sort: &'a [&'a str],
-    /// A commit says minimum, maximum and number of nulls of these, for every file.
+    /// The columns of which every commit records minimum, maximum and number of nulls for each file.
     pub statistics: &'a [&'a str],
 }
 
-/// A declaration that makes no table.
+/// Why a declaration is not a valid table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpecError(String);
 
 impl SpecError {
-    /// With the reason, for whoever declared it.
+    /// `reason`: for the author of the declaration.
     pub fn new(reason: String) -> Self {
         Self(reason)
     }
@@ -68,12 +68,12 @@ impl fmt::Display for SpecError {
 impl std::error::Error for SpecError {}
 
 impl TableSpec {
-    /// A table that SQL knows as `name`, whose files lie in `folder` below the shard's root. `version` counts the
-    /// changes of its columns.
+    /// A table named `name` in SQL, whose files lie in `folder` below the shard's root. `version` counts the changes of
+    /// its columns.
     ///
     /// # Errors
-    /// A column that is named twice or not there, a partition that is no date, statistics of a type that has none, or
-    /// files not sorted by [`SITE_COLUMN`] first.
+    /// A column that is declared twice or missing, a partition column that is not a date, statistics of a type that has
+    /// none, or files not sorted by [`SITE_COLUMN`] first.
     pub fn new(name: &str, folder: &str, version: u32, columns: TableColumns<'_>) -> Result<Self, SpecError> {
         let wrong = |reason: &str| SpecError(format!("table {name}: {reason}"));
         let TableColumns {
@@ -87,12 +87,12 @@ impl TableSpec {
         }
         let mut commented = file;
         commented.push(partition);
-        // Queries and files have the plain columns: clients compare metadata.
+        // Queries and files use the columns without comments: clients compare metadata.
         let all: Vec<Field> = commented.iter().cloned().map(without_metadata).collect();
         let file = all[..all.len() - 1].to_vec();
         for (index, field) in all.iter().enumerate() {
             if all[..index].iter().any(|other| other.name() == field.name()) {
-                return Err(wrong(&format!("column {} is there twice", field.name())));
+                return Err(wrong(&format!("column {} is declared twice", field.name())));
             }
         }
         let indices = |names: &[&str]| {
@@ -131,7 +131,7 @@ impl TableSpec {
         })
     }
 
-    /// The name in SQL.
+    /// The table's name in SQL.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -141,17 +141,17 @@ impl TableSpec {
         &self.folder
     }
 
-    /// How often its columns have changed.
+    /// The version of its columns: how often they have changed.
     pub fn version(&self) -> u32 {
         self.version
     }
 
-    /// What a file holds.
+    /// The columns of a file.
     pub fn file_schema(&self) -> &SchemaRef {
         &self.file_schema
     }
 
-    /// What a row has: [`TableSpec::file_schema`], then the partition column.
+    /// The columns of a row: [`TableSpec::file_schema`], then the partition column.
     pub fn table_schema(&self) -> &SchemaRef {
         &self.table_schema
     }
@@ -176,8 +176,8 @@ impl TableSpec {
         &self.sort
     }
 
-    /// The columns of which a commit says minimum, maximum and number of nulls for every file. They are of a type for
-    /// which [`has_statistics`] holds.
+    /// The columns of which every commit records minimum, maximum and number of nulls for each file. They are of types
+    /// for which [`has_statistics`] holds.
     pub fn statistics_columns(&self) -> impl Iterator<Item = &str> {
         self.names(&self.statistics)
     }
@@ -194,7 +194,7 @@ impl TableSpec {
     }
 }
 
-/// Whether minimum and maximum of a column of this type can be kept in the Delta log.
+/// Whether the Delta log can hold minimum and maximum of a column of this type.
 pub fn has_statistics(data_type: &DataType) -> bool {
     match data_type {
         DataType::Utf8
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_its_files_and_the_partition_column() {
+    fn table_schema_ends_with_partition() {
         let spec = TableSpec::new("t", "rollups/t", 3, columns(&[SITE_COLUMN, "n"], &["n"])).unwrap();
         assert_eq!(spec.partition().name(), "day");
         assert_eq!(spec.sort_columns().collect::<Vec<_>>(), [SITE_COLUMN, "n"]);
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_declarations_are_refused() {
+    fn invalid_declarations_are_refused() {
         let refused = |columns| TableSpec::new("t", "t", 1, columns).unwrap_err().to_string();
         assert!(refused(columns(&["n"], &[])).contains("sorted by tracking_id first"));
         assert!(refused(columns(&[SITE_COLUMN, "m"], &[])).contains("no column m"));
@@ -269,7 +269,7 @@ mod tests {
             partition: Field::new("n", DataType::Date32, false),
             ..columns(&[SITE_COLUMN], &[])
         };
-        assert!(refused(twice).contains("column n is there twice"));
+        assert!(refused(twice).contains("column n is declared twice"));
         let nullable = TableColumns {
             partition: Field::new("day", DataType::Date32, true),
             ..columns(&[SITE_COLUMN], &[])
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn events_is_declared_right() {
+    fn events_declaration_is_valid() {
         let events = events();
         assert_eq!(events.table_schema(), &schema::events());
         assert_eq!(events.file_schema(), &schema::event_file());

@@ -8,12 +8,12 @@ use std::path::Path;
 use footfall_model::field::{EventField, FieldOrigin, FieldSpec, FieldType};
 
 #[test]
-fn wire_schema_is_what_the_declaration_says() {
+fn wire_schema_matches_declaration() {
     assert_generated("proto/footfall/v1/ingest.proto", &proto());
 }
 
 #[test]
-fn documentation_is_what_the_declaration_says() {
+fn documentation_matches_declaration() {
     assert_generated("docs/events.md", &documentation());
 }
 

@@ -1,8 +1,8 @@
 //! How long planning takes over a table of 100,000 files: `make bench-planning`.
 //!
-//! The table is a log without files: planning reads none. Half of the files hold one site each, as compaction leaves
-//! them; half hold a range of sites, as they come from the writer. EXPLAIN plans the statement and prints the plan.
-//! Ends with 1 if a site's month takes longer than the limit.
+//! The table is a log without files: planning reads none. Half of the files hold one site each, as after compaction;
+//! half hold a range of sites, as the writer leaves them. EXPLAIN plans the statement and prints the plan. Ends with 1
+//! if a site's month takes longer than the limit.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! How long a thread was busy with what a stream handed out: until it asks again, or lets go of the statement.
+//! Measures how long a thread works on what a stream returned: until it polls again, or leaves the statement.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 #[derive(Default)]
 struct Thread {
-    /// Calls of [`entered`] that have not ended.
+    /// Calls of [`entered`] that have not returned.
     depth: usize,
-    /// What is being worked on.
+    /// The batches being worked on.
     busy: Vec<(Instant, Arc<AtomicU64>)>,
 }
 
@@ -42,13 +42,14 @@ pub(crate) fn entered<T>(work: impl FnOnce() -> T) -> T {
 pub(crate) struct Busy(Arc<AtomicU64>);
 
 impl Busy {
-    /// A batch is handed out.
+    /// A batch is returned.
     pub(crate) fn start(&self) {
         self.0.store(0, Ordering::Relaxed);
         THREAD.with_borrow_mut(|thread| thread.busy.push((Instant::now(), Arc::clone(&self.0))));
     }
 
-    /// The next poll. Returns the time, and whether it is this very call's; `None` if nothing was handed out.
+    /// The next poll. Returns the time, and whether it was spent within the current call; `None` if no batch was
+    /// returned.
     pub(crate) fn stop(&self) -> Option<(Duration, bool)> {
         let ended = self.0.swap(0, Ordering::Relaxed);
         if ended > 0 {

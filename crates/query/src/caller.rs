@@ -4,7 +4,7 @@ use footfall_model::access::{Principal, SiteScope};
 
 use crate::slots::Token;
 
-/// What a statement may read, and whose share of the server it takes.
+/// What a statement may read, and whose share of the server it uses.
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub(crate) sites: SiteScope,

@@ -1,4 +1,4 @@
-//! What SQL can name: `footfall.public.events`. Nothing can be registered.
+//! The tables that SQL can name: `footfall.public.events`. Nothing can be registered.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ pub(crate) const EVENTS: &str = "events";
 
 /// One statement's view of the lake.
 #[derive(Debug, Clone)]
-pub(crate) struct Lake {
+pub(crate) struct LakeView {
     pub(crate) events: Arc<dyn TableProvider>,
 }
 
-impl CatalogProviderList for Lake {
+impl CatalogProviderList for LakeView {
     fn register_catalog(&self, _name: String, _catalog: Arc<dyn CatalogProvider>) -> Option<Arc<dyn CatalogProvider>> {
         None
     }
@@ -32,7 +32,7 @@ impl CatalogProviderList for Lake {
     }
 }
 
-impl CatalogProvider for Lake {
+impl CatalogProvider for LakeView {
     fn schema_names(&self) -> Vec<String> {
         vec![SCHEMA.to_owned()]
     }
@@ -43,7 +43,7 @@ impl CatalogProvider for Lake {
 }
 
 #[async_trait]
-impl SchemaProvider for Lake {
+impl SchemaProvider for LakeView {
     fn table_names(&self) -> Vec<String> {
         vec![EVENTS.to_owned()]
     }

@@ -1,7 +1,7 @@
-//! One statement's switch: pauses it between two batches, and stops it wherever it is.
+//! The control of one statement: pauses it between two batches, and stops it anywhere.
 //!
-//! Every operator's stream and every planning step asks the control before it goes on. Code that has no argument to
-//! carry it in (functions that DataFusion calls) finds it by [`checkpoint`], for the thread that it runs on.
+//! Every operator's stream and every planning step checks the control before it continues. Code without an argument for
+//! it (functions that DataFusion calls) finds it with [`checkpoint`], by the current thread.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +29,7 @@ impl Control {
         self.wake();
     }
 
-    /// No operator starts on another batch until [`Control::resume`].
+    /// No operator starts another batch until [`Control::resume`].
     pub(crate) fn pause(&self) {
         self.paused.store(true, Ordering::Release);
     }
@@ -40,7 +40,7 @@ impl Control {
     }
 
     /// # Errors
-    /// The reason why the statement was stopped.
+    /// The reason for which the statement was stopped.
     pub(crate) fn check(&self) -> Result<(), QueryError> {
         self.stopped.get().map_or(Ok(()), |reason| Err(reason.clone()))
     }
@@ -54,7 +54,7 @@ impl Control {
             return Poll::Ready(Ok(()));
         }
         self.register(cx);
-        // It may have been resumed before the waker was there.
+        // It may have been resumed before the waker was registered.
         if self.paused.load(Ordering::Acquire) && self.stopped.get().is_none() {
             return Poll::Pending;
         }
@@ -107,10 +107,10 @@ pub(crate) fn enter<T>(control: &Arc<Control>, phase: Phase, work: impl FnOnce()
     busy::entered(work)
 }
 
-/// Whether the statement that this thread works for may go on; always, if it works for none.
+/// Whether the statement of this thread may continue; always, if there is none.
 ///
 /// # Errors
-/// The reason why it was stopped.
+/// The reason for which it was stopped.
 pub(crate) fn checkpoint() -> Result<(), DataFusionError> {
     let checked = CURRENT.with_borrow(|current| current.as_ref().map_or(Ok(()), |(control, _)| control.check()));
     checked.map_err(|reason| DataFusionError::External(Box::new(reason)))

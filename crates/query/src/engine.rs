@@ -16,13 +16,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::caller::Caller;
-use crate::catalog::{CATALOG, EVENTS, Lake, SCHEMA};
+use crate::catalog::{CATALOG, EVENTS, LakeView, SCHEMA};
 use crate::control::Control;
 use crate::cooperative::cooperative;
 use crate::governor::{Governed, Producer, Times, too_long};
 use crate::memory::SharedMemory;
 use crate::pins::Pins;
-use crate::query_stream::{Outcome, QueryStream};
+use crate::query_stream::{QueryStream, StatementOutcome};
 use crate::session::{self, SessionFactory};
 use crate::slots::{Admission, Slot, Slots};
 use crate::stack::planning;
@@ -30,7 +30,7 @@ use crate::table::{LakeTable, TableReader};
 use crate::workers::Workers;
 use crate::{EngineOptions, QueryError, output, parameters, plan_size, statement};
 
-/// DataFusion's own check, behind [`statement::parse`]'s.
+/// DataFusion's own check, in addition to that of [`statement::parse`].
 static READ_ONLY: LazyLock<SQLOptions> = LazyLock::new(|| {
     SQLOptions::new()
         .with_allow_ddl(false)
@@ -38,14 +38,14 @@ static READ_ONLY: LazyLock<SQLOptions> = LazyLock::new(|| {
         .with_allow_statements(false)
 });
 
-/// What a statement will return and wants bound.
+/// The columns and the parameters of a statement.
 #[derive(Debug, Clone)]
 pub struct Description {
     /// Exactly the schema of the stream that `execute` returns.
     pub schema: SchemaRef,
-    /// One field a parameter, in order, named "1", "2"…; of type `Null` where nothing says which.
+    /// One field per parameter, in order, named "1", "2"…; of type `Null` if the type can't be inferred.
     pub parameters: Vec<Field>,
-    /// The version of the lake that it was planned over; `execute` takes it to run over the same one.
+    /// The version of the lake that it was planned over; pass it to `execute_at` to run over the same one.
     pub version: u64,
 }
 
@@ -60,7 +60,7 @@ pub struct TableInfo {
     pub columns: SchemaRef,
 }
 
-/// Runs read-only SQL, each statement over one pinned snapshot and the caller's sites alone.
+/// Runs read-only SQL, each statement over one pinned snapshot and only the caller's sites.
 #[derive(Debug)]
 pub struct Engine {
     planner: Arc<Planner>,
@@ -80,15 +80,15 @@ struct Planner {
     pins: Pins,
 }
 
-/// A statement over the snapshot that it will keep.
-struct Prepared {
+/// A statement and the snapshot that it keeps.
+struct PinnedStatement {
     state: SessionState,
     plan: LogicalPlan,
     parameters: Vec<Field>,
     version: u64,
 }
 
-/// What a statement holds from its beginning on.
+/// What a statement holds from its beginning.
 struct Begun {
     control: Arc<Control>,
     admission: Admission,
@@ -96,7 +96,7 @@ struct Begun {
     at: Instant,
 }
 
-/// Stops a statement that is still being planned when its caller has gone.
+/// Stops a statement that is still being planned when its caller is gone.
 struct StopOnDrop(Option<Arc<Control>>);
 
 impl Drop for StopOnDrop {
@@ -108,7 +108,7 @@ impl Drop for StopOnDrop {
 }
 
 impl Engine {
-    /// Over the newest snapshots of `table`. Fails if the spill folder can't be made or cleared.
+    /// Over the newest snapshots of `table`. Fails if the spill folder can't be created or cleared.
     pub fn new(table: Arc<Table>, options: &EngineOptions) -> Result<Self, QueryError> {
         let runtime = session::runtime(table.store(), options)?;
         Ok(Self {
@@ -133,7 +133,7 @@ impl Engine {
         })
     }
 
-    /// What `sql` returns. Where it depends on the type of a parameter that can't be inferred, see
+    /// The description of `sql`. Where it depends on the type of a parameter that can't be inferred, see
     /// [`Engine::describe_bound`].
     pub async fn describe(&self, caller: impl Into<Caller>, sql: &str) -> Result<Description, QueryError> {
         let work = |planner: Arc<Planner>, sites: SiteScope, sql: Arc<str>| async move {
@@ -143,7 +143,7 @@ impl Engine {
         self.planned(caller.into(), sql, work).await
     }
 
-    /// What `sql` returns once these values are bound: exactly the schema of [`Engine::execute`] with them.
+    /// The description of `sql` with these values bound: exactly the schema of [`Engine::execute`] with them.
     pub async fn describe_bound(
         &self,
         caller: impl Into<Caller>,
@@ -159,8 +159,8 @@ impl Engine {
         self.planned(caller.into(), sql, work).await
     }
 
-    /// Rows start to flow when the stream is polled; dropping it stops the query. `parameters` bind by position to
-    /// `$1`, `$2`… or `?`. The stream's errors are [`QueryError`]s: take them out with `QueryError::from`.
+    /// Rows flow when the stream is polled; dropping it stops the query. `parameters` bind by position to `$1`, `$2`…
+    /// or `?`. The stream's errors are [`QueryError`]s: extract them with `QueryError::from`.
     pub async fn execute(
         &self,
         caller: impl Into<Caller>,
@@ -170,8 +170,8 @@ impl Engine {
         self.execute_at(caller, sql, parameters, None).await
     }
 
-    /// As [`Engine::execute`], over the version of the lake that the statement was described over. If that is long ago,
-    /// over the newest one.
+    /// As [`Engine::execute`], over the version of the lake that the statement was described over, or over the newest
+    /// one if that was too long ago.
     pub async fn execute_at(
         &self,
         caller: impl Into<Caller>,
@@ -184,8 +184,8 @@ impl Engine {
         let begun = self
             .begin(&caller)
             .await
-            .inspect_err(|error| Outcome::begin().failed(error))?;
-        let mut outcome = Outcome::begin();
+            .inspect_err(|error| StatementOutcome::begin().failed(error))?;
+        let mut outcome = StatementOutcome::begin();
         let control = Arc::clone(&begun.control);
         let work = |planner: Arc<Planner>, sites: SiteScope, sql: Arc<str>| async move {
             let snapshot = planner.pins.at(version, &planner.table);
@@ -225,7 +225,7 @@ impl Engine {
         self.memory.used() == 0 && self.workers.tasks() == 0
     }
 
-    /// The context with the statement's own part of the memory.
+    /// The context with the statement's own share of the memory.
     fn with_memory(&self, context: TaskContext) -> Arc<TaskContext> {
         let runtime = RuntimeEnv {
             memory_pool: self.memory.statement(),
@@ -259,7 +259,8 @@ impl Engine {
         Ok(planned)
     }
 
-    /// Plans on a thread for queries, in time. What was begun stays with the work until it ends, even if that is later.
+    /// Plans on a query thread, within the statement's time. `begun` stays with the work until it ends, even if the
+    /// caller has gone.
     async fn plan<T, W>(
         &self,
         begun: Begun,
@@ -292,18 +293,18 @@ impl Engine {
 }
 
 impl Planner {
-    async fn prepare(&self, snapshot: Snapshot, sites: &SiteScope, sql: &str) -> Result<Prepared, QueryError> {
+    async fn prepare(&self, snapshot: Snapshot, sites: &SiteScope, sql: &str) -> Result<PinnedStatement, QueryError> {
         let statement = statement::parse(sql, sites)?;
         let version = snapshot.version();
         let events = LakeTable::new(snapshot, sites.clone(), Arc::clone(&self.reader));
-        let state = self.sessions.state(Lake {
+        let state = self.sessions.state(LakeView {
             events: Arc::new(events),
         });
         let plan = state.statement_to_plan(statement).await?;
         READ_ONLY.verify_plan(&plan).map_err(refused)?;
         plan_size::check(&plan)?;
         let parameters = parameters::fields(&plan)?;
-        Ok(Prepared {
+        Ok(PinnedStatement {
             state,
             plan,
             parameters,
@@ -312,7 +313,7 @@ impl Planner {
     }
 }
 
-impl Prepared {
+impl PinnedStatement {
     fn bind(self, values: &[ScalarValue]) -> Result<Self, QueryError> {
         Ok(Self {
             plan: parameters::bind(self.plan, &self.parameters, values)?,
@@ -323,7 +324,7 @@ impl Prepared {
     fn describe(self) -> Result<Description, QueryError> {
         let schema = match analyze(&self.state, self.plan.clone()) {
             Ok(analyzed) => output::schema_of(analyzed.schema().as_arrow()),
-            // Types can't be reconciled before the parameters have any.
+            // Types can't be reconciled while a parameter has none.
             Err(_) if self.parameters.iter().any(|p| p.data_type() == &DataType::Null) => {
                 output::schema_of(self.plan.schema().as_arrow())
             }
@@ -343,14 +344,14 @@ impl Prepared {
     }
 }
 
-/// With all types reconciled: only now is the schema final.
+/// With all types reconciled: only then is the schema final.
 fn analyze(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan, QueryError> {
     let options = state.config_options();
     Ok(state.analyzer().execute_and_check(plan, options, |_, _| {})?)
 }
 
 async fn physical(state: &SessionState, analyzed: LogicalPlan) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
-    // EXPLAIN records what the optimizer does, and only `optimize` knows how.
+    // EXPLAIN shows what the optimizer does, and only `optimize` records it.
     let optimized = if matches!(analyzed, LogicalPlan::Explain(_)) {
         state.optimize(&analyzed)?
     } else {

@@ -1,4 +1,4 @@
-//! What can be wrong with a query. The Flight server and the gateway map these to their statuses, once each.
+//! Errors of a query. The Flight server and the gateway each map them to their statuses in one place.
 
 use std::error::Error;
 
@@ -7,42 +7,42 @@ use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::parquet::errors::ParquetError;
 use datafusion::sql::sqlparser::parser::ParserError;
 
-/// Why a query has no answer. The text is for the user: what was wrong, where, what to do.
+/// Why a query failed. The message is for the user: what was wrong, where, what to do.
 ///
-/// A stream's errors carry one inside: `QueryError::from(error)` brings it out.
+/// A stream's errors wrap one of these: `QueryError::from(error)` extracts it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
-    /// The SQL, its types or its parameters are wrong.
+    /// The SQL, its types or its parameters are invalid.
     #[error("{0}")]
     Invalid(String),
-    /// No such table, column or function.
+    /// An unknown table, column or function.
     #[error("{0}")]
     NotFound(String),
-    /// Footfall is read-only, or the token does not reach so far.
+    /// Footfall is read-only, or the token does not permit it.
     #[error("{0}")]
     Denied(String),
-    /// Well-formed, but not offered.
+    /// Valid, but not supported.
     #[error("{0}")]
     Unsupported(String),
     /// A limit (memory, size, concurrent queries) was reached.
     #[error("{0}")]
     Limit(String),
-    /// The statement computed longer than it may, or nobody took its rows for too long.
+    /// The statement exceeded its computing time, or its client took no rows for too long.
     #[error("{0}")]
     Timeout(String),
-    /// The lake's store does not answer or refuses; the server's log has its reason.
+    /// The lake's store does not answer or refuses; the server's log has the cause.
     #[error("{0}")]
     Unavailable(String),
-    /// The caller went away before there was an answer.
+    /// The caller went away before there was a result.
     #[error("the query was cancelled")]
     Cancelled,
-    /// Ours or the store's fault.
+    /// An internal error, of ours or of the store.
     #[error("{0}")]
     Internal(String),
 }
 
 impl QueryError {
-    /// For the metric of finished statements.
+    /// The label of the metric of finished statements.
     pub(crate) fn status(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "invalid",
@@ -132,23 +132,23 @@ fn of_arrow(error: &ArrowError) -> QueryError {
     }
 }
 
-/// A client learns that the store failed; where the store is, and how it failed, is for the server's log.
+/// A client learns only that the store failed; where it is, and how it failed, goes to the server's log.
 fn of_store(error: &object_store::Error) -> QueryError {
     tracing::error!(%error, "the lake's store failed a query");
     match error {
         object_store::Error::NotFound { .. } => QueryError::Unavailable(
-            "a file of the lake is gone; run the query again, and if that does not help, ask who runs the server"
+            "a file of the lake is gone; run the query again, and if that does not help, contact the server's operator"
                 .into(),
         ),
         _ => QueryError::Unavailable(
-            "the lake's store does not answer or refuses to; try again, and if that does not help, ask who runs the \
-             server"
+            "the lake's store does not answer or refuses to; try again, and if that does not help, contact the \
+             server's operator"
                 .into(),
         ),
     }
 }
 
-/// A filter that the Parquet reader evaluates fails through here, with what the user's expression did.
+/// A filter that the Parquet reader evaluates fails here, with the error of the user's expression.
 fn of_parquet(error: &ParquetError) -> QueryError {
     match error {
         ParquetError::External(inner) => of_other(inner.as_ref()),
@@ -157,7 +157,7 @@ fn of_parquet(error: &ParquetError) -> QueryError {
     }
 }
 
-/// A condition that the Parquet reader could not evaluate: it keeps the reason as debugging output only.
+/// A condition that the Parquet reader could not evaluate: the reader keeps the cause only as debug output.
 fn condition(text: &str) -> Option<QueryError> {
     let (_, reason) = text.split_once("Error evaluating filter predicate: ")?;
     if reason.contains("DivideByZero") {
@@ -186,7 +186,7 @@ fn syntax(error: &ParserError) -> String {
     }
 }
 
-/// Not the pool's own text: it lists other people's operators.
+/// Not the pool's own text, which lists other callers' operators.
 fn exhausted(text: &str) -> String {
     tracing::debug!(details = text, "a query reached a limit of memory or disk");
     if text.contains("disk") {
@@ -199,7 +199,7 @@ fn exhausted(text: &str) -> String {
     .into()
 }
 
-/// Without the prefixes that nested errors pile up, and in one paragraph.
+/// Without the prefixes that nested errors accumulate, and as one paragraph.
 fn clean(text: &str) -> String {
     const NOISE: [&str; 9] = [
         "DataFusion error: ",

@@ -1,5 +1,5 @@
-//! Planning that ends when its statement is stopped: each rule of the optimizers asks before it goes on, most of them
-//! at each operator of the plan.
+//! Planning that ends when its statement is stopped: each optimizer rule checks the statement's control before it runs,
+//! and most of them at each operator of the plan.
 
 use std::sync::Arc;
 

@@ -6,9 +6,9 @@
 //!                          table: prune files -> scan -> filter to the caller's sites
 //! ```
 //!
-//! Invariants: a statement sees one whole version of `events` from its first row to its last; no row of a site that
-//! the caller may not read leaves its table's provider, whatever the SQL; memory, spill, time and the number of
-//! statements at once are bounded, and reaching a bound is an answer ([`QueryError::Limit`]).
+//! Invariants: a statement sees one whole version of `events` from its first row to its last; no row of a site that the
+//! caller may not read leaves its table's provider, whatever the SQL; memory, spill, time and the number of statements
+//! at once are bounded, and exceeding a bound is an error ([`QueryError::Limit`]).
 
 mod busy;
 mod caller;

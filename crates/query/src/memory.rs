@@ -1,11 +1,12 @@
-//! Memory that all statements share, so that none of them can take it all.
+//! Memory that all statements share, so that none of them can use all of it.
 //!
-//! A statement may use two thirds of what the others leave: alone, two thirds of the whole; beside a large one, two
+//! A statement may use two thirds of what the others leave: alone, two thirds of the total; beside a large one, two
 //! thirds of the last third; and so on. However much large statements hold, a short one still finds what it needs.
-//! Within a statement the rule is DataFusion's `FairSpillPool`'s: what can spill shares what the rest leaves.
+//! Within a statement the rule is that of DataFusion's `FairSpillPool`: consumers that can spill share what the others
+//! leave.
 //!
-//! A consumer that spills writes all that it holds in one step that can't be interrupted. So it may hold only as much
-//! as takes a moment to sort and to write.
+//! A consumer that spills writes everything that it holds in one step that can't be interrupted. So it may hold only as
+//! much as can be sorted and written in a moment.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,13 +17,13 @@ use parking_lot::Mutex;
 
 const MIB: usize = 1024 * 1024;
 
-/// What an operator that spills may hold.
+/// Maximum memory of an operator that spills.
 const MAX_SPILLABLE: usize = 64 * MIB;
 
-/// What a sort may hold: it compares and merges row by row what it spills.
+/// Maximum memory of a sort: it compares and merges what it spills row by row.
 const MAX_SORTED: usize = 32 * MIB;
 
-/// DataFusion's name for the memory of a sort.
+/// The name of a sort's consumer in DataFusion.
 const SORT: &str = "ExternalSorter";
 
 /// The memory of all statements, bytes.
@@ -40,7 +41,7 @@ impl SharedMemory {
         })
     }
 
-    /// One statement's part of it.
+    /// The share of one statement.
     pub(crate) fn statement(self: &Arc<Self>) -> Arc<dyn MemoryPool> {
         Arc::new(StatementMemory {
             shared: Arc::clone(self),
@@ -54,12 +55,12 @@ impl SharedMemory {
     }
 }
 
-/// What a statement may use in all, if others use `others` of `total`.
+/// How much a statement may use in total if others use `others` of `total`.
 fn limit(total: usize, others: usize) -> usize {
     total.saturating_sub(others) / 3 * 2
 }
 
-/// What one consumer may have, however much there is.
+/// How much one consumer may use, however much is free.
 fn most(consumer: &MemoryConsumer) -> usize {
     match consumer.can_spill() {
         true if consumer.name().starts_with(SORT) => MAX_SORTED,
@@ -77,7 +78,7 @@ struct Usage {
 }
 
 impl Usage {
-    /// How much a consumer that has `size` may have in all, if its statement may have `limit`.
+    /// How much a consumer that has `size` may use in total, if its statement may use `limit`.
     fn available(&self, limit: usize, size: usize, can_spill: bool) -> usize {
         if can_spill {
             limit.saturating_sub(self.unspillable) / self.spilling.max(1)
@@ -161,7 +162,7 @@ impl MemoryPool for StatementMemory {
 }
 
 impl Drop for StatementMemory {
-    /// What a consumer forgot to give back must not be missing for ever.
+    /// Memory that a consumer did not give back must not be missing for ever.
     fn drop(&mut self) {
         let left = self.state.get_mut();
         let left = left.spillable + left.unspillable;

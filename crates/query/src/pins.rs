@@ -1,4 +1,4 @@
-//! The snapshots that statements were described over, so that they are executed over the same ones.
+//! The snapshots that statements were described over, so that they run over the same ones.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,18 +7,18 @@ use footfall_lake::{Snapshot, Table};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// So many are kept: a snapshot of 100,000 files takes a megabyte.
+/// Maximum number of kept snapshots: one of 100,000 files takes a megabyte.
 const MAX_KEPT: usize = 32;
 
-/// For so long; a client asks for the rows right after it asked for the schema.
+/// How long a snapshot is kept; a client asks for the rows right after the schema.
 const KEPT: Duration = Duration::from_secs(120);
 
-/// Recently described snapshots, the newest last.
+/// Recently described snapshots, newest last.
 #[derive(Debug, Default)]
 pub(crate) struct Pins(Mutex<VecDeque<(Instant, Snapshot)>>);
 
 impl Pins {
-    /// The newest snapshot, kept for callers that ask for its version.
+    /// Returns the newest snapshot, and keeps it for callers that ask for its version.
     pub(crate) fn pin(&self, table: &Table) -> Snapshot {
         let snapshot = table.snapshot();
         let now = Instant::now();
@@ -31,7 +31,7 @@ impl Pins {
         snapshot
     }
 
-    /// The snapshot of that version, or the newest if it is not kept any more.
+    /// The snapshot of that version, or the newest if it is no longer kept.
     pub(crate) fn at(&self, version: Option<u64>, table: &Table) -> Snapshot {
         let kept = version.and_then(|version| {
             let kept = self.0.lock();

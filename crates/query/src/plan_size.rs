@@ -1,8 +1,8 @@
-//! How large a statement's plan may become, judged before it is optimized.
+//! Limits the size that a statement's plan may reach, checked before it is optimized.
 //!
-//! The optimizer replaces columns with the expressions that define them. Where each level of subqueries names
-//! the column below twice (`SELECT s || s AS s FROM (SELECT s || s AS s FROM …)`), a short text becomes an expression
-//! that doubles with each level. Its rules also go over every column of every operator, again and again.
+//! The optimizer replaces columns by the expressions that define them. Where each level of subqueries names the column
+//! below twice (`SELECT s || s AS s FROM (SELECT s || s AS s FROM …)`), a short text becomes an expression that doubles
+//! with each level. Its rules also visit every column of every operator repeatedly.
 
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use crate::QueryError;
 
-/// Parts of expressions, once each column is replaced by what defines it.
+/// Maximum number of parts of expressions, once each column is replaced by what defines it.
 const MAX_PARTS: u64 = 20_000;
 
-/// Columns of all operators together.
+/// Maximum number of columns of all operators together.
 const MAX_COLUMNS: usize = 30_000;
 
 /// Bytes of a constant that count as one part.
@@ -29,7 +29,7 @@ pub(crate) fn check(plan: &LogicalPlan) -> Result<(), QueryError> {
     if total.columns > MAX_COLUMNS {
         return Err(QueryError::Limit(format!(
             "the subqueries and joins of the SQL have {} columns in all; {MAX_COLUMNS} are allowed. Name the columns that \
-             you need instead of *, or ask less at a time",
+             you need instead of *, or ask for less at a time",
             total.columns
         )));
     }
@@ -48,7 +48,7 @@ struct Total {
     columns: usize,
 }
 
-/// The parts of each output column of `plan`, in order.
+/// The number of parts of each output column of `plan`, in order.
 fn measure(plan: &LogicalPlan, total: &mut Total) -> Result<Vec<u64>, QueryError> {
     let mut inputs = HashMap::new();
     let mut below = Vec::new();
@@ -73,7 +73,7 @@ fn measure(plan: &LogicalPlan, total: &mut Total) -> Result<Vec<u64>, QueryError
     Ok(columns(plan, made, below))
 }
 
-/// Which of the expressions and of the inputs' columns are the output's.
+/// Selects from the expressions and the inputs' columns those of the output.
 fn columns(plan: &LogicalPlan, made: Vec<u64>, below: Vec<u64>) -> Vec<u64> {
     let width = width(plan.schema());
     let mut columns = match plan {

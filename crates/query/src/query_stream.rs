@@ -1,4 +1,4 @@
-//! A running statement, as its client sees it: rows, an end or an error.
+//! A running statement as its client sees it: rows, an end or an error.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ use crate::{QueryError, output};
 
 /// How a statement ended, and when it began; counted when dropped.
 #[derive(Debug)]
-pub(crate) struct Outcome {
+pub(crate) struct StatementOutcome {
     began: Instant,
     status: &'static str,
 }
 
-impl Outcome {
-    /// Until it ends otherwise, the client went away.
+impl StatementOutcome {
+    /// Until another end is recorded, the client went away.
     pub(crate) fn begin() -> Self {
         Self {
             began: Instant::now(),
@@ -39,17 +39,17 @@ impl Outcome {
     }
 }
 
-impl Drop for Outcome {
+impl Drop for StatementOutcome {
     fn drop(&mut self) {
         histogram!("footfall_query_seconds", "status" => self.status).record(self.began.elapsed());
     }
 }
 
-/// What is left of a statement when it has ended: nothing.
+/// A statement while it runs; dropped when it ends.
 struct Running {
     control: Arc<Control>,
     rows: SendableRecordBatchStream,
-    /// Gives the slot back, and takes it again. Its end is the statement's.
+    /// Releases the slot and acquires it again. Ends with the statement.
     _governor: SpawnedTask<()>,
 }
 
@@ -60,10 +60,10 @@ impl Drop for Running {
     }
 }
 
-/// The rows of a statement, in the schema that was described. Dropping it stops the statement.
+/// The rows of a statement, in the described schema. Dropping it stops the statement.
 pub(crate) struct QueryStream {
     schema: SchemaRef,
-    outcome: Outcome,
+    outcome: StatementOutcome,
     running: Option<Running>,
 }
 
@@ -71,7 +71,7 @@ impl QueryStream {
     pub(crate) fn start(
         rows: SendableRecordBatchStream,
         schema: SchemaRef,
-        outcome: Outcome,
+        outcome: StatementOutcome,
         governed: Governed,
         slot: Slot,
     ) -> SendableRecordBatchStream {

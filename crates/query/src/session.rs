@@ -1,4 +1,4 @@
-//! DataFusion's state: built once, copied for each statement.
+//! DataFusion's state: built once, cloned for each statement.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,19 +13,19 @@ use datafusion::prelude::SessionConfig;
 use footfall_model::clock::Clock;
 use object_store::ObjectStore;
 
-use crate::catalog::{CATALOG, Lake, SCHEMA};
+use crate::catalog::{CATALOG, LakeView, SCHEMA};
 use crate::functions::{self, BoundConcatOperator};
 use crate::store::OneStore;
 use crate::table::CheckIsolation;
 use crate::{EngineOptions, interruptible};
 
-/// How many levels of parentheses and subqueries SQL may have.
+/// Maximum nesting of parentheses and subqueries in SQL.
 pub(crate) const MAX_NESTING: usize = 50;
 
-/// DataFusion names its folders of spilled data so.
+/// DataFusion's name for folders of spilled data.
 const SPILL_PREFIX: &str = "datafusion-";
 
-/// Where statements get their state from.
+/// The source of statements' states.
 #[derive(Debug)]
 pub(crate) struct SessionFactory {
     base: SessionState,
@@ -57,18 +57,18 @@ impl SessionFactory {
     }
 
     /// The state of one statement, over its own view of the lake.
-    pub(crate) fn state(&self, lake: Lake) -> SessionState {
+    pub(crate) fn state(&self, lake: LakeView) -> SessionState {
         let mut state = self.base.clone();
         state.register_catalog_list(Arc::new(lake));
         let props = state.execution_props_mut();
         props.query_execution_start_time = DateTime::from_timestamp_micros(self.clock.now());
-        // Its numbers stand in plans: counted over all statements, they would reveal how many others ran.
+        // Its numbers appear in plans: counted over all statements, they would reveal how many others ran.
         props.alias_generator = Arc::new(AliasGenerator::new());
         state
     }
 }
 
-/// Spill and caches: shared by all statements. Each gets its memory from [`crate::memory`].
+/// Spilling and caches, shared by all statements. Each gets its memory from [`crate::memory`].
 pub(crate) fn runtime(store: &Arc<dyn ObjectStore>, options: &EngineOptions) -> Result<Arc<RuntimeEnv>> {
     clear_spill(&options.spill_dir)?;
     let disk = DiskManagerBuilder::default()
@@ -81,7 +81,7 @@ pub(crate) fn runtime(store: &Arc<dyn ObjectStore>, options: &EngineOptions) -> 
         .build_arc()
 }
 
-/// A process that was killed leaves its spilled data behind.
+/// A killed process leaves its spilled data behind.
 fn clear_spill(dir: &Path) -> Result<()> {
     std::fs::create_dir_all(dir)?;
     for entry in std::fs::read_dir(dir)? {
@@ -104,7 +104,7 @@ fn config(options: &EngineOptions) -> SessionConfig {
     settings.execution.parquet.schema_force_view_types = false;
     settings.execution.parquet.pushdown_filters = true;
     settings.execution.parquet.reorder_filters = true;
-    // What each part of a sort keeps back for merging what it spilled: it must leave room for the sorting itself.
+    // What each part of a sort reserves for merging what it spilled: it must leave memory for the sorting itself.
     let part = options.memory_bytes / (8 * options.target_partitions.max(1));
     settings.execution.sort_spill_reservation_bytes = settings.execution.sort_spill_reservation_bytes.min(part);
     config

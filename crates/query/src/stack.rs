@@ -1,7 +1,7 @@
-//! Room for planning.
+//! Stack for planning.
 //!
 //! Much of DataFusion's planner recurses over expressions with frames of several kilobytes and no check of its own.
-//! [`crate::statement`] bounds how deep a statement is; here is the room that such a depth takes.
+//! [`crate::statement`] bounds the depth of a statement; this is the stack that such a depth needs.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use crate::control::{Control, Phase, enter};
 
-/// Enough for the deepest statement that is allowed, in unoptimized code. Reserved, not touched, by shallow ones.
+/// Enough for the deepest statement that is allowed, in unoptimized code. Shallow statements reserve it but do not
+/// touch it.
 const STACK_BYTES: usize = 32 * 1024 * 1024;
 
 /// Plans the statement of `control`, each step on a stack of its own.

@@ -1,4 +1,4 @@
-//! The one object store that queries can reach. DataFusion's own registry would open local files.
+//! The only object store that queries can reach. DataFusion's own registry would open local files.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use url::Url;
 /// Names the lake's root inside the plans of callers that may see every row.
 pub(crate) const WHOLE: &str = "footfall://lake";
 
-/// The same root inside the plans of readers: files under it may hold rows of sites that are not theirs.
+/// The same root inside the plans of readers: files below it may hold rows of other sites.
 pub(crate) const SHARED: &str = "footfall://shared";
 
-/// `name` as DataFusion's scans want it; nobody resolves it but [`OneStore`].
+/// `name` as DataFusion's scans need it; only [`OneStore`] resolves it.
 pub(crate) fn root(name: &str) -> Result<ObjectStoreUrl> {
     ObjectStoreUrl::parse(name)
 }

@@ -31,7 +31,8 @@ use tempfile::TempDir;
 
 use crate::{Engine, EngineOptions, QueryError, ScalarValue};
 
-/// Tests that measure time hold it alone; those that compute for long share it, so that they don't disturb the others.
+/// Tests that measure time hold it exclusively; those that compute for long share it, so that they don't disturb the
+/// others.
 pub(crate) static CORES: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
 
 /// What `now()` is in tests.
@@ -70,17 +71,17 @@ struct Event {
     revenue: Option<i128>,
 }
 
-/// Events one after the other; site, client and time stay until they are set anew.
+/// Consecutive events; site, client and time stay until they are set again.
 #[derive(Debug, Clone)]
-pub(crate) struct Events {
+pub(crate) struct EventsBuilder {
     site: String,
     client: String,
     at: Micros,
     rows: Vec<Event>,
 }
 
-pub(crate) fn events() -> Events {
-    Events {
+pub(crate) fn events() -> EventsBuilder {
+    EventsBuilder {
         site: "a".into(),
         client: "c".into(),
         at: micros("2026-11-01 10:00"),
@@ -88,7 +89,7 @@ pub(crate) fn events() -> Events {
     }
 }
 
-impl Events {
+impl EventsBuilder {
     pub(crate) fn site(mut self, site: &str) -> Self {
         self.site = site.into();
         self
@@ -168,7 +169,7 @@ impl Events {
     }
 }
 
-/// A lake in memory that knows how often its Parquet files were read.
+/// A lake in memory that counts reads of its Parquet files.
 #[derive(Debug)]
 pub(crate) struct TestLake {
     pub(crate) table: Arc<Table>,
@@ -192,12 +193,12 @@ pub(crate) async fn lake() -> TestLake {
 }
 
 impl TestLake {
-    /// Commits the events, a file a day.
-    pub(crate) async fn add(&self, name: &str, events: Events) {
+    /// Commits the events, one file per day.
+    pub(crate) async fn add(&self, name: &str, events: EventsBuilder) {
         self.add_rows(name, &events.batch()).await;
     }
 
-    /// Commits rows of [`schema::event_file`], in any order, a file a day.
+    /// Commits rows of [`schema::event_file`], in any order, one file per day.
     pub(crate) async fn add_rows(&self, name: &str, rows: &RecordBatch) {
         let mut add = Vec::new();
         for partition in partitions(rows).unwrap() {
@@ -221,7 +222,7 @@ impl TestLake {
     }
 }
 
-/// The rows, or why there are none.
+/// The rows, or the error.
 pub(crate) async fn rows(
     engine: &Engine,
     sites: &SiteScope,
@@ -232,7 +233,7 @@ pub(crate) async fn rows(
     Ok(stream.try_collect().await?)
 }
 
-/// The rows as a table that people read.
+/// The rows as a table for people.
 pub(crate) async fn table(engine: &Engine, sites: &SiteScope, sql: &str) -> String {
     match rows(engine, sites, sql, &[]).await {
         Ok(rows) => pretty_format_batches(&rows).unwrap().to_string(),
@@ -240,7 +241,7 @@ pub(crate) async fn table(engine: &Engine, sites: &SiteScope, sql: &str) -> Stri
     }
 }
 
-/// The text of the first value.
+/// The first value as text.
 pub(crate) async fn value(engine: &Engine, sites: &SiteScope, sql: &str) -> String {
     match rows(engine, sites, sql, &[]).await {
         Ok(rows) => {
@@ -259,7 +260,7 @@ pub(crate) async fn value(engine: &Engine, sites: &SiteScope, sql: &str) -> Stri
 pub(crate) struct Reads(Arc<Mutex<Vec<Path>>>);
 
 impl Reads {
-    /// How many since the last call.
+    /// Their number since the last call.
     pub(crate) fn take(&self) -> usize {
         std::mem::take(&mut *self.0.lock()).len()
     }

@@ -505,7 +505,7 @@ public final class JdbcCheck {
 
   private void refusedConnections() throws Exception {
     String plain = url + "?useEncryption=false&user=token&password=";
-    refused("token is not known", () -> connection(plain + "ffp_wrong"));
+    refused("token is unknown", () -> connection(plain + "ffp_wrong"));
     refused("there is only footfall", () -> connection(plain + token + "&database=other"));
     refused("there is only public", () -> connection(plain + token + "&schema=other"));
     refused("there is only UTC", () -> connection(plain + token + "&timeZone=Asia/Kathmandu"));

@@ -1,5 +1,5 @@
-//! Over a real catalog. The cache's time is the machine's, so a test uses a time to live that is either for ever or
-//! over after a short sleep: no assertion depends on how quick the machine is.
+//! Runs over a real catalog. The cache uses the machine's clock, so a test's time to live is either unlimited or over
+//! after a short sleep: no assertion depends on the machine's speed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ const FOR_EVER: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(20);
 const OVER: Duration = Duration::from_millis(60);
 
-/// Counts what reaches the catalog.
+/// Counts the look-ups that reach the catalog.
 #[derive(Debug)]
 struct Counting {
     catalog: SqliteCatalog,

@@ -21,7 +21,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::secret::SecretHash;
 use crate::{Catalog, CatalogError, NewSite, NewToken, Secret, Site, Token, validate};
 
-/// How long a writer waits for another one, of this process or not, before it gives up.
+/// How long a writer waits for another one, in this process or another, before it fails.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The embedded catalog. Clones of an `Arc` of it share one pool of connections.
@@ -34,19 +34,18 @@ pub struct SqliteCatalog {
     ids: Arc<dyn IdGen>,
 }
 
-/// A write transaction; dropped without a commit, it is rolled back.
+/// A write transaction; rolled back if dropped without a commit.
 struct Write<'a> {
     transaction: Transaction<'static, Sqlite>,
     _turn: MutexGuard<'a, ()>,
 }
 
 impl SqliteCatalog {
-    /// Opens the catalog, makes the file first if there is none (readable by its owner alone), and brings its schema
-    /// up to date.
+    /// Opens the catalog and brings its schema up to date. A missing file is created, readable by its owner only.
     ///
     /// # Errors
     /// [`CatalogError::Unavailable`] with the path and the cause: the folder is missing or not writable, the file is
-    /// no catalog, or a newer Footfall wrote it.
+    /// not a catalog, or a newer Footfall wrote it.
     pub async fn open(path: &Path, clock: Arc<dyn Clock>, ids: Arc<dyn IdGen>) -> Result<Self, CatalogError> {
         let pool = open::open(path)
             .await
@@ -59,13 +58,13 @@ impl SqliteCatalog {
         })
     }
 
-    /// Waits for operations under way and closes the file; later calls fail.
+    /// Waits for operations in progress and closes the file; later calls fail.
     pub async fn close(&self) {
         self.pool.close().await;
     }
 
-    /// Takes SQLite's write lock at once: a transaction that reads first and writes later fails, without waiting, if
-    /// somebody else wrote in between.
+    /// Takes SQLite's write lock at once: a transaction that reads first and writes later fails without waiting if
+    /// another one wrote in between.
     async fn write(&self) -> Result<Write<'_>, CatalogError> {
         let turn = self.writing.lock().await;
         let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable)?;

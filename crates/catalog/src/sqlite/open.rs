@@ -1,5 +1,5 @@
-//! Opening the file: created for its owner alone, write-ahead journal, schema up to date. Several processes may do so
-//! at the same moment on a file that does not exist yet.
+//! Opens the file: readable by its owner only, write-ahead journal, schema up to date. Several processes may do so at
+//! the same moment on a file that does not exist yet.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -14,7 +14,7 @@ use super::BUSY_TIMEOUT;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
-/// Each is a thread and up to 2 MB of page cache. Look-ups take microseconds and are cached above.
+/// Each connection is a thread and up to 2 MB of page cache. Look-ups take microseconds, and the directory caches them.
 const CONNECTIONS: u32 = 4;
 
 const WAL_RETRY: Duration = Duration::from_millis(20);
@@ -48,16 +48,16 @@ pub(super) async fn open(path: &Path) -> Result<SqlitePool, OpenError> {
         .filename(path)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
-        // A token or a site that was reported as made must survive a power cut; writes are too rare for the fsync to
-        // matter.
+        // A site or token that was reported as created must survive a power failure; writes are too rare for the fsync
+        // to matter.
         .synchronous(SqliteSynchronous::Full);
     let pool = SqlitePoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(BUSY_TIMEOUT)
-        // A file does not go stale as a network connection does.
+        // Unlike a network connection, a file does not go stale.
         .max_lifetime(None)
-        // SQLite itself rolls back when the disk is full; sqlx does not learn it and could never begin again on this
-        // connection. The pool's ping before this has waited for rollbacks that are under way.
+        // When the disk is full, SQLite rolls back by itself; sqlx does not notice and could never begin a transaction
+        // on this connection again. The pool's ping before this has waited for rollbacks in progress.
         .before_acquire(|connection, _| {
             let usable = !connection.is_in_transaction();
             Box::pin(async move { Ok(usable) })
@@ -81,10 +81,10 @@ pub(super) async fn open(path: &Path) -> Result<SqlitePool, OpenError> {
     Ok(pool)
 }
 
-/// SQLite itself would make the file readable by everybody; its journal files inherit the mode of the file.
+/// SQLite would create the file readable by everybody; its journal files inherit the file's mode.
 ///
-/// An existing file is not opened here: closing any descriptor of a file drops the locks that this process holds on
-/// it, SQLite's included.
+/// An existing file is not opened here: closing any descriptor of a file drops all locks of this process on it,
+/// including SQLite's.
 fn create_private(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -97,7 +97,8 @@ fn create_private(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The change lasts, so only the first opening makes it. SQLite's busy timeout does not cover it, therefore the loop.
+/// The change is permanent, so only the first opening makes it. SQLite's busy timeout does not cover it, hence the
+/// loop.
 async fn enter_wal(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     let mut waited = Duration::ZERO;
     loop {
@@ -120,7 +121,7 @@ async fn enter_wal(connection: &mut SqliteConnection) -> Result<(), sqlx::Error>
     }
 }
 
-/// Under the write lock, so that of several processes one migrates and the others find it done.
+/// Under the write lock, so that one of several processes migrates and the others find the schema up to date.
 async fn migrate(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     // Not `run`: its future is not `Send` ("implementation of `Acquire` is not general enough").
@@ -129,7 +130,7 @@ async fn migrate(connection: &mut SqliteConnection) -> Result<(), MigrateError> 
     Ok(())
 }
 
-/// SQLite gives extended codes; the lowest byte is the primary one.
+/// SQLite returns extended codes; the lowest byte is the primary one.
 fn is_busy(error: &sqlx::Error) -> bool {
     let code = error
         .as_database_error()

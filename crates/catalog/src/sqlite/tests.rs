@@ -1,4 +1,4 @@
-//! The contract, and what a file adds to it.
+//! The contract, and what is particular to a file.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -43,7 +43,7 @@ async fn make_sites(catalog: &SqliteCatalog, prefix: &str, count: usize) {
 async fn full_disk_recovers_when_freed() {
     let (_folder, path) = index();
     let catalog = open(&path).await.unwrap();
-    // As the disk would refuse: for this connection, the only one so far, the file must not grow.
+    // Simulates a full disk: on this connection, the only one so far, the file must not grow.
     sqlx::query("PRAGMA max_page_count = 1")
         .execute(&catalog.pool)
         .await
@@ -118,9 +118,9 @@ async fn concurrent_open_of_missing_file() {
     assert_eq!(open(&path).await.unwrap().sites().await.unwrap().len(), 8);
 }
 
-/// Runs itself a second time as the other process.
+/// Runs this test binary again as the other process.
 #[tokio::test]
-async fn another_process_writes_beside_this_one() {
+async fn two_processes_write_concurrently() {
     const OTHER: &str = "FOOTFALL_TEST_OTHER_PROCESS";
     if let Some(path) = std::env::var_os(OTHER) {
         make_sites(&open(Path::new(&path)).await.unwrap(), "theirs", 20).await;
@@ -129,7 +129,7 @@ async fn another_process_writes_beside_this_one() {
     let (_folder, path) = index();
     let catalog = open(&path).await.unwrap();
     let mut other = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "sqlite::tests::another_process_writes_beside_this_one"])
+        .args(["--exact", "sqlite::tests::two_processes_write_concurrently"])
         .env(OTHER, &path)
         .spawn()
         .unwrap();

@@ -12,7 +12,7 @@ use super::unavailable;
 use crate::secret::SecretHash;
 use crate::{CatalogError, Token, validate};
 
-/// One row for each site of each token, or one row with a null site; the rows of a token follow one another.
+/// One row per site of each token, or one row with a null site; the rows of a token are consecutive.
 macro_rules! select_tokens {
     ($condition:literal) => {
         concat!(
@@ -24,7 +24,7 @@ macro_rules! select_tokens {
     };
 }
 
-/// Fails, and then the transaction must be dropped, if one of the token's sites does not exist.
+/// Fails if one of the token's sites does not exist; the transaction must then be dropped.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
     token: &Token,
@@ -76,7 +76,7 @@ pub(super) async fn in_force(pool: &SqlitePool, hash: SecretHash, now: Micros) -
     Ok(fold(&rows)?.pop())
 }
 
-/// Keeps the first revocation's time. `None`: there is no such token.
+/// Keeps the time of the first revocation. `None` if there is no such token.
 pub(super) async fn revoke(
     connection: &mut SqliteConnection,
     id: &str,
@@ -94,7 +94,7 @@ pub(super) async fn revoke(
     Ok(fold(&rows)?.pop())
 }
 
-/// Rows of [`select_tokens`] to tokens.
+/// Converts rows of [`select_tokens`] to tokens.
 fn fold(rows: &[SqliteRow]) -> Result<Vec<Token>, sqlx::Error> {
     let mut tokens: Vec<Token> = Vec::new();
     for of_one in rows.chunk_by(same_token) {

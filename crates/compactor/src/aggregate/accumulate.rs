@@ -1,4 +1,4 @@
-//! Partial results, one a group.
+//! Partial results, one per group.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ impl Bound {
 }
 
 impl Accumulator {
-    /// Of `function` over a column of type `of`.
+    /// The accumulator of `function` over a column of type `of`.
     pub(super) fn new(function: &Function, of: Option<&DataType>) -> Result<Self, SpecError> {
         let bound = match function {
             Function::Min(_) => Bound::Min,
@@ -71,7 +71,7 @@ impl Accumulator {
         }
     }
 
-    /// Takes the rows of `column`, each of the group at its index in `groups`; there are `count` groups by now.
+    /// Adds the rows of `column`, each to the group at its index in `groups`; `count` is the number of groups so far.
     pub(super) fn update(&mut self, column: Option<&ArrayRef>, groups: &[u32], count: usize) -> Result<(), ArrowError> {
         let wrong = || ArrowError::SchemaError("a measure's column is missing or of another type".into());
         match self {
@@ -91,7 +91,7 @@ impl Accumulator {
                 let column = column
                     .and_then(|c| c.as_primitive_opt::<Decimal128Type>())
                     .ok_or_else(wrong)?;
-                // 38 digits hold the sums of more events than there will ever be.
+                // 38 digits hold the sum of more events than there will ever be.
                 each_valid(column, groups, |row, group| {
                     let value = column.value(row);
                     sums[group] = Some(sums[group].map_or(value, |sum| sum.saturating_add(value)));
@@ -120,7 +120,7 @@ impl Accumulator {
         Ok(())
     }
 
-    /// The results of `groups`.
+    /// The results, in the order of `groups`.
     pub(super) fn values(&self, groups: &[u32]) -> Result<ArrayRef, ArrowError> {
         let indices = || groups.iter().map(|group| *group as usize);
         Ok(match self {

@@ -1,4 +1,4 @@
-//! Numbers for the values of dimensions: equal values of one site have equal numbers, so that group keys are tuples of
+//! Codes for the values of dimensions: within a site, equal values have equal codes, so that group keys are tuples of
 //! numbers and each text is looked up once for all rollups.
 
 use std::sync::Arc;
@@ -10,17 +10,17 @@ use footfall_model::schema;
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The number of null.
+/// The code of null.
 const NULL: u32 = 0;
 
-/// The dictionaries of one site, and the codes of the rows at hand.
+/// The dictionaries of one site, and the codes of the current rows.
 #[derive(Debug, Default)]
 pub(super) struct Codes {
-    columns: Vec<Column>,
+    columns: Vec<DimensionColumn>,
 }
 
 #[derive(Debug)]
-struct Column {
+struct DimensionColumn {
     name: String,
     is_boolean: bool,
     dictionary: Dictionary,
@@ -28,14 +28,14 @@ struct Column {
 }
 
 impl Codes {
-    /// The index of a dimension, which is added if need be.
+    /// The index of a dimension, which is added if it is missing.
     pub(super) fn dimension(&mut self, name: &str) -> usize {
         if let Some(known) = self.columns.iter().position(|column| column.name == name) {
             return known;
         }
         let events = schema::event_file();
         let kind = events.field_with_name(name).map(arrow::datatypes::Field::data_type);
-        self.columns.push(Column {
+        self.columns.push(DimensionColumn {
             name: name.to_owned(),
             is_boolean: matches!(kind, Ok(DataType::Boolean)),
             dictionary: Dictionary::default(),
@@ -44,7 +44,7 @@ impl Codes {
         self.columns.len() - 1
     }
 
-    /// Codes the rows of `run`, which is of one site.
+    /// Encodes the rows of `run`, which are of one site.
     pub(super) fn assign(&mut self, run: &RecordBatch) -> Result<(), ArrowError> {
         for column in &mut self.columns {
             let values = run.column_by_name(&column.name);
@@ -59,12 +59,12 @@ impl Codes {
         &self.columns[dimension].rows
     }
 
-    /// For each dimension and code its place in the order of values, nulls first.
+    /// For each dimension and code its rank in the order of values, nulls first.
     pub(super) fn ranks(&self) -> Vec<Vec<u32>> {
         self.columns.iter().map(|column| column.dictionary.ranks()).collect()
     }
 
-    /// The values that have these codes.
+    /// The values of these codes.
     pub(super) fn values(&self, dimension: usize, codes: impl Iterator<Item = u32>) -> ArrayRef {
         let column = &self.columns[dimension];
         let values = codes.map(|code| column.dictionary.value(code));
@@ -88,7 +88,7 @@ impl Codes {
 const TRUE: &str = "true";
 const FALSE: &str = "false";
 
-impl Column {
+impl DimensionColumn {
     fn assign(&mut self, values: &ArrayRef) -> Result<(), ArrowError> {
         let wrong = || ArrowError::SchemaError(format!("{} is of type {}", self.name, values.data_type()));
         self.rows.clear();
@@ -110,13 +110,13 @@ impl Column {
     }
 }
 
-/// Texts in the order of their first appearance; a text's code is its index and one, null's is 0.
+/// Texts in the order of their first appearance. A text's code is its index plus one; null's is 0.
 #[derive(Debug, Default)]
 struct Dictionary {
     codes: HashTable<u32>,
     texts: String,
     ends: Vec<usize>,
-    /// Of the row before: a visitor's events have mostly the same values.
+    /// The code of the previous row: a visitor's events mostly have the same values.
     last: u32,
 }
 

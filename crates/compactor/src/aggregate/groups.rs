@@ -1,4 +1,4 @@
-//! The groups of one rollup and one site: a group is a bucket of time and a code for each dimension.
+//! The groups of one rollup and one site: a group is a time bucket and a code for each dimension.
 
 use arrow::array::TimestampMicrosecondArray;
 use footfall_model::clock::Micros;
@@ -8,10 +8,10 @@ use xxhash_rust::xxh3::xxh3_64;
 #[derive(Debug)]
 pub(super) struct Groups {
     grain: Micros,
-    /// Numbers of a key: the bucket and the dimensions.
+    /// Numbers per key: the bucket and the dimensions.
     width: usize,
     index: HashTable<u32>,
-    /// `width` numbers a group.
+    /// `width` numbers per group.
     keys: Vec<u32>,
     key: Vec<u32>,
     recycled: Vec<u32>,
@@ -42,7 +42,7 @@ impl Groups {
             self.key.push(bucket(*time, self.grain));
             self.key.extend(codes.iter().map(|codes| codes[row]));
             let group = match last {
-                // A visitor's events are mostly of the group of the event before.
+                // A visitor's events mostly belong to the group of the previous event.
                 Some(last) if key_of(&self.keys, self.width, last) == self.key => last,
                 _ => self.group(),
             };
@@ -52,7 +52,7 @@ impl Groups {
         groups
     }
 
-    /// Gives memory back for the next rows.
+    /// Takes memory back to use it for the next rows.
     pub(super) fn recycle(&mut self, mut groups: Vec<u32>) {
         groups.clear();
         self.recycled = groups;
@@ -77,7 +77,7 @@ impl Groups {
         group
     }
 
-    /// All groups, by bucket and then by the `ranks` of their dimensions' codes.
+    /// All groups, sorted by bucket and then by the `ranks` of their dimensions' codes.
     pub(super) fn sorted(&self, ranks: &[&[u32]]) -> Vec<u32> {
         let mut order: Vec<u32> = (0..).take(self.len()).collect();
         let ranked = |group: &u32| {
@@ -89,7 +89,7 @@ impl Groups {
         order
     }
 
-    /// The starts of the groups' buckets.
+    /// The start times of the groups' buckets.
     pub(super) fn buckets(&self, groups: &[u32]) -> TimestampMicrosecondArray {
         let starts = groups.iter().map(|group| {
             let bucket = key_of(&self.keys, self.width, *group)[0];
@@ -109,7 +109,7 @@ impl Groups {
     }
 }
 
-/// The number of the bucket since 1970. Quarters of an hour fit into 32 bits for 60,000 years either way.
+/// The number of the bucket since 1970. Quarter hours fit into 32 bits for 60,000 years in either direction.
 fn bucket(time: Micros, grain: Micros) -> u32 {
     let number = time.div_euclid(grain).clamp(i32::MIN.into(), i32::MAX.into());
     i32::try_from(number).unwrap_or_default().cast_unsigned()

@@ -25,7 +25,7 @@ use accumulate::Accumulator;
 use codes::Codes;
 use groups::Groups;
 
-/// Rows that are given out together.
+/// Rows of a batch of output.
 const BATCH_ROWS: usize = 8 * 1_024;
 
 /// Builds the segments that cover one file of events.
@@ -39,19 +39,19 @@ pub struct Aggregation {
 #[derive(Debug)]
 struct RollupState {
     schema: SchemaRef,
-    /// Whether a bucket's start is a column: a day's is the partition.
+    /// Whether a bucket's start is a column; a daily bucket is the partition.
     has_bucket: bool,
     /// Indices into [`Codes`].
     dimensions: Vec<usize>,
     groups: Groups,
     accumulators: Vec<(Option<usize>, Accumulator)>,
-    /// Of the sites that ended.
+    /// Rows of the sites that have ended.
     done: Vec<RecordBatch>,
 }
 
 impl Aggregation {
     /// # Errors
-    /// A rollup that makes no table.
+    /// If a rollup is not a valid table.
     pub fn new(rollups: &[Rollup]) -> Result<Self, SpecError> {
         let mut codes = Codes::default();
         let rollups = rollups
@@ -65,10 +65,10 @@ impl Aggregation {
         })
     }
 
-    /// Takes the next events, of the schema and in the order of a file of `events`.
+    /// Adds the next events: of the schema of `events` files, in their order.
     ///
     /// # Errors
-    /// They are of another schema.
+    /// If they are of another schema.
     pub fn push(&mut self, events: &RecordBatch) -> Result<(), ArrowError> {
         let wrong = |name: &str| ArrowError::SchemaError(format!("events without a column {name} of the right type"));
         let sites = events
@@ -97,8 +97,8 @@ impl Aggregation {
         Ok(())
     }
 
-    /// The rows of each rollup's segment, in the order of the rollups. They are for one file: the next events begin a
-    /// new one.
+    /// The rows of each rollup's segment, in the order of the rollups. They cover one file: the next events begin a new
+    /// one.
     ///
     /// # Errors
     /// Arrow's.
@@ -125,7 +125,7 @@ impl Aggregation {
     }
 }
 
-/// Files are sorted by site, and most have few: look far ahead first.
+/// Files are sorted by site, and most have few sites: look far ahead first.
 fn end_of_run(sites: &StringArray, start: usize) -> usize {
     let site = sites.value(start);
     if sites.value(sites.len() - 1) == site {

@@ -88,7 +88,7 @@ fn hourly() -> Rollup {
 type Key = (String, Micros, Option<String>, bool, String);
 type Group = (i64, i64, Option<i128>, Option<i128>, Option<i128>, Micros, Micros);
 
-/// The plainest way to the same: in the order that a segment has.
+/// The simplest way to compute the same, in the order of a segment.
 fn expected(events: &[Event]) -> Vec<(Key, Group)> {
     let mut groups: BTreeMap<Key, Vec<&Event>> = BTreeMap::new();
     for event in events {
@@ -162,7 +162,7 @@ fn found(segment: &RecordBatch) -> Vec<(Key, Group)> {
 }
 
 #[test]
-fn built_in_rollups_aggregate_events_of_the_real_schema() {
+fn built_in_rollups_aggregate_real_events() {
     let mut aggregation = Aggregation::new(&built_in()).unwrap();
     let event = Event {
         site: 1,
@@ -188,7 +188,7 @@ fn built_in_rollups_aggregate_events_of_the_real_schema() {
 
 proptest! {
     #[test]
-    fn segment_equals_a_plain_group_by(mut events in vec(event(), 0..200), batch in 1_usize..50, others in 0_usize..3) {
+    fn segment_equals_group_by(mut events in vec(event(), 0..200), batch in 1_usize..50, others in 0_usize..3) {
         events.sort_by_key(|event| event.site);
         let mut rollups = built_in();
         rollups.insert(others, hourly());

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Site, visitor, time, arrival, id, and a number that tells rows apart.
+/// Site, visitor, time, arrival, id, and a number that identifies the row.
 type Row = (u8, i64, i64, i64, u8, i64);
 
 fn batch(rows: &[Row]) -> RecordBatch {
@@ -57,21 +57,21 @@ fn merged(inputs: Vec<Vec<RecordBatch>>) -> (Vec<i64>, u64) {
 }
 
 #[test]
-fn equal_events_keep_the_order_of_arrival_and_then_of_inputs() {
+fn equal_events_keep_arrival_then_input_order() {
     let first = batch(&[(0, 0, 5, 2, 0, 10), (0, 0, 5, 9, 1, 11)]);
     let second = batch(&[(0, 0, 5, 1, 2, 20), (0, 0, 5, 2, 3, 21)]);
     assert_eq!(merged(vec![vec![first], vec![second]]), (vec![20, 10, 21, 11], 0));
 }
 
 #[test]
-fn first_of_a_visitors_events_with_one_id_stays() {
+fn first_event_per_visitor_and_id_is_kept() {
     let first = batch(&[(0, 1, 5, 0, 7, 10), (0, 2, 5, 0, 7, 11), (1, 1, 5, 0, 7, 12)]);
     let second = batch(&[(0, 1, 6, 0, 7, 20), (0, 1, 7, 0, 8, 21)]);
     assert_eq!(merged(vec![vec![first], vec![second]]), (vec![10, 21, 11, 12], 1));
 }
 
 #[test]
-fn an_inputs_error_ends_the_merge() {
+fn input_error_ends_merge() {
     let failing = vec![
         Ok(batch(&[(0, 0, 0, 0, 0, 0)])),
         Err(ArrowError::ComputeError("broken".into())),
@@ -82,7 +82,7 @@ fn an_inputs_error_ends_the_merge() {
 
 proptest! {
     #[test]
-    fn merge_equals_sorting_and_dropping_duplicates(
+    fn merge_equals_sort_and_dedupe(
         inputs in vec(vec((0_u8..3, 0_i64..4, 0_i64..5, 0_i64..3, any::<u8>()), 0..60), 0..6), size in 1_usize..20, ids in 1_u8..=255
     ) {
         let mut all = Vec::new();

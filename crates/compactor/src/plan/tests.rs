@@ -17,13 +17,13 @@ fn file(name: u64, bytes: u64, written_at: Micros) -> FileState {
     }
 }
 
-fn names(task: &Task) -> Vec<&str> {
+fn names(task: &MergeTask) -> Vec<&str> {
     let name = |file: &FileState| file.path.filename().map(str::to_owned);
     assert!(task.inputs.iter().all(|file| name(file).is_some()));
     task.inputs.iter().filter_map(|file| file.path.filename()).collect()
 }
 
-fn stage(task: &Task) -> Stage {
+fn stage(task: &MergeTask) -> Stage {
     if task.is_final { Stage::Final } else { Stage::Merged }
 }
 
@@ -37,23 +37,23 @@ fn fresh_files_merge_after_a_minute() {
     };
     assert_eq!(
         (task.reason, task.inputs.len(), task.is_final),
-        (Reason::Fresh, 30, false)
+        (MergeReason::Fresh, 30, false)
     );
     assert_eq!(names(task)[0], "events-0.parquet");
 }
 
 #[test]
-fn few_tiny_fresh_files_stay() {
+fn few_tiny_fresh_files_are_not_merged() {
     let files: Vec<_> = (0..127).map(|n| file(n, 1_000, 0)).collect();
     assert_eq!(plan(&files, &Policy::default(), 3_600 * SECOND), []);
 }
 
 #[test]
-fn large_import_gets_its_segments_alone() {
+fn large_import_is_merged_alone() {
     let [task] = &plan(&[file(1, 300 * MIB, 0)], &Policy::default(), 60 * SECOND)[..] else {
         panic!("one task")
     };
-    assert_eq!((task.reason, task.inputs.len()), (Reason::Fresh, 1));
+    assert_eq!((task.reason, task.inputs.len()), (MergeReason::Fresh, 1));
 }
 
 #[test]
@@ -69,11 +69,11 @@ fn small_and_medium_files_do_not_mix() {
     let [task] = &plan(&files, &Policy::default(), 3_600 * SECOND)[..] else {
         panic!("one task")
     };
-    assert_eq!((task.reason, task.inputs.len()), (Reason::Small, 64));
+    assert_eq!((task.reason, task.inputs.len()), (MergeReason::Small, 64));
 }
 
 #[test]
-fn closed_day_becomes_final_and_then_rests() {
+fn closed_day_is_finalized_once() {
     let now = DAY + 2 * 3_600 * SECOND;
     let mut files = vec![file(1, 300 * MIB, SECOND), file(2, 1_000, 2 * SECOND)];
     files[0].stage = Stage::Merged;
@@ -81,7 +81,7 @@ fn closed_day_becomes_final_and_then_rests() {
     let [task] = &plan(&files, &Policy::default(), now)[..] else {
         panic!("one task")
     };
-    assert_eq!((task.reason, task.is_final), (Reason::ClosedDay, true));
+    assert_eq!((task.reason, task.is_final), (MergeReason::ClosedDay, true));
     for file in &mut files {
         file.stage = Stage::Final;
     }
@@ -89,7 +89,7 @@ fn closed_day_becomes_final_and_then_rests() {
 }
 
 #[test]
-fn late_events_wait_for_others_before_a_closed_day_is_rewritten() {
+fn late_events_delay_rewrite_of_closed_day() {
     let policy = Policy::default();
     let now = 10 * DAY;
     let day = FileState {
@@ -99,8 +99,8 @@ fn late_events_wait_for_others_before_a_closed_day_is_rewritten() {
     let late = |bytes, age| file(2, bytes, now - age);
     assert_eq!(plan(&[day.clone(), late(MIB, 3_600 * SECOND)], &policy, now), []);
     let reasons = |files: &[FileState]| plan(files, &policy, now).iter().map(|t| t.reason).collect::<Vec<_>>();
-    assert_eq!(reasons(&[day.clone(), late(MIB, policy.late_age)]), [Reason::Late]);
-    assert_eq!(reasons(&[day, late(40 * MIB, SECOND)]), [Reason::Late]);
+    assert_eq!(reasons(&[day.clone(), late(MIB, policy.late_age)]), [MergeReason::Late]);
+    assert_eq!(reasons(&[day, late(40 * MIB, SECOND)]), [MergeReason::Late]);
 }
 
 #[test]
@@ -136,8 +136,8 @@ fn backlog_of_100_000_small_files_drains() {
     );
 }
 
-/// Merges as planned, with outputs cut at the target size; returns bytes written.
-fn carry_out(files: &mut Vec<FileState>, task: &Task, policy: &Policy, now: Micros, next: &mut u64) -> u64 {
+/// Executes planned merges, with outputs cut at the target size; returns the bytes written.
+fn carry_out(files: &mut Vec<FileState>, task: &MergeTask, policy: &Policy, now: Micros, next: &mut u64) -> u64 {
     files.retain(|file| !task.inputs.contains(file));
     let mut left = task.bytes();
     while left > 0 {
@@ -157,7 +157,7 @@ fn carry_out(files: &mut Vec<FileState>, task: &Task, policy: &Policy, now: Micr
 }
 
 #[test]
-fn a_day_of_flushes_is_written_at_most_four_times() {
+fn flushed_rows_are_written_at_most_four_times() {
     let policy = Policy::default();
     for flush_bytes in [2_000, 8_000, 80_000, 400_000, 1_500_000] {
         let (mut files, mut next, mut ingested, mut written, mut most) = (Vec::new(), 0, 0, 0, 0);
@@ -184,7 +184,7 @@ fn a_day_of_flushes_is_written_at_most_four_times() {
 
 proptest! {
     #[test]
-    fn no_file_is_in_two_tasks_and_none_alone(
+    fn tasks_are_disjoint(
         sizes in prop::collection::vec((0_u64..500, 0_i32..4, 0_i64..200_000, any::<bool>()), 0..300), now in 0_i64..500_000
     ) {
         let files: Vec<_> = (0..).zip(&sizes).map(|(n, (mib, event_date, at, is_final))| FileState {
@@ -196,7 +196,7 @@ proptest! {
         let tasks = plan(&files, &Policy::default(), now * SECOND);
         let mut seen = HashSet::new();
         for task in &tasks {
-            prop_assert!(task.inputs.len() > 1 || matches!(task.reason, Reason::Late | Reason::Fresh));
+            prop_assert!(task.inputs.len() > 1 || matches!(task.reason, MergeReason::Late | MergeReason::Fresh));
             for input in &task.inputs {
                 prop_assert_eq!(input.event_date, task.event_date);
                 prop_assert!(seen.insert(input.path.clone()));

@@ -75,7 +75,7 @@ fn batches_are_appended_in_order() {
 }
 
 #[test]
-fn nothing_bound_is_no_row() {
+fn unbound_parameters_have_no_rows() {
     assert_eq!(bind(&[]), Ok(vec![]));
     assert_eq!(bind(&[FlightData::new()]), Ok(vec![]));
     let no_columns = messages(&RecordBatch::new_empty(Arc::new(Schema::empty())));
@@ -154,7 +154,7 @@ fn compressed_parameters_are_refused_before_decompression() {
         &options,
         &mut IpcWriteContext::default(),
     );
-    // Without the codec, Arrow can't write it; then there is nothing to unpack either.
+    // Without the codec, Arrow can't write it; then there is nothing to decompress either.
     if let Ok((_, encoded)) = encoded {
         let compressed = [messages(&plain)[0].clone(), encoded.into()];
         assert!(refusal(&compressed).contains("compressed"));

@@ -77,7 +77,7 @@ fn unsupported_value_is_refused_by_index() {
 }
 
 #[test]
-fn a_handle_is_bounded() {
+fn handle_size_is_bounded() {
     let long = Statement::new("x".repeat(MAX_HANDLE_BYTES + 1));
     assert!(long.encode().unwrap_err().0.contains("1048576 are allowed"));
     assert!(Statement::decode(&vec![0; MAX_HANDLE_BYTES + 1]).is_err());

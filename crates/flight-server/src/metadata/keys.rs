@@ -1,4 +1,4 @@
-//! Keys: there are none. Tableau and DBeaver ask, and take an empty answer but no error.
+//! Keys: there are none. Tableau and DBeaver ask for them, and accept an empty answer but not an error.
 
 use std::sync::Arc;
 

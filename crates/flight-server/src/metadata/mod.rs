@@ -1,4 +1,4 @@
-//! What clients ask about the server and its tables: each command becomes one small batch.
+//! Metadata of the server and its tables: each command is answered by one small batch.
 
 mod keys;
 mod sql_info;
@@ -11,7 +11,7 @@ use arrow_flight::sql::Command;
 use footfall_query::TableInfo;
 use tonic::Status;
 
-use crate::client::Client;
+use crate::client::ClientKind;
 use crate::status;
 
 /// A pattern may be as long as a statement: pandas sends its SQL as one, to learn whether it is a table's name.
@@ -21,7 +21,11 @@ const MAX_PATTERN_BYTES: usize = 1 << 16;
 ///
 /// # Errors
 /// INVALID_ARGUMENT for a pattern that is too long.
-pub(crate) fn answer(command: &Command, tables: &[TableInfo], client: Client) -> Result<Option<RecordBatch>, Status> {
+pub(crate) fn answer(
+    command: &Command,
+    tables: &[TableInfo],
+    client: ClientKind,
+) -> Result<Option<RecordBatch>, Status> {
     if let Some(pattern) = patterns(command).find(|pattern| pattern.len() > MAX_PATTERN_BYTES) {
         return Err(Status::invalid_argument(format!(
             "a name pattern of {} bytes; {MAX_PATTERN_BYTES} are allowed",

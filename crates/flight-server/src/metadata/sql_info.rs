@@ -1,4 +1,4 @@
-//! SqlInfo: what the server can do. Older JDBC drivers fail on a code that is missing, so all are given.
+//! SqlInfo: what the server can do. Older JDBC drivers fail on a missing code, so all are present.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use arrow_flight::sql::{
     SqlInfo, SqlNullOrdering, SqlSupportedCaseSensitivity, SqlSupportedTransaction, SqlTransactionIsolationLevel,
 };
 
-use crate::client::Client;
+use crate::client::ClientKind;
 use crate::handle::MAX_HANDLE_BYTES;
 
-/// Words of our SQL that SQL:2003 does not reserve.
+/// Keywords of our SQL that SQL:2003 does not reserve.
 const KEYWORDS: &[&str] = &[
     "ANTI", "EXPLAIN", "ILIKE", "LIMIT", "OFFSET", "QUALIFY", "REGEXP", "RLIKE", "SEMI",
 ];
@@ -59,7 +59,7 @@ const DATETIME_FUNCTIONS: &[&str] = &[
     "TO_TIMESTAMP",
 ];
 
-/// Lengths and counts of which we set no limit of our own.
+/// Lengths and counts that have no limit of their own.
 const UNLIMITED: &[SqlInfo] = &[
     SqlInfo::SqlMaxBinaryLiteralLength,
     SqlInfo::SqlMaxCharLiteralLength,
@@ -82,8 +82,8 @@ const UNLIMITED: &[SqlInfo] = &[
     SqlInfo::SqlMaxUsernameLength,
 ];
 
-/// The values asked for, in order of their codes; all if none is named. A code that we don't know has no value.
-pub(super) fn answer(wanted: &[u32], client: Client) -> Result<RecordBatch> {
+/// The requested values, in order of their codes; all if none is requested. An unknown code has no value.
+pub(super) fn answer(wanted: &[u32], client: ClientKind) -> Result<RecordBatch> {
     let data = everything(client)?;
     let all = data.record_batch(None)?;
     if wanted.is_empty() {
@@ -97,7 +97,7 @@ pub(super) fn answer(wanted: &[u32], client: Client) -> Result<RecordBatch> {
     data.record_batch(known)
 }
 
-fn everything(client: Client) -> Result<SqlInfoData> {
+fn everything(client: ClientKind) -> Result<SqlInfoData> {
     let mut info = SqlInfoDataBuilder::new();
     server(&mut info);
     grammar(&mut info);
@@ -169,7 +169,7 @@ fn grammar(info: &mut SqlInfoDataBuilder) {
     info.append(SqlInfo::SqlCatalogAtStart, true);
 }
 
-fn features(info: &mut SqlInfoDataBuilder, client: Client) {
+fn features(info: &mut SqlInfoDataBuilder, client: ClientKind) {
     info.append(SqlInfo::SqlSupportsIntegrityEnhancementFacility, false);
     info.append(SqlInfo::SqlOuterJoinsSupportLevel, 0b110_i32); // limited, full
     info.append(SqlInfo::SqlSchemasSupportedActions, 0_i32);
@@ -184,8 +184,8 @@ fn features(info: &mut SqlInfoDataBuilder, client: Client) {
     let isolation = SqlTransactionIsolationLevel::SqlTransactionNone;
     match client {
         // The driver expects 64 bits here, against the specification.
-        Client::Java => info.append(SqlInfo::SqlDefaultTransactionIsolation, isolation as i64),
-        Client::Other => info.append(SqlInfo::SqlDefaultTransactionIsolation, isolation as i32),
+        ClientKind::Java => info.append(SqlInfo::SqlDefaultTransactionIsolation, isolation as i64),
+        ClientKind::Other => info.append(SqlInfo::SqlDefaultTransactionIsolation, isolation as i32),
     }
     info.append(SqlInfo::SqlTransactionsSupported, false);
     info.append(SqlInfo::SqlSupportedTransactionsIsolationLevels, 0b1_i32); // none

@@ -8,7 +8,7 @@ use arrow_flight::sql::metadata::{GetCatalogsBuilder, GetTablesBuilder};
 use arrow_flight::sql::{CommandGetDbSchemas, CommandGetTableTypes, CommandGetTables};
 use footfall_query::TableInfo;
 
-use crate::client::Client;
+use crate::client::ClientKind;
 
 const TABLE: &str = "TABLE";
 const VIEW: &str = "VIEW";
@@ -30,7 +30,7 @@ pub(super) fn schemas(query: CommandGetDbSchemas, tables: &[TableInfo]) -> Resul
     builder.build()
 }
 
-pub(super) fn tables(query: CommandGetTables, tables: &[TableInfo], client: Client) -> Result<RecordBatch> {
+pub(super) fn tables(query: CommandGetTables, tables: &[TableInfo], client: ClientKind) -> Result<RecordBatch> {
     let wanted: Option<BTreeSet<&str>> =
         (!query.table_types.is_empty()).then(|| query.table_types.iter().filter_map(|name| kind(name)).collect());
     let mut builder = GetTablesBuilder::new(

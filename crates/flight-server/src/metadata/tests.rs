@@ -26,7 +26,7 @@ fn ask(command: &Command) -> RecordBatch {
         table("public", "sessions", "VIEW"),
         table("system", "queries", "VIEW"),
     ];
-    answer(command, &tables, Client::Other).unwrap().unwrap()
+    answer(command, &tables, ClientKind::Other).unwrap().unwrap()
 }
 
 fn texts(batch: &RecordBatch, column: usize) -> Vec<&str> {
@@ -39,7 +39,7 @@ fn names(query: CommandGetTables) -> Vec<String> {
 }
 
 #[test]
-fn catalogs_and_schemas_listed_once() {
+fn catalogs_and_schemas_are_listed_once() {
     let catalogs = ask(&Command::CommandGetCatalogs(CommandGetCatalogs {}));
     assert_eq!(texts(&catalogs, 0), ["footfall"]);
     let schemas = ask(&Command::CommandGetDbSchemas(CommandGetDbSchemas::default()));
@@ -97,7 +97,7 @@ fn table_type_synonyms_match() {
 }
 
 #[test]
-fn columns_only_on_request() {
+fn columns_are_listed_on_request() {
     let query = |include_schema| {
         ask(&Command::CommandGetTables(CommandGetTables {
             table_name_filter_pattern: Some("events".into()),
@@ -115,12 +115,12 @@ fn columns_only_on_request() {
 }
 
 #[test]
-fn an_endless_pattern_is_refused() {
+fn overlong_pattern_is_refused() {
     let command = Command::CommandGetTables(CommandGetTables {
         table_name_filter_pattern: Some("%".repeat(MAX_PATTERN_BYTES + 1)),
         ..CommandGetTables::default()
     });
-    let status = answer(&command, &[], Client::Other).unwrap_err();
+    let status = answer(&command, &[], ClientKind::Other).unwrap_err();
     assert_eq!(status.code(), tonic::Code::InvalidArgument);
 }
 
@@ -157,7 +157,7 @@ fn sql_info_is_read_only_without_transactions() {
 }
 
 #[test]
-fn xdbc_types_all_or_one() {
+fn xdbc_types_filter_by_code() {
     let types = |data_type| {
         let batch = ask(&Command::CommandGetXdbcTypeInfo(CommandGetXdbcTypeInfo { data_type }));
         texts(&batch, 0).into_iter().map(str::to_owned).collect::<Vec<_>>()
@@ -168,7 +168,7 @@ fn xdbc_types_all_or_one() {
 }
 
 #[test]
-fn keys_are_none_and_no_error() {
+fn keys_are_empty_without_error() {
     let primary = ask(&Command::CommandGetPrimaryKeys(CommandGetPrimaryKeys::default()));
     assert_eq!((primary.num_rows(), primary.num_columns()), (0, 6));
     for command in [
@@ -184,5 +184,5 @@ fn keys_are_none_and_no_error() {
 #[test]
 fn other_commands_are_not_metadata() {
     let query = Command::CommandStatementQuery(Default::default());
-    assert!(answer(&query, &[], Client::Other).unwrap().is_none());
+    assert!(answer(&query, &[], ClientKind::Other).unwrap().is_none());
 }

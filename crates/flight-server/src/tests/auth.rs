@@ -64,7 +64,7 @@ async fn basic_on_every_call_needs_no_handshake() {
 #[tokio::test]
 async fn calls_without_valid_token_are_refused() {
     let server = Server::start().await;
-    for authorization in ["Bearer nobodys", "Basic !!!", "Basic dTo=", "Token x"] {
+    for authorization in ["Bearer nobodys", "Basic !!!", "Basic dTo=", "BearerToken x"] {
         let status = handshake(&mut server.raw(), authorization, 1).await.unwrap_err();
         assert_eq!(status.code(), Code::Unauthenticated, "{authorization}");
         assert!(!status.message().contains("nobodys"), "{}", status.message());

@@ -70,7 +70,7 @@ async fn announced_parameter_types_suit_jdbc() {
             &DataType::Time32(TimeUnit::Millisecond)
         ]
     );
-    // What is so announced can be bound, and so can what the column has.
+    // Values of the announced type can be bound, and so can values of the column's own type.
     let day = 1_793_577_600_000_000;
     let sql = "SELECT count(*) FROM events WHERE event_timestamp > ?";
     let millis = TimestampMillisecondArray::from(vec![day / 1000 + 90_000]).with_timezone("UTC");
@@ -132,7 +132,7 @@ async fn twelve_parameters_keep_their_order() {
 }
 
 #[tokio::test]
-async fn column_type_from_bound_parameter() {
+async fn bound_value_sets_column_type() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     assert_eq!(run(&mut client, "SELECT ? AS x", vec![number(7)]).await.unwrap(), ["7"]);
@@ -197,7 +197,7 @@ async fn fetch_after_close_succeeds() {
 }
 
 #[tokio::test]
-async fn a_handle_is_no_key_either() {
+async fn handle_grants_no_access() {
     let server = Server::start().await;
     let mut admin = server.client(&server.admin);
     let mut statement = admin

@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use prost::Message;
 
 use super::*;
-use crate::session::{CloseStatus, Closed, Options, Reason, Refusals};
+use crate::session::{CloseStatus, Closed, OptionErrorCode, Options, SetOptionsResult};
 
 async fn act(server: &Server, name: &str, body: Vec<u8>) -> Result<Vec<Bytes>, Status> {
     let action = with_token(Action::new(name, body), &server.acme);
@@ -16,7 +16,7 @@ async fn act(server: &Server, name: &str, body: Vec<u8>) -> Result<Vec<Bytes>, S
 }
 
 #[tokio::test]
-async fn session_options_and_close() {
+async fn session_options_and_close_are_answered() {
     let server = Server::start().await;
     let got = act(&server, "GetSessionOptions", vec![]).await.unwrap();
     let mut options = Options::decode(got[0].clone()).unwrap();
@@ -24,15 +24,18 @@ async fn session_options_and_close() {
     let set = act(&server, "SetSessionOptions", options.encode_to_vec())
         .await
         .unwrap();
-    assert_eq!(Refusals::decode(set[0].clone()).unwrap(), Refusals::default());
+    assert_eq!(
+        SetOptionsResult::decode(set[0].clone()).unwrap(),
+        SetOptionsResult::default()
+    );
 
     let value = options.options.remove("catalog").unwrap();
     options.options.insert("no such option".into(), value);
     let set = act(&server, "SetSessionOptions", options.encode_to_vec())
         .await
         .unwrap();
-    let refusals = Refusals::decode(set[0].clone()).unwrap();
-    assert_eq!(refusals.errors["no such option"].value(), Reason::InvalidName);
+    let refusals = SetOptionsResult::decode(set[0].clone()).unwrap();
+    assert_eq!(refusals.errors["no such option"].value(), OptionErrorCode::InvalidName);
 
     let closed = act(&server, "CloseSession", vec![]).await.unwrap();
     assert_eq!(Closed::decode(closed[0].clone()).unwrap().status(), CloseStatus::Closed);

@@ -46,7 +46,7 @@ async fn empty_result_has_schema() {
 }
 
 #[tokio::test]
-async fn no_column_is_a_view_or_a_dictionary() {
+async fn columns_are_plain_types() {
     let server = Server::start().await;
     let mut client = server.client(&server.acme);
     let sql = "SELECT arrow_cast('a', 'Utf8View') AS v, arrow_cast('a', 'Dictionary(Int32, Utf8)') AS d, \
@@ -121,7 +121,7 @@ async fn cancel_ends_running_statement() {
 }
 
 #[tokio::test]
-async fn get_schema_and_poll_without_running() {
+async fn get_schema_and_poll_do_not_run_statement() {
     let server = Server::start().await;
     let mut raw = server.raw();
     let asked = descriptor("SELECT client_id, 1 AS one FROM events");

@@ -54,7 +54,7 @@ async fn ddl_and_dml_are_refused_everywhere() {
 }
 
 #[tokio::test]
-async fn a_query_is_no_update() {
+async fn query_is_refused_as_update() {
     let server = Server::start().await;
     let update = CommandStatementUpdate {
         query: "SELECT 1".into(),

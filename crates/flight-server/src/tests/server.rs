@@ -130,7 +130,7 @@ impl Server {
         FlightServiceClient::new(self.channel.clone())
     }
 
-    /// Until no statement runs: what a client drops reaches the server a moment later.
+    /// Waits until no statement runs: what a client drops reaches the server a moment later.
     pub(super) async fn idle(&self) {
         let idle = async {
             while self.running.count() > 0 {

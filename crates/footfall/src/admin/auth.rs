@@ -1,4 +1,4 @@
-//! Only an admin's bearer token passes.
+//! Admits only an admin's bearer token.
 
 use std::sync::Arc;
 

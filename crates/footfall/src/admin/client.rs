@@ -1,4 +1,4 @@
-//! What the command line calls: the same five things on the state folder's catalog or on a running server.
+//! Administration from the command line: the same five operations on the state folder's catalog or on a running server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +18,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Where administration happens.
 #[derive(Debug)]
 pub(crate) enum Admin {
-    /// The catalog of a state folder; whoever can write the file may.
+    /// The catalog of a state folder; write access to the file suffices.
     Local(Arc<dyn Catalog>),
-    /// A running server; made by [`Admin::remote`].
+    /// A running server, from [`Admin::remote`].
     Remote(Remote),
 }
 
@@ -51,14 +51,14 @@ pub(crate) enum AdminError {
 }
 
 impl Admin {
-    /// `url`: the server's HTTP address, such as `http://127.0.0.1:8080`. Nothing is sent yet.
+    /// `url`: the server's HTTP address, such as `http://127.0.0.1:8080`. Sends no request yet.
     pub(crate) fn remote(url: &str, token: Secret) -> Result<Self, AdminError> {
         let bad_url = || AdminError::BadUrl { url: url.to_owned() };
         let parsed = Url::parse(url).map_err(|_| bad_url())?;
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err(bad_url());
         }
-        // A redirect would carry the token elsewhere.
+        // A redirect would carry the token to another server.
         let builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT)
@@ -98,7 +98,7 @@ impl Admin {
         }
     }
 
-    /// The secret is returned here and never again.
+    /// The secret is returned here and can't be retrieved later.
     pub(crate) async fn create_token(&self, token: NewToken) -> Result<(Token, Secret), AdminError> {
         match self {
             Self::Local(catalog) => Ok(catalog.create_token(token).await?),
@@ -109,7 +109,7 @@ impl Admin {
         }
     }
 
-    /// The newest last, revoked and expired ones included.
+    /// Newest last, including revoked and expired ones.
     pub(crate) async fn list_tokens(&self) -> Result<Vec<Token>, AdminError> {
         match self {
             Self::Local(catalog) => Ok(catalog.tokens().await?),
@@ -120,7 +120,7 @@ impl Admin {
         }
     }
 
-    /// Done in the folder of a running server, that server accepts the token for some seconds more.
+    /// If a server runs over the state folder, it accepts the token for a few more seconds.
     pub(crate) async fn revoke_token(&self, id: &str) -> Result<Token, AdminError> {
         match self {
             Self::Local(catalog) => Ok(catalog.revoke_token(id).await?),
@@ -168,7 +168,7 @@ impl Remote {
         Err(AdminError::Refused { message })
     }
 
-    /// `path` below `/api/v1`, each part escaped.
+    /// The URL of `path` below `/api/v1`, each part escaped.
     fn endpoint(&self, path: &[&str]) -> Result<Url, AdminError> {
         let mut address = self.url.clone();
         match address.path_segments_mut() {

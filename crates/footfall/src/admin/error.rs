@@ -1,4 +1,4 @@
-//! Every refusal as JSON: `{"error": {"code", "message", "field"?}}`.
+//! Errors as JSON: `{"error": {"code", "message", "field"?}}`.
 
 use axum::response::{IntoResponse, Response};
 use footfall_catalog::CatalogError;
@@ -43,7 +43,7 @@ impl ApiError {
     }
 
     pub(super) fn unknown_token() -> Self {
-        let message = "the token is unknown, revoked or expired; make another one";
+        let message = "the token is unknown, revoked or expired; create another one";
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
             .header(WWW_AUTHENTICATE, r#"Bearer realm="footfall", error="invalid_token""#)
     }
@@ -61,7 +61,7 @@ impl ApiError {
     }
 
     pub(super) fn method_not_allowed() -> Self {
-        let message = "this address does not take the request's method; the header Allow lists those that it takes";
+        let message = "this address does not accept the request's method; the header Allow lists those that it accepts";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
     }
 
@@ -94,7 +94,7 @@ impl From<CatalogError> for ApiError {
             CatalogError::AlreadyExists { .. } => Self::new(StatusCode::CONFLICT, "already_exists", error.to_string()),
             CatalogError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, "not_found", error.to_string()),
             CatalogError::Unavailable(cause) => {
-                // The cause names files and is for the operator.
+                // The cause names files: it is logged for the operator.
                 tracing::error!(%cause, "the catalog does not answer");
                 Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,

@@ -1,6 +1,7 @@
-//! The JSON of administration, as the server and the client both read and write it.
+//! The JSON of administration, shared by server and client.
 //!
-//! Requests refuse unknown fields, so that a misspelt one is noticed; answers may grow fields, so they do not.
+//! Requests refuse unknown fields, so that a misspelt one is noticed; responses may gain fields, so clients ignore
+//! unknown ones.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use footfall_model::access::{Role, SiteScope};
 use footfall_model::clock::Micros;
 use serde::{Deserialize, Serialize};
 
-/// `POST /api/v1/sites`; all but the tracking id may be left out.
+/// `POST /api/v1/sites`; only the tracking id is required.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SiteRequest {

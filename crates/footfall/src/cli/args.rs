@@ -1,4 +1,4 @@
-//! What the command line understands.
+//! Definition of the command line.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::config::Roles;
 Configuration: footfall.toml, then FOOTFALL_* variables, then flags. `footfall config` prints what is in effect."
 )]
 pub(super) struct Cli {
-    /// Configuration file [default: ./footfall.toml if it is there]
+    /// Configuration file [default: ./footfall.toml if it exists]
     #[arg(long, global = true, env = "FOOTFALL_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     #[command(subcommand)]
@@ -34,19 +34,19 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Collect events and answer queries
     Serve(ServeArgs),
-    /// Make and list sites
+    /// Create and list sites
     Site(SiteArgs),
-    /// Make, list and revoke tokens
+    /// Create, list and revoke tokens
     Token(TokenArgs),
-    /// Ask a server in SQL; without a statement, a prompt
+    /// Query a server in SQL; without a statement, open a prompt
     Sql(SqlArgs),
-    /// Load files of events into the lake
+    /// Import files of events into the lake
     Import(ImportArgs),
-    /// Serve, send generated traffic, and show what comes out
+    /// Serve, send generated traffic, and show the results
     Demo(DemoArgs),
-    /// Look after the write-ahead log (WAL)
+    /// Check the write-ahead log (WAL)
     Wal(WalArgs),
-    /// Print the configuration in effect
+    /// Print the effective configuration
     Config(ConfigArgs),
 }
 
@@ -85,15 +85,15 @@ fn check_roles(text: &str) -> Result<String, String> {
     Roles::parse(text).map(|_| text.to_owned())
 }
 
-/// Where administration happens: a running server, else the state folder itself.
+/// Where administration happens: on a running server, else in the state folder.
 #[derive(Debug, Args)]
 pub(super) struct AdminArgs {
     #[command(flatten)]
     folders: Folders,
-    /// A running server's HTTP address, such as http://127.0.0.1:8080, instead of the state folder
+    /// HTTP address of a running server, such as http://127.0.0.1:8080, to use instead of the state folder
     #[arg(long, value_name = "URL")]
     pub(super) server: Option<String>,
-    /// An admin token, for --server [default: that of the state folder]
+    /// Admin token for --server [default: that of the state folder]
     #[arg(long, env = "FOOTFALL_TOKEN", hide_env_values = true)]
     pub(super) token: Option<String>,
     /// Print JSON
@@ -119,7 +119,7 @@ pub(super) struct SiteArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SiteCommand {
-    /// Make a site
+    /// Create a site
     Create(SiteCreate),
     /// List the sites
     List(AdminArgs),
@@ -136,20 +136,20 @@ impl SiteArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct SiteCreate {
-    /// What its events name it by
+    /// The id that its events carry
     pub(super) tracking_id: String,
-    /// For people [default: the tracking id]
+    /// Display name [default: the tracking id]
     #[arg(long)]
     pub(super) name: Option<String>,
     #[arg(long)]
     pub(super) url: Option<String>,
-    /// IANA name; reports are by its days
+    /// IANA name; reports use its days
     #[arg(long, default_value = "UTC")]
     pub(super) timezone: String,
-    /// ISO 4217; that of `revenue`
+    /// ISO 4217; the currency of `revenue`
     #[arg(long, default_value = "USD")]
     pub(super) currency: String,
-    /// Take its events only with a writer token
+    /// Accept its events only with a writer token
     #[arg(long)]
     pub(super) require_writer_token: bool,
     #[command(flatten)]
@@ -163,7 +163,7 @@ pub(super) struct SiteCreate {
   footfall token list
   footfall token revoke 0123456789abcdef
 
-The secret is printed once, when the token is made, and kept nowhere.")]
+The secret is printed once, when the token is created, and stored nowhere.")]
 pub(super) struct TokenArgs {
     #[command(subcommand)]
     pub(super) command: TokenCommand,
@@ -171,7 +171,7 @@ pub(super) struct TokenArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TokenCommand {
-    /// Make a token
+    /// Create a token
     Create(TokenCreate),
     /// List the tokens, without their secrets
     List(AdminArgs),
@@ -189,7 +189,7 @@ impl TokenArgs {
     }
 }
 
-/// What a token allows.
+/// What a token permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum RoleArg {
     /// Everything, sites and tokens included
@@ -204,13 +204,13 @@ pub(super) enum RoleArg {
 pub(super) struct TokenCreate {
     #[arg(long)]
     pub(super) role: RoleArg,
-    /// A site of a reader or writer; may be given several times
+    /// A site that a reader or writer may access; may be given several times
     #[arg(long = "site", value_name = "TRACKING_ID", conflicts_with = "all_sites")]
     pub(super) sites: Vec<String>,
-    /// Every site, those made later included
+    /// Every site, including those created later
     #[arg(long)]
     pub(super) all_sites: bool,
-    /// How long it is good for, such as 90d [default: for ever]
+    /// Lifetime, such as 90d [default: it never expires]
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub(super) expires: Option<Duration>,
     #[command(flatten)]
@@ -219,20 +219,20 @@ pub(super) struct TokenCreate {
 
 #[derive(Debug, Args)]
 pub(super) struct TokenRevoke {
-    /// As `token list` shows it
+    /// The token's id, as `token list` shows it
     pub(super) id: String,
     #[command(flatten)]
     pub(super) admin: AdminArgs,
 }
 
-/// How an answer is written.
+/// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SqlFormat {
-    /// For people; the first thousand rows
+    /// A table for people; the first thousand rows
     Table,
-    /// With a header line
+    /// CSV with a header line
     Csv,
-    /// One object a line
+    /// JSON, one object per line
     Json,
     /// An Arrow IPC stream
     Arrow,
@@ -246,15 +246,15 @@ pub(crate) enum SqlFormat {
   footfall sql < report.sql
   footfall sql                                    a prompt; \\d lists the tables, \\q leaves")]
 pub(crate) struct SqlArgs {
-    /// One or more statements with semicolons between them [default: from the prompt, or standard input]
+    /// One or more statements, separated by semicolons [default: from the prompt, or standard input]
     #[arg(value_name = "SQL")]
     pub(crate) sql: Option<String>,
     #[arg(long, value_enum, default_value = "table")]
     pub(crate) format: SqlFormat,
-    /// The server's Flight address, such as grpc://127.0.0.1:31337 [default: that of the configuration]
+    /// Flight address of the server, such as grpc://127.0.0.1:31337 [default: from the configuration]
     #[arg(long, value_name = "URL")]
     pub(crate) server: Option<String>,
-    /// [default: the admin token of the state folder, if it can be read]
+    /// Token for the server [default: the admin token of the state folder, if it can be read]
     #[arg(long, env = "FOOTFALL_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
     #[command(flatten)]
@@ -277,7 +277,7 @@ is one transaction: importing it again adds nothing.")]
 pub(crate) struct ImportArgs {
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
-    /// parquet, ndjson or csv [default: told from the file's name]
+    /// parquet, ndjson or csv [default: from the file's name]
     #[arg(long)]
     pub(crate) format: Option<Format>,
     #[command(flatten)]
@@ -302,16 +302,16 @@ pub(crate) struct DemoArgs {
     /// The demo's lake: a folder, or s3://bucket/prefix [default: ./footfall-demo]
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
-    /// Distinct events to send
+    /// Number of distinct events to send
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) events: u64,
-    /// Days that they are spread over, up to now
+    /// Number of days, up to now, over which they are spread
     #[arg(long, default_value_t = 31, value_parser = clap::value_parser!(u16).range(DEMO_DAYS))]
     pub(crate) days: u16,
     /// Exit after the check
     #[arg(long)]
     pub(crate) once: bool,
-    /// Of the generator; the same seed at the same time gives the same traffic [default: another one each time]
+    /// Seed of the generator; the same seed at the same time gives the same traffic [default: random]
     #[arg(long, hide = true)]
     pub(crate) seed: Option<u64>,
     #[command(flatten)]
@@ -319,7 +319,7 @@ pub(crate) struct DemoArgs {
 }
 
 impl DemoArgs {
-    /// A demo keeps to its own folders: only who names one can send it elsewhere.
+    /// A demo uses its own folders: only an explicit flag can send it elsewhere.
     pub(super) fn overrides(&self) -> Overrides {
         let overrides = match self.data.as_deref() {
             None => Overrides::default()
@@ -333,11 +333,11 @@ impl DemoArgs {
         self.listen
             .overrides(overrides.quiet())
             .flag("--roles", "roles", Some("all"))
-            // A month of traffic in a minute is no abuse.
+            // A month of traffic in a minute must not reach the rate limit.
             .flag("demo", "ingest.events_per_second", Some(10_000_000))
     }
 
-    /// Whether the user chose where to listen, so that nothing else will do.
+    /// Whether the user chose the address, so that no other will do.
     pub(crate) fn chose_addresses(&self) -> bool {
         self.listen.http.is_some() || self.listen.flight.is_some()
     }

@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
 
-/// Libraries whose `info` messages are of use to their authors only.
+/// Libraries whose `info` messages are useful only to their authors.
 const TALKATIVE: &str = "buoyant_kernel=warn,deltalake_core=warn";
 
 /// Starts logging; a second call changes nothing.

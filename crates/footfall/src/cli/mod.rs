@@ -69,7 +69,7 @@ async fn dispatch(Cli { config, command }: Cli) -> anyhow::Result<()> {
             Box::pin(crate::import::run(config, args)).await
         }
         Command::Demo(args) => {
-            // A demo must not end up in a real lake because a configuration file happens to lie here.
+            // A demo must not write into a real lake because a configuration file happens to be here.
             let sources = Sources {
                 file: config,
                 ..sources(args.overrides())

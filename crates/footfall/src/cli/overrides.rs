@@ -1,4 +1,4 @@
-//! Flags that several commands have, and what they say about the configuration.
+//! Flags shared by several commands, and the settings that they make.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::config::Setting;
 
-/// What the flags of a command say about the configuration.
+/// The settings that a command's flags make.
 #[derive(Debug, Default)]
 pub(super) struct Overrides {
     pub(super) defaults: Vec<Setting>,
@@ -26,13 +26,13 @@ impl Overrides {
         self
     }
 
-    /// For commands that a person watches: the log says only what is wrong.
+    /// For interactive commands: only warnings and errors are logged.
     pub(super) fn quiet(self) -> Self {
         self.preset("log.level", "warn")
     }
 }
 
-/// Where a server keeps things.
+/// Where a server stores its data.
 #[derive(Debug, Args)]
 pub(super) struct Folders {
     /// The lake: a folder, or s3://bucket/prefix [default: ./footfall-data]

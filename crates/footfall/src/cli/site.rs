@@ -32,7 +32,7 @@ async fn create(config: &Config, args: SiteCreate) -> anyhow::Result<()> {
     if args.admin.json {
         return print(&format!("{}\n", to_json(&made)));
     }
-    print(&format!("site {} was made\n", made.tracking_id))
+    print(&format!("site {} created\n", made.tracking_id))
 }
 
 async fn list(config: &Config, args: &AdminArgs) -> anyhow::Result<()> {
@@ -42,7 +42,7 @@ async fn list(config: &Config, args: &AdminArgs) -> anyhow::Result<()> {
         return print(&format!("{:#}\n", Value::from(all)));
     }
     if sites.is_empty() {
-        return print("there is no site yet; make one with `footfall site create TRACKING_ID`\n");
+        return print("there is no site yet; create one with `footfall site create TRACKING_ID`\n");
     }
     let mut table = TextTable::new(["TRACKING ID", "NAME", "URL", "TIME ZONE", "CURRENCY", "WRITER TOKEN"]);
     for site in sites {
@@ -76,14 +76,14 @@ fn to_json(site: &Site) -> Value {
     })
 }
 
-/// What to do when there is no state folder.
+/// The advice if there is no state folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missing {
     Make,
     Refuse,
 }
 
-/// The server that was named, else the state folder.
+/// The server if one was named, else the state folder.
 pub(super) async fn connect(config: &Config, args: &AdminArgs, missing: Missing) -> anyhow::Result<Admin> {
     let state = config.state_dir();
     if let Some(server) = &args.server {

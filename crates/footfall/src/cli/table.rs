@@ -1,4 +1,4 @@
-//! Tables of text for people.
+//! Text tables.
 
 /// Columns of text, each as wide as its widest cell.
 #[derive(Debug)]
@@ -15,12 +15,12 @@ impl TextTable {
         }
     }
 
-    /// One cell a column.
+    /// One cell per column.
     pub(super) fn row<const N: usize>(&mut self, cells: [String; N]) {
         self.rows.push(cells.map(|cell| printable(&cell)).to_vec());
     }
 
-    /// Lines of text, the head first.
+    /// The lines of text, header first.
     pub(super) fn render(&self) -> String {
         let width = |column: usize| {
             let cells = std::iter::once(&self.head).chain(&self.rows);
@@ -41,14 +41,14 @@ impl TextTable {
     }
 }
 
-/// What others wrote can't command the terminal: control characters are shown, not sent.
+/// Foreign text must not control the terminal: control characters are escaped.
 fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
         .collect()
 }
 
-/// The same for text of several lines.
+/// The same for multi-line text.
 pub(crate) fn printable_lines(text: &str) -> String {
     let shown = |c: char| {
         if c.is_control() && c != '\n' {

@@ -1,4 +1,4 @@
-//! `footfall token`, and where commands take a token from.
+//! `footfall token`, and where commands get a token from.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -45,14 +45,14 @@ async fn create(config: &Config, args: TokenCreate) -> anyhow::Result<()> {
     ))
 }
 
-/// The token that the flags ask for.
+/// The token that the flags describe.
 pub(super) fn wanted(args: &TokenCreate, now: Micros) -> anyhow::Result<NewToken> {
     let named: BTreeSet<String> = args.sites.iter().cloned().collect();
     let (role, sites) = match args.role {
         RoleArg::Admin if !named.is_empty() => bail!("an admin's token reaches every site; leave --site out"),
         RoleArg::Admin => (Role::Admin, SiteScope::All),
         RoleArg::Reader | RoleArg::Writer if named.is_empty() && !args.all_sites => {
-            bail!("whose sites? Name them with --site TRACKING_ID, or give --all-sites")
+            bail!("a reader or writer needs sites: name them with --site TRACKING_ID, or give --all-sites")
         }
         RoleArg::Reader => (Role::Reader, scope(args.all_sites, named)),
         RoleArg::Writer => (Role::Writer, scope(args.all_sites, named)),
@@ -89,7 +89,7 @@ async fn list(config: &Config, args: &AdminArgs) -> anyhow::Result<()> {
         return print(&format!("{:#}\n", Value::from(all)));
     }
     if tokens.is_empty() {
-        return print("there is no token yet; a server makes the first when it starts\n");
+        return print("there is no token yet; a server creates the first one when it starts\n");
     }
     let now = SystemClock.now();
     let mut table = TextTable::new(["ID", "ROLE", "SITES", "MADE", "GOOD"]);
@@ -157,7 +157,7 @@ pub(super) fn rfc3339(at: Micros) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// The given token, else the first start's in the state folder.
+/// The given token, else the first token in the state folder.
 pub(crate) fn given_or_local(given: Option<&str>, config: &Config) -> anyhow::Result<String> {
     if let Some(token) = given.map(str::trim).filter(|token| !token.is_empty()) {
         return Ok(token.to_owned());

@@ -9,7 +9,7 @@ use super::print;
 use super::table::{TextTable, printable_lines};
 use crate::config::Config;
 
-/// Limit of printed damaged places.
+/// Maximum number of damaged places that are printed.
 const PRINTED: usize = 100;
 
 /// Fails if the WAL is damaged, in use, or can't be read.
@@ -23,7 +23,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     }
     let unreadable = || format!("the WAL in {} can't be verified", folder.display());
     let report = match verify(&folder) {
-        // Already says which folder.
+        // The error names the folder.
         Err(error @ WalError::InUse { .. }) => return Err(error.into()),
         verified => verified.with_context(unreadable)?,
     };
@@ -51,7 +51,7 @@ fn render(report: &VerifyReport) -> String {
     ]);
     let mut text = table.render();
     if report.torn_bytes > 0 {
-        text.push_str("torn bytes: a write that was cut short; nobody was told that it had succeeded\n");
+        text.push_str("torn bytes: a write that was cut shortand was never acknowledged\n");
     }
     for damage in report.damaged.iter().take(PRINTED) {
         // Writing to a string can't fail.

@@ -1,4 +1,4 @@
-//! Layers the sources. An error names the key and the source that it came from.
+//! Layers the sources. An error names the key and its source.
 
 use std::path::{Path, PathBuf};
 
@@ -14,16 +14,16 @@ const DEFAULT_FILE: &str = "footfall.toml";
 
 const PREFIX: &str = "FOOTFALL_";
 
-/// Variables of the same prefix that are no settings: the command line reads them, or the tests do.
+/// Variables with our prefix that are not settings: the command line or the tests read them.
 const NO_SETTINGS: [&str; 3] = ["TOKEN", "CONFIG", "BIN"];
 
-/// A value from a flag or a variable, as text; each kind of value knows how to read itself from it.
+/// A value from a flag or a variable, as text; each kind of value parses itself.
 #[derive(Debug, Clone)]
 pub(crate) struct Setting {
     /// Names from the outermost table inwards.
     key: Vec<String>,
     value: String,
-    /// Where it was given, for people.
+    /// Where it was given, for error messages.
     origin: String,
 }
 
@@ -33,7 +33,7 @@ impl Setting {
         Self::new(key, value, format!("flag {flag}"))
     }
 
-    /// A default of one command alone.
+    /// A default of one command only.
     pub(crate) fn preset(key: &str, value: impl Into<String>) -> Self {
         Self::new(key, value, "command's own default".to_owned())
     }
@@ -50,14 +50,14 @@ impl Setting {
 /// Where configuration comes from.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sources {
-    /// What a command presets beneath everything else.
+    /// A command's presets, below everything else.
     pub(crate) defaults: Vec<Setting>,
     pub(crate) file: Option<PathBuf>,
     pub(crate) env: Vec<Setting>,
     pub(crate) flags: Vec<Setting>,
 }
 
-/// Why there is no configuration.
+/// Why the configuration can't be loaded.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub(crate) enum ConfigError {
     #[error("the configuration file {0} can't be read; is the path right?")]
@@ -67,18 +67,18 @@ pub(crate) enum ConfigError {
 }
 
 impl Sources {
-    /// The file that was named, or the usual one if it is there.
+    /// The named file, or the default one if it exists.
     pub(crate) fn file_or_usual(named: Option<PathBuf>) -> Option<PathBuf> {
         named.or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()))
     }
 
-    /// Those of the process's variables that are settings.
+    /// The process's variables that are settings.
     pub(crate) fn environment() -> Vec<Setting> {
         let text = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
         settings_of(text.map(|(name, value)| (name, value.to_string_lossy().into_owned())))
     }
 
-    /// What is in effect.
+    /// The effective configuration.
     pub(crate) fn load(&self) -> Result<Config, ConfigError> {
         let mut figment = Figment::new();
         for setting in &self.defaults {
@@ -116,7 +116,7 @@ pub(super) fn settings_of(variables: impl IntoIterator<Item = (String, String)>)
 }
 
 /// Kubernetes describes a service named `footfall` to every container in variables such as `FOOTFALL_SERVICE_HOST` and
-/// `FOOTFALL_PORT_8080_TCP_ADDR`. They are no settings, and must not stop the server.
+/// `FOOTFALL_PORT_8080_TCP_ADDR`. They are not settings, and must not stop the server.
 fn is_service_link(key: &str) -> bool {
     key.starts_with("SERVICE_") || key == "PORT" || key.starts_with("PORT_")
 }
@@ -139,7 +139,7 @@ impl Provider for &Setting {
     }
 }
 
-/// Figment's first error, in our words.
+/// Converts Figment's first error to ours.
 fn describe(figment: &Figment, error: &figment::Error) -> ConfigError {
     let key = error.path.join(".");
     let metadata = error.metadata.as_ref().or_else(|| figment.find_metadata(&key));
@@ -165,7 +165,7 @@ fn origin(metadata: &Metadata) -> String {
     }
 }
 
-/// As short as it was likely given.
+/// Relative to the current folder if possible, as it was likely given.
 fn shown(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(here).unwrap_or(path).display().to_string()

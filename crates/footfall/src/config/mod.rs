@@ -21,11 +21,11 @@ use serde::{Deserialize, Serialize};
 pub(crate) use load::{Setting, Sources};
 pub(crate) use values::{ByteSize, Hops, LogFormat, Masked, Roles, Span};
 
-/// Everything that can be configured. Each key has a default that works.
+/// The whole configuration. Every key has a default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
-    /// Where the lake lies: a folder, or `s3://bucket/prefix`.
+    /// The lake's location: a folder, or `s3://bucket/prefix`.
     #[serde(deserialize_with = "values::location")]
     pub(crate) data: String,
     /// The folder of the catalog, the WAL and the first token. Use [`Config::state_dir`].
@@ -53,8 +53,8 @@ pub(crate) struct Http {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Flight {
     pub(crate) addr: SocketAddr,
-    /// Limit of received bytes that the server has not read yet, over all connections. Each may send 64 KiB or
-    /// more, so that the number of connections is limited to what fits.
+    /// Limit of received bytes that the server has not read yet, over all connections. Each connection may send 64 KiB
+    /// or more, so the number of connections is limited to what fits.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) receive_bytes: ByteSize,
 }
@@ -80,7 +80,7 @@ pub(crate) struct S3 {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Log {
-    /// `error`, `warn`, `info`, `debug`, `trace`, or one a module: `info,footfall_ingest=debug`.
+    /// `error`, `warn`, `info`, `debug`, `trace`, or levels per module: `info,footfall_ingest=debug`.
     #[serde(deserialize_with = "values::log_level")]
     pub(crate) level: String,
     pub(crate) format: LogFormat,
@@ -90,60 +90,60 @@ pub(crate) struct Log {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Wal {
-    /// A segment file that has reached this size is followed by a new one.
+    /// Size at which a segment file is full and the next one begins.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) segment_bytes: ByteSize,
-    /// Maximum size on disk; over it events are refused (503) until the lake has caught up.
+    /// Maximum size on disk; beyond it events are refused (503) until the lake has caught up.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) max_bytes: ByteSize,
-    /// Maximum bytes queued for the disk; over it events are refused (503).
+    /// Maximum bytes queued for the disk; beyond it events are refused (503).
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) queue_bytes: ByteSize,
 }
 
-/// Collection of events and their way into the lake.
+/// Collection of events and the writer to the lake.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Ingest {
     /// Maximum time before an event is written to the lake.
     pub(crate) flush_interval: Span,
-    /// Rows at which they are written at once.
+    /// Number of buffered rows that triggers a write.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) flush_rows: usize,
-    /// Bytes in memory at which they are written at once.
+    /// Number of buffered bytes that triggers a write.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) buffer_bytes: ByteSize,
-    /// How long an event id is remembered at least, so that a repeated event is stored once; shorter if `dedupe_ids`
-    /// is reached (the metric `footfall_writer_dedupe_window_seconds` says how long it is now).
+    /// Minimum time for which an event id is remembered, so that a repeated event is stored once; shorter if
+    /// `dedupe_ids` is reached (the metric `footfall_writer_dedupe_window_seconds` reports the current length).
     pub(crate) dedupe_window: Span,
-    /// Ids remembered at most, the newest half of them always; each costs about 20 bytes. For a window of `w` seconds at
-    /// `r` events per second: `2 * w * r`.
+    /// Maximum number of remembered ids, of which the newest half is always kept; each costs about 20 bytes. For a
+    /// window of `w` seconds at `r` events per second: `2 * w * r`.
     pub(crate) dedupe_ids: usize,
-    /// A site's rate limit; over it events are refused (429).
+    /// Rate limit of a site; beyond it events are refused (429).
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) events_per_second: u32,
-    /// One request's body, also after decompression; one gRPC message.
+    /// Limit of one request's body, also after decompression, and of one gRPC message.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) body_bytes: ByteSize,
-    /// For a request's body, or a gRPC message, to arrive.
+    /// Time limit for a request's body or a gRPC message to arrive.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) body_timeout: Span,
-    /// Bodies of all HTTP requests and messages of all gRPC calls together, Flight SQL's included; over it they are
-    /// refused (503, UNAVAILABLE).
+    /// Limit of all HTTP bodies and gRPC messages together, including Flight SQL; beyond it requests are refused (503,
+    /// UNAVAILABLE).
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) in_flight_bytes: ByteSize,
-    /// One event.
+    /// Limit of one event.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) event_bytes: ByteSize,
-    /// Events of one request.
+    /// Limit of events per request.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) batch_events: usize,
-    /// How far in the future an event's time may lie.
+    /// How far in the future an event's time may be.
     pub(crate) max_future: Span,
-    /// How old an event may be.
+    /// Maximum age of an event.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) retention: Span,
-    /// How many proxies of our own stand in front; the sender's address is taken from X-Forwarded-For as they wrote it.
+    /// Number of our own proxies in front; the sender's address is taken from the X-Forwarded-For that they wrote.
     pub(crate) trust_forwarded_for: Hops,
     /// A country or city database in MaxMind's format; without it countries come from a built-in table.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -154,37 +154,37 @@ pub(crate) struct Ingest {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Query {
-    /// For all queries together; what does not fit is spilled to the state folder.
+    /// Memory of all queries together; what does not fit is spilled to the state folder.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) memory_bytes: ByteSize,
-    /// May be spilled.
+    /// Limit of spilled bytes.
     pub(crate) spill_bytes: ByteSize,
     /// Cache of file metadata.
     pub(crate) metadata_cache_bytes: ByteSize,
-    /// One statement's time to compute; it does not run while the client does not take rows.
+    /// Limit of a statement's computing time; it does not run while its client takes no rows.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) timeout: Span,
     /// How long a client may leave a result without taking rows.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) idle_timeout: Span,
-    /// Queries that compute at the same time.
+    /// Maximum number of queries that compute at the same time.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) concurrency: usize,
-    /// Queries that have begun and whose rows are not all taken.
+    /// Maximum number of queries that have begun and whose rows are not all taken.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) open: usize,
-    /// Of these, how many one token may have.
+    /// Maximum number of these for one token.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) open_per_token: usize,
-    /// How long a query may wait to begin.
+    /// How long a query may wait for a slot.
     pub(crate) queue_timeout: Span,
-    /// Threads' worth of work a query is split into.
+    /// Number of threads that one query's work is split over.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) partitions: usize,
 }
 
 impl Config {
-    /// The state folder: as configured, else beside a local lake, else `./footfall-state`.
+    /// The state folder: the configured one, else beside a local lake, else `./footfall-state`.
     pub(crate) fn state_dir(&self) -> PathBuf {
         match (&self.state, self.data.parse()) {
             (Some(state), _) => state.clone(),
@@ -193,7 +193,7 @@ impl Config {
         }
     }
 
-    /// What is in effect, as a file that can be read again; secrets are masked.
+    /// The effective configuration as a file that can be read again; secrets are masked.
     pub(crate) fn to_toml(&self) -> Result<String, toml::ser::Error> {
         let effective = Self {
             state: Some(self.state_dir()),

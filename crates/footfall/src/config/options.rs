@@ -1,4 +1,4 @@
-//! What each part of the server is given.
+//! Derives the options of each part of the server.
 
 use std::path::PathBuf;
 
@@ -74,7 +74,7 @@ impl Ingest {
 }
 
 impl Query {
-    /// `spill`: the folder for what does not fit in memory.
+    /// `spill`: the folder for spilled data.
     pub(crate) fn options(&self, spill: PathBuf) -> EngineOptions {
         EngineOptions {
             memory_bytes: self.memory_bytes.bytes(),

@@ -99,7 +99,7 @@ fn bad_value_error_names_key_and_source() {
         ),
         (
             "roles = ['ingest', 'cook']",
-            "file footfall.toml: roles: \"cook\" is no role; expected all, or a list of ingest, query",
+            "file footfall.toml: roles: \"cook\" is not a role; expected all, or a list of ingest, query",
         ),
         (
             "log.format = 'xml'",
@@ -114,7 +114,7 @@ fn bad_value_error_names_key_and_source() {
     };
     assert_eq!(
         message(flag.load()),
-        "flag --roles: roles: \"\" is no role; expected all, or a list of ingest, query"
+        "flag --roles: roles: \"\" is not a role; expected all, or a list of ingest, query"
     );
     assert!(message(from_file("data = 'gs://bucket'")).contains("only local folders and s3://bucket/prefix"));
 }
@@ -228,7 +228,7 @@ fn state_folder_defaults_beside_local_lake() {
 }
 
 #[test]
-fn size_and_duration_formats() {
+fn sizes_and_durations_are_parsed() {
     for (text, bytes) in [
         ("64MiB", 64 << 20),
         ("64 mib", 64 << 20),

@@ -1,4 +1,4 @@
-//! The kinds of value that a configuration holds, each readable from TOML and from the text of a variable or a flag.
+//! The kinds of configuration values, each readable from TOML and from the text of a variable or a flag.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 /// What `footfall config` prints instead of a secret.
 const MASK: &str = "***";
 
-/// Units of a size and their bytes, the largest first. Those of 1,000 can be read but are never written.
+/// Units of a size and their bytes, largest first. Units of 1,000 are read but never written.
 const BINARY_UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
 const DECIMAL_UNITS: [(&str, u64); 3] = [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)];
 
@@ -27,7 +27,7 @@ impl ByteSize {
         Self(n << 20)
     }
 
-    /// As many bytes as a memory limit can name on this machine.
+    /// As a memory limit of this machine, at most `usize::MAX`.
     pub(crate) fn bytes(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
@@ -111,7 +111,7 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
-/// A number of proxies; `true` is one.
+/// A number of proxies; `true` means one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Hops(pub(crate) usize);
 
@@ -136,7 +136,7 @@ impl<'de> Deserialize<'de> for Hops {
     }
 }
 
-/// What this process does.
+/// The roles of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Roles {
     ingest: bool,
@@ -170,12 +170,12 @@ impl Roles {
             "ingest" => Ok(Self { ingest: true, ..self }),
             "query" => Ok(Self { query: true, ..self }),
             unknown => Err(format!(
-                "{unknown:?} is no role; expected all, or a list of ingest, query"
+                "{unknown:?} is not a role; expected all, or a list of ingest, query"
             )),
         }
     }
 
-    /// `all`, or names with commas between them.
+    /// `all`, or names separated by commas.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         text.split(',').try_fold(Self::NONE, Self::with)
     }
@@ -223,7 +223,7 @@ impl<'de> Deserialize<'de> for Roles {
     }
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {
@@ -266,7 +266,7 @@ impl<'de> Deserialize<'de> for Masked {
     }
 }
 
-/// Refuses locations that the lake does not know.
+/// Refuses invalid locations of a lake.
 pub(super) fn location<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     match text.parse::<footfall_lake::Location>() {
@@ -275,7 +275,7 @@ pub(super) fn location<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Str
     }
 }
 
-/// Refuses levels that the logger does not know.
+/// Refuses invalid log levels.
 pub(super) fn log_level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     match EnvFilter::try_new(&text) {
@@ -286,7 +286,7 @@ pub(super) fn log_level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<St
     }
 }
 
-/// Refuses a limit of zero, with which nothing would work.
+/// Refuses zero for a limit, with which nothing would work.
 pub(super) fn not_zero<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -301,7 +301,7 @@ where
     Ok(value)
 }
 
-/// Reads a value that may be written as text, as a number or as a flag.
+/// Reads a value that may be given as text, number or boolean.
 struct TextOrNumber<T> {
     expected: &'static str,
     text: fn(&str) -> Option<T>,

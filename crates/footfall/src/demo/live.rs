@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::Summary;
 use super::sender::Sender;
-use super::traffic::{Hit, Parcel, Plan, Source};
+use super::traffic::{Hit, Parcel, Plan, SessionSource};
 
 const TICK: Duration = Duration::from_millis(500);
 
@@ -26,7 +26,7 @@ const MAX_PENDING: usize = 450;
 /// Pending events, the next one first.
 #[derive(Debug)]
 struct InFlight {
-    source: Source,
+    source: SessionSource,
     due: BinaryHeap<Reverse<Due>>,
     next_visit: Micros,
 }
@@ -38,7 +38,7 @@ impl InFlight {
     fn new(plan: Plan, now: Micros) -> Self {
         let mut pending = Self {
             // Other visits than the backfill's, of the same visitors.
-            source: Source::new(plan.seed.wrapping_add(1), plan.now, plan.events),
+            source: SessionSource::new(plan.seed.wrapping_add(1), plan.now, plan.events),
             due: BinaryHeap::new(),
             next_visit: now - HEAD_START,
         };

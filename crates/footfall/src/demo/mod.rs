@@ -1,4 +1,4 @@
-//! `footfall demo`: a server of its own, a month of generated traffic through its HTTP endpoint, and what comes out.
+//! `footfall demo`: its own server, a month of generated traffic through its HTTP endpoint, and the results.
 //!
 //! ```text
 //! serve::start -> site, token -> traffic (generated) -> sender (HTTP) -> arrival (Flight SQL: all there, once?)
@@ -38,7 +38,7 @@ const CONNECTIONS: usize = 4;
 /// Parcels queued for a connection.
 const QUEUED: usize = 8;
 
-/// Limited, because the token ends up in somebody's terminal history.
+/// Limited, because the token ends up in a terminal's history.
 const TOKEN_LIFE: Duration = Duration::from_hours(24 * 30);
 
 /// The line that `--once` prints.
@@ -68,7 +68,7 @@ pub(crate) async fn run(mut config: Config, args: DemoArgs) -> anyhow::Result<()
     running.stop().await?;
     match shown? {
         Some(summary) => screen.result(&serde_json::to_string(&summary)?),
-        None if args.once => bail!("stopped before the check was done"),
+        None if args.once => bail!("stopped before the check was finished"),
         None => Ok(()),
     }
 }
@@ -83,7 +83,7 @@ async fn show(running: &Server, args: &DemoArgs, data: &str, screen: &Screen) ->
     let before = arrival::count(&mut client).await?;
     if before > 0 {
         screen.say(&format!(
-            "{before} events of an earlier demo are there; this one adds to them"
+            "found {before} events of an earlier demo; this one adds to them"
         ))?;
     }
     let sender = Sender::new(&http)?;
@@ -119,7 +119,7 @@ fn summary_text(summary: &Summary, counts: Counts) -> String {
     )
 }
 
-/// Makes the site, if it does not exist, and a token that may read it.
+/// Creates the site, if it is missing, and a token that may read it.
 async fn prepare(running: &Server, http: &str) -> anyhow::Result<String> {
     if running.admin_token.is_empty() {
         bail!("the admin token of this state folder is gone; give the demo another folder with --data");
@@ -135,7 +135,10 @@ async fn prepare(running: &Server, http: &str) -> anyhow::Result<String> {
             currency: "EUR".into(),
             writer_token_required: false,
         };
-        admin.create_site(site).await.context("the demo's site can't be made")?;
+        admin
+            .create_site(site)
+            .await
+            .context("the demo's site can't be created")?;
     }
     let life = Micros::try_from(TOKEN_LIFE.as_micros()).unwrap_or_default();
     let (_, secret) = admin
@@ -145,7 +148,7 @@ async fn prepare(running: &Server, http: &str) -> anyhow::Result<String> {
             expires_at: Some(SystemClock.now() + life),
         })
         .await
-        .context("the demo's token can't be made")?;
+        .context("the demo's token can't be created")?;
     Ok(secret.expose().to_owned())
 }
 

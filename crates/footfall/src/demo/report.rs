@@ -1,4 +1,4 @@
-//! The report: some questions that a shop would ask, and how to ask more.
+//! The report: questions that a shop would ask, and how to ask more.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Output for people. With `--once` standard output is for the result line alone; progress goes to standard error.
+//! Terminal output. With `--once` standard output has only the line of results; progress goes to standard error.
 
 use std::io::{IsTerminal, Write};
 
@@ -10,7 +10,7 @@ pub(super) struct Screen {
     once: bool,
 }
 
-/// A bar on a terminal, else a line for each tenth.
+/// A bar on a terminal, else a line per tenth.
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
     what: &'static str,
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_per_tenth() {
+    fn progress_prints_line_per_tenth() {
         let lines: Vec<_> = (0..1_000).filter_map(|n| tenth_passed(n, n + 1, 1_000)).collect();
         assert_eq!(lines, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
         assert_eq!(tenth_passed(0, 1_000, 1_000), Some(10));

@@ -1,4 +1,4 @@
-//! Sends parcels over HTTP as a client should: it retries later what the server asks to have again.
+//! Sends parcels over HTTP as a client should: it retries what the server asks for again.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,7 +34,7 @@ pub(super) struct Sender {
 
 /// What a reply means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum ReplyVerdict {
     Stored,
     Again(Duration),
     Refused,
@@ -47,7 +47,7 @@ impl Sender {
             .no_proxy()
             .timeout(Duration::from_secs(60))
             .build()
-            .context("HTTP requests can't be made")?;
+            .context("the HTTP client can't be created")?;
         Ok(Self {
             client,
             url: format!("{http}/api/v1/events"),
@@ -79,9 +79,9 @@ impl Sender {
             };
             let status = reply.status();
             match judge(status, retry_after(&reply), attempt) {
-                Verdict::Stored => return Ok(()),
-                Verdict::Again(pause) => tokio::time::sleep(pause).await,
-                Verdict::Refused => {
+                ReplyVerdict::Stored => return Ok(()),
+                ReplyVerdict::Again(pause) => tokio::time::sleep(pause).await,
+                ReplyVerdict::Refused => {
                     let text = reply.text().await.unwrap_or_default();
                     let shown: String = text.chars().take(SHOWN).collect();
                     bail!("the server answered {status} to {} events: {shown}", parcel.hits.len());
@@ -93,13 +93,13 @@ impl Sender {
 }
 
 /// `200` is no success here: it says that some events were rejected.
-fn judge(status: StatusCode, retry_after: Option<Duration>, attempt: u32) -> Verdict {
+fn judge(status: StatusCode, retry_after: Option<Duration>, attempt: u32) -> ReplyVerdict {
     match status {
-        StatusCode::NO_CONTENT => Verdict::Stored,
+        StatusCode::NO_CONTENT => ReplyVerdict::Stored,
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE if attempt < ATTEMPTS => {
-            Verdict::Again(retry_after.unwrap_or_else(|| backoff(attempt)).min(LONGEST_PAUSE))
+            ReplyVerdict::Again(retry_after.unwrap_or_else(|| backoff(attempt)).min(LONGEST_PAUSE))
         }
-        _ => Verdict::Refused,
+        _ => ReplyVerdict::Refused,
     }
 }
 
@@ -128,30 +128,33 @@ mod tests {
         let wish = Some(Duration::from_secs(3));
         assert_eq!(
             judge(StatusCode::TOO_MANY_REQUESTS, wish, 1),
-            Verdict::Again(Duration::from_secs(3))
+            ReplyVerdict::Again(Duration::from_secs(3))
         );
         assert_eq!(
             judge(StatusCode::SERVICE_UNAVAILABLE, None, 3),
-            Verdict::Again(Duration::from_millis(400))
+            ReplyVerdict::Again(Duration::from_millis(400))
         );
         let hours = Some(Duration::from_hours(9));
         assert_eq!(
             judge(StatusCode::SERVICE_UNAVAILABLE, hours, 1),
-            Verdict::Again(LONGEST_PAUSE)
+            ReplyVerdict::Again(LONGEST_PAUSE)
         );
-        assert_eq!(judge(StatusCode::SERVICE_UNAVAILABLE, wish, ATTEMPTS), Verdict::Refused);
+        assert_eq!(
+            judge(StatusCode::SERVICE_UNAVAILABLE, wish, ATTEMPTS),
+            ReplyVerdict::Refused
+        );
     }
 
     #[test]
-    fn partial_acceptance_is_no_success() {
-        assert_eq!(judge(StatusCode::NO_CONTENT, None, 1), Verdict::Stored);
+    fn partial_acceptance_is_a_failure() {
+        assert_eq!(judge(StatusCode::NO_CONTENT, None, 1), ReplyVerdict::Stored);
         for status in [
             StatusCode::OK,
             StatusCode::BAD_REQUEST,
             StatusCode::NOT_FOUND,
             StatusCode::PAYLOAD_TOO_LARGE,
         ] {
-            assert_eq!(judge(status, None, 1), Verdict::Refused, "{status}");
+            assert_eq!(judge(status, None, 1), ReplyVerdict::Refused, "{status}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! `footfall import`: files into the lake, with a progress bar and a table of what was done.
+//! `footfall import`: loads files into the lake, with a progress bar and a summary of each file.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
@@ -30,7 +30,9 @@ pub(crate) async fn run(config: Config, args: ImportArgs) -> anyhow::Result<()> 
         .map(|site| site.tracking_id)
         .collect();
     if sites.is_empty() {
-        bail!("there is no site yet whose events could be imported; make one with `footfall site create TRACKING_ID`");
+        bail!(
+            "there is no site yet whose events could be imported; create one with `footfall site create TRACKING_ID`"
+        );
     }
     let lake = crate::serve::open_lake(&config, Arc::clone(&clock)).await?;
     let parts = ImportParts {

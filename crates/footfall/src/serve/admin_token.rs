@@ -33,7 +33,7 @@ pub(super) async fn ensure(catalog: &dyn Catalog, ids: &dyn IdGen, state: &Path)
         expires_at: None,
     };
     catalog.create_token_with(token, &secret).await?;
-    tracing::info!(path = %path.display(), "first start: an admin token was made");
+    tracing::info!(path = %path.display(), "first start: created an admin token");
     Ok(Some(secret.expose().to_owned()))
 }
 

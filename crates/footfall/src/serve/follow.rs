@@ -28,7 +28,7 @@ pub(super) async fn refresh(lake: Lake, stop: CancellationToken) -> anyhow::Resu
             () = stop.cancelled() => return Ok(()),
         };
         if let Err(error) = refreshed {
-            tracing::warn!(%error, "the lake can't be followed for now; queries see what is known");
+            tracing::warn!(%error, "the lake can't be refreshed for now; queries use the last known version");
         }
     }
 }
@@ -67,6 +67,6 @@ async fn checkpoint_if_due(table: &Table) {
     };
     if let Err(error) = written.await {
         let table = table.spec().name();
-        tracing::warn!(%error, table, "no checkpoint could be written; tried again later");
+        tracing::warn!(%error, table, "a checkpoint could not be written; retrying later");
     }
 }

@@ -65,7 +65,7 @@ pub(super) async fn serve(
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "no connection could be accepted");
+                tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
                 continue;
             }
@@ -83,14 +83,14 @@ pub(super) async fn serve(
         let stop = stop.clone();
         connections.spawn(async move {
             if let Err(error) = finish(connection, stop).await {
-                tracing::debug!(%peer, %error, "the connection ended badly");
+                tracing::debug!(%peer, %error, "the connection failed");
             }
         });
     }
     drop(listener);
     connections.close();
     if timeout(DRAIN_TIMEOUT, connections.wait()).await.is_err() {
-        tracing::warn!("some HTTP requests were still under way and were cut off");
+        tracing::warn!("cut off HTTP requests that were still open");
     }
     Ok(())
 }

@@ -45,6 +45,6 @@ fn say(config: &Config, began: Instant, reason: &str) {
         lake = config.data,
         reason,
         seconds = began.elapsed().as_secs(),
-        "the lake does not answer; the start waits for it"
+        "the lake does not answer; startup waits for it"
     );
 }

@@ -83,7 +83,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Server> {
     let metrics = ops::metrics()?;
     let state = config.state_dir();
     footfall_lake::create_durably(&state)
-        .with_context(|| format!("the state folder {} can't be made", state.display()))?;
+        .with_context(|| format!("the state folder {} can't be created", state.display()))?;
     let shares = descriptors::Shares::of(descriptors::take_all());
     let http = listen(config.http.addr, "HTTP")?;
     let flight = listen(config.flight.addr, "Flight SQL")?;

@@ -67,7 +67,7 @@ pub(super) async fn ingest(config: &Config, shared: &RoleParts, tasks: &Tasks) -
 fn advised(error: WriterError, wal: &Path) -> anyhow::Error {
     let advice = match error {
         WriterError::OldLog { .. } | WriterError::OtherLog { .. } => format!(
-            "the WAL can't be continued. To give up what only it has, move the folder {} away, and keep it: the next \
+            "the WAL can't be continued. To continue without the events that only it has, move the folder {} away, and keep it: the next \
              start begins a new WAL, with the sites and tokens as they are",
             wal.display()
         ),

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::bail;
 
-use super::client::{Answer, Client};
+use super::client::{Client, ResultStream};
 use super::output::{More, Note, Output, Style};
 use crate::cli::SqlFormat;
 
@@ -46,7 +46,7 @@ async fn ask(client: &mut Client, sql: &str, style: Style) -> anyhow::Result<()>
     Ok(())
 }
 
-async fn write(answer: &mut Answer, format: SqlFormat, to: impl Write) -> anyhow::Result<Note> {
+async fn write(answer: &mut ResultStream, format: SqlFormat, to: impl Write) -> anyhow::Result<Note> {
     let mut output = Output::new(format, &answer.schema, to)?;
     while let Some(batch) = answer.next().await? {
         if let More::Enough = output.write(&batch)? {

@@ -27,7 +27,7 @@ pub(crate) struct Client {
 }
 
 /// A result being streamed. Dropping it cancels the query.
-pub(crate) struct Answer {
+pub(crate) struct ResultStream {
     pub(crate) schema: SchemaRef,
     service: FlightSqlServiceClient<Channel>,
     endpoints: std::vec::IntoIter<FlightEndpoint>,
@@ -54,7 +54,7 @@ impl Client {
     }
 
     /// Rows flow as the result is polled.
-    pub(crate) async fn query(&mut self, sql: &str) -> anyhow::Result<Answer> {
+    pub(crate) async fn query(&mut self, sql: &str) -> anyhow::Result<ResultStream> {
         let info = self
             .service
             .execute(sql.to_owned(), None)
@@ -62,7 +62,7 @@ impl Client {
             .map_err(in_plain_words)?;
         let endpoints = info.endpoint.clone().into_iter();
         let schema = info.try_decode_schema().unwrap_or_else(|_| Schema::empty());
-        let mut answer = Answer {
+        let mut answer = ResultStream {
             schema: Arc::new(schema),
             service: self.service.clone(),
             endpoints,
@@ -88,7 +88,7 @@ impl Client {
     }
 }
 
-impl Answer {
+impl ResultStream {
     pub(crate) async fn next(&mut self) -> anyhow::Result<Option<RecordBatch>> {
         loop {
             if let Some(stream) = &mut self.stream {

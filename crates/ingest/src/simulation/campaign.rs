@@ -1,4 +1,4 @@
-//! Many histories, and what is said of one that fails.
+//! Runs many histories and reports those that fail.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,19 +8,19 @@ use std::thread;
 use parking_lot::Mutex;
 
 use super::history::{History, Step};
-use super::invariants::Failure;
+use super::invariants::Violation;
 use super::shrink::shrink;
 use super::trace::Trace;
 
-/// A kind of history, and how it is carried out and judged.
+/// A kind of history: how it is generated, run and judged.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Property {
     pub(super) name: &'static str,
     pub(super) draw: fn(u64) -> History,
-    pub(super) holds: fn(&History, &Trace) -> Result<(), Failure>,
+    pub(super) holds: fn(&History, &Trace) -> Result<(), Violation>,
 }
 
-/// Which seeds, and whether to say how far we are.
+/// The seeds to run, and whether to report progress.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seeds {
     first: u64,
@@ -29,7 +29,7 @@ pub(super) struct Seeds {
 }
 
 impl Seeds {
-    /// `SEEDS` histories from `SEED` on, or so many from 0 on if the environment does not say.
+    /// `SEEDS` histories from `SEED` on; `count` from 0 on if the environment sets neither.
     pub(super) fn from_environment(count: u64) -> Self {
         let number = |name: &str| {
             let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
@@ -47,31 +47,31 @@ impl Seeds {
     }
 }
 
-/// A history that failed, and the shortest of its kind.
-struct Found {
+/// A failing history, and the shortest one that it was reduced to.
+struct FailingHistory {
     property: &'static str,
     drawn: History,
     shortest: History,
-    failure: Failure,
+    failure: Violation,
 }
 
 impl Property {
-    pub(super) fn failure(&self, history: &History) -> Option<Failure> {
+    pub(super) fn failure(&self, history: &History) -> Option<Violation> {
         let trace = Trace::new(false);
         match catch_unwind(AssertUnwindSafe(|| (self.holds)(history, &trace))) {
             Ok(held) => held.err(),
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().cloned();
                 let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-                Some(Failure::new("nothing_panics", text.unwrap_or_default()))
+                Some(Violation::new("nothing_panics", text.unwrap_or_default()))
             }
         }
     }
 
-    /// Runs all seeds, on all processors; panics with the shortest history it finds if one fails.
+    /// Runs all seeds on all processors. Panics with the shortest failing history if there is one.
     pub(super) fn check(&self, seeds: Seeds) {
         let next = AtomicU64::new(0);
-        let found: Mutex<Option<(u64, Failure)>> = Mutex::new(None);
+        let found: Mutex<Option<(u64, Violation)>> = Mutex::new(None);
         let threads = thread::available_parallelism().map_or(1, usize::from);
         thread::scope(|scope| {
             for _ in 0..threads {
@@ -102,7 +102,7 @@ impl Property {
         }
     }
 
-    fn shortest(&self, seed: u64) -> Found {
+    fn shortest(&self, seed: u64) -> FailingHistory {
         let drawn = (self.draw)(seed);
         let first = self.failure(&drawn).expect("the same seed is the same history");
         let shortest = shrink(&drawn, |history| {
@@ -110,7 +110,7 @@ impl Property {
                 .is_some_and(|failure| failure.invariant == first.invariant)
         });
         let failure = self.failure(&shortest).expect("the same history ends the same way");
-        Found {
+        FailingHistory {
             property: self.name,
             drawn,
             shortest,
@@ -119,7 +119,7 @@ impl Property {
     }
 }
 
-impl fmt::Display for Found {
+impl fmt::Display for FailingHistory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             property,
@@ -137,7 +137,7 @@ impl fmt::Display for Found {
     }
 }
 
-/// As it is written in Rust.
+/// Formats the history as Rust code.
 impl fmt::Display for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "History {{\n    seed: {},\n    steps: vec![", self.seed)?;

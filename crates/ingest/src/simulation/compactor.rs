@@ -1,7 +1,7 @@
-//! A compactor before the product has one: merges files of a day, as another process would.
+//! A simulated compactor: merges files of a day, as another process would.
 //!
-//! Several may run at once, each under a lease of its own, under the same lease, or under none. Whoever finds that a
-//! file which it has read is not live any more plans again.
+//! Several may run at once, each under a lease of its own, under the same lease, or under none. A compactor whose
+//! inputs are no longer live plans again.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -19,20 +19,20 @@ use super::table_client::TableClient;
 /// The compactors' lease in the Delta log.
 pub(super) const LEASE: &str = "footfall-compactor-00";
 
-/// Merges that one compactor tries at most.
+/// Maximum number of merges that one compactor attempts.
 const PASSES: u32 = 6;
 
-/// Files of one merge, at most.
+/// Maximum number of files per merge.
 const INPUTS: u64 = 6;
 
-/// Under what a compactor works.
+/// The lease under which a compactor works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lease {
-    /// It takes the lease: whoever held it before can't commit any more once this one has.
+    /// It acquires the lease: the previous holder can't commit any more once this one has.
     Taken,
-    /// It believes to hold the lease that another holds.
+    /// It believes that it holds the lease that another one holds.
     Shared,
-    /// None: only the check of what it removes keeps it from harm.
+    /// None: only the conflict check of the removed files protects the table.
     Missing,
 }
 
@@ -61,7 +61,7 @@ pub(super) async fn compact(world: World, nth: u32, lease: Lease, mut random: Ra
             Ok(Some(_)) => {}
             Err(LakeError::StaleLease { ours, theirs, .. }) if ours < theirs => return client.note("stale lease"),
             Err(LakeError::Conflict { .. }) => client.note("conflict"),
-            // Also a file that was vacuumed while it was to be read.
+            // Includes a file that was vacuumed before it was read.
             Err(error) if error.is_transient() => client.note("no answer"),
             Err(error) => return client.violation(&error),
         }
@@ -70,7 +70,7 @@ pub(super) async fn compact(world: World, nth: u32, lease: Lease, mut random: Ra
     }
 }
 
-/// Merges some files, if there are any; the version that it made.
+/// Merges some files, if there are any; returns the version that it made.
 async fn pass(client: &TableClient, fence: Option<Fence>, random: &mut Random) -> Result<Option<u64>, LakeError> {
     let inputs = plan(&client.table.snapshot(), random);
     let Some(first) = inputs.first() else { return Ok(None) };
@@ -96,7 +96,7 @@ async fn pass(client: &TableClient, fence: Option<Fence>, random: &mut Random) -
     client.commit(&commit).await.map(Some)
 }
 
-/// Some files of one day. Imported files are merged with their like only: in a file with others, their rows would
+/// Some files of one day. Imported files are merged only with imported ones: in a file with others, their rows would
 /// count among the newest that a restarted writer recalls.
 fn plan(snapshot: &Snapshot, random: &mut Random) -> Vec<Arc<DataFile>> {
     let mut groups: BTreeMap<(i32, bool), Vec<Arc<DataFile>>> = BTreeMap::new();
@@ -104,7 +104,7 @@ fn plan(snapshot: &Snapshot, random: &mut Random) -> Vec<Arc<DataFile>> {
         let group = (file.partition_date, file.origin == Origin::Import);
         groups.entry(group).or_default().push(Arc::clone(file));
     }
-    // One file alone is rewritten now and then.
+    // Sometimes a single file is rewritten.
     let least = if random.chance(15) { 1 } else { 2 };
     let groups: Vec<_> = groups.into_values().filter(|files| files.len() >= least).collect();
     let indices: Vec<_> = (0..groups.len()).collect();
@@ -119,7 +119,7 @@ fn plan(snapshot: &Snapshot, random: &mut Random) -> Vec<Arc<DataFile>> {
     files
 }
 
-/// All rows, of those with the same id the first.
+/// All rows; of those with the same id, the first.
 fn merge(batches: &[RecordBatch]) -> RecordBatch {
     let all = concat_batches(&batches[0].schema(), batches).expect("files of one table");
     let text = |name| all.column_by_name(name).unwrap().as_string::<i32>();

@@ -1,5 +1,7 @@
 //! A disk in memory that loses, tears and reorders what was not synced.
 
+mod inode;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -7,18 +9,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use self::inode::Inode;
 use super::random::Random;
 use crate::wal::{Disk, WalFile};
-
-const SECTOR: u64 = 512;
-
-/// A file: what the page cache shows, what the platter has, and the writes between them.
-#[derive(Debug, Default)]
-struct Inode {
-    cache: Vec<u8>,
-    platter: Vec<u8>,
-    pending: Vec<(u64, Vec<u8>)>,
-}
 
 #[derive(Debug)]
 enum DirChange {
@@ -30,7 +23,7 @@ enum DirChange {
 type Names = BTreeMap<String, usize>;
 
 #[derive(Debug, Default)]
-struct World {
+struct DiskState {
     inodes: Vec<Inode>,
     names: Names,
     platter_names: Names,
@@ -41,32 +34,32 @@ struct World {
     dead: bool,
 }
 
-/// What goes wrong.
+/// The faults of the disk.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Faults {
-    /// Bytes that all files may have together.
+    /// Limit of all files' bytes.
     pub(crate) space: Option<u64>,
-    /// So many syncs of files fail.
+    /// Number of file syncs that fail.
     pub(crate) fail_syncs: u32,
-    /// So many syncs of the folder fail.
+    /// Number of folder syncs that fail.
     pub(crate) fail_dir_syncs: u32,
-    /// So many truncations fail.
+    /// Number of truncations that fail.
     pub(crate) fail_truncates: u32,
-    /// After so many changes the process is dead in the middle of one.
+    /// The process dies in the middle of a change after this many changes.
     pub(crate) fuse: Option<u64>,
     /// How long a sync takes.
     pub(crate) sync_time: Duration,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct SimDisk(Arc<Mutex<World>>);
+pub(crate) struct SimDisk(Arc<Mutex<DiskState>>);
 
 impl SimDisk {
     pub(crate) fn new(seed: u64) -> Self {
         let random = Some(Random::new(seed));
-        Self(Arc::new(Mutex::new(World {
+        Self(Arc::new(Mutex::new(DiskState {
             random,
-            ..World::default()
+            ..DiskState::default()
         })))
     }
 
@@ -82,14 +75,14 @@ impl SimDisk {
         self.0.lock().dead
     }
 
-    /// The process ends; what it wrote is in the page cache.
+    /// The process ends; what it wrote stays in the page cache.
     pub(crate) fn kill(&self) {
         let world = &mut *self.0.lock();
         world.dead = false;
         world.faults.fuse = None;
     }
 
-    /// The machine stops: of what was not synced any sectors may be there, and any first part of the folder changes.
+    /// The machine stops: of what was not synced, any sectors may survive, and any prefix of the folder's changes.
     pub(crate) fn power_failure(&self) {
         let world = &mut *self.0.lock();
         world.dead = false;
@@ -135,7 +128,7 @@ impl SimDisk {
         world.inodes[world.names[name]].cache.clone()
     }
 
-    /// Changes a file behind the log's back.
+    /// Changes a file without the WAL's knowledge.
     pub(crate) fn tamper(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let world = &mut *self.0.lock();
         let inode = &mut world.inodes[world.names[name]];
@@ -148,7 +141,7 @@ impl SimDisk {
         self.tamper(name, |bytes| bytes[bit / 8] ^= 1 << (bit % 8));
     }
 
-    /// Makes a file as another program would.
+    /// Creates a file as another program would.
     pub(crate) fn put(&self, name: &str, bytes: Vec<u8>) {
         let world = &mut *self.0.lock();
         world.inodes.push(Inode {
@@ -160,8 +153,8 @@ impl SimDisk {
         world.platter_names.insert(name.to_owned(), world.inodes.len() - 1);
     }
 
-    /// One change; `Ok(false)` if the process dies in the middle of it, having done an unknown part.
-    fn step(world: &mut World) -> io::Result<bool> {
+    /// Counts one change; `Ok(false)` if the process dies in the middle of it, which leaves an unknown part done.
+    fn step(world: &mut DiskState) -> io::Result<bool> {
         if world.dead {
             return Err(io::Error::other("the process is dead"));
         }
@@ -178,7 +171,7 @@ impl SimDisk {
         }
     }
 
-    fn change_dir(&self, change: impl FnOnce(&mut World) -> io::Result<DirChange>) -> io::Result<()> {
+    fn change_dir(&self, change: impl FnOnce(&mut DiskState) -> io::Result<DirChange>) -> io::Result<()> {
         let world = &mut *self.0.lock();
         let alive = Self::step(world)?;
         if alive || world.random.as_mut().unwrap().below(2) == 0 {
@@ -190,7 +183,7 @@ impl SimDisk {
     }
 }
 
-impl World {
+impl DiskState {
     fn used(&self) -> u64 {
         let inodes = self.names.values();
         inodes.map(|inode| self.inodes[*inode].cache.len() as u64).sum()
@@ -217,52 +210,6 @@ fn apply(names: &mut Names, change: DirChange) {
             }
         }
     }
-}
-
-impl Inode {
-    fn write(&mut self, offset: u64, bytes: &[u8]) {
-        overlay(&mut self.cache, offset, bytes);
-        self.pending.push((offset, bytes.to_vec()));
-    }
-
-    /// Moves pending writes to the platter: all (0), none (1), or any sectors (else), some of them cut short or with a
-    /// bit flipped; never one where something had been synced before.
-    fn flush_some(&mut self, random: &mut Random, mode: u64) {
-        let synced = self.platter.len() as u64;
-        for (offset, bytes) in std::mem::take(&mut self.pending) {
-            let mut at = 0;
-            while at < bytes.len() {
-                let in_sector = (SECTOR - (offset + at as u64) % SECTOR) as usize;
-                let end = bytes.len().min(at + in_sector);
-                match (mode, random.below(8)) {
-                    (0, _) | (2.., 0..=3) => overlay(&mut self.platter, offset + at as u64, &bytes[at..end]),
-                    (2.., 4) => {
-                        let cut = at + random.below((end - at) as u64) as usize;
-                        overlay(&mut self.platter, offset + at as u64, &bytes[at..cut]);
-                    }
-                    (2.., 5) if offset + at as u64 >= synced => {
-                        let mut garbled = bytes[at..end].to_vec();
-                        let bit = random.below(garbled.len() as u64 * 8) as usize;
-                        garbled[bit / 8] ^= 1 << (bit % 8);
-                        overlay(&mut self.platter, offset + at as u64, &garbled);
-                    }
-                    _ => {}
-                }
-                at = end;
-            }
-        }
-    }
-}
-
-fn overlay(file: &mut Vec<u8>, offset: u64, bytes: &[u8]) {
-    let (start, end) = (offset as usize, offset as usize + bytes.len());
-    if bytes.is_empty() {
-        return;
-    }
-    if file.len() < end {
-        file.resize(end, 0);
-    }
-    file[start..end].copy_from_slice(bytes);
 }
 
 impl Disk for SimDisk {
@@ -374,7 +321,7 @@ impl WalFile for SimFile {
             Err(io::Error::other("died"))
         } else if world.faults.fail_syncs > 0 {
             world.faults.fail_syncs -= 1;
-            // Some of it is there, and the page cache forgets that the rest is not.
+            // Some of it was written, and the page cache forgets that the rest was not.
             inode.flush_some(&mut random, 2);
             Err(io::Error::other("the disk failed"))
         } else {

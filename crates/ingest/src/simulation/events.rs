@@ -1,4 +1,4 @@
-//! What is sent: an event is its number, everything else follows from it.
+//! The events that are sent: an event is its number, from which everything else follows.
 
 use bytes::Bytes;
 use footfall_model::clock::{DAY, Micros};
@@ -8,13 +8,13 @@ use prost::Message;
 use super::executor::BEGIN;
 use super::random::Random;
 
-/// Numbers from here on belong to events that foreign_writers bring past the log.
+/// Numbers from here on belong to events that foreign writers commit without the WAL.
 pub(super) const FOREIGN_EVENTS: u32 = 1_000_000;
 
 /// Sites that share event ids: the same id of another site is another event.
 const SITES: u32 = 3;
 
-/// The event that is received at `created_at`. Most are of today in any order, some are one or three days late.
+/// The event that is received at `created_at`. Most are of the same day in any order, some are one or three days late.
 pub(super) fn event(number: u32, created_at: Micros) -> Event {
     let mut random = Random::new(number.into());
     let days_late = random.pick(&[0, 0, 0, 0, 0, 0, 0, 0, 1, 3]);
@@ -31,14 +31,14 @@ pub(super) fn event(number: u32, created_at: Micros) -> Event {
     }
 }
 
-/// The number of the event of this site and id, if they are one's.
+/// The number of the event with this site and id; `None` if they are not ours.
 pub(super) fn number(tracking_id: &str, event_id: &str) -> Option<u32> {
     let site: u32 = tracking_id.strip_prefix("site-")?.parse().ok()?;
     let id: u32 = event_id.parse().ok()?;
     (site < SITES).then(|| id * SITES + site)
 }
 
-/// A log record.
+/// A WAL record.
 pub(super) fn payload(numbers: &[u32], created_at: Micros) -> Bytes {
     let events = numbers.iter().map(|number| event(*number, created_at)).collect();
     EventBatch { events }.encode_to_vec().into()

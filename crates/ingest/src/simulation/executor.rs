@@ -1,5 +1,5 @@
-//! Time and tasks of a simulation: one thread, chance decides which task runs next, and the clock jumps to the next moment at
-//! which something is due.
+//! Time and tasks of a simulation: one thread, a seeded random choice of the next task, and a clock that jumps to the
+//! next moment at which something is due.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
@@ -19,7 +19,7 @@ use crate::writer::Timer;
 /// 2026-11-01: when every simulation begins.
 pub(super) const BEGIN: Micros = 1_793_491_200_000_000;
 
-/// Simulated time, in microseconds since the beginning.
+/// Simulated time, in microseconds since the start.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Time(Arc<Mutex<Timers>>);
 
@@ -47,7 +47,8 @@ impl Time {
         self.sleep_until(self.micros() + millis * 1_000)
     }
 
-    /// Goes to the next moment at which something is due; false if that is `limit` or later: then it goes there.
+    /// Advances to the next moment at which something is due. If that is not before `limit`, advances to `limit` and
+    /// returns false.
     fn advance(&self, limit: u64) -> bool {
         let timers = &mut *self.0.lock();
         let next = timers.due.keys().next().map_or(u64::MAX, |(at, _)| *at);
@@ -135,13 +136,13 @@ impl Wake for WakeTask {
     }
 }
 
-/// What one turn of the executor did.
+/// The result of one turn of the executor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum ExecutorTurn {
     Polled(TaskId),
-    /// The clock went on.
+    /// The clock advanced.
     Advanced,
-    /// Nothing more happens before the limit, at which the clock stands now.
+    /// Nothing happens before the limit; the clock has advanced to it.
     Rest,
 }
 
@@ -180,14 +181,14 @@ impl Executor {
         id
     }
 
-    /// Drops the task where it stands.
+    /// Drops the task at its current await point.
     pub(super) fn kill(&mut self, id: TaskId) {
         self.frozen.remove(&id);
         self.ready.lock().remove(&id);
         drop(self.tasks.remove(&id));
     }
 
-    /// The task is not polled until it thaws.
+    /// Does not poll the task until it is thawed.
     pub(super) fn freeze(&mut self, id: TaskId) {
         self.frozen.insert(id);
     }
@@ -200,8 +201,8 @@ impl Executor {
         !self.tasks.contains_key(&id)
     }
 
-    /// Polls one task that can go on, or lets time pass, up to `limit`.
-    pub(super) fn turn(&mut self, limit: u64) -> Turn {
+    /// Polls one task that is ready, or advances the clock, up to `limit`.
+    pub(super) fn turn(&mut self, limit: u64) -> ExecutorTurn {
         loop {
             let candidates: Vec<TaskId> = {
                 let ready = self.ready.lock();
@@ -209,19 +210,19 @@ impl Executor {
             };
             if candidates.is_empty() {
                 return match self.time.advance(limit) {
-                    true => Turn::Advanced,
-                    false => Turn::Rest,
+                    true => ExecutorTurn::Advanced,
+                    false => ExecutorTurn::Rest,
                 };
             }
             let id = self.random.pick(&candidates);
             self.ready.lock().remove(&id);
-            // A task that ended may still be woken.
+            // A finished task may still be woken.
             if let Some(task) = self.tasks.get_mut(&id) {
                 self.trace.note(format_args!("{} {}", self.time.micros(), task.name));
                 if task.future.poll_unpin(&mut Context::from_waker(&task.waker)).is_ready() {
                     self.tasks.remove(&id);
                 }
-                return Turn::Polled(id);
+                return ExecutorTurn::Polled(id);
             }
         }
     }

@@ -1,25 +1,25 @@
-//! How often what goes wrong at the store, and how long everything takes.
+//! How often the store fails and how long its requests take.
 
 use std::ops::RangeInclusive;
 
-/// How the store behaves for a while.
+/// The store's behaviour for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FaultProfile {
     Calm,
     Slow,
-    /// Refuses before anything happens.
+    /// Requests fail before they take effect.
     Flaky,
-    /// Answers are lost, after the effect or before it.
+    /// Replies are lost, after the effect or before it.
     Lossy,
-    /// Lists do not show the newest objects.
+    /// Lists omit the newest objects.
     Stale,
-    /// All of it.
+    /// All of these.
     Storm,
-    /// Nothing gets through.
+    /// Every request fails.
     Away,
 }
 
-/// Percentages of requests, and microseconds until a request arrives and until its answer does.
+/// Percentages of requests, and microseconds until a request arrives and until its reply does.
 #[derive(Debug, Clone)]
 pub(super) struct FaultRates {
     refused: u64,

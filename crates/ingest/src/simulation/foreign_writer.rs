@@ -1,4 +1,4 @@
-//! Other programs that commit to the same table: their versions come between the writer's.
+//! Other programs that commit to the same table: their versions lie between the writer's.
 
 use arrow::array::BooleanArray;
 use arrow::compute::filter_record_batch;
@@ -15,13 +15,13 @@ use super::random::Random;
 use super::table_client::TableClient;
 use crate::writer;
 
-/// How often a program plans again after somebody else was faster.
+/// How often a program plans again after another commit came first.
 const PLANS: u32 = 4;
 
-/// Rows that come into the table past the log.
+/// Rows that are added to the table without the WAL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Load {
-    /// Our own import, as new.
+    /// Our own import, of new events.
     Import,
     /// Another program copies rows that were received hours ago.
     Backfill,
@@ -56,7 +56,7 @@ pub(super) async fn append(world: World, nth: u32, load: Load, rows: u32) {
         return;
     };
     world.model.lock().foreign_possible.extend(&numbers);
-    // With a position or without: such a commit is known by its id alone.
+    // With a position or without: a commit without one is recognized by its id alone.
     let txn = nth.is_multiple_of(2).then(|| Txn {
         app_id: format!("foreign_writer-{nth}"),
         after: 0,
@@ -103,7 +103,7 @@ async fn delete_from(client: &TableClient, file: &DataFile, random: &mut Random)
     let rows = client.read(file).await?;
     let kept: BooleanArray = (0..rows.num_rows()).map(|_| Some(random.chance(70))).collect();
     let mut add = Vec::new();
-    // Such a program knows nothing of our tags; if imported rows lost theirs, they would push out others at a recall.
+    // Such a program does not know our tags; if imported rows lost theirs, they would push out others at a recall.
     if kept.true_count() > 0 && file.origin != Origin::Import {
         let rows = filter_record_batch(&rows, &kept).expect("as many as there are rows");
         add = client.write(&rows, 1, Origin::Foreign, id).await?;
@@ -117,7 +117,7 @@ async fn delete_from(client: &TableClient, file: &DataFile, random: &mut Random)
     client.commit(&commit).await
 }
 
-/// Adds a live file once more, with statistics in milliseconds and without our tags, as programs do that compute
+/// Adds a live file again, with statistics in milliseconds and without our tags, as programs do that compute
 /// statistics.
 pub(super) async fn restate(world: World, nth: u32, mut random: Random) {
     let Some(client) = TableClient::open(&world, format!("restater {nth}")).await else {

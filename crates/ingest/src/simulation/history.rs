@@ -1,5 +1,5 @@
-//! The steps of a history, drawn from a seed. They are plain data that prints as it is written in Rust, so that a
-//! history can be shortened, and one that failed becomes a test.
+//! The steps of a history, drawn from a seed. They are plain data that prints as Rust code, so that a history can be
+//! shortened, and a failing one becomes a test.
 
 use std::collections::VecDeque;
 
@@ -10,40 +10,40 @@ use super::random::Random;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Power {
-    /// Only the process ends; what it wrote is in the page cache.
+    /// Only the process ends; the page cache survives.
     Stays,
     Fails,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
-    /// A request with these events; its sender asks so often if the answer is not good.
+    /// A client sends these events, at most this many times until they are acknowledged.
     Send {
         events: Vec<u32>,
         tries: u32,
     },
-    /// Milliseconds that pass.
+    /// Time passes, in milliseconds.
     Pause(u64),
-    /// After so many polls of the process it is gone; a new one starts.
+    /// The process ends after this many polls; a new one starts.
     Crash(u32, Power),
-    /// After so many changes to the disk the process dies in the middle of one; a new one starts.
+    /// The process dies in the middle of a disk change, after this many changes; a new one starts.
     DieInDisk(u64, Power),
-    /// The process stops in order; a new one starts.
+    /// The process shuts down in order; a new one starts.
     Restart,
     FailSyncs(u32),
     FailDirSync,
     FailTruncate,
-    /// So many bytes more can be stored.
+    /// The disk has room for this many more bytes.
     DiskFull(u64),
     DiskFree,
     /// Milliseconds that a turn of the committer takes.
     SlowDisk(u64),
     Lake(FaultProfile),
-    /// The process stands still while a new one starts, and goes on after so many milliseconds: two writers.
+    /// The process freezes while a new one starts, and continues after this many milliseconds: two writers.
     Zombie(u64),
     /// A second writer in the same process.
     Rival,
-    /// So many rows come into the table past the log.
+    /// This many rows are added to the table without the WAL.
     ForeignAppend(Load, u32),
     /// Another program deletes a file or some of its rows.
     ForeignDelete,
@@ -51,7 +51,7 @@ pub(super) enum Step {
     ForeignRestate,
     /// A compactor merges files.
     Compact(Lease),
-    /// All compactors that run are gone, whatever they were doing.
+    /// All running compactors are killed, at any point.
     KillCompactors,
     /// The files that were removed from the table are deleted.
     Vacuum,
@@ -67,7 +67,8 @@ pub(super) struct History {
     pub(super) steps: Vec<Step>,
 }
 
-/// Distinct events of one history at most: fewer than the writers' window holds, so that none may come twice.
+/// Maximum number of distinct events of a history: fewer than the writers' window holds, so that none may be stored
+/// twice.
 const EVENTS: u32 = 90;
 
 /// A duplicate is sent within this time after the first, far less than the window.
@@ -78,7 +79,7 @@ const LARGE_LOAD: u32 = 230;
 
 const HOUR: u64 = 3_600_000;
 
-/// What a history may contain: each kind of trouble only in some of the histories, so that each also occurs alone.
+/// What a history may contain: each kind of fault occurs only in some of the histories, so that each also occurs alone.
 #[derive(Debug)]
 struct StepKinds {
     crashes: bool,
@@ -168,7 +169,8 @@ impl History {
         Self { seed, steps }
     }
 
-    /// For flips of bits: only sends and clean or hard ends, so that whatever is missing is missing by the flip.
+    /// For flipped bits: only sends, crashes and orderly restarts, so that whatever is missing is missing because of
+    /// the flip.
     pub(super) fn calm(seed: u64) -> Self {
         let mut drawn = Self::draw(seed);
         for step in &mut drawn.steps {
@@ -205,7 +207,7 @@ impl HistoryBuilder {
         for _ in 0..count {
             let again = self.kinds.duplicates && self.random.chance(25);
             if again && !self.recent.is_empty() {
-                // Near or far.
+                // Recent or older.
                 let reach = self.recent.len() as u64;
                 let back = if self.random.chance(50) { reach.min(6) } else { reach };
                 let index = reach - 1 - self.random.below(back);
@@ -259,11 +261,11 @@ impl HistoryBuilder {
         }
     }
 
-    /// Right behind one trouble, before much else happens, something is acknowledged and the power fails: what the
-    /// first has left half done is not to be built upon.
+    /// Right after a fault, before much else happens, something is acknowledged and the power fails: what the fault has
+    /// left half done must not be built upon.
     fn power_failure_after_trouble(&mut self) {
         if self.kinds.disk && self.random.chance(30) {
-            // What the page cache shows now is not on the disk, and no sync will say so.
+            // What the page cache shows now is not on the disk, and no sync will report it.
             self.steps.extend([Step::FailTruncate, Step::FailSyncs(1)]);
             self.send();
             self.wait(2);
@@ -278,7 +280,7 @@ impl HistoryBuilder {
         self.wait(1);
     }
 
-    /// A machine is suspended for more than a day; meanwhile another goes on and cleans up the table's log.
+    /// A machine is suspended for more than a day; meanwhile another one continues and cleans up the Delta log.
     fn long_sleep(&mut self) {
         self.slept = true;
         self.steps.push(Step::Lake(FaultProfile::Calm));

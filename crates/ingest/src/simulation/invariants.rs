@@ -1,4 +1,4 @@
-//! What must be true after every history, one function each.
+//! What must hold after every history, one function per invariant.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,23 +7,23 @@ use footfall_lake::ColumnStatistics;
 
 use super::events;
 use super::model::Expected;
-use super::outcome::{Added, Kind, Outcome, Row, Seen, Version};
+use super::outcome::{Added, Outcome, Row, Seen, Version, VersionKind};
 use crate::wal::Recovery;
 
-/// An invariant that does not hold, and what was seen instead.
+/// A violated invariant, and what was observed instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(super) struct Violation {
     pub(super) invariant: &'static str,
     pub(super) seen: String,
 }
 
-impl Failure {
+impl Violation {
     pub(super) fn new(invariant: &'static str, seen: String) -> Self {
         Self { invariant, seen }
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.invariant, self.seen)
     }
@@ -35,7 +35,7 @@ macro_rules! named {
     ($($invariant:ident,)*) => { &[$((stringify!($invariant), $invariant)),*] };
 }
 
-/// Every invariant by its name.
+/// Every invariant with its name.
 pub(super) const ALL: &[(&str, Invariant)] = named![
     every_version_is_whole,
     rows_are_conserved,
@@ -51,12 +51,12 @@ pub(super) const ALL: &[(&str, Invariant)] = named![
     nobody_saw_what_must_not_happen,
 ];
 
-pub(super) fn check_all(outcome: &Outcome) -> Result<(), Failure> {
+pub(super) fn check_all(outcome: &Outcome) -> Result<(), Violation> {
     ALL.iter()
-        .try_for_each(|(name, holds)| holds(outcome).map_err(|seen| Failure::new(name, seen)))
+        .try_for_each(|(name, holds)| holds(outcome).map_err(|seen| Violation::new(name, seen)))
 }
 
-/// The files that are live at each version, after it.
+/// The files that are live at each version.
 fn replay<'a>(
     outcome: &'a Outcome,
     mut at: impl FnMut(&'a Version, &Live<'a>) -> Result<(), String>,
@@ -70,11 +70,11 @@ fn replay<'a>(
     Ok(())
 }
 
-/// Files by their paths.
+/// Files by path.
 type Live<'a> = BTreeMap<&'a str, &'a Added>;
 
-/// Versions are gapless. What one removes was live. What one adds can be read, has as many rows as it says, and is new,
-/// unless another program has added a live file once more.
+/// Versions are gapless. The files that a version removes were live. Those that it adds can be read, have as many rows
+/// as stated, and are new, unless another program has added a live file again.
 pub(super) fn every_version_is_whole(outcome: &Outcome) -> Result<(), String> {
     let mut live = BTreeSet::new();
     let mut ever = BTreeSet::new();
@@ -105,7 +105,7 @@ pub(super) fn every_version_is_whole(outcome: &Outcome) -> Result<(), String> {
     Ok(())
 }
 
-/// A merge has the rows of its input, one of each id; an append takes none away; only a deleter deletes.
+/// A merge has the rows of its inputs, one of each id; an append removes none; only a delete deletes.
 pub(super) fn rows_are_conserved(outcome: &Outcome) -> Result<(), String> {
     let mut before = Live::new();
     replay(outcome, |version, live| {
@@ -118,12 +118,12 @@ pub(super) fn rows_are_conserved(outcome: &Outcome) -> Result<(), String> {
         before.clone_from(live);
         let output = version.added.iter().flat_map(Added::rows);
         let violation = match version.kind {
-            Kind::Append => (!version.removed.is_empty()).then(|| "an append removes files".to_owned()),
-            Kind::Merge => merge_violation(&input, output),
-            Kind::Delete if !outcome.expected.deletions.contains(&version.commit) => {
+            VersionKind::Append => (!version.removed.is_empty()).then(|| "an append removes files".to_owned()),
+            VersionKind::Merge => merge_violation(&input, output),
+            VersionKind::Delete if !outcome.expected.deletions.contains(&version.commit) => {
                 Some("a deletion that nobody ordered".to_owned())
             }
-            Kind::Delete => {
+            VersionKind::Delete => {
                 let input: BTreeSet<_> = input.into_iter().collect();
                 let mut output = output;
                 output
@@ -155,8 +155,8 @@ fn id_of(row: &Row) -> (&str, &str) {
     (&row.tracking_id, &row.event_id)
 }
 
-/// A reader that opens the table now sees the last version, one that followed it the version that it says: with the
-/// files that are live there and no others.
+/// A reader that opens the table now sees the last version, and one that followed it the version that it reports: with
+/// exactly the files that are live there.
 pub(super) fn snapshots_are_their_versions(outcome: &Outcome) -> Result<(), String> {
     let last = outcome.versions.last().map_or(0, |version| version.number);
     if outcome.newest.version != last {
@@ -182,7 +182,7 @@ fn snapshots(outcome: &Outcome) -> impl Iterator<Item = &Seen> {
     outcome.followed.iter().chain([&outcome.newest])
 }
 
-/// What a reader knows of a file without reading it encloses what is in it, and is that if it says so.
+/// A file's statistics enclose its values, and equal them where they are marked as exact.
 pub(super) fn statistics_are_true(outcome: &Outcome) -> Result<(), String> {
     let added = outcome.versions.iter().flat_map(|version| &version.added);
     let contents: BTreeMap<_, _> = added
@@ -216,7 +216,7 @@ fn encloses(known: &ColumnStatistics, real: &ColumnStatistics) -> bool {
     nulls && bounds
 }
 
-/// Once a later lease was seen, no commit is made under an earlier one.
+/// Once a later lease epoch was seen, no commit is made under an earlier one.
 pub(super) fn fences_are_respected(outcome: &Outcome) -> Result<(), String> {
     let mut last = i64::MIN;
     for version in &outcome.versions {
@@ -229,7 +229,7 @@ pub(super) fn fences_are_respected(outcome: &Outcome) -> Result<(), String> {
     Ok(())
 }
 
-/// Of each application that writes with positions, every version has a greater one than those before.
+/// For each application that writes with positions, every version has a greater one than those before.
 pub(super) fn positions_only_grow(outcome: &Outcome) -> Result<(), String> {
     let mut reached = BTreeMap::new();
     for version in &outcome.versions {
@@ -243,8 +243,8 @@ pub(super) fn positions_only_grow(outcome: &Outcome) -> Result<(), String> {
     Ok(())
 }
 
-/// An event that was answered with a position is in the lake, unless its record was reported as lost, or another program
-/// has deleted it.
+/// An event that was acknowledged with a position is in the lake, unless its record was reported as lost, or another
+/// program has deleted it.
 pub(super) fn every_acknowledged_event_is_there(outcome: &Outcome) -> Result<(), String> {
     let (stored, excused) = (stored(outcome), deleted(outcome));
     let lost = reported_lost(&outcome.expected);
@@ -257,9 +257,12 @@ pub(super) fn every_acknowledged_event_is_there(outcome: &Outcome) -> Result<(),
     }
 }
 
-/// Events that another program has deleted. They may be there again if they were sent again.
+/// Events that another program has deleted. They may be in the lake again if they were sent again.
 fn deleted(outcome: &Outcome) -> BTreeSet<u32> {
-    let deletions = outcome.versions.iter().filter(|version| version.kind == Kind::Delete);
+    let deletions = outcome
+        .versions
+        .iter()
+        .filter(|version| version.kind == VersionKind::Delete);
     let removed: BTreeSet<_> = deletions.flat_map(|version| &version.removed).collect();
     let added = outcome.versions.iter().flat_map(|version| &version.added);
     added
@@ -279,7 +282,7 @@ fn reported_lost(expected: &Expected) -> BTreeSet<u32> {
     records.flat_map(|(_, events)| events.iter().copied()).collect()
 }
 
-/// Whatever was sent, and however often, is in the lake once at most, at every version.
+/// Whatever was sent, and however often, is in the lake at most once, at every version.
 pub(super) fn no_event_is_there_twice(outcome: &Outcome) -> Result<(), String> {
     replay(outcome, |version, live| {
         let mut seen = BTreeSet::new();
@@ -291,7 +294,7 @@ pub(super) fn no_event_is_there_twice(outcome: &Outcome) -> Result<(), String> {
     })
 }
 
-/// Every row is an event that may have come into the log, not one that was refused, and is as it was sent.
+/// Every row is an event that may have been stored in the WAL, not one that was refused, and is as it was sent.
 pub(super) fn nothing_is_there_that_was_not_taken_in(outcome: &Outcome) -> Result<(), String> {
     for row in outcome
         .versions
@@ -311,7 +314,7 @@ pub(super) fn nothing_is_there_that_was_not_taken_in(outcome: &Outcome) -> Resul
     Ok(())
 }
 
-/// After an orderly stop nothing of the log waits, and a fresh reader finds the position.
+/// After an orderly shutdown the lake has the whole WAL, and a fresh reader finds the position.
 pub(super) fn the_lake_has_the_whole_log(outcome: &Outcome) -> Result<(), String> {
     let committed = outcome.committed.unwrap_or_default().cast_unsigned();
     match committed == outcome.last {
@@ -323,7 +326,7 @@ pub(super) fn the_lake_has_the_whole_log(outcome: &Outcome) -> Result<(), String
     }
 }
 
-/// Other programs that commit to the table lose nothing by us.
+/// Other programs that commit to the table lose nothing through us.
 pub(super) fn foreign_rows_are_kept(outcome: &Outcome) -> Result<(), String> {
     let (stored, deleted) = (stored(outcome), deleted(outcome));
     let committed = outcome.expected.foreign_committed.iter();
@@ -336,23 +339,23 @@ pub(super) fn foreign_rows_are_kept(outcome: &Outcome) -> Result<(), String> {
     }
 }
 
-/// No position was given twice, no object overwritten, no file listed twice, no foreign writer refused.
+/// No position was assigned twice, no object overwritten, no file listed twice, no foreign writer refused.
 pub(super) fn nobody_saw_what_must_not_happen(outcome: &Outcome) -> Result<(), String> {
     let mut violations = outcome.violations.iter().chain(&outcome.expected.violations);
     violations.next().map_or(Ok(()), |first| Err(first.clone()))
 }
 
-/// Whenever a log is opened: it reaches as far as it was acknowledged, and no crash is taken for damage.
+/// Whenever a WAL is opened: it reaches as far as it was acknowledged, and no crash is taken for damage.
 pub(super) fn what_was_acknowledged_is_found_again(
     expected: &Expected,
     recovery: &Recovery,
     tampered: bool,
-) -> Result<(), Failure> {
-    let failed = |seen| Err(Failure::new("what_was_acknowledged_is_found_again", seen));
+) -> Result<(), Violation> {
+    let failed = |seen| Err(Violation::new("what_was_acknowledged_is_found_again", seen));
     let acknowledged = expected.positions.last_key_value().map_or(0, |(last, _)| *last);
     if recovery.last < acknowledged && !tampered {
         return failed(format!(
-            "the log ends at {}, {acknowledged} was acknowledged",
+            "the WAL ends at {}, {acknowledged} was acknowledged",
             recovery.last
         ));
     }

@@ -1,4 +1,4 @@
-//! The write path under a deterministic simulator: the real log, writer, deduplication, commit and snapshot over a
+//! The write path under a deterministic simulator: the real WAL, writer, deduplication, commit and snapshot over a
 //! disk, an object store, a clock, ids and a scheduler that one seed decides.
 //!
 //! ```text
@@ -13,22 +13,22 @@
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `random`, `executor`, `trace` | chance, time, tasks; what happened in which order |
-//! | `disk` | a disk that loses, tears and reorders what was not synced (the log's own tests use it too) |
+//! | `random`, `executor`, `trace` | randomness, time, tasks; what happened in which order |
+//! | `disk` | a disk that loses, tears and reorders what was not synced (the WAL's own tests use it too) |
 //! | `store`, `fault_profile` | an object store that fails before and after the effect, is slow, late, stale |
 //! | `history` | the steps of a history, drawn from a seed |
 //! | `events` | what is sent: an event is its number |
-//! | `process` | one Footfall process: log, committer, writer |
+//! | `process` | one Footfall process: WAL, committer, writer |
 //! | `sender` | clients that send events |
-//! | `compactor`, `foreign_writer`, `table_client` | other programs that merge, append, delete, state files again |
-//! | `run` | carries a history out, with crashes and restarts, and drains it |
-//! | `model`, `outcome`, `invariants` | what must be true afterwards |
-//! | `campaign`, `shrink`, `regressions` | many seeds; the shortest history that still fails; those that once did |
+//! | `compactor`, `foreign_writer`, `table_client` | other programs that merge, append, delete, add files again |
+//! | `run` | executes a history, with crashes and restarts, and drains it |
+//! | `model`, `outcome`, `invariants` | what must hold afterwards |
+//! | `campaign`, `shrink`, `regressions` | many seeds; the shortest history that still fails; those that once failed |
 //!
 //! Run many: `make simulate SEEDS=10000`. Run one again: `SEED=123 make simulate SEEDS=1`.
 //!
-//! What is one step here although it is not in the world: opening a table, since Delta's reader brings threads of its
-//! own. The world stands still meanwhile; the store may refuse. A crash falls between two polls of a task or in the
+//! Opening a table is one step here, although it is not in reality, since Delta's reader has threads of its own.
+//! Simulated time stands still meanwhile; the store may fail. A crash falls between two polls of a task or in the
 //! middle of any change to the disk; a request that a dead process had sent may still take effect.
 
 mod campaign;

@@ -1,4 +1,4 @@
-//! What was sent and what was promised: the simple model that the lake is compared with.
+//! What was sent and what was acknowledged: the simple model that the lake is compared with.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,21 +15,21 @@ pub(super) struct Model(Arc<Mutex<Expected>>);
 pub(super) struct Expected {
     /// Events of appends that returned a position.
     pub(super) acknowledged: BTreeSet<u32>,
-    /// Events that may have come into the log: neither refused before that, nor never sent.
+    /// Events that may be in the WAL: sent, and not refused before they were stored.
     pub(super) possible: BTreeSet<u32>,
-    /// What each acknowledged position holds.
+    /// The events of each acknowledged position.
     pub(super) positions: BTreeMap<Position, Vec<u32>>,
-    /// Stretches of the log that were reported to a reader as lost.
+    /// Ranges of the WAL that were reported to a reader as lost.
     pub(super) lost: Vec<(Position, Position)>,
-    /// The opening of a log cut off a torn tail.
+    /// Bytes of torn tails that were cut off when the WAL was opened.
     pub(super) torn_bytes: u64,
-    /// Events of foreign writers' commits that returned a version, and of those that were tried.
+    /// Events of foreign writers' commits that returned a version, and of those that were attempted.
     pub(super) foreign_committed: BTreeSet<u32>,
     pub(super) foreign_possible: BTreeSet<u32>,
     /// The ids of foreign commits that may delete rows, and of those that may add a live file again.
     pub(super) deletions: BTreeSet<String>,
     pub(super) restatements: BTreeSet<String>,
-    /// What must never happen and was seen to happen.
+    /// Violations that were observed while the history ran.
     pub(super) violations: Vec<String>,
 }
 

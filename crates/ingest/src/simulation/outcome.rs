@@ -1,4 +1,4 @@
-//! What there is after a history: every Delta version, every row, the snapshots that readers had, the log.
+//! What a history leaves: every Delta version, every row, the snapshots of readers, the WAL.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -22,7 +22,7 @@ use super::model::Expected;
 use super::process::World;
 use crate::wal::Position;
 
-/// A row of the lake: which event it is, and a digest of all its columns.
+/// A row of the lake: its event, and a digest of all its columns.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Row {
     pub(super) tracking_id: String,
@@ -31,11 +31,11 @@ pub(super) struct Row {
     pub(super) digest: u64,
 }
 
-/// What is in a file.
+/// The content of a file.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Contents {
     pub(super) rows: Vec<Row>,
-    /// What the statistics of each column would say, in their order.
+    /// What the statistics of each column should be, in their order.
     pub(super) statistics: Vec<ColumnStatistics>,
 }
 
@@ -43,27 +43,27 @@ pub(super) struct Contents {
 #[derive(Debug, Clone)]
 pub(super) struct Added {
     pub(super) path: String,
-    /// As the commit says.
+    /// As stated by the commit.
     pub(super) rows: u64,
-    /// What is in it, or why it can't be read.
+    /// Its content, or why it can't be read.
     pub(super) contents: Result<Contents, String>,
 }
 
 impl Added {
-    /// None, if it can't be read.
+    /// None if it can't be read.
     pub(super) fn rows(&self) -> &[Row] {
         self.contents.as_ref().map_or(&[], |contents| &contents.rows)
     }
 }
 
-/// What a version says that it does.
+/// What a version states that it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Kind {
+pub(super) enum VersionKind {
     #[default]
     Append,
     /// The same rows in other files.
     Merge,
-    /// Rows go.
+    /// Rows are removed.
     Delete,
 }
 
@@ -71,8 +71,8 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Version {
     pub(super) number: u64,
-    pub(super) kind: Kind,
-    /// The id of the commit.
+    pub(super) kind: VersionKind,
+    /// The commit's id.
     pub(super) commit: String,
     pub(super) positions: Vec<(String, i64)>,
     /// The epoch of the compactors' lease.
@@ -81,7 +81,7 @@ pub(super) struct Version {
     pub(super) added: Vec<Added>,
 }
 
-/// A snapshot that a reader had.
+/// A snapshot of a reader.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
     pub(super) version: u64,
@@ -96,16 +96,16 @@ pub(super) struct Outcome {
     pub(super) newest: Seen,
     /// Those of processes that followed the table until they ended.
     pub(super) followed: Vec<Seen>,
-    /// The writer's name in the Delta log, how far it has come, and where the log ends.
+    /// The writer's name in the Delta log, its position there, and the end of the WAL.
     pub(super) app_id: String,
     pub(super) committed: Option<i64>,
     pub(super) last: Position,
-    /// What the store saw, and what is missing in it.
+    /// Violations that the store observed, and files that are missing in it.
     pub(super) violations: Vec<String>,
 }
 
 impl Outcome {
-    /// `log`: the log's id and last position.
+    /// `log`: the WAL's id and last position.
     pub(super) fn of(world: &World, log: (u128, Position), followed: &[Snapshot]) -> Self {
         let store = world.store.truth();
         let clock: Arc<dyn Clock> = Arc::new(world.time.clone());
@@ -184,9 +184,9 @@ impl Reader {
             if let Some(info) = action.get("commitInfo") {
                 version.commit = info["footfallCommit"].as_str().unwrap_or_default().to_owned();
                 version.kind = match info["operation"].as_str() {
-                    Some("OPTIMIZE") => Kind::Merge,
-                    Some("DELETE") => Kind::Delete,
-                    _ => Kind::Append,
+                    Some("OPTIMIZE") => VersionKind::Merge,
+                    Some("DELETE") => VersionKind::Delete,
+                    _ => VersionKind::Append,
                 };
             }
             if let Some(txn) = action.get("txn") {

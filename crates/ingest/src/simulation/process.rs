@@ -1,4 +1,4 @@
-//! One Footfall process: the log, the committer that a thread would turn, and the writer.
+//! One Footfall process: the WAL, the committer that a thread would turn, and the writer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -19,7 +19,7 @@ use super::executor::{TaskId, Time};
 use super::model::Model;
 use super::store::SimStore;
 use super::trace::Trace;
-use crate::wal::{Committer, EventLog, LocalWal, Position, Record, Turn, WalError, WalOptions};
+use crate::wal::{Committer, CommitterTurn, EventLog, LocalWal, Position, Record, WalError, WalOptions};
 use crate::writer::{DedupeOptions, FlushPolicy, ShardWriter, Timer, WriterError, WriterOptions, WriterParts};
 
 /// What all parts of a simulation share.
@@ -67,13 +67,14 @@ fn writer_options() -> WriterOptions {
         },
         dedupe: DedupeOptions {
             window: Duration::from_secs(6 * 3_600),
-            // At least half of it is remembered, which is more than a history has events.
+            // At least half of them are remembered, which is more than a history has events.
             ids: 200,
         },
     }
 }
 
-/// The real log; wakes the committer when there is work, and notes in the model what was reported to a reader as lost.
+/// The real WAL; wakes the committer when there is work, and records in the model what was reported to a reader as
+/// lost.
 #[derive(Debug)]
 pub(super) struct SimWal {
     log: LocalWal,
@@ -92,7 +93,7 @@ impl SimWal {
         }
     }
 
-    /// The process is no more, or does not answer.
+    /// The process has ended, or does not answer.
     pub(super) fn go(&self) {
         self.gone.cancel();
     }
@@ -140,19 +141,19 @@ impl EventLog for SimWal {
     }
 }
 
-/// What the log's thread does.
+/// The work of the WAL's thread.
 pub(super) async fn commit(mut committer: Committer, log: Arc<SimWal>, world: World) {
     loop {
         world.time.sleep_millis(world.slow_disk.load(Ordering::Relaxed)).await;
         match committer.turn() {
-            Turn::Worked => {}
-            Turn::Idle => log.work.notified().await,
-            Turn::Closed => return,
+            CommitterTurn::Worked => {}
+            CommitterTurn::Idle => log.work.notified().await,
+            CommitterTurn::Closed => return,
         }
     }
 }
 
-/// How a writer ended; `None` while it runs.
+/// The result of a writer; `None` while it runs.
 pub(super) type Ending = Arc<Mutex<Option<Result<(), WriterError>>>>;
 
 /// The table that a process has open.
@@ -163,7 +164,7 @@ pub(super) struct Process {
     pub(super) stop: CancellationToken,
     pub(super) writer: TaskId,
     pub(super) committer: TaskId,
-    /// Rivals and refreshes.
+    /// Rival writers and refreshes.
     pub(super) others: Vec<TaskId>,
     pub(super) ending: Ending,
     pub(super) table: Opened,
@@ -184,7 +185,7 @@ pub(super) async fn write(world: World, log: Arc<SimWal>, stop: CancellationToke
             break Ok(());
         };
         *table.lock() = Some(Arc::clone(&opened));
-        // Others may commit between the two.
+        // Other processes may commit in between.
         world.time.sleep_millis(3).await;
         let parts = WriterParts {
             log: log.clone(),
@@ -219,7 +220,7 @@ pub(super) async fn write(world: World, log: Arc<SimWal>, stop: CancellationToke
     *ending.lock() = Some(ended);
 }
 
-/// Opens the table, however often that takes; `None` after `stop`.
+/// Opens the table, however many attempts that takes; `None` after `stop`.
 pub(super) async fn open_table(world: &World, stop: Option<&CancellationToken>) -> Option<Arc<Table>> {
     let mut pause = 200;
     loop {

@@ -1,4 +1,4 @@
-//! The one source of chance: a seed tells the whole story.
+//! The only source of randomness: a seed determines the whole history.
 
 use std::ops::RangeInclusive;
 
@@ -28,12 +28,12 @@ impl Random {
         range.start() + self.below(range.end() - range.start() + 1)
     }
 
-    /// True in so many of a hundred cases.
+    /// True in this percentage of cases.
     pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
-    /// One of `all`, which is not empty.
+    /// A random element of `all`, which is not empty.
     pub(crate) fn pick<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.below(all.len() as u64) as usize]
     }

@@ -1,4 +1,4 @@
-//! Histories that once failed, each as short as it was found, and what was wrong.
+//! Histories that once failed, each as short as it was found, with the cause.
 
 use super::campaign::Property;
 use super::fault_profile::FaultProfile::{Flaky, Stale, Storm};
@@ -19,7 +19,7 @@ fn holds(seed: u64, steps: Vec<Step>) {
     }
 }
 
-/// The position was read at an older version than the table stood at.
+/// The position was read at an older version than the table's.
 #[test]
 fn stale_list_keeps_position() {
     holds(
@@ -56,7 +56,7 @@ fn stale_list_keeps_position() {
     );
 }
 
-/// A table of which nobody had asked anything else slept over the first version that brought a position.
+/// A table that had not been queried before was asleep when the first version with a position was committed.
 #[test]
 fn rival_commit_during_sleep_is_seen() {
     holds(
@@ -74,7 +74,7 @@ fn rival_commit_during_sleep_is_seen() {
     );
 }
 
-/// A query for a position while the store failed ended with "the table can't be read", and its caller gave up.
+/// A position query while the store failed ended with "the table can't be read", and its caller gave up.
 #[test]
 fn failing_store_does_not_end_position_query() {
     holds(
@@ -96,8 +96,8 @@ fn failing_store_does_not_end_position_query() {
     holds(254, vec![Lake(Storm), Pause(853), Restart]);
 }
 
-/// Not a fault, but what it takes to see one: the page cache shows a record that is not on the disk, and a sync says
-/// that it is. A restart that built upon it would lose what comes after.
+/// Not a fault, but how one becomes visible: the page cache shows a record that is not on the disk, and a sync reports
+/// success for it. A restart that built upon it would lose what comes after.
 #[test]
 fn record_only_in_page_cache_is_not_built_upon() {
     for seed in 0..6 {

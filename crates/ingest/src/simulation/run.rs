@@ -1,4 +1,4 @@
-//! Carries a history out, step by step, and brings it to rest.
+//! Executes a history step by step, and then drains it.
 
 mod life;
 
@@ -10,11 +10,11 @@ use futures::executor::block_on;
 
 use super::compactor;
 use super::disk::{Faults, SimDisk};
-use super::executor::{Executor, TaskId, Time, Turn};
+use super::executor::{Executor, ExecutorTurn, TaskId, Time};
 use super::fault_profile::{FaultProfile, LATE};
 use super::foreign_writer;
 use super::history::{History, Power, Step};
-use super::invariants::{self, Failure};
+use super::invariants::{self, Violation};
 use super::model::Model;
 use super::outcome::Outcome;
 use super::process::{Ids, Process, World};
@@ -24,25 +24,25 @@ use super::store::SimStore;
 use super::trace::Trace;
 use crate::wal::Position;
 
-/// Milliseconds after which a thawed zombie is given up.
+/// Milliseconds after which a thawed zombie is killed.
 const ZOMBIE_LIVES: u64 = 30_000;
 
-/// Milliseconds within which an orderly stop must end, and all senders must have their answers.
+/// Milliseconds within which an orderly shutdown must end, and all senders must have their replies.
 const TIMEOUT: u64 = 30 * 60 * 1_000;
 
-/// Polls without the clock going on after which we say that it never comes to rest.
+/// Polls without an advance of the clock after which the simulation counts as a livelock.
 const MAX_POLLS: u64 = 100_000;
 
-/// A process that stands still while another runs in its stead.
+/// A frozen process that another one has replaced.
 struct Zombie {
     process: Process,
     thaws: u64,
     ends: u64,
 }
 
-/// How an orderly stop went.
+/// The result of an orderly shutdown.
 #[derive(Debug, PartialEq, Eq)]
-enum Stop {
+enum Shutdown {
     Clean,
     /// The writer gave up, or a crash came first.
     Otherwise,
@@ -56,22 +56,22 @@ pub(super) struct Simulation {
     zombies: Vec<Zombie>,
     clients: Vec<TaskId>,
     compactors: Vec<TaskId>,
-    /// Other programs that there were.
+    /// Number of other programs so far.
     others: u32,
     random: Random,
-    /// What processes had last seen of the table when they ended.
+    /// The last snapshots of processes that have ended.
     followed: Vec<Snapshot>,
-    /// After so many more polls of the process it crashes.
+    /// The process crashes after this many more polls.
     crash: Option<(u32, Power)>,
-    /// What becomes of the machine when the process dies at the disk.
+    /// Whether the machine fails too when the process dies in a disk change.
     dying: Power,
     start_at: u64,
     started: u64,
-    /// A second writer of the same log was there.
+    /// Whether there was a second writer of the same WAL.
     rivals: bool,
-    /// Bits of the log were flipped: damage is no surprise.
+    /// Bits of the WAL were flipped: damage is expected.
     pub(super) tampered: bool,
-    /// The log's id and last position when it was last stopped in order.
+    /// The WAL's id and last position at its last orderly shutdown.
     stopped: (u128, Position),
 }
 
@@ -111,8 +111,8 @@ impl Simulation {
         }
     }
 
-    /// The whole history, the rest after it, and the judgement.
-    pub(super) fn run(history: &History, trace: &Trace) -> Result<(), Failure> {
+    /// Runs the whole history, drains it, and checks the invariants.
+    pub(super) fn run(history: &History, trace: &Trace) -> Result<(), Violation> {
         let mut simulation = Self::new(history.seed, trace.clone());
         for step in &history.steps {
             simulation.execute(step)?;
@@ -121,7 +121,7 @@ impl Simulation {
         invariants::check_all(&simulation.outcome())
     }
 
-    pub(super) fn execute(&mut self, step: &Step) -> Result<(), Failure> {
+    pub(super) fn execute(&mut self, step: &Step) -> Result<(), Violation> {
         let World { disk, store, trace, .. } = self.world.clone();
         trace.note(format_args!("{} {step:?}", self.world.time.micros()));
         self.advance_processes()?;
@@ -167,7 +167,7 @@ impl Simulation {
         self.clients.push(id);
     }
 
-    /// What other programs do to the files of the table.
+    /// What other programs do to the table's files.
     fn change_files(&mut self, step: &Step) {
         let world = self.world.clone();
         self.others += 1;
@@ -192,43 +192,46 @@ impl Simulation {
         self.clients.push(id);
     }
 
-    /// Lets so much time pass, whatever happens meanwhile.
-    pub(super) fn pass(&mut self, millis: u64) -> Result<(), Failure> {
+    /// Lets this much time pass, whatever happens meanwhile.
+    pub(super) fn pass(&mut self, millis: u64) -> Result<(), Violation> {
         self.pass_until(millis, |_| false).map(|_| ())
     }
 
-    /// The same until `done`; false if it was not until then.
-    fn pass_until(&mut self, millis: u64, done: impl Fn(&Self) -> bool) -> Result<bool, Failure> {
+    /// The same until `done`; false if that was not reached.
+    fn pass_until(&mut self, millis: u64, done: impl Fn(&Self) -> bool) -> Result<bool, Violation> {
         let end = self.world.time.micros() + millis * 1_000;
         let mut polls = 0;
         while !done(self) {
             self.advance_processes()?;
             let now = self.world.time.micros();
             match self.executor.turn(end.min(self.next_event(now))) {
-                Turn::Polled(id) => {
+                ExecutorTurn::Polled(id) => {
                     polls += 1;
                     self.polled(id)?;
                 }
-                Turn::Advanced => polls = 0,
-                Turn::Rest if self.world.time.micros() >= end => return Ok(done(self)),
-                Turn::Rest => {}
+                ExecutorTurn::Advanced => polls = 0,
+                ExecutorTurn::Rest if self.world.time.micros() >= end => return Ok(done(self)),
+                ExecutorTurn::Rest => {}
             }
             if polls > MAX_POLLS {
-                return Err(Failure::new("it_comes_to_rest", "work goes on without end".to_owned()));
+                return Err(Violation::new(
+                    "it_comes_to_rest",
+                    "work goes on without end".to_owned(),
+                ));
             }
         }
         Ok(true)
     }
 
-    /// When we have to advance_processes to something ourselves.
+    /// The next moment at which [`Self::advance_processes`] has something to do.
     fn next_event(&self, now: u64) -> u64 {
         let zombies = self.zombies.iter().flat_map(|zombie| [zombie.thaws, zombie.ends]);
         let start = self.process.is_none().then_some(self.start_at);
         zombies.chain(start).filter(|at| *at > now).min().unwrap_or(u64::MAX)
     }
 
-    /// Starts what is to be started, thaws and buries zombies, looks after a writer that gave up.
-    fn advance_processes(&mut self) -> Result<(), Failure> {
+    /// Starts processes that are due, thaws and kills zombies, handles a writer that gave up.
+    fn advance_processes(&mut self) -> Result<(), Violation> {
         let now = self.world.time.micros();
         for zombie in &self.zombies {
             if zombie.thaws <= now {
@@ -253,7 +256,7 @@ impl Simulation {
         Ok(())
     }
 
-    fn polled(&mut self, id: TaskId) -> Result<(), Failure> {
+    fn polled(&mut self, id: TaskId) -> Result<(), Violation> {
         if self.world.disk.is_dead() {
             self.end(self.dying);
         } else if self
@@ -291,15 +294,15 @@ impl Simulation {
         }
     }
 
-    /// All faults end, everybody gets an answer, the log is brought into the lake.
-    pub(super) fn drain(&mut self) -> Result<(), Failure> {
+    /// Ends all faults: every sender gets its reply, and the WAL is written to the lake.
+    pub(super) fn drain(&mut self) -> Result<(), Violation> {
         self.world
             .trace
             .note(format_args!("{} drain", self.world.time.micros()));
         self.world.disk.set(|faults| *faults = Faults::default());
         self.world.slow_disk.store(0, Ordering::Relaxed);
         self.world.store.set(FaultProfile::Calm);
-        // Zombies live it up, and what timed out takes effect.
+        // Zombies end, and timed-out requests take effect.
         self.pass(LATE / 1_000 + ZOMBIE_LIVES + 1_000)?;
         self.crash = None;
         for zombie in std::mem::take(&mut self.zombies) {
@@ -309,18 +312,18 @@ impl Simulation {
             process.others.drain(..).for_each(|task| self.executor.kill(task));
         }
         if !self.pass_until(TIMEOUT, |this| this.clients.iter().all(|id| this.executor.is_done(*id)))? {
-            return Err(Failure::new(
+            return Err(Violation::new(
                 "everybody_gets_an_answer",
                 "a sender waits in vain".to_owned(),
             ));
         }
         for _ in 0..4 {
             self.pass_until(TIMEOUT, |this| this.process.is_some())?;
-            if self.stop()? == Stop::Clean {
+            if self.stop()? == Shutdown::Clean {
                 return Ok(());
             }
         }
-        Err(Failure::new("it_comes_to_rest", "no writer could finish".to_owned()))
+        Err(Violation::new("it_comes_to_rest", "no writer could finish".to_owned()))
     }
 
     pub(super) fn outcome(&self) -> Outcome {

@@ -1,4 +1,4 @@
-//! A client: sends its events to whatever process is there, and again if it gets no good answer.
+//! A client: sends its events to the current process, and again until they are acknowledged.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::process::SimWal;
 use super::trace::Trace;
 use crate::wal::{EventLog, WalError};
 
-/// The log of the process that answers now; `None` while there is none.
+/// The WAL of the process that answers now; `None` while there is none.
 pub(super) type Endpoint = Arc<Mutex<Option<Arc<SimWal>>>>;
 
 /// How long a client waits before it sends again, in milliseconds.
@@ -38,10 +38,10 @@ pub(super) async fn send(events: Vec<u32>, tries: u32, endpoint: Endpoint, time:
     }
 }
 
-/// True if there is nothing more to do.
+/// True if there is nothing more to send.
 async fn attempt(payload: Bytes, events: &[u32], log: &SimWal, model: &Model, trace: &Trace) -> bool {
     let answer = tokio::select! { biased;
-        // The connection is gone before an answer is read.
+        // The connection ends before a reply is read.
         () = log.gone() => None,
         answer = log.append(payload) => Some(answer),
     };
@@ -56,7 +56,7 @@ async fn attempt(payload: Bytes, events: &[u32], log: &SimWal, model: &Model, tr
         // Refused: not a byte of it was stored.
         Some(Err(WalError::TooLarge { .. })) => true,
         Some(Err(WalError::Overloaded { .. })) => false,
-        // Whatever was under way may be there after a restart.
+        // A request in progress may be stored after a restart.
         Some(Err(_)) | None => {
             expected.possible.extend(events);
             false

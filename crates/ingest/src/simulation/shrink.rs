@@ -1,11 +1,11 @@
-//! The shortest history that still fails, as far as leaving out steps and events finds it.
+//! Finds a short history that still fails, by leaving out steps and events.
 
 use super::history::{History, Step};
 
-/// Histories that are tried at most.
+/// Maximum number of histories to try.
 const TRIES: usize = 800;
 
-/// Leaves out whatever can be left out such that `fails` still says so.
+/// Leaves out everything without which `fails` still holds.
 pub(super) fn shrink(history: &History, fails: impl Fn(&History) -> bool) -> History {
     let mut shrinking = Shrinking {
         best: history.clone(),
@@ -23,7 +23,7 @@ struct Shrinking<F> {
 }
 
 impl<F: Fn(&History) -> bool> Shrinking<F> {
-    /// Takes the shorter one if it fails too.
+    /// Replaces the history by a shorter one if that fails too.
     fn takes(&mut self, steps: Vec<Step>) -> bool {
         let seed = self.best.seed;
         let shorter = History { seed, steps };
@@ -35,7 +35,7 @@ impl<F: Fn(&History) -> bool> Shrinking<F> {
         taken
     }
 
-    /// Without stretches of steps, long ones first; true if something could go.
+    /// Leaves out ranges of steps, long ones first; true if any could be left out.
     fn steps(&mut self) -> bool {
         let mut shorter = false;
         let mut length = self.best.steps.len().div_ceil(2);
@@ -54,7 +54,7 @@ impl<F: Fn(&History) -> bool> Shrinking<F> {
         shorter
     }
 
-    /// Without single events, and with one try each.
+    /// Leaves out single events and reduces sends to one attempt each.
     fn events(&mut self) -> bool {
         let mut shorter = false;
         for at in 0..self.best.steps.len() {

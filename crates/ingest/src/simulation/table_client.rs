@@ -1,4 +1,4 @@
-//! How other programs than the writer read files of the table, write new ones and commit.
+//! How programs other than the writer read files of the table, write new ones and commit.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use futures::TryStreamExt;
 use super::executor::Time;
 use super::process::{World, open_table};
 
-/// How often a lake that does not answer is asked.
+/// Attempts while the lake does not answer.
 const TRIES: u32 = 8;
 
 /// Milliseconds between two of them.
@@ -55,7 +55,7 @@ impl TableClient {
         .await
     }
 
-    /// Writes these rows, sorted, into as many files as asked for, or more if they are of several days.
+    /// Writes these rows, sorted, into as many files as requested, or more if they are of several days.
     pub(super) async fn write(
         &self,
         rows: &RecordBatch,
@@ -78,7 +78,7 @@ impl TableClient {
         Ok(written)
     }
 
-    /// Commits, and asks again after a transient error, with the same commit.
+    /// Commits, and retries the same commit after a transient error.
     pub(super) async fn commit(&self, commit: &Commit) -> Result<u64, LakeError> {
         let version = retry(&self.world.time, || self.table.commit(commit)).await?;
         self.note(&format!("version {version}"));

@@ -1,4 +1,4 @@
-//! The histories that `make test` runs, and proof that the simulation repeats itself and can fail.
+//! The histories that `make test` runs, and proof that the simulation is deterministic and its invariants can fail.
 
 use footfall_lake::{ColumnStatistics, DataFile, Origin, StatValue};
 
@@ -6,8 +6,8 @@ use super::campaign::{Property, Seeds};
 use super::events;
 use super::fault_profile::FaultProfile;
 use super::history::{History, Step};
-use super::invariants::{self, Failure};
-use super::outcome::{Added, Contents, Kind, Outcome, Row, Seen, Version};
+use super::invariants::{self, Violation};
+use super::outcome::{Added, Contents, Outcome, Row, Seen, Version, VersionKind};
 use super::random::Random;
 use super::run::Simulation;
 use super::shrink::shrink;
@@ -36,7 +36,7 @@ fn random_bit_flips_lose_only_reported_records() {
     FLIPPED_BITS.check(Seeds::from_environment(20));
 }
 
-/// What must happen somewhere among a few histories, as their traces say it.
+/// What must happen in at least one of a few histories, as it appears in their traces.
 const COVERED: [&[&str]; 7] = [
     &["compactor", "version"],
     &["compactor", "conflict"],
@@ -63,8 +63,8 @@ fn histories_cover_merges_conflicts_and_stale_leases() {
     assert!(missing.is_empty(), "{missing:?} of {seen:?}");
 }
 
-/// The lake goes away in the middle of the history, so that the log holds something, of which a bit is flipped.
-fn with_a_flipped_bit(history: &History, trace: &Trace) -> Result<(), Failure> {
+/// The lake becomes unreachable in the middle of the history, so that the WAL holds records, of which a bit is flipped.
+fn with_a_flipped_bit(history: &History, trace: &Trace) -> Result<(), Violation> {
     let mut simulation = Simulation::new(history.seed, trace.clone());
     let mut random = Random::new(history.seed ^ 0xF11B);
     let away = random.below(history.steps.len() as u64 + 1) as usize;
@@ -81,9 +81,10 @@ fn with_a_flipped_bit(history: &History, trace: &Trace) -> Result<(), Failure> {
     if let Some(name) = names.get(random.below(names.len() as u64) as usize) {
         let bits = disk.contents(name).len() as u64 * 8;
         disk.flip(name, random.below(bits) as usize);
-        let report = verify_on(&disk).map_err(|error| Failure::new("a_flipped_bit_is_reported", error.to_string()))?;
+        let report =
+            verify_on(&disk).map_err(|error| Violation::new("a_flipped_bit_is_reported", error.to_string()))?;
         if report.is_sound() && report.torn_bytes == 0 {
-            return Err(Failure::new("a_flipped_bit_is_reported", format!("{report:?}")));
+            return Err(Violation::new("a_flipped_bit_is_reported", format!("{report:?}")));
         }
     }
     simulation.tampered = true;
@@ -92,7 +93,7 @@ fn with_a_flipped_bit(history: &History, trace: &Trace) -> Result<(), Failure> {
 }
 
 #[test]
-fn the_same_seed_is_the_same_history() {
+fn same_seed_gives_same_history() {
     for seed in 0..4 {
         let run = || {
             let trace = Trace::new(true);
@@ -160,8 +161,8 @@ fn seen(version: u64, files: &[(&str, &[u32])]) -> Seen {
     }
 }
 
-/// Outcome of a history in which all went well: events 1 to 3 in as many versions, the first two merged under a lease,
-/// one of them deleted by another program, and its file stated again.
+/// The outcome of a history without faults: events 1 to 3 in as many versions, the first two merged under a lease, one
+/// of them deleted by another program, and its file added again.
 fn sound() -> Outcome {
     let append = |number: u64, event| Version {
         number,
@@ -171,7 +172,7 @@ fn sound() -> Outcome {
     };
     let merge = Version {
         number: 4,
-        kind: Kind::Merge,
+        kind: VersionKind::Merge,
         epoch: Some(7),
         removed: vec!["file-1".into(), "file-2".into()],
         added: vec![added("merged", &[1, 2])],
@@ -179,7 +180,7 @@ fn sound() -> Outcome {
     };
     let delete = Version {
         number: 5,
-        kind: Kind::Delete,
+        kind: VersionKind::Delete,
         commit: "delete".into(),
         removed: vec!["merged".into()],
         added: vec![added("rest", &[2])],
@@ -241,7 +242,7 @@ fn each_invariant_can_fail() {
         ("rows_are_conserved", |o| {
             o.versions[5].added[0] = added("rest", &[2, 4])
         }),
-        ("rows_are_conserved", |o| o.versions[5].kind = Kind::Append),
+        ("rows_are_conserved", |o| o.versions[5].kind = VersionKind::Append),
         ("rows_are_conserved", |o| o.expected.deletions.clear()),
         ("snapshots_are_their_versions", |o| {
             o.newest.files.remove("file-3");

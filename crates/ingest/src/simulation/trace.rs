@@ -1,4 +1,4 @@
-//! What happened, in order: the same seed must leave the same trace.
+//! What happened, in order: the same seed must give the same trace.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};

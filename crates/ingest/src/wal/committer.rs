@@ -7,12 +7,12 @@ use tokio::sync::watch;
 
 use super::queue::{AppendQueue, PendingAppend, TrimRequest, Work};
 use super::read::RecordReader;
-use super::store::Store;
+use super::store::SegmentStore;
 use super::{Position, Record, WalError};
 
 /// What one turn of a [`Committer`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum CommitterTurn {
     /// A group was written or the WAL trimmed.
     Worked,
     /// Nothing is queued.
@@ -24,7 +24,7 @@ pub enum Turn {
 /// Does the disk I/O. [`super::LocalWal::open`] runs it on a thread; a simulator calls [`Committer::turn`].
 #[derive(Debug)]
 pub struct Committer {
-    store: Store,
+    store: SegmentStore,
     queue: Arc<AppendQueue>,
     reader: Arc<RecordReader>,
     durable: watch::Sender<Position>,
@@ -36,7 +36,7 @@ pub struct Committer {
 
 impl Committer {
     pub(super) fn new(
-        store: Store,
+        store: SegmentStore,
         queue: Arc<AppendQueue>,
         reader: Arc<RecordReader>,
         durable: watch::Sender<Position>,
@@ -55,25 +55,25 @@ impl Committer {
 
     /// Works until the WAL is closed.
     pub(super) fn run(mut self) {
-        while self.work(true) != Turn::Closed {}
+        while self.work(true) != CommitterTurn::Closed {}
     }
 
     /// Does one queued piece of work, if any.
-    pub fn turn(&mut self) -> Turn {
+    pub fn turn(&mut self) -> CommitterTurn {
         self.work(false)
     }
 
-    fn work(&mut self, block: bool) -> Turn {
+    fn work(&mut self, block: bool) -> CommitterTurn {
         match self.queue.take(&mut self.group, block) {
             Work::Group => self.commit(),
             Work::Trim(request) => self.trim(request),
-            Work::Nothing => return Turn::Idle,
+            Work::Nothing => return CommitterTurn::Idle,
             Work::Closed => {
                 self.store.seal(true);
-                return Turn::Closed;
+                return CommitterTurn::Closed;
             }
         }
-        Turn::Worked
+        CommitterTurn::Worked
     }
 
     fn commit(&mut self) {
@@ -112,7 +112,7 @@ impl Committer {
         self.queue.done(0, self.store.bytes());
         self.gauges();
         if let Err(error) = &trimmed {
-            tracing::warn!(%error, position, "the log could not be trimmed");
+            tracing::warn!(%error, position, "the WAL could not be trimmed");
         }
         let _ = answer.send(trimmed);
     }
@@ -129,7 +129,7 @@ impl Committer {
             let bytes: usize = self.group.iter().map(|pending| pending.payload.len()).sum();
             metrics::counter!("footfall_wal_bytes_total").increment(bytes as u64);
             if self.failing {
-                tracing::info!(last = self.store.last(), "the log stores events again");
+                tracing::info!(last = self.store.last(), "the WAL stores events again");
             }
         }
         self.failing = failed.is_some();

@@ -15,7 +15,7 @@ use super::disk::{Disk, FsDisk};
 use super::queue::AppendQueue;
 use super::read::RecordReader;
 use super::recovery::Recovery;
-use super::store::Store;
+use super::store::SegmentStore;
 use super::{EventLog, Position, Record, WalError, WalOptions};
 
 /// A WAL in a local folder. See [`super`] for its guarantees and how it keeps them.
@@ -70,7 +70,7 @@ impl LocalWal {
     ) -> Result<(Self, Committer, Recovery), WalError> {
         let options = options.consistent();
         let folder = disk.path("");
-        let (store, recovery) = Store::open(Arc::clone(&disk), &options, ids)?;
+        let (store, recovery) = SegmentStore::open(Arc::clone(&disk), &options, ids)?;
         report(&folder, &recovery);
         let queue = Arc::new(AppendQueue::new(&options, store.bytes()));
         let reader = Arc::new(RecordReader::new(disk, &store, options.tail_bytes));
@@ -115,7 +115,7 @@ impl Drop for LocalWal {
 
 fn join(thread: JoinHandle<()>) {
     if thread.join().is_err() {
-        tracing::error!("the log's thread ended by a panic; what it had not answered is not promised");
+        tracing::error!("the WAL's thread panicked; appends that it had not answered may be lost");
     }
 }
 
@@ -133,14 +133,14 @@ fn report(folder: &str, recovery: &Recovery) {
             folder,
             torn_bytes,
             last,
-            "the log's torn tail was cut off: a write that had not been acknowledged"
+            "the WAL's torn tail was cut off: a write that had not been acknowledged"
         );
     }
     for damage in damaged {
         metrics::counter!("footfall_wal_damaged_total").increment(1);
         tracing::error!(%damage, "the WAL is damaged");
     }
-    tracing::info!(folder, first, last, "the log is open");
+    tracing::info!(folder, first, last, "the WAL is open");
 }
 
 #[async_trait]

@@ -40,9 +40,9 @@
 //! successor it is the successor's header. A `kill -9` leaves the page cache and with it the seal; only a power failure
 //! within the moments after a group leaves it unproved, and then the tail is cut and reported as torn.
 //!
-//! `open` succeeds on damage, since an old flipped bit must not stop the intake of new events: the damaged file stays
-//! as it is and is never written again, appends continue in a new one, whole records before and behind the damage stay
-//! readable, the damage is in [`Recovery`], in log messages and in `footfall_wal_damaged_total`, and a reader that
+//! `open` succeeds on damage, since an old flipped bit must not stop the collection of new events: the damaged file
+//! stays as it is and is never written again, appends continue in a new one, whole records before and behind the damage
+//! stay readable, the damage is in [`Recovery`], in log messages and in `footfall_wal_damaged_total`, and a reader that
 //! reaches it gets [`WalError::Damaged`] every time until it asks for `resume_at` itself. `open` fails if no record can
 //! be checked, or if files of several WALs are mixed.
 //!
@@ -80,7 +80,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-pub use committer::{Committer, Turn};
+pub use committer::{Committer, CommitterTurn};
 pub use disk::{Disk, FsDisk, WalFile};
 pub use error::{Damage, WalError};
 pub use local::LocalWal;

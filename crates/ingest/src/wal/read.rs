@@ -9,9 +9,9 @@ use parking_lot::Mutex;
 use super::disk::Disk;
 use super::record::WalId;
 use super::segment::{self, HEADER_BYTES};
-use super::store::{Segment, Store};
+use super::store::{Segment, SegmentStore};
 use super::tail::Tail;
-use super::walk::{Break, Step, Walk};
+use super::walk::{Break, SegmentWalk, WalkStep};
 use super::{Damage, Position, Record, WalError};
 
 /// Cursors remembered for readers that continue where they stopped.
@@ -77,7 +77,7 @@ pub(super) struct RecordReader {
 }
 
 impl RecordReader {
-    pub(super) fn new(disk: Arc<dyn Disk>, store: &Store, tail_bytes: usize) -> Self {
+    pub(super) fn new(disk: Arc<dyn Disk>, store: &SegmentStore, tail_bytes: usize) -> Self {
         let index = Index {
             segments: store.segments().clone(),
             first: store.first(),
@@ -95,7 +95,7 @@ impl RecordReader {
     }
 
     /// Makes the store's current content visible; `records` are those that became durable.
-    pub(super) fn publish(&self, store: &Store, records: impl Iterator<Item = Record>) {
+    pub(super) fn publish(&self, store: &SegmentStore, records: impl Iterator<Item = Record>) {
         let mut index = self.index.lock();
         index.segments.clone_from(store.segments());
         index.first = store.first();
@@ -161,7 +161,7 @@ impl RecordReader {
             Err(error) => return Err(WalError::disk(&path, error)),
         };
         let start = self.cursor(part.first, batch.from);
-        let mut walk = Walk::new(file.as_ref(), self.id, start.position, start.offset, part.bytes);
+        let mut walk = SegmentWalk::new(file.as_ref(), self.id, start.position, start.offset, part.bytes);
         let mut open: Option<Break> = None;
         while walk.expected() <= part.limit {
             let here = Cursor {
@@ -170,11 +170,11 @@ impl RecordReader {
                 offset: walk.offset(),
             };
             let (found, resume_at) = match walk.next().map_err(|error| WalError::disk(&path, error))? {
-                Step::Break(found) => {
+                WalkStep::Break(found) => {
                     open = Some(found);
                     continue;
                 }
-                Step::Record { record, .. } if record.position <= part.limit => {
+                WalkStep::Record { record, .. } if record.position <= part.limit => {
                     let resume_at = record.position;
                     if open.is_none() || resume_at <= batch.from {
                         if resume_at >= batch.from && !batch.add(record) {
@@ -186,8 +186,8 @@ impl RecordReader {
                     }
                     (open.take(), resume_at)
                 }
-                Step::Seal { durable } if durable <= part.limit => (open.take(), walk.expected()),
-                Step::Record { .. } | Step::Seal { .. } | Step::End => {
+                WalkStep::Seal { durable } if durable <= part.limit => (open.take(), walk.expected()),
+                WalkStep::Record { .. } | WalkStep::Seal { .. } | WalkStep::End => {
                     let reason = "the file ends early".to_owned();
                     let end = Break {
                         offset: walk.offset(),

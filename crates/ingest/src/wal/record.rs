@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The checksum covers the WAL's id (not stored in the record), the other header fields and the payload, so that a
-//! record of another WAL, left over on a recycled disk block or hidden by a client inside a payload, is never taken
+//! record of another WAL, left over on a recycled disk block or planted by a client inside a payload, is never taken
 //! for one of this WAL. The magic begins with bytes that occur in no UTF-8 text.
 //!
 //! A *group* is what one write and one fsync store. Everything before the first position of a record's group was
@@ -34,7 +34,7 @@ const SEAL: [u8; 4] = [FIRST_BYTE, 0xF8, b'S', 1];
 pub(super) struct WalId(pub(super) [u8; 16]);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FrameKind {
     Record,
     /// Everything up to and including its position was durable when it was written.
     Seal,
@@ -43,7 +43,7 @@ pub(super) enum Kind {
 /// The header of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
-    pub(super) kind: Kind,
+    pub(super) kind: FrameKind,
     pub(super) position: Position,
     /// How many records of the same group come before this one.
     pub(super) index: u32,
@@ -66,8 +66,8 @@ impl Head {
     /// Reads a header whose checksum is still to be checked.
     pub(super) fn parse(bytes: &[u8; FRAME_HEADER]) -> Result<Self, &'static str> {
         let kind = match bytes[0..4] {
-            ref magic if *magic == RECORD => Kind::Record,
-            ref magic if *magic == SEAL => Kind::Seal,
+            ref magic if *magic == RECORD => FrameKind::Record,
+            ref magic if *magic == SEAL => FrameKind::Seal,
             _ => return Err("no record begins here"),
         };
         let head = Self {
@@ -83,10 +83,10 @@ impl Head {
         if head.length > MAX_PAYLOAD {
             return Err("the record's length is impossible");
         }
-        if kind == Kind::Seal && (head.length, head.index) != (0, 0) {
+        if kind == FrameKind::Seal && (head.length, head.index) != (0, 0) {
             return Err("the seal is malformed");
         }
-        if kind == Kind::Record && Position::from(head.index) >= head.position {
+        if kind == FrameKind::Record && Position::from(head.index) >= head.position {
             return Err("the record's place in its group is impossible");
         }
         Ok(head)
@@ -177,7 +177,7 @@ mod tests {
         };
         assert_eq!(
             (head.kind, head.position, head.group_first(), head.length),
-            (Kind::Record, 42, 40, 7)
+            (FrameKind::Record, 42, 40, 7)
         );
         let mut seal = Vec::new();
         encode_seal(&mut seal, ID, 42);
@@ -186,7 +186,7 @@ mod tests {
         };
         assert_eq!(
             (head.kind, head.position, head.frame_bytes()),
-            (Kind::Seal, 42, FRAME_HEADER)
+            (FrameKind::Seal, 42, FRAME_HEADER)
         );
     }
 

@@ -8,10 +8,10 @@ use std::io;
 use super::disk::{Disk, LOCK, WalFile};
 use super::record::{FRAME_HEADER, MAX_POSITION, WalId};
 use super::segment::{self, HEADER_BYTES, Header, HeaderState};
-use super::walk::{Break, Step, Walk};
+use super::walk::{Break, SegmentWalk, WalkStep};
 use super::{Damage, Position, Record, WalError};
 
-/// At most so many damages of a segment are listed, so that garbage can't exhaust memory.
+/// Maximum number of damages of a segment that are listed, so that garbage can't exhaust memory.
 const LISTED: usize = 1000;
 
 /// What `open` found.
@@ -19,7 +19,7 @@ const LISTED: usize = 1000;
 pub struct Recovery {
     /// The first position held; `last + 1` if none is.
     pub first: Position,
-    /// The last position; 0 in a new log.
+    /// The last position; 0 in a new WAL.
     pub last: Position,
     /// Bytes behind the last whole record that were cut off: a write that was under way when the process or the
     /// machine stopped. It was never acknowledged.
@@ -71,7 +71,7 @@ pub(super) fn survey(disk: &dyn Disk) -> Result<Survey, WalError> {
         } else if name != LOCK {
             tracing::warn!(
                 path = disk.path(&name),
-                "a file in the log's folder is not part of the log; it is ignored"
+                "a file in the WAL's folder is not part of the WAL; it is ignored"
             );
         }
     }
@@ -115,7 +115,7 @@ impl Survey {
                 return Err(WalError::Foreign { path, reason });
             }
             if *self.id.get_or_insert(header.id) != header.id {
-                let reason = "it bears another log's id than the segments before it; was it copied here?".to_owned();
+                let reason = "it has another WAL's id than the segments before it; was it copied here?".to_owned();
                 return Err(WalError::Foreign { path, reason });
             }
         }
@@ -206,7 +206,7 @@ fn examine(
     limit: Option<Position>,
 ) -> io::Result<Examined> {
     let size = file.size()?;
-    let mut walk = Walk::new(file, id, first, HEADER_BYTES, size);
+    let mut walk = SegmentWalk::new(file, id, first, HEADER_BYTES, size);
     // Also in a file that ends inside its header: the next record is written and read there.
     let start = HEADER_BYTES;
     let kept = Kept {
@@ -224,19 +224,19 @@ fn examine(
     };
     while limit.is_none_or(|limit| walk.expected() <= limit) {
         match walk.next()? {
-            Step::Record { record, .. } if limit.is_some_and(|limit| record.position > limit) => break,
-            Step::Seal { durable } if limit.is_some_and(|limit| durable > limit) => break,
-            Step::Record { record, group_first } => {
+            WalkStep::Record { record, .. } if limit.is_some_and(|limit| record.position > limit) => break,
+            WalkStep::Seal { durable } if limit.is_some_and(|limit| durable > limit) => break,
+            WalkStep::Record { record, group_first } => {
                 examination.prove(group_first.saturating_sub(1), record.position);
                 examination.keep(&record, group_first, walk.offset());
             }
-            Step::Seal { durable } => {
+            WalkStep::Seal { durable } => {
                 examination.prove(durable, durable.saturating_add(1));
                 examination.kept.last = durable;
                 examination.kept.unproved = examination.kept.end;
             }
-            Step::Break(found) => examination.open(found),
-            Step::End => break,
+            WalkStep::Break(found) => examination.open(found),
+            WalkStep::End => break,
         }
     }
     let Some(limit) = limit else {
@@ -244,7 +244,7 @@ fn examine(
     };
     let mut examined = examination.closed(limit);
     // Many segments end with a seal that was not overwritten; anything else is the rest of a failed write.
-    let sealed = matches!(walk.next()?, Step::Seal { .. }) && walk.offset() == size;
+    let sealed = matches!(walk.next()?, WalkStep::Seal { .. }) && walk.offset() == size;
     let rest = size.saturating_sub(examined.kept.end);
     examined.torn_bytes = if sealed {
         rest.saturating_sub(FRAME_HEADER as u64)

@@ -5,7 +5,7 @@ use std::io;
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::disk::{WalFile, read_full};
-use super::record::{self, Decoded, FIRST_BYTE, FRAME_HEADER, Head, Kind, WalId};
+use super::record::{self, Decoded, FIRST_BYTE, FRAME_HEADER, FrameKind, Head, WalId};
 use super::{Position, Record};
 
 /// Bytes per disk read.
@@ -13,7 +13,7 @@ const CHUNK: usize = 256 << 10;
 
 /// What is at an offset of the file.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum ScannedFrame {
     Record {
         record: Record,
         group_first: Position,
@@ -61,12 +61,12 @@ impl<'a> Frames<'a> {
     }
 
     /// The frame at the current offset; advances behind it if it is whole.
-    pub(super) fn next(&mut self) -> io::Result<Found> {
+    pub(super) fn next(&mut self) -> io::Result<ScannedFrame> {
         let offset = self.offset;
         if !self.fill(FRAME_HEADER)? {
             return Ok(match self.buffer.is_empty() {
-                true => Found::End,
-                false => Found::Broken {
+                true => ScannedFrame::End,
+                false => ScannedFrame::Broken {
                     offset,
                     reason: "a record's header is cut off",
                 },
@@ -75,7 +75,7 @@ impl<'a> Frames<'a> {
         let mut decoded = record::decode(&self.buffer, self.id);
         if let Decoded::Short(needed) = decoded {
             if !self.fill(needed)? {
-                return Ok(Found::Broken {
+                return Ok(ScannedFrame::Broken {
                     offset,
                     reason: "a record is cut off",
                 });
@@ -84,11 +84,11 @@ impl<'a> Frames<'a> {
         }
         Ok(match decoded {
             Decoded::Whole(head) => self.take(&head),
-            Decoded::Short(_) => Found::Broken {
+            Decoded::Short(_) => ScannedFrame::Broken {
                 offset,
                 reason: "a record is cut off",
             },
-            Decoded::Broken(reason) => Found::Broken { offset, reason },
+            Decoded::Broken(reason) => ScannedFrame::Broken { offset, reason },
         })
     }
 
@@ -129,17 +129,17 @@ impl<'a> Frames<'a> {
         Ok(self.fill(head.frame_bytes())? && matches!(record::decode(&self.buffer, self.id), Decoded::Whole(_)))
     }
 
-    fn take(&mut self, head: &Head) -> Found {
+    fn take(&mut self, head: &Head) -> ScannedFrame {
         let offset = self.offset;
         self.skip(FRAME_HEADER);
         let payload: Bytes = self.buffer.split_to(head.length).freeze();
         self.offset += head.length as u64;
         match head.kind {
-            Kind::Seal => Found::Seal {
+            FrameKind::Seal => ScannedFrame::Seal {
                 durable: head.position,
                 offset,
             },
-            Kind::Record => Found::Record {
+            FrameKind::Record => ScannedFrame::Record {
                 record: Record {
                     position: head.position,
                     payload,

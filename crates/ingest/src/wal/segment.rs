@@ -4,7 +4,7 @@
 //! bit in it costs nothing, and holds the WAL's id, so that segments of different WALs cannot be mixed:
 //!
 //! ```text
-//! magic 8 | version 4 | log id 16 | first position 8 | zeros 24 | crc32 4        twice, then the records
+//! magic 8 | version 4 | WAL id 16 | first position 8 | zeros 24 | crc32 4        twice, then the records
 //! ```
 //!
 //! A segment is written under a temporary name, synced and renamed: a name that ends in `.log` has a whole header.
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_hold_and_sort_by_first_position() {
+    fn names_encode_and_sort_by_first_position() {
         assert_eq!(file_name(42), "00000000000000000042.log");
         assert_eq!(first_of(&file_name(Position::MAX)), Some(Position::MAX));
         assert!(file_name(99) < file_name(100));

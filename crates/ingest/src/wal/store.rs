@@ -25,7 +25,7 @@ pub(super) struct Segment {
 
 /// The segments, ascending and never empty once opened; the last one is written to if `active` is its open file.
 #[derive(Debug)]
-pub(super) struct Store {
+pub(super) struct SegmentStore {
     disk: Arc<dyn Disk>,
     id: WalId,
     segment_bytes: u64,
@@ -54,7 +54,7 @@ fn rewrite(file: &dyn WalFile, mut from: u64, to: u64) -> io::Result<()> {
     Ok(())
 }
 
-impl Store {
+impl SegmentStore {
     /// Opens the WAL on `disk`, or creates one if there is none.
     ///
     /// # Errors
@@ -256,12 +256,12 @@ impl Store {
         }
         if synced && let Err(error) = file.sync_data() {
             // No record depends on it, but a later sync must not report success for it.
-            tracing::warn!(%error, "the log's last segment could not be sealed");
+            tracing::warn!(%error, "the WAL's last segment could not be sealed");
             self.active = None;
         }
     }
 
-    /// The first position that will be held once [`Store::trim`] is done.
+    /// The first position that will be held once [`SegmentStore::trim`] is done.
     pub(super) fn first_after_trim(&self, position: Position) -> Position {
         if self.gives_up_last(position) {
             return self.last + 1;

@@ -5,7 +5,7 @@ use std::io;
 
 use super::disk::WalFile;
 use super::record::WalId;
-use super::scan::{Found, Frames};
+use super::scan::{Frames, ScannedFrame};
 use super::{Damage, Position, Record};
 
 /// Where the bytes are not the expected record.
@@ -37,7 +37,7 @@ impl Break {
 
 /// What comes next.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum WalkStep {
     /// The expected record, or the first whole one behind a break.
     Record {
         record: Record,
@@ -53,15 +53,15 @@ pub(super) enum Step {
 
 /// A walk through the records of one segment.
 #[derive(Debug)]
-pub(super) struct Walk<'a> {
+pub(super) struct SegmentWalk<'a> {
     frames: Frames<'a>,
     expected: Position,
     /// Found behind a break; returned next.
-    held: Option<Found>,
+    held: Option<ScannedFrame>,
     in_break: bool,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> SegmentWalk<'a> {
     /// From `offset`, where the record at `expected` should begin, to `end`.
     pub(super) fn new(file: &'a dyn WalFile, id: WalId, expected: Position, offset: u64, end: u64) -> Self {
         Self {
@@ -82,19 +82,19 @@ impl<'a> Walk<'a> {
         self.frames.offset()
     }
 
-    pub(super) fn next(&mut self) -> io::Result<Step> {
+    pub(super) fn next(&mut self) -> io::Result<WalkStep> {
         loop {
             let found = match self.held.take() {
                 Some(found) => found,
                 None => self.frames.next()?,
             };
             let step = match found {
-                Found::End => Some(Step::End),
-                Found::Broken { offset, reason } => {
+                ScannedFrame::End => Some(WalkStep::End),
+                ScannedFrame::Broken { offset, reason } => {
                     self.frames.resync(self.expected)?;
                     self.enter_break(offset, reason.to_owned())
                 }
-                Found::Record {
+                ScannedFrame::Record {
                     ref record,
                     group_first,
                     offset,
@@ -108,13 +108,13 @@ impl<'a> Walk<'a> {
                     Ordering::Equal | Ordering::Greater => {
                         self.in_break = false;
                         self.expected = record.position.saturating_add(1);
-                        Some(Step::Record {
+                        Some(WalkStep::Record {
                             record: record.clone(),
                             group_first,
                         })
                     }
                 },
-                Found::Seal { durable, offset } => self.seal(durable, offset),
+                ScannedFrame::Seal { durable, offset } => self.seal(durable, offset),
             };
             if let Some(step) = step {
                 return Ok(step);
@@ -122,29 +122,29 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn seal(&mut self, durable: Position, offset: u64) -> Option<Step> {
+    fn seal(&mut self, durable: Position, offset: u64) -> Option<WalkStep> {
         let next = durable.saturating_add(1);
         match next.cmp(&self.expected) {
             Ordering::Greater if !self.in_break => {
                 let step = self.enter_break(offset, format!("the seal of record {durable} instead"));
-                self.held = Some(Found::Seal { durable, offset });
+                self.held = Some(ScannedFrame::Seal { durable, offset });
                 step
             }
             Ordering::Greater => {
                 self.in_break = false;
                 self.expected = next;
-                Some(Step::Seal { durable })
+                Some(WalkStep::Seal { durable })
             }
-            Ordering::Equal if !self.in_break => Some(Step::Seal { durable }),
+            Ordering::Equal if !self.in_break => Some(WalkStep::Seal { durable }),
             // An old seal proves nothing new.
             Ordering::Equal | Ordering::Less => None,
         }
     }
 
     /// A break is returned once, however many broken frames it has.
-    fn enter_break(&mut self, offset: u64, reason: String) -> Option<Step> {
+    fn enter_break(&mut self, offset: u64, reason: String) -> Option<WalkStep> {
         let first = !std::mem::replace(&mut self.in_break, true);
-        first.then_some(Step::Break(Break {
+        first.then_some(WalkStep::Break(Break {
             offset,
             position: self.expected,
             reason,

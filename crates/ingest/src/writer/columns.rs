@@ -112,7 +112,7 @@ fn array(field_type: FieldType, values: Vec<i64>, nulls: Option<NullBuffer>) -> 
         }
         FieldType::Hash => Arc::new(Int64Array::try_new(values.into(), nulls)?),
         FieldType::Text | FieldType::Json | FieldType::Day => {
-            return Err(ArrowError::SchemaError(format!("{field_type:?} is no number")));
+            return Err(ArrowError::SchemaError(format!("{field_type:?} is not a number")));
         }
     })
 }

@@ -37,7 +37,7 @@ impl DedupeOptions {
     }
 }
 
-/// The hash of a tracking id and an event id, so that no site can hide another's events. In halves, which need less
+/// The hash of a tracking id and an event id, so that no site can hide another's events. In halves, which take less
 /// memory beside a time than one number of 128 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct EventKey([u64; 2]);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn window_takes_an_id_once() {
+    fn window_accepts_id_once() {
         let mut seen = window(100);
         assert!(seen.insert(key(1), 0));
         assert!(!seen.insert(key(1), 1));
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn coverage_is_reduced_while_ids_are_forgotten_early() {
+    fn coverage_shrinks_when_ids_overflow() {
         let mut seen = window(4);
         let mut coverage = |second: usize| {
             assert!(seen.insert(key(second), second as Micros * 1_000_000));

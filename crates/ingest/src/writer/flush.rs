@@ -1,4 +1,4 @@
-//! When to write what is buffered: a pure policy.
+//! When to write buffered events: a pure policy.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ impl Default for FlushPolicy {
     }
 }
 
-/// What is buffered.
+/// The state of the buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Backlog {
     /// WAL records read since the last commit.
@@ -39,17 +39,17 @@ pub(super) struct Backlog {
 
 /// What to do, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Decision {
+pub(super) enum FlushDecision {
     /// Nothing is buffered.
     Idle,
-    /// Wait for more, at most so long.
+    /// Wait for more, at most this long.
     Wait(Duration),
-    Flush(Reason),
+    Flush(FlushReason),
 }
 
 /// Why the buffer is flushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(super) enum FlushReason {
     Age,
     Rows,
     Bytes,
@@ -58,7 +58,7 @@ pub(super) enum Reason {
     Shutdown,
 }
 
-impl Reason {
+impl FlushReason {
     /// For logs and metrics.
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -72,23 +72,23 @@ impl Reason {
 }
 
 /// Size is checked before age, so that the reason names the bottleneck.
-pub(super) fn decide(policy: &FlushPolicy, backlog: &Backlog) -> Decision {
+pub(super) fn decide(policy: &FlushPolicy, backlog: &Backlog) -> FlushDecision {
     if backlog.records == 0 {
-        return Decision::Idle;
+        return FlushDecision::Idle;
     }
     let (limit, reason) = if backlog.rows > 0 {
-        (policy.interval, Reason::Age)
+        (policy.interval, FlushReason::Age)
     } else {
-        (policy.idle_interval, Reason::Idle)
+        (policy.idle_interval, FlushReason::Idle)
     };
     if backlog.rows >= policy.rows {
-        Decision::Flush(Reason::Rows)
+        FlushDecision::Flush(FlushReason::Rows)
     } else if backlog.bytes >= policy.bytes {
-        Decision::Flush(Reason::Bytes)
+        FlushDecision::Flush(FlushReason::Bytes)
     } else if backlog.age >= limit {
-        Decision::Flush(reason)
+        FlushDecision::Flush(reason)
     } else {
-        Decision::Wait(limit.saturating_sub(backlog.age))
+        FlushDecision::Wait(limit.saturating_sub(backlog.age))
     }
 }
 
@@ -96,7 +96,7 @@ pub(super) fn decide(policy: &FlushPolicy, backlog: &Backlog) -> Decision {
 mod tests {
     use super::*;
 
-    fn after(rows: usize, bytes: usize, millis: u64) -> Decision {
+    fn after(rows: usize, bytes: usize, millis: u64) -> FlushDecision {
         let policy = FlushPolicy {
             interval: Duration::from_secs(2),
             rows: 100,
@@ -117,27 +117,27 @@ mod tests {
 
     #[test]
     fn full_or_old_rows_are_flushed() {
-        assert_eq!(after(1, 1, 0), Decision::Wait(Duration::from_secs(2)));
-        assert_eq!(after(1, 1, 1_999), Decision::Wait(Duration::from_millis(1)));
-        assert_eq!(after(1, 1, 2_000), Decision::Flush(Reason::Age));
-        assert_eq!(after(100, 1, 0), Decision::Flush(Reason::Rows));
-        assert_eq!(after(1, 1_000, 9_999), Decision::Flush(Reason::Bytes));
+        assert_eq!(after(1, 1, 0), FlushDecision::Wait(Duration::from_secs(2)));
+        assert_eq!(after(1, 1, 1_999), FlushDecision::Wait(Duration::from_millis(1)));
+        assert_eq!(after(1, 1, 2_000), FlushDecision::Flush(FlushReason::Age));
+        assert_eq!(after(100, 1, 0), FlushDecision::Flush(FlushReason::Rows));
+        assert_eq!(after(1, 1_000, 9_999), FlushDecision::Flush(FlushReason::Bytes));
     }
 
     #[test]
     fn positions_without_rows_wait_longer() {
-        assert_eq!(after(0, 0, 2_000), Decision::Wait(Duration::from_secs(58)));
-        assert_eq!(after(0, 0, 60_000), Decision::Flush(Reason::Idle));
+        assert_eq!(after(0, 0, 2_000), FlushDecision::Wait(Duration::from_secs(58)));
+        assert_eq!(after(0, 0, 60_000), FlushDecision::Flush(FlushReason::Idle));
     }
 
     #[test]
-    fn nothing_read_is_idle() {
+    fn empty_buffer_is_idle() {
         let nothing = Backlog {
             records: 0,
             rows: 0,
             bytes: 0,
             age: Duration::MAX,
         };
-        assert_eq!(decide(&FlushPolicy::default(), &nothing), Decision::Idle);
+        assert_eq!(decide(&FlushPolicy::default(), &nothing), FlushDecision::Idle);
     }
 }

@@ -30,9 +30,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::wal::{EventLog, Position, Record, WalError};
-use flush::{Backlog, Decision, Reason, decide};
+use flush::{Backlog, FlushDecision, FlushReason, decide};
 use retry::with_retries;
-use row_buffer::{Day, RowBuffer};
+use row_buffer::{DayRows, RowBuffer};
 use timer::TokioTimer;
 
 #[cfg(test)]
@@ -78,7 +78,7 @@ pub enum WriterError {
     Log(#[from] WalError),
     #[error(transparent)]
     Lake(#[from] LakeError),
-    #[error("the WAL's record {position} is no batch of events: {source}; was it written by a newer Footfall?")]
+    #[error("the WAL's record {position} is not a batch of events: {source}; was it written by a newer Footfall?")]
     Undecodable { position: Position, source: Malformed },
     #[error(
         "the lake has this WAL's records up to {lake}, but the WAL ends at {log}: it is from an old copy of the state \
@@ -91,7 +91,7 @@ pub enum WriterError {
          folder"
     )]
     OtherLog { position: Position },
-    #[error("the events can't be made into columns: {0}")]
+    #[error("the events can't be converted to columns: {0}")]
     Columns(#[from] arrow::error::ArrowError),
     #[error("a background step failed: {0}")]
     Join(#[from] tokio::task::JoinError),
@@ -146,7 +146,7 @@ impl ShardWriter {
         {
             return Err(WriterError::OtherLog { position: committed });
         }
-        tracing::info!(committed, last, "the writer goes on from its last commit");
+        tracing::info!(committed, last, "the writer continues from its last commit");
         Ok(Self {
             app_id,
             committed,
@@ -169,7 +169,7 @@ impl ShardWriter {
         }
         loop {
             let decision = decide(&self.options.flush, &self.backlog());
-            if let Decision::Flush(reason) = decision {
+            if let FlushDecision::Flush(reason) = decision {
                 if !self.flush(reason, &stop).await? {
                     return Ok(());
                 }
@@ -181,13 +181,13 @@ impl ShardWriter {
             }
             if stopping {
                 if self.since.is_some() {
-                    self.flush(Reason::Shutdown, &stop).await?;
+                    self.flush(FlushReason::Shutdown, &stop).await?;
                 }
                 return Ok(());
             }
             let timeout = match decision {
-                Decision::Wait(timeout) => timeout,
-                Decision::Idle | Decision::Flush(_) => Duration::MAX,
+                FlushDecision::Wait(timeout) => timeout,
+                FlushDecision::Idle | FlushDecision::Flush(_) => Duration::MAX,
             };
             // In a fixed order, so that a simulation can be repeated.
             tokio::select! { biased;
@@ -222,7 +222,7 @@ impl ShardWriter {
         };
         let ids = self.window.len();
         let seconds = started.elapsed().as_secs_f64();
-        tracing::info!(files = recalled.files, ids, seconds, "recent event ids are known again");
+        tracing::info!(files = recalled.files, ids, seconds, "recalled recent event ids");
         if let Some(before) = recalled.forgotten_before {
             let window = self.window.age(self.parts.clock.now());
             tracing::warn!(ids, before, ?window, wanted = ?self.options.dedupe.window, "{TOO_MANY_IDS}");
@@ -256,7 +256,7 @@ impl ShardWriter {
                 // Records behind the damage must not wait for it; lost records are reported, never hidden.
                 let lost = damage.resume_at.saturating_sub(self.next);
                 counter!("footfall_writer_lost_records_total").increment(lost);
-                tracing::error!(%damage, lost, "records of the log are lost");
+                tracing::error!(%damage, lost, "records of the WAL are lost");
                 self.next = damage.resume_at;
                 self.fingerprint = Txn::UNKNOWN;
                 self.since.get_or_insert(self.timer.now());
@@ -289,7 +289,7 @@ impl ShardWriter {
     }
 
     /// Commits what is buffered; false if the lake did not answer before the stop.
-    async fn flush(&mut self, reason: Reason, stop: &CancellationToken) -> Result<bool, WriterError> {
+    async fn flush(&mut self, reason: FlushReason, stop: &CancellationToken) -> Result<bool, WriterError> {
         let started = Instant::now();
         let upto = self.next - 1;
         let row_buffer = std::mem::take(&mut self.row_buffer);
@@ -323,7 +323,7 @@ impl ShardWriter {
         histogram!("footfall_writer_flush_seconds").record(started.elapsed());
         tracing::debug!(version, rows = count, files, upto, reason, "committed");
         if let Err(error) = self.parts.log.trim(upto).await {
-            tracing::warn!(%error, "the log keeps what the lake has; trimming is tried again after the next commit");
+            tracing::warn!(%error, "the WAL keeps what the lake already has; trimming is retried after the next commit");
         }
         Ok(true)
     }
@@ -356,7 +356,7 @@ impl ShardWriter {
     }
 }
 
-fn encode_day(day: &Day, new: &NewFile) -> Result<EncodedFile, WriterError> {
+fn encode_day(day: &DayRows, new: &NewFile) -> Result<EncodedFile, WriterError> {
     encode_ordered(new, day.columns().map(|rows| Ok(rows?)))
 }
 

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::dedupe::{DedupeOptions, EventKey, Window};
 use super::retry::with_retries;
 use super::timer::Timer;
-use super::wire::{Events, Fields};
+use super::wire::{Fields, RecordEvents};
 use crate::wal::Record;
 
 /// When the window begins: its length before the oldest unwritten event, which may be a duplicate of an earlier one.
@@ -34,7 +34,7 @@ pub(super) fn window_start(options: &DedupeOptions, now: Micros, unwritten: Opti
 
 /// When the oldest event of a record was received; `None` if none can be read, which the writer's read reports.
 pub(super) fn received(record: &Record) -> Option<Micros> {
-    let events = Events::of(&record.payload).map_while(Result::ok);
+    let events = RecordEvents::of(&record.payload).map_while(Result::ok);
     events
         .filter_map(|event| Some(Fields::read(event).ok()?.created_at()))
         .min()
@@ -81,9 +81,9 @@ pub(super) async fn fill(
     let capacity = window.capacity();
     let (newest, files) = loop {
         match read_snapshot(table, NewestKeys::new(capacity, start), timer, stop).await? {
-            Outcome::Stopped => return Ok(None),
-            Outcome::Outdated => {}
-            Outcome::Read(newest, files) => break (newest, files),
+            FilesRead::Stopped => return Ok(None),
+            FilesRead::Outdated => {}
+            FilesRead::Read(newest, files) => break (newest, files),
         }
     };
     let recalled = Recalled {
@@ -97,7 +97,7 @@ pub(super) async fn fill(
 }
 
 #[derive(Debug)]
-enum Outcome {
+enum FilesRead {
     Stopped,
     /// A file is gone: its rows are in a file of a newer snapshot.
     Outdated,
@@ -110,7 +110,7 @@ async fn read_snapshot(
     mut newest: NewestKeys,
     timer: &dyn Timer,
     stop: &CancellationToken,
-) -> Result<Outcome, LakeError> {
+) -> Result<FilesRead, LakeError> {
     let mut files = 0;
     for (newest_row, file) in candidates(&table.snapshot(), newest.start) {
         if newest.is_beyond(newest_row) {
@@ -118,13 +118,13 @@ async fn read_snapshot(
         }
         // Into keys of its own, so that a file that is read again after an error counts once.
         match with_retries(timer, stop, || read_file(table, &file, newest.empty())).await? {
-            None => return Ok(Outcome::Stopped),
-            Some(FileKeys::Removed) => return Ok(Outcome::Outdated),
+            None => return Ok(FilesRead::Stopped),
+            Some(FileKeys::Removed) => return Ok(FilesRead::Outdated),
             Some(FileKeys::Read(keys)) => newest.merge(keys),
         }
         files += 1;
     }
-    Ok(Outcome::Read(newest, files))
+    Ok(FilesRead::Read(newest, files))
 }
 
 #[derive(Debug)]
@@ -148,7 +148,7 @@ async fn read_file(table: &Table, file: &DataFile, mut keys: NewestKeys) -> Resu
 async fn read_keys(table: &Table, file: &DataFile, newest: &mut NewestKeys) -> Result<(), LakeError> {
     let mut batches = read_columns(table.store(), file, &["tracking_id", "event_id", "created_at"]).await?;
     while let Some(batch) = batches.try_next().await? {
-        let Some(columns) = Columns::of(&batch) else {
+        let Some(columns) = RecallColumns::of(&batch) else {
             tracing::warn!(path = %file.path, "a file of another writer has no event ids or times; they are not recalled");
             return Ok(());
         };
@@ -165,13 +165,13 @@ async fn read_keys(table: &Table, file: &DataFile, newest: &mut NewestKeys) -> R
 }
 
 /// The columns that recall reads. Another writer of the table may have chosen other types for the same values.
-struct Columns {
+struct RecallColumns {
     sites: StringArray,
     ids: StringArray,
     received: TimestampMicrosecondArray,
 }
 
-impl Columns {
+impl RecallColumns {
     fn of(batch: &RecordBatch) -> Option<Self> {
         let column = |name: &str, wanted: &DataType| cast(batch.column_by_name(name)?, wanted).ok();
         let text = |name: &str| column(name, &DataType::Utf8)?.as_string_opt::<i32>().cloned();
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn candidates_are_newest_first_without_imports_and_old_rows() {
+    fn candidates_are_newest_first_without_imports() {
         let files = [
             file("c", Origin::Wal, Some(98)),
             file("d", Origin::Compaction, Some(99)),
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn newest_keys_keep_the_newest_whatever_the_order() {
+    fn newest_keys_ignore_push_order() {
         for order in [
             [7, 1, 5, 3, 2, 6, 8, 4],
             [8, 7, 6, 5, 4, 3, 2, 1],
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn newest_keys_merge_into_the_newest_of_both() {
+    fn merged_newest_keys_keep_newest_of_both() {
         let mut newest = NewestKeys::new(4, 0);
         (1..=4).for_each(|at| newest.push(at, key(at)));
         assert!(!newest.is_beyond(0), "nothing was forgotten");
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn newest_keys_are_beyond_files_older_than_what_they_keep() {
+    fn full_newest_keys_skip_older_files() {
         let mut newest = NewestKeys::new(4, 0);
         (1..=6).for_each(|at| newest.push(at, key(at)));
         assert!(newest.is_beyond(2));

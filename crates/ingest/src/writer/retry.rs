@@ -38,7 +38,7 @@ where
         let outcome = tokio::select! { biased;
             outcome = attempt() => outcome,
             () = &mut overdue => {
-                tracing::warn!("stopping, the lake is silent; the next start goes on from the log");
+                tracing::warn!("stopping, but the lake does not answer; the next start continues from the WAL");
                 return Ok(None);
             }
         };
@@ -49,9 +49,9 @@ where
         };
         attempts += 1;
         counter!("footfall_writer_retries_total").increment(1);
-        tracing::warn!(%error, attempts, "the lake does not answer; the log keeps the events meanwhile");
+        tracing::warn!(%error, attempts, "the lake does not answer; the WAL keeps the events meanwhile");
         if stop.is_cancelled() && attempts >= ATTEMPTS_AT_STOP {
-            tracing::warn!("stopping without the lake; the next start goes on from the log");
+            tracing::warn!("stopping without the lake; the next start continues from the WAL");
             return Ok(None);
         }
         tokio::select! { biased;

@@ -14,7 +14,7 @@ use footfall_model::hash::client_hash;
 
 use super::columns::{Columns, Room};
 use super::dedupe::EventKey;
-use super::wire::{Events, Fields, Malformed, TEXTS, index};
+use super::wire::{Fields, Malformed, RecordEvents, TEXTS, index};
 
 /// Bytes of a block of events; a larger event has one of its own.
 const BLOCK_BYTES: usize = 1 << 20;
@@ -66,10 +66,10 @@ impl RowBuffer {
     /// Adds the events of a record that are `new`; returns how many were not.
     ///
     /// # Errors
-    /// The record is no batch of events; some of its events may have been added.
+    /// The record is not a batch of events; some of its events may have been added.
     pub(super) fn add(&mut self, record: &[u8], mut new: impl FnMut(EventKey) -> bool) -> Result<u64, Malformed> {
         let mut duplicates = 0;
-        for event in Events::of(record) {
+        for event in RecordEvents::of(record) {
             let event = event?;
             let fields = Fields::read(event)?;
             fields.check_texts()?;
@@ -139,7 +139,7 @@ impl RowBuffer {
 
     /// The events by day, each day in the order of its file, which is that of [`footfall_lake::partitions`]: rows that
     /// are equal in all sort columns keep their order of arrival.
-    pub(super) fn into_days(mut self) -> (Arc<Self>, Vec<Day>) {
+    pub(super) fn into_days(mut self) -> (Arc<Self>, Vec<DayRows>) {
         let ranks = self.sites.ranks();
         for row in &mut self.rows {
             row.site = ranks.get(row.site as usize).copied().unwrap_or_default();
@@ -152,7 +152,7 @@ impl RowBuffer {
         for day in all.rows.chunk_by(|one, next| one.day == next.day) {
             let rows = start..start + day.len();
             start = rows.end;
-            days.push(Day {
+            days.push(DayRows {
                 all: Arc::clone(&all),
                 rows,
             });
@@ -179,12 +179,12 @@ impl RowBuffer {
 
 /// The events of one day.
 #[derive(Debug, Clone)]
-pub(super) struct Day {
+pub(super) struct DayRows {
     all: Arc<RowBuffer>,
     rows: Range<usize>,
 }
 
-impl Day {
+impl DayRows {
     /// Days since 1970-01-01.
     pub(super) fn date(&self) -> i32 {
         self.rows().first().map_or(0, |row| row.day)
@@ -280,7 +280,7 @@ mod tests {
         EventBatch { events }.encode_to_vec()
     }
 
-    fn whole(day: &Day) -> Partition {
+    fn whole(day: &DayRows) -> Partition {
         let pieces: Vec<_> = day.columns().map(Result::unwrap).collect();
         Partition {
             event_date: day.date(),

@@ -41,7 +41,7 @@ pub enum Malformed {
 
 /// Where a field of the wire is stored.
 #[derive(Debug, Clone, Copy)]
-enum Slot {
+enum FieldSlot {
     Text(usize),
     Number(usize, FieldType),
     /// A field of a newer version.
@@ -49,7 +49,7 @@ enum Slot {
 }
 
 /// By the number on the wire.
-static SLOTS: [Slot; TAGS] = slots();
+static SLOTS: [FieldSlot; TAGS] = slots();
 
 /// One more than the highest number on the wire.
 const TAGS: usize = {
@@ -83,15 +83,15 @@ const fn count(texts: bool) -> usize {
     found
 }
 
-const fn slots() -> [Slot; TAGS] {
-    let mut slots = [Slot::Unknown; TAGS];
+const fn slots() -> [FieldSlot; TAGS] {
+    let mut slots = [FieldSlot::Unknown; TAGS];
     let (mut at, mut texts, mut numbers) = (0, 0, 0);
     while at < EventField::ALL.len() {
         let spec = EventField::ALL[at].spec();
         let slot = if spec.field_type.is_text() {
-            Slot::Text(texts)
+            FieldSlot::Text(texts)
         } else {
-            Slot::Number(numbers, spec.field_type)
+            FieldSlot::Number(numbers, spec.field_type)
         };
         if let Some(tag) = spec.tag {
             slots[tag as usize] = slot;
@@ -145,9 +145,9 @@ impl<'a> Fields<'a> {
         let mut fields = Self::NONE;
         while !event.is_empty() {
             let (tag, wire_type) = key(&mut event)?;
-            match SLOTS.get(tag as usize).copied().unwrap_or(Slot::Unknown) {
-                Slot::Text(index) => fields.texts[index] = Some(delimited(wire_type, &mut event)?),
-                Slot::Number(index, field_type) => {
+            match SLOTS.get(tag as usize).copied().unwrap_or(FieldSlot::Unknown) {
+                FieldSlot::Text(index) => fields.texts[index] = Some(delimited(wire_type, &mut event)?),
+                FieldSlot::Number(index, field_type) => {
                     let coded = number(wire_type, &mut event)?;
                     fields.numbers[index] = Some(match field_type {
                         FieldType::Amount => (coded >> 1).cast_signed() ^ -((coded & 1).cast_signed()),
@@ -155,7 +155,7 @@ impl<'a> Fields<'a> {
                         _ => coded.cast_signed(),
                     });
                 }
-                Slot::Unknown => skip_field(wire_type, tag, &mut event, DecodeContext::default())?,
+                FieldSlot::Unknown => skip_field(wire_type, tag, &mut event, DecodeContext::default())?,
             }
         }
         Ok(fields)
@@ -216,9 +216,9 @@ impl<'a> From<&'a Event> for Fields<'a> {
 
 /// The events of a record, each as its bytes.
 #[derive(Debug)]
-pub(super) struct Events<'a>(&'a [u8]);
+pub(super) struct RecordEvents<'a>(&'a [u8]);
 
-impl<'a> Events<'a> {
+impl<'a> RecordEvents<'a> {
     pub(super) fn of(record: &'a [u8]) -> Self {
         Self(record)
     }
@@ -235,7 +235,7 @@ impl<'a> Events<'a> {
     }
 }
 
-impl<'a> Iterator for Events<'a> {
+impl<'a> Iterator for RecordEvents<'a> {
     type Item = Result<&'a [u8], Malformed>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -348,7 +348,7 @@ mod tests {
     }
 
     fn read(record: &[u8]) -> Result<Vec<Fields<'_>>, Malformed> {
-        let events = Events::of(record).map(|event| {
+        let events = RecordEvents::of(record).map(|event| {
             let fields = Fields::read(event?)?;
             fields.check_texts()?;
             Ok(fields)
@@ -373,12 +373,12 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
         #[test]
-        fn record_decodes_as_with_prost(record in record()) {
+        fn record_decodes_like_prost(record in record()) {
             agree(&record)?;
         }
 
         #[test]
-        fn any_bytes_decode_as_with_prost(record in vec(any::<u8>(), 0..40)) {
+        fn arbitrary_bytes_decode_like_prost(record in vec(any::<u8>(), 0..40)) {
             agree(&record)?;
         }
     }

@@ -46,7 +46,7 @@ impl Known {
 
 /// The outcome of checking a commit against a version.
 #[derive(Debug)]
-pub(crate) enum Decision {
+pub(crate) enum CommitDecision {
     /// The commit is already in the table, at this version: its reply was lost.
     AlreadyCommitted(u64),
     /// The commit can never become a version of the table.
@@ -56,19 +56,19 @@ pub(crate) enum Decision {
 }
 
 /// Whether `commit` may follow `snapshot`. The positions of all its applications must be known.
-pub(crate) fn decide(commit: &Commit, known: &Known, snapshot: &Snapshot) -> Decision {
+pub(crate) fn decide(commit: &Commit, known: &Known, snapshot: &Snapshot) -> CommitDecision {
     let id = text_of(commit.id);
     if let Some(version) = known.version_of(&id) {
-        return Decision::AlreadyCommitted(version);
+        return CommitDecision::AlreadyCommitted(version);
     }
     if let Some(txn) = &commit.txn
         && let Some(reached) = known.txn(&txn.app_id)
     {
         if reached.commit.as_deref() == Some(&id) {
-            return Decision::AlreadyCommitted(reached.version);
+            return CommitDecision::AlreadyCommitted(reached.version);
         }
         if reached.upto > txn.after {
-            return Decision::Refused(LakeError::Fenced {
+            return CommitDecision::Refused(LakeError::Fenced {
                 app_id: txn.app_id.clone(),
                 ours: txn.upto,
                 theirs: reached.upto,
@@ -79,7 +79,7 @@ pub(crate) fn decide(commit: &Commit, known: &Known, snapshot: &Snapshot) -> Dec
         && let Some(reached) = known.txn(&fence.app_id)
         && reached.upto > fence.epoch
     {
-        return Decision::Refused(LakeError::StaleLease {
+        return CommitDecision::Refused(LakeError::StaleLease {
             app_id: fence.app_id.clone(),
             ours: fence.epoch,
             theirs: reached.upto,
@@ -91,9 +91,9 @@ pub(crate) fn decide(commit: &Commit, known: &Known, snapshot: &Snapshot) -> Dec
             Some(file) => removed.push(Arc::clone(file)),
             None => {
                 let (path, version) = (path.clone(), snapshot.version());
-                return Decision::Refused(LakeError::Conflict { path, version });
+                return CommitDecision::Refused(LakeError::Conflict { path, version });
             }
         }
     }
-    Decision::Land(removed)
+    CommitDecision::Land(removed)
 }

@@ -8,7 +8,7 @@ use object_store::path::Path;
 use crate::DataFile;
 
 pub(crate) use actions::{changes_of, encode, encode_metadata, file_of};
-pub(crate) use decide::{AppliedTxn, Decision, Known, decide};
+pub(crate) use decide::{AppliedTxn, CommitDecision, Known, decide};
 
 /// What one commit changes.
 #[derive(Debug, Clone)]
@@ -84,7 +84,7 @@ pub struct Fence {
 
 /// An application's committed position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
+pub struct CommittedPosition {
     pub upto: i64,
     /// The input's fingerprint at that position, if known.
     pub fingerprint: Option<i64>,

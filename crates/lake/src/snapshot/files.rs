@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn full_chunks_are_followed_by_new_ones() {
+    fn full_chunk_starts_new_one() {
         let many = (0..2 * CHUNK_FILES)
             .map(|nth| test_file(&format!("more-{nth}")))
             .collect();

@@ -11,13 +11,13 @@ use super::{ColumnStatistics, StatValue};
 
 /// Accumulates statistics over all batches of a file.
 #[derive(Debug)]
-pub(crate) struct Collector {
-    columns: Vec<Column>,
+pub(crate) struct StatisticsCollector {
+    columns: Vec<ColumnCollector>,
     rows: u64,
 }
 
 #[derive(Debug)]
-struct Column {
+struct ColumnCollector {
     index: usize,
     data_type: DataType,
     /// `None` before the first value.
@@ -27,9 +27,9 @@ struct Column {
     unbounded: bool,
 }
 
-impl Collector {
+impl StatisticsCollector {
     pub(crate) fn new(spec: &TableSpec) -> Self {
-        let columns = spec.statistics_indices().iter().map(|index| Column {
+        let columns = spec.statistics_indices().iter().map(|index| ColumnCollector {
             index: *index,
             data_type: spec.file_schema().field(*index).data_type().clone(),
             range: None,
@@ -71,7 +71,7 @@ impl Collector {
     }
 }
 
-impl Column {
+impl ColumnCollector {
     fn add(&mut self, values: &ArrayRef) {
         self.nulls += values.null_count() as u64;
         if values.null_count() == values.len() {

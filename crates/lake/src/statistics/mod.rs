@@ -1,10 +1,10 @@
 //! What is known of a file's columns without reading it: minimum, maximum and number of nulls.
 //!
 //! ```text
-//! rows -> Collector -> ColumnStatistics <-> JSON of the Delta log
-//!                           |
-//!                           v  one array for all files of a chunk
-//!                     ChunkStatistics (arrays), for pruning
+//! rows -> StatisticsCollector -> ColumnStatistics <-> JSON of the Delta log
+//!                                     |
+//!                                     v  one array for all files of a chunk
+//!                               ChunkStatistics (arrays), for pruning
 //! ```
 
 mod arrays;
@@ -17,7 +17,7 @@ use arrow::datatypes::DataType;
 use footfall_model::clock::Micros;
 
 pub use arrays::{ChunkStatistics, ColumnArrays};
-pub(crate) use collect::Collector;
+pub(crate) use collect::StatisticsCollector;
 pub(crate) use footer::from_footer;
 pub(crate) use json::{date, days_of, from_json, to_json};
 

@@ -56,7 +56,7 @@ fn rows(spec: &TableSpec, revenue: [i128; 2]) -> RecordBatch {
 }
 
 fn collected(spec: &TableSpec, batches: &[RecordBatch]) -> Box<[ColumnStatistics]> {
-    let mut collector = Collector::new(spec);
+    let mut collector = StatisticsCollector::new(spec);
     batches.iter().for_each(|rows| collector.add(rows));
     collector.finish()
 }
@@ -180,7 +180,7 @@ fn truncated_text_is_not_exact() {
 }
 
 #[test]
-fn arrays_have_an_element_for_each_file() {
+fn arrays_have_one_element_per_file() {
     let spec = spec();
     let known = crate::DataFile {
         rows: Some(3),

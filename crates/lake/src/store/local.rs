@@ -82,7 +82,7 @@ impl ObjectStore for DurableLocal {
         let target = self.files.path_to_filesystem(location)?;
         tokio::task::spawn_blocking(move || {
             let staged = StagedFile::create(&target).map_err(|e| failed(&target, e))?;
-            let upload: Box<dyn MultipartUpload> = Box::new(Upload {
+            let upload: Box<dyn MultipartUpload> = Box::new(LocalUpload {
                 target,
                 staged: Arc::new(Mutex::new(Some(staged))),
                 offset: 0,
@@ -133,7 +133,7 @@ fn in_order(found: BoxStream<'static, Result<ObjectMeta>>) -> BoxStream<'static,
 
 /// A file that is written part by part; if dropped before completion, it is deleted.
 #[derive(Debug)]
-struct Upload {
+struct LocalUpload {
     target: PathBuf,
     /// `None` after completion.
     staged: Arc<Mutex<Option<StagedFile>>>,
@@ -142,7 +142,7 @@ struct Upload {
 }
 
 #[async_trait]
-impl MultipartUpload for Upload {
+impl MultipartUpload for LocalUpload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
         let (staged, target, offset) = (Arc::clone(&self.staged), self.target.clone(), self.offset);
         self.offset += data.content_length() as u64;

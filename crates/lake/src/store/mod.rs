@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_location_is_a_folder_or_a_bucket() {
+    fn location_is_folder_or_bucket() {
         let parse = |text: &str| text.parse::<Location>();
         assert_eq!(parse("./lake").unwrap(), Location::Local("./lake".into()));
         assert_eq!(parse("file:///srv/lake").unwrap(), Location::Local("/srv/lake".into()));

@@ -55,7 +55,7 @@ const PROPERTIES: [(&str, &[&str], &str); 8] = [
     (
         "delta.columnMapping.mode",
         &["name", "id"],
-        "its files name columns otherwise",
+        "its files use other column names",
     ),
     ("delta.enableRowTracking", &["true"], "rows would need ids"),
     (
@@ -103,13 +103,13 @@ pub(super) struct Upgrade {
 
 /// Why a table can't be followed, and what to do about it.
 #[derive(Debug, PartialEq)]
-pub(super) struct Refusal {
+pub(super) struct Incompatible {
     pub(super) reason: String,
     pub(super) advice: String,
 }
 
-fn refuse<T>(reason: impl Into<String>, advice: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal {
+fn refuse<T>(reason: impl Into<String>, advice: impl Into<String>) -> Result<T, Incompatible> {
+    Err(Incompatible {
         reason: reason.into(),
         advice: advice.into(),
     })
@@ -134,14 +134,14 @@ struct MetadataView {
     configuration: HashMap<String, String>,
 }
 
-fn view<T: for<'de> Deserialize<'de>>(action: &impl serde::Serialize) -> Result<T, Refusal> {
+fn view<T: for<'de> Deserialize<'de>>(action: &impl serde::Serialize) -> Result<T, Incompatible> {
     serde_json::to_value(action)
         .and_then(T::deserialize)
         .or_else(|e| refuse(e.to_string(), "repair the table's log"))
 }
 
 /// How the table of this protocol and metadata fits `spec`.
-pub(super) fn check(spec: &TableSpec, protocol: &Protocol, metadata: &Metadata) -> Result<Fit, Refusal> {
+pub(super) fn check(spec: &TableSpec, protocol: &Protocol, metadata: &Metadata) -> Result<Fit, Incompatible> {
     check_protocol(&view(protocol)?)?;
     let metadata: MetadataView = view(metadata)?;
     let partition = spec.partition().name();
@@ -163,11 +163,11 @@ pub(super) fn check(spec: &TableSpec, protocol: &Protocol, metadata: &Metadata) 
     })
 }
 
-fn check_protocol(protocol: &ProtocolView) -> Result<(), Refusal> {
+fn check_protocol(protocol: &ProtocolView) -> Result<(), Incompatible> {
     let versions = (protocol.min_reader_version, protocol.min_writer_version);
     if versions.0 > VERSIONS.0 || versions.1 > VERSIONS.1 {
         let (reader, writer) = versions;
-        let reason = format!("its protocol demands reader version {reader} and writer version {writer}");
+        let reason = format!("its protocol requires reader version {reader} and writer version {writer}");
         return refuse(reason, "use a newer Footfall");
     }
     let features = [&protocol.reader_features, &protocol.writer_features];
@@ -178,7 +178,7 @@ fn check_protocol(protocol: &ProtocolView) -> Result<(), Refusal> {
         .find(|feature| !FEATURES.contains(&feature.as_str()));
     match unknown {
         Some(feature) => {
-            let reason = format!("its protocol demands the feature {feature}, which Footfall does not have");
+            let reason = format!("its protocol requires the feature {feature}, which Footfall does not have");
             refuse(reason, format!("drop it: ALTER TABLE … DROP FEATURE {feature}"))
         }
         None => Ok(()),
@@ -186,7 +186,7 @@ fn check_protocol(protocol: &ProtocolView) -> Result<(), Refusal> {
 }
 
 /// The version of the table's columns.
-fn check_properties(spec: &TableSpec, properties: &HashMap<String, String>) -> Result<u32, Refusal> {
+fn check_properties(spec: &TableSpec, properties: &HashMap<String, String>) -> Result<u32, Incompatible> {
     let lower: BTreeMap<_, _> = properties
         .iter()
         .map(|(key, value)| (key.as_str(), value.to_lowercase()))
@@ -214,7 +214,7 @@ fn check_properties(spec: &TableSpec, properties: &HashMap<String, String>) -> R
     let version = match lower.get(SCHEMA_VERSION).map(|text| text.parse()) {
         None => 0,
         Some(Ok(version)) => version,
-        Some(Err(_)) => return refuse(format!("its property {SCHEMA_VERSION} is no number"), "repair it"),
+        Some(Err(_)) => return refuse(format!("its property {SCHEMA_VERSION} is not a number"), "repair it"),
     };
     if version > spec.version() {
         let reason = format!(
@@ -250,7 +250,7 @@ fn interval(text: &str) -> Option<Duration> {
         .then(|| Duration::from_secs(number.saturating_mul(seconds)))
 }
 
-fn check_schema(spec: &TableSpec, schema: &str) -> Result<Fit, Refusal> {
+fn check_schema(spec: &TableSpec, schema: &str) -> Result<Fit, Incompatible> {
     const COLUMNS: &str = "give the table its columns back, or give Footfall a folder of its own";
     let raw: Value = serde_json::from_str(schema).or_else(|e| refuse(format!("its schema: {e}"), COLUMNS))?;
     for column in raw["fields"].as_array().into_iter().flatten() {
@@ -268,14 +268,14 @@ fn check_schema(spec: &TableSpec, schema: &str) -> Result<Fit, Refusal> {
     let stored: Schema = (&stored)
         .try_into_arrow()
         .or_else(|e| refuse(format!("its schema: {e}"), COLUMNS))?;
-    let declared = spec.table_schema();
+    let declared = spec.commented_schema();
     if let Some(other) = stored
         .fields()
         .iter()
         .find(|field| declared.index_of(field.name()).is_err())
     {
         let reason = format!(
-            "it has a column {}, which is not of Footfall: merging files would lose it",
+            "it has a column {}, which Footfall does not know: merging files would lose it",
             other.name()
         );
         return refuse(reason, "drop the column");
@@ -312,8 +312,8 @@ fn check_schema(spec: &TableSpec, schema: &str) -> Result<Fit, Refusal> {
 }
 
 /// The metadata with the missing columns added.
-pub(super) fn upgraded(spec: &TableSpec, metadata: &Metadata, upgrade: &Upgrade) -> Result<Metadata, Refusal> {
-    let unreadable = |e: serde_json::Error| Refusal {
+pub(super) fn upgraded(spec: &TableSpec, metadata: &Metadata, upgrade: &Upgrade) -> Result<Metadata, Incompatible> {
+    let unreadable = |e: serde_json::Error| Incompatible {
         reason: format!("its metadata: {e}"),
         advice: "repair the table's log".into(),
     };

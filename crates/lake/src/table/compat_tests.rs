@@ -1,7 +1,7 @@
 use arrow::datatypes::DataType;
 use deltalake_core::kernel::new_metadata;
 use footfall_model::schema;
-use footfall_model::table::{TableColumns, events};
+use footfall_model::table::{COMMENT, TableColumns, events};
 use serde_json::json;
 
 use super::*;
@@ -115,7 +115,10 @@ fn older_table_gets_new_columns() {
     let columns = |names: &[(&str, bool)]| TableColumns {
         file: names
             .iter()
-            .map(|(name, nullable)| Field::new(*name, DataType::Utf8, *nullable))
+            .map(|(name, nullable)| {
+                Field::new(*name, DataType::Utf8, *nullable)
+                    .with_metadata(HashMap::from([(COMMENT.to_owned(), format!("Comment of {name}."))]))
+            })
             .collect(),
         partition: Field::new("day", DataType::Date32, false),
         sort: &["tracking_id"],
@@ -139,6 +142,8 @@ fn older_table_gets_new_columns() {
     assert_eq!(check(&new, &plain(), &upgraded), Ok(Fit::Exact));
     let text = serde_json::to_value(&upgraded).unwrap();
     assert_eq!(text["configuration"], json!({SCHEMA_VERSION: "2", "owner": "x"}));
+    let schema = text["schemaString"].as_str().unwrap();
+    assert!(schema.contains("Comment of page.") && !schema.contains("Comment of session."));
     assert!(
         check(&old, &plain(), &upgraded)
             .unwrap_err()

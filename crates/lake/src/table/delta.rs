@@ -15,7 +15,7 @@ use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, PutMode};
 use url::Url;
 
-use super::compat::{self, Fit, Refusal};
+use super::compat::{self, Fit, Incompatible};
 use super::complete::complete;
 use super::malformed;
 use crate::{LakeError, Snapshot, commit, layout};
@@ -60,7 +60,7 @@ pub(super) async fn open_or_create(
     }
     let reason = format!("other processes changed it {UPGRADE_TRIES} times while its columns were to be");
     let advice = "try again".to_owned();
-    Err(refused(spec)(Refusal { reason, advice }))
+    Err(refused(spec)(Incompatible { reason, advice }))
 }
 
 /// Commits this metadata as the next version. If another process has made that version, the caller has to reload the
@@ -87,14 +87,14 @@ pub(super) fn check(spec: &TableSpec, protocol: &Protocol, metadata: &Metadata) 
         Fit::Older(_) => {
             let reason = "its columns went back to an older version".to_owned();
             let advice = "start Footfall again".to_owned();
-            Err(refused(spec)(Refusal { reason, advice }))
+            Err(refused(spec)(Incompatible { reason, advice }))
         }
     }
 }
 
-fn refused(spec: &TableSpec) -> impl Fn(Refusal) -> LakeError {
+fn refused(spec: &TableSpec) -> impl Fn(Incompatible) -> LakeError {
     let table = spec.name().to_owned();
-    move |Refusal { reason, advice }| LakeError::Unsupported {
+    move |Incompatible { reason, advice }| LakeError::Unsupported {
         table: table.clone(),
         reason,
         advice,

@@ -87,7 +87,7 @@ async fn seen(store: &Arc<dyn ObjectStore>, actions: &[Value]) -> [Result<Table,
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn missing_statistics_are_read_from_the_file() {
+async fn missing_statistics_are_read_from_footer() {
     for stats in [json!({}), json!({"stats": null}), json!({"stats": "{}"})] {
         let store = memory();
         open(&store).await.unwrap();
@@ -101,7 +101,7 @@ async fn missing_statistics_are_read_from_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn missing_row_count_is_read_from_the_file() {
+async fn missing_row_count_is_read_from_footer() {
     let store = memory();
     open(&store).await.unwrap();
     let ours = written(&store, "x", "acme", 10).await;
@@ -125,7 +125,7 @@ async fn missing_file_keeps_unknown_statistics() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn path_added_again_replaces_the_file() {
+async fn repeated_add_replaces_file() {
     let store = memory();
     let table = open(&store).await.unwrap();
     let ours = written(&store, "x", "acme", 10).await;

@@ -22,7 +22,7 @@ use footfall_model::table::TableSpec;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::snapshot::Origin;
-use crate::statistics::Collector;
+use crate::statistics::StatisticsCollector;
 use crate::{DataFile, LakeError, blocking, layout};
 
 pub use ordered::encode_ordered;
@@ -59,7 +59,7 @@ impl NewFile {
         }
     }
 
-    fn describe(&self, statistics: Collector, size: usize) -> DataFile {
+    fn describe(&self, statistics: StatisticsCollector, size: usize) -> DataFile {
         DataFile {
             path: layout::data_path(&self.spec, self.partition_date, &self.name),
             size: size as u64,
@@ -72,8 +72,8 @@ impl NewFile {
         }
     }
 
-    fn statistics(&self, rows: &[RecordBatch]) -> Collector {
-        let mut statistics = Collector::new(&self.spec);
+    fn statistics(&self, rows: &[RecordBatch]) -> StatisticsCollector {
+        let mut statistics = StatisticsCollector::new(&self.spec);
         rows.iter().for_each(|rows| statistics.add(rows));
         statistics
     }

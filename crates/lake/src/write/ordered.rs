@@ -4,7 +4,7 @@ use arrow::array::RecordBatch;
 
 use super::{EncodedFile, NewFile, encode};
 use crate::LakeError;
-use crate::statistics::Collector;
+use crate::statistics::StatisticsCollector;
 
 /// Encodes a file of one partition's rows, of the table's file schema and sorted. CPU-bound and slow.
 ///
@@ -15,7 +15,7 @@ pub fn encode_ordered<E: From<LakeError>>(
     rows: impl IntoIterator<Item = Result<RecordBatch, E>>,
 ) -> Result<EncodedFile, E> {
     let mut writer = encode::writer(&new.spec, Vec::new())?;
-    let mut statistics = Collector::new(&new.spec);
+    let mut statistics = StatisticsCollector::new(&new.spec);
     for batch in rows {
         let batch = batch?;
         writer.write(&batch).map_err(encode::encode)?;

@@ -17,14 +17,14 @@ use crate::LakeError;
 #[derive(Debug)]
 pub struct SortedPieces {
     pub(super) pieces: Vec<RecordBatch>,
-    columns: Vec<Column>,
+    columns: Vec<PieceColumn>,
     /// Row indices into the concatenated pieces.
     order: UInt32Array,
 }
 
 /// The values of a column.
 #[derive(Debug)]
-enum Column {
+enum PieceColumn {
     /// One array per piece.
     Values(Vec<ArrayRef>),
     /// One array per piece, of indices into the texts.
@@ -46,7 +46,7 @@ impl SortedPieces {
         let indices = schema.fields().iter().enumerate();
         let columns = indices.map(|(index, field)| {
             let parts = pieces.iter().map(|piece| Arc::clone(piece.column(index)));
-            Column::of(field, parts.collect(), texts.get(index).and_then(Option::as_ref))
+            PieceColumn::of(field, parts.collect(), texts.get(index).and_then(Option::as_ref))
         });
         Ok(Self {
             columns: columns.collect::<Result<_, _>>()?,
@@ -76,7 +76,7 @@ impl SortedPieces {
             let (given, rows) = (values.len(), self.rows());
             return Err(LakeError::Encode(format!("{given} values of {name} for {rows} rows")));
         }
-        self.columns[index(name)?] = Column::Ordered(values);
+        self.columns[index(name)?] = PieceColumn::Ordered(values);
         Ok(self)
     }
 
@@ -87,9 +87,9 @@ impl SortedPieces {
             parts => concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>()).map_err(encode_error),
         };
         let (values, texts, order) = match &self.columns[index] {
-            Column::Values(parts) => (all(parts)?, None, Some(&self.order)),
-            Column::Codes(parts, texts) => (all(parts)?, Some(texts), Some(&self.order)),
-            Column::Ordered(values) => (Arc::clone(values), None, None),
+            PieceColumn::Values(parts) => (all(parts)?, None, Some(&self.order)),
+            PieceColumn::Codes(parts, texts) => (all(parts)?, Some(texts), Some(&self.order)),
+            PieceColumn::Ordered(values) => (Arc::clone(values), None, None),
         };
         Ok(Values { values, texts, order })
     }
@@ -118,11 +118,11 @@ impl Values<'_> {
     }
 }
 
-impl Column {
+impl PieceColumn {
     /// Codes if all pieces have them; if only some do, those are decoded to text.
     fn of(field: &Field, parts: Vec<ArrayRef>, texts: Option<&ArrayRef>) -> Result<Self, LakeError> {
         let is_coded = |part: &ArrayRef| part.data_type() != field.data_type();
-        let wrong = || LakeError::Encode(format!("the column {} is no {}", field.name(), field.data_type()));
+        let wrong = || LakeError::Encode(format!("the column {} is not a {}", field.name(), field.data_type()));
         if !parts.iter().any(is_coded) {
             return Ok(Self::Values(parts));
         }

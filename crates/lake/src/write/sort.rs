@@ -60,7 +60,7 @@ fn day_of(time: Micros) -> Result<i32, LakeError> {
 
 /// Compares in file order; the row index comes last, so that the sort is stable.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
+struct SortKey {
     site: u32,
     client_hash: i64,
     time: Micros,
@@ -69,7 +69,7 @@ struct Key {
 
 /// Row indices into the concatenated pieces, in file order.
 pub(super) fn order(pieces: &[RecordBatch]) -> Result<UInt32Array, LakeError> {
-    let columns = pieces.iter().map(Columns::of).collect::<Result<Vec<_>, _>>()?;
+    let columns = pieces.iter().map(SortColumns::of).collect::<Result<Vec<_>, _>>()?;
     let ranks = ranks(&columns);
     let mut keys = Vec::with_capacity(pieces.iter().map(RecordBatch::num_rows).sum());
     let mut row = 0;
@@ -81,7 +81,7 @@ pub(super) fn order(pieces: &[RecordBatch]) -> Result<UInt32Array, LakeError> {
             if index == 0 || site != last.0 {
                 last = (site, ranks.get(site).copied().unwrap_or_default());
             }
-            keys.push(Key {
+            keys.push(SortKey {
                 site: last.1,
                 client_hash: *client_hash,
                 time: *time,
@@ -99,13 +99,13 @@ fn next(row: u32) -> Result<u32, LakeError> {
         .ok_or_else(|| LakeError::Encode("2^32 rows or more at once".into()))
 }
 
-struct Columns<'a> {
+struct SortColumns<'a> {
     sites: &'a StringArray,
     hashes: &'a PrimitiveArray<Int64Type>,
     times: &'a PrimitiveArray<TimestampMicrosecondType>,
 }
 
-impl<'a> Columns<'a> {
+impl<'a> SortColumns<'a> {
     fn of(piece: &'a RecordBatch) -> Result<Self, LakeError> {
         Ok(Self {
             sites: text(piece, "tracking_id")?,
@@ -116,7 +116,7 @@ impl<'a> Columns<'a> {
 }
 
 /// The rank of each tracking id among those of all pieces: comparing numbers is cheaper than comparing text.
-fn ranks<'a>(columns: &[Columns<'a>]) -> HashMap<&'a str, u32> {
+fn ranks<'a>(columns: &[SortColumns<'a>]) -> HashMap<&'a str, u32> {
     let mut distinct = BTreeSet::new();
     let mut last = None;
     for site in columns.iter().flat_map(|columns| columns.sites.iter()) {
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_rows_keep_their_order_of_arrival() {
+    fn equal_rows_keep_arrival_order() {
         let days = partitions(&rows(&[("a", 1, 5); 40])).unwrap();
         assert_eq!(arrivals(&days[0]), (0..40).collect::<Vec<_>>());
     }

@@ -18,7 +18,7 @@ use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, UploadPart};
 use parquet::arrow::ArrowWriter;
 
 use super::{NewFile, encode};
-use crate::statistics::Collector;
+use crate::statistics::StatisticsCollector;
 use crate::{DataFile, LakeError, blocking, layout};
 
 /// Bytes of a part; S3 takes 10,000 of them for a file.
@@ -34,14 +34,14 @@ pub struct FileWriter {
     store: Arc<dyn ObjectStore>,
     path: Path,
     /// `None` after an error.
-    encoder: Option<ArrowWriter<Parts>>,
-    statistics: Collector,
-    upload: Upload,
+    encoder: Option<ArrowWriter<EncodedParts>>,
+    statistics: StatisticsCollector,
+    upload: PartUpload,
     size: usize,
 }
 
 #[derive(Default)]
-struct Upload {
+struct PartUpload {
     /// `None` before the first part: a small file is put at once.
     multipart: Option<Box<dyn MultipartUpload>>,
     in_flight: FuturesUnordered<UploadPart>,
@@ -49,12 +49,12 @@ struct Upload {
 
 /// Encoded bytes, in parts.
 #[derive(Default)]
-struct Parts {
+struct EncodedParts {
     full: VecDeque<Bytes>,
     last: Vec<u8>,
 }
 
-impl io::Write for Parts {
+impl io::Write for EncodedParts {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.last.capacity() == 0 {
             self.last.reserve_exact(PART);
@@ -86,11 +86,11 @@ impl FileWriter {
     /// The table's schema can't be written as Parquet.
     pub fn new(store: &Arc<dyn ObjectStore>, new: NewFile) -> Result<Self, LakeError> {
         Ok(Self {
-            encoder: Some(encode::writer(&new.spec, Parts::default())?),
-            statistics: Collector::new(&new.spec),
+            encoder: Some(encode::writer(&new.spec, EncodedParts::default())?),
+            statistics: StatisticsCollector::new(&new.spec),
             path: layout::data_path(&new.spec, new.partition_date, &new.name),
             store: Arc::clone(store),
-            upload: Upload::default(),
+            upload: PartUpload::default(),
             size: 0,
             new,
         })
@@ -113,7 +113,7 @@ impl FileWriter {
     pub async fn finish(mut self) -> Result<DataFile, LakeError> {
         let outcome = self.try_finish().await;
         self.or_abort(outcome).await?;
-        let statistics = std::mem::replace(&mut self.statistics, Collector::new(&self.new.spec));
+        let statistics = std::mem::replace(&mut self.statistics, StatisticsCollector::new(&self.new.spec));
         Ok(self.new.describe(statistics, self.size))
     }
 
@@ -202,7 +202,7 @@ impl Drop for FileWriter {
 }
 
 fn given_up() -> LakeError {
-    LakeError::Encode("the file was given up after an error".into())
+    LakeError::Encode("the file was aborted after an error".into())
 }
 
 /// The encoder takes batches column by column.
@@ -227,7 +227,7 @@ fn check(spec: &TableSpec, rows: &RecordBatch) -> Result<(), LakeError> {
     Ok(())
 }
 
-impl Upload {
+impl PartUpload {
     async fn put(&mut self, store: &dyn ObjectStore, path: &Path, part: Bytes) -> object_store::Result<()> {
         while self.in_flight.len() >= IN_FLIGHT {
             self.in_flight.try_next().await?;

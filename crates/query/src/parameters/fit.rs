@@ -1,8 +1,9 @@
-//! A bound value in the type that the statement expects, or in its own where that would lose something.
+//! Casts a bound value to the type that the statement expects, or keeps its own type where the cast would lose
+//! something.
 //!
-//! Clients bind what they have: a driver that knows milliseconds alone, text, a number of another width. A value is
-//! cast if the cast can be undone. A number or time that can't be cast so keeps its type, and is then compared as the
-//! same value written into the SQL would be. Everything else is refused.
+//! Clients bind what they have: a driver that knows only milliseconds, text, a number of another width. A value is cast
+//! if the cast can be undone. A number or time for which it can't keeps its type, and is compared as the same value
+//! written into the SQL would be. Everything else is refused.
 
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use datafusion::common::ScalarValue;
@@ -10,7 +11,7 @@ use datafusion::common::ScalarValue;
 use super::LIKELY;
 use crate::QueryError;
 
-/// From here on, not every integer has a `f64` of its own.
+/// From here on, not every integer can be represented as `f64`.
 const EXACT_IN_F64: f64 = 9_007_199_254_740_992.0;
 
 pub(super) fn fit(field: &Field, value: &ScalarValue) -> Result<ScalarValue, QueryError> {
@@ -43,7 +44,7 @@ pub(super) fn fit(field: &Field, value: &ScalarValue) -> Result<ScalarValue, Que
     })
 }
 
-/// Text is read as SQL would read it, but no digit of it is dropped.
+/// Text is parsed as SQL would parse it, but no digit of it is dropped.
 fn from_text(text: &str, wanted: &DataType) -> Result<ScalarValue, &'static str> {
     let given = ScalarValue::from(text);
     let read = || given.cast_to(wanted).map_err(|_| "");
@@ -79,7 +80,7 @@ fn from_typed(value: &ScalarValue, wanted: &DataType) -> Result<ScalarValue, &'s
              CAST(CAST(? AS VARCHAR) AS DECIMAL(38, 4)) and bind text",
         );
     }
-    // A number can be cast to a date and back, but nobody meant that.
+    // A number can be cast to a date and back, but that is never intended.
     if given.is_temporal() != wanted.is_temporal() && !wanted.is_string() {
         return Err("");
     }
@@ -90,7 +91,7 @@ fn from_typed(value: &ScalarValue, wanted: &DataType) -> Result<ScalarValue, &'s
     }
 }
 
-/// A point in time, which is comparable with every other.
+/// Whether it is a point in time, which is comparable with every other.
 fn is_time(of: &DataType) -> bool {
     matches!(of, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64)
 }

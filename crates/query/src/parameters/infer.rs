@@ -1,7 +1,7 @@
-//! The types of parameters, from the expressions that they are part of.
+//! Infers the types of parameters from the expressions that they are part of.
 //!
-//! DataFusion finds them beside comparisons. JDBC can bind nothing to a parameter without a type, so the rest of SQL is
-//! searched too: casts, arguments, CASE, LIMIT, and `? IS NULL` beside a comparison with another parameter.
+//! DataFusion infers them beside comparisons. JDBC can bind nothing to a parameter without a type, so other contexts
+//! are searched too: casts, arguments, CASE, LIMIT, and `? IS NULL` beside a comparison with another parameter.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,16 +19,16 @@ use crate::QueryError;
 /// What is known of the parameters, by number.
 #[derive(Debug, Default)]
 pub(super) struct Types {
-    /// `Null` where it is not known.
+    /// `Null` while it is unknown.
     pub(super) types: BTreeMap<usize, DataType>,
-    /// Whose type is only the likely one, because others would be taken as well.
+    /// Parameters whose type is only the likely one, because others would be accepted as well.
     pub(super) likely: BTreeSet<usize>,
 }
 
-/// What one parameter's type says about another's may take a few turns to arrive.
+/// A parameter's type may determine another's: it takes a few rounds until all are known.
 const ROUNDS: usize = 4;
 
-/// Their arguments and their result are of one type.
+/// Functions whose arguments and result are of one type.
 const SAME_TYPE: [&str; 6] = ["coalesce", "greatest", "ifnull", "least", "nullif", "nvl"];
 
 pub(super) fn types(plan: &LogicalPlan) -> std::result::Result<Types, QueryError> {
@@ -101,14 +101,14 @@ fn has_placeholder(expr: &Expr) -> Result<bool> {
     expr.exists(|expr| Ok(matches!(expr, Expr::Placeholder(_))))
 }
 
-/// Within the expressions over one schema.
+/// The search within the expressions over one schema.
 struct Search<'a> {
     schema: &'a DFSchema,
     found: &'a mut Types,
 }
 
 impl Search<'_> {
-    /// Learns from `expr`, of which its context wants the type `wanted`, or `Null`.
+    /// Learns from `expr`, which its context expects to be of type `wanted`, or `Null`.
     fn expect(&mut self, expr: &Expr, wanted: &DataType) -> Result<()> {
         const ANY: DataType = DataType::Null;
         match expr {
@@ -181,7 +181,7 @@ impl Search<'_> {
         }
     }
 
-    /// As [`Self::learn`], where another type would do too.
+    /// As [`Self::expect`], where another type would be accepted too.
     fn guess(&mut self, placeholder: &Placeholder, likely: &DataType) {
         if let Ok(number) = number(&placeholder.id)
             && !likely.is_null()
@@ -224,7 +224,7 @@ impl Search<'_> {
         }
     }
 
-    /// `? IS NULL OR city = ?`: a filter that may be left open. Both parameters get the same value.
+    /// `? IS NULL OR city = ?`: an optional filter. Both parameters get the same value.
     fn null_check(&mut self, check: &Expr, beside: &Expr) -> Result<()> {
         let Expr::IsNull(inner) = check else {
             return Ok(());
@@ -263,7 +263,7 @@ impl Search<'_> {
         self.alike(&results, wanted)
     }
 
-    /// Expressions of one type: that of the first whose type is known, else `wanted`.
+    /// Expressions of one type: that of the first one with a known type, else `wanted`.
     fn alike(&mut self, exprs: &[&Expr], wanted: &DataType) -> Result<()> {
         let mut common = wanted.clone();
         for expr in exprs {
@@ -288,7 +288,7 @@ impl Search<'_> {
         let taken = coerced(function, &given);
         for (index, arg) in args.iter().enumerate() {
             let expected = match (function.name(), index) {
-                // Their default is of the type of what they return.
+                // Their default has the type of their result.
                 ("lag" | "lead", 2) => given[0].clone(),
                 _ => match taken.as_ref().and_then(|taken| taken.get(index)) {
                     Some(known) if !known.is_null() => known.clone(),
@@ -304,7 +304,7 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// `Null` if it depends on a parameter whose type is not known.
+    /// `Null` if it depends on a parameter of unknown type.
     fn type_of(&self, expr: &Expr) -> Result<DataType> {
         let typed = if has_placeholder(expr)? {
             expr.clone().transform(|expr| Ok(self.typed(expr)))?.data
@@ -324,7 +324,7 @@ impl Search<'_> {
     }
 }
 
-/// The types that `function` casts its arguments to; `None` if it does not take them.
+/// The types that `function` casts its arguments to; `None` if it does not accept them.
 fn coerced<F: UDFCoercionExt>(function: &F, given: &[DataType]) -> Option<Vec<DataType>> {
     let fields = given
         .iter()
@@ -333,7 +333,7 @@ fn coerced<F: UDFCoercionExt>(function: &F, given: &[DataType]) -> Option<Vec<Da
     Some(taken.iter().map(|field| field.data_type().clone()).collect())
 }
 
-/// The first type that `function` takes as it is.
+/// The first type that `function` accepts without a cast.
 fn accepted<F: UDFCoercionExt>(function: &F, given: &[DataType], index: usize) -> DataType {
     let candidates = [
         DataType::Utf8,
@@ -349,7 +349,7 @@ fn accepted<F: UDFCoercionExt>(function: &F, given: &[DataType], index: usize) -
     taken.unwrap_or(DataType::Null)
 }
 
-/// Without what only says how values are stored.
+/// Without dictionaries and views, which only say how values are stored.
 fn plain(of: &DataType) -> DataType {
     match of {
         DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,

@@ -1,4 +1,4 @@
-//! `?` and `$1`: what a statement wants bound, and binding it.
+//! `?` and `$1`: the parameters of a statement, and binding them.
 
 mod fit;
 mod infer;
@@ -9,10 +9,10 @@ use datafusion::logical_expr::LogicalPlan;
 
 use crate::QueryError;
 
-/// No client binds more, and `$4000000000` must not make room for as many.
+/// No client binds more, and `$4000000000` must not reserve memory for as many.
 const MAX_PARAMETERS: usize = 1000;
 
-/// One field a parameter, in numeric order; of type `Null` where nothing around it says which type it has.
+/// One field per parameter, in numeric order; of type `Null` where its context does not determine the type.
 pub(crate) fn fields(plan: &LogicalPlan) -> Result<Vec<Field>, QueryError> {
     let infer::Types { types, likely } = infer::types(plan)?;
     let last = types.last_key_value().map_or(0, |(number, _)| *number);
@@ -28,7 +28,7 @@ pub(crate) fn fields(plan: &LogicalPlan) -> Result<Vec<Field>, QueryError> {
     Ok(fields.collect())
 }
 
-/// `plan` with `values` for its parameters.
+/// `plan` with `values` in place of its parameters.
 pub(crate) fn bind(plan: LogicalPlan, fields: &[Field], values: &[ScalarValue]) -> Result<LogicalPlan, QueryError> {
     if fields.len() != values.len() {
         return Err(QueryError::Invalid(format!(
@@ -48,7 +48,7 @@ pub(crate) fn bind(plan: LogicalPlan, fields: &[Field], values: &[ScalarValue]) 
     Ok(plan.with_param_values(ParamValues::from(values))?)
 }
 
-/// In the metadata of a parameter's field: its type is the likely one, but values of others are taken as they are.
+/// Metadata of a parameter's field: its type is the likely one, but values of other types are accepted unchanged.
 const LIKELY: &str = "footfall.likely";
 
 fn number(id: &str) -> Result<usize, QueryError> {

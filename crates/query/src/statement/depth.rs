@@ -1,21 +1,21 @@
-//! How deep a statement's tree can get, from its tokens alone.
+//! Bounds the depth of a statement's syntax tree from its tokens alone.
 //!
 //! The parser bounds parentheses. But `1+1+1+…` is one level of them and a tree as deep as it is long, and trees are
-//! copied, compared, evaluated and freed recursively: too deep a one would overflow the stack.
+//! copied, compared, evaluated and freed recursively: a tree that is too deep would overflow the stack.
 
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::QueryError;
 
-/// Deepest chain of operators. In unoptimized code a level takes up to 5 KB of a worker's 2 MB of stack.
+/// Maximum length of a chain of operators. In unoptimized code a level takes up to 5 KB of a worker's 2 MB of stack.
 pub(super) const MAX_DEPTH: usize = 200;
 
 pub(super) fn judge(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
     let depth = depth(tokens.iter().map(|t| &t.token));
     if depth > MAX_DEPTH {
         return Err(QueryError::Limit(format!(
-            "the SQL chains {depth} operators; {MAX_DEPTH} are allowed (IN (…) takes as many values as you like)"
+            "the SQL chains {depth} operators; {MAX_DEPTH} are allowed. Write x IN (…) instead of x = … OR x = …"
         )));
     }
     Ok(())
@@ -95,7 +95,7 @@ impl Level {
     }
 }
 
-/// Binds no tighter than OR.
+/// Binds at most as tightly as OR.
 fn is_loose(keyword: Keyword) -> bool {
     matches!(
         keyword,

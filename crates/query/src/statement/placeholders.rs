@@ -1,10 +1,10 @@
-//! `?` becomes `$1`, `$2`…: DataFusion knows only the numbered form, JDBC and ODBC only the other.
+//! `?` becomes `$1`, `$2`…: DataFusion knows only the numbered form, JDBC and ODBC only the other one.
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::QueryError;
 
-/// Numbers the `?` of a statement in their order. Those in text, comments and quoted names are no tokens.
+/// Numbers the `?` of a statement in order. Those in text, comments and quoted names are not tokens.
 pub(super) fn number(tokens: &mut [TokenWithSpan]) -> Result<(), QueryError> {
     let (mut anonymous, mut numbered) = (0_usize, false);
     for TokenWithSpan { token, .. } in tokens {

@@ -11,7 +11,7 @@ use super::dropped;
 use super::size::Size;
 use crate::QueryError;
 
-/// The server's settings, its folders included.
+/// The server's settings, including its folders.
 const SETTINGS: &str = "df_settings";
 
 pub(super) fn judge(statement: &DfStatement, sites: &SiteScope) -> Result<(), QueryError> {
@@ -76,7 +76,7 @@ fn read_only(statement: &str) -> QueryError {
     ))
 }
 
-/// Visits everything inside a statement.
+/// Visits every part of a statement.
 struct ReadsOnly {
     limited: bool,
     size: Size,
@@ -131,7 +131,7 @@ impl Visitor for ReadsOnly {
         self.size.relation(&name);
         if looks_like_a_file(&name) {
             return ControlFlow::Break(QueryError::Denied(format!(
-                "Footfall's SQL reads no files; {name} is no table. Tables are listed by SHOW TABLES"
+                "Footfall's SQL reads no files; {name} is not a table. Tables are listed by SHOW TABLES"
             )));
         }
         if self.limited && name.to_lowercase().contains(SETTINGS) {

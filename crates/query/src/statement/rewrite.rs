@@ -1,4 +1,4 @@
-//! Rewrites what the planner would drop or not understand into a form that it understands.
+//! Rewrites what the planner would drop or not understand.
 //!
 //! - `CAST(x AS VARCHAR(3))` becomes `left(CAST(x AS VARCHAR), 3)`: the planner drops the length.
 //! - `CAST(x AS TIMESTAMP WITH TIME ZONE)` becomes `x AT TIME ZONE 'UTC'`: the planner drops the zone. Times without an
@@ -55,7 +55,7 @@ impl VisitorMut for Rewriter {
     }
 }
 
-/// The length of VARCHAR(n), which becomes VARCHAR.
+/// Removes the length of VARCHAR(n), which becomes VARCHAR.
 fn take_length(of: &mut DataType) -> Option<u64> {
     let DataType::Varchar(Some(CharacterLength::IntegerLength {
         length,
@@ -69,8 +69,8 @@ fn take_length(of: &mut DataType) -> Option<u64> {
     Some(length)
 }
 
-/// Whether it is cast to a type with a time zone, which that loses. What can't be cast is null for TRY_CAST, and for AT
-/// TIME ZONE an error.
+/// Removes the time zone of a cast's type, if it has one. What can't be cast is null for TRY_CAST, and an error for AT
+/// TIME ZONE.
 fn take_zone(expr: &mut Expr) -> bool {
     let (Expr::Cast {
         kind: CastKind::Cast | CastKind::DoubleColon,

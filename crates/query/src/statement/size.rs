@@ -1,4 +1,4 @@
-//! How much a statement asks to be planned.
+//! Limits how much a statement asks the planner to do.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -7,19 +7,19 @@ use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Query, Select};
 
 use crate::QueryError;
 
-/// Tables and subqueries that a statement may write down: joins of them are planned one inside the other.
+/// Tables and subqueries that a statement may contain: joins of them are planned one inside the other.
 const MAX_TABLES: usize = 48;
 
 /// Tables that it may read, once the names of WITH are replaced by what they stand for.
 const MAX_READ: usize = 512;
 
-/// Calls of functions in all. The planner compares each aggregate of a SELECT with each other one.
+/// Function calls in total. The planner compares each aggregate of a SELECT with every other one.
 const MAX_CALLS: usize = 300;
 
 /// Calls with OVER, each of which may become an operator of its own.
 const MAX_WINDOWS: usize = 100;
 
-/// ANDs and ORs in all: conditions are turned into each other's normal forms.
+/// ANDs and ORs in total: conditions are converted to each other's normal forms.
 const MAX_CONDITIONS: usize = 1000;
 
 /// Entries of a SELECT list.
@@ -34,11 +34,11 @@ pub(super) struct Size {
     calls: usize,
     windows: usize,
     conditions: usize,
-    /// What each query that is open has read so far, innermost last.
+    /// How many tables each open query has read so far, innermost last.
     open: Vec<usize>,
     /// The queries that define a name, by their address in memory.
     defining: HashMap<*const Query, String>,
-    /// What each name of WITH reads.
+    /// How many tables each name of WITH reads.
     names: HashMap<String, usize>,
 }
 
@@ -107,7 +107,7 @@ impl Size {
         self.tables += 1;
         if self.tables > MAX_TABLES {
             return ControlFlow::Break(QueryError::Limit(format!(
-                "the SQL names more than {MAX_TABLES} tables and subqueries; ask less at a time"
+                "the SQL names more than {MAX_TABLES} tables and subqueries; ask for less at a time"
             )));
         }
         ControlFlow::Continue(())
@@ -117,7 +117,7 @@ impl Size {
 fn at_most(of: &str, count: usize, most: usize) -> ControlFlow<QueryError> {
     if count > most {
         return ControlFlow::Break(QueryError::Limit(format!(
-            "the SQL has more {of} than the {most} that are allowed; ask less at a time"
+            "the SQL has more {of} than the {most} that are allowed; ask for less at a time"
         )));
     }
     ControlFlow::Continue(())

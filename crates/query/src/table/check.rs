@@ -1,4 +1,4 @@
-//! The final check of a finished plan: it fails closed.
+//! The final check of a finished plan. It fails closed.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use crate::store;
 
 /// Refuses a plan in which a reader's scan is not behind its site filter, or has conditions that can fail.
 ///
-/// The site filter has no children that an optimizer could see, so no rule of today's DataFusion can break this; a
-/// rule of tomorrow's, or a mistake of ours, is an error instead of a leak.
+/// The site filter has no children that an optimizer could see, so no rule of today's DataFusion can break this. With a
+/// future rule, or a mistake of ours, the result is an error instead of a leak.
 #[derive(Debug)]
 pub(crate) struct CheckIsolation;
 

@@ -1,7 +1,7 @@
 //! What a statement's filters decide before a row is read.
 //!
-//! A reader's files may hold other sites' rows. Which conditions may be evaluated on those is decided here, by the
-//! condition's shape alone: whatever the files hold, the same statement is pruned and scanned by the same conditions.
+//! A reader's files may hold other sites' rows. Which conditions may be evaluated on those is decided here, by the form
+//! of the condition alone: whatever the files hold, the same statement is pruned and scanned by the same conditions.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,16 +27,16 @@ use super::derived_filters;
 /// What is known of the rows that a scan must return.
 #[derive(Debug, Default)]
 pub(crate) struct Conditions {
-    /// Each is about the partition's date alone, over a schema of that column.
+    /// Conditions on the partition's date alone, over a schema of that column.
     pub(super) dates: Vec<Arc<dyn PhysicalExpr>>,
     /// Files whose statistics contradict one of these are not read.
     pub(super) files: Vec<Arc<dyn PhysicalExpr>>,
-    /// What the scan may check row by row; the reader's own conditions among them are plain.
+    /// What the scan may check row by row; a reader's own conditions among them are plain.
     pub(super) rows: Vec<Arc<dyn PhysicalExpr>>,
 }
 
 impl Conditions {
-    /// The conditions of `filters` over the table for a caller of `scope`.
+    /// The conditions that follow from `filters` over the table, for a caller of `scope`.
     pub(crate) fn new(spec: &TableSpec, scope: &SiteScope, filters: &[Expr], props: &ExecutionProps) -> Result<Self> {
         match scope {
             SiteScope::All => Self::of_all(spec, filters, props),
@@ -44,13 +44,13 @@ impl Conditions {
         }
     }
 
-    /// For a caller that may see all rows: everything counts, and an error in a condition on dates is the answer.
+    /// For a caller that may see all rows: every filter counts, and a date condition that fails is an error.
     fn of_all(spec: &TableSpec, filters: &[Expr], props: &ExecutionProps) -> Result<Self> {
         let schema = DFSchema::try_from(spec.table_schema().as_ref().clone())?;
         let physical = |expr: &Expr| physical_expr(expr, &schema, props);
         let visitors = derived_filters::visitors(filters, None);
         let derived = derived_filters::dates_and_times(filters);
-        // A condition that waits for a subquery's value can't be had yet.
+        // A condition that waits for a subquery's value is not available yet.
         let known = filters.iter().filter_map(|filter| physical(filter).ok());
         let derived = derived
             .iter()
@@ -71,20 +71,20 @@ impl Conditions {
         for filter in filters.iter().flat_map(split_conjunction) {
             if let Some(condition) = plain_condition(filter, &schema, props) {
                 plain.push(filter.clone());
-                // A date is decided for whole files.
+                // A condition on the date is decided for whole files.
                 if !is_of_date(filter, spec) {
                     rows.push(condition);
                 }
             }
         }
         let physical = |expr: &Expr| physical_expr(expr, &schema, props);
-        // Not plain as they are written, but the same as plain ones.
+        // Not plain as they are written, but equivalent to plain ones.
         let times = derived_filters::times_of_days(filters);
         rows.extend(times.iter().map(physical).collect::<Result<Vec<_>>>()?);
         plain.extend(times);
         let derived = derived_filters::dates_and_times(&plain);
         let derived = derived.iter().map(physical).collect::<Result<Vec<_>>>()?;
-        // Files are sorted by the visitor's hash: few pages are left for the other conditions.
+        // Files are sorted by the visitor's hash: few pages remain for the other conditions.
         let visitors = derived_filters::visitors(&plain, Some(sites));
         rows.splice(0..0, visitors.iter().map(physical).collect::<Result<Vec<_>>>()?);
         Ok(Self {
@@ -121,8 +121,8 @@ pub(super) fn is_of_date(filter: &Expr, spec: &TableSpec) -> bool {
         && !has_subquery(filter)
 }
 
-/// The same for a reader, over the table's columns under any name of the table: its condition must be plain too, else
-/// it is evaluated on its own rows.
+/// The same for a reader, over the table's columns under any name of the table: its condition must be plain too,
+/// otherwise it is evaluated on the reader's own rows.
 pub(super) fn is_plain_of_date(filter: &Expr, spec: &TableSpec) -> bool {
     let Ok(schema) = DFSchema::try_from(spec.table_schema().as_ref().clone()) else {
         return false;
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_fail_is_not_plain() {
+    fn fallible_conditions_are_not_plain() {
         let number = || cast(col("user_id"), DataType::Int64);
         for filter in [
             number().eq(lit(1_i64)),
@@ -229,7 +229,7 @@ mod tests {
             (lit(1_i64) / col("client_hash")).eq(lit(1_i64)),
             col("city").eq(col("country")),
             col("city").like(lit("G%")),
-            // Of another type than the column: something would have to cast.
+            // Of another type than the column: one of them would have to be cast.
             col("client_hash").eq(lit(1_i32)),
             col("revenue").gt(lit(ScalarValue::Decimal128(Some(1), 18, 2))),
         ] {

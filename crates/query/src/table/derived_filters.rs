@@ -1,4 +1,4 @@
-//! What must also hold where a query's filters hold: conditions on columns that files are pruned by.
+//! Conditions that follow from a query's filters, on columns that files are pruned by.
 
 use std::collections::BTreeSet;
 
@@ -11,11 +11,11 @@ use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator, col, lit};
 use footfall_model::clock::{DAY, Micros};
 use footfall_model::hash::client_hash;
 
-/// More visitors than this are not looked up by hash one by one.
+/// More visitors than this are not looked up by their hashes.
 const MAX_VISITORS: usize = 100;
 
-/// Conditions on `event_date` that follow from those on `event_timestamp`, and the other way round: a row's
-/// `event_date` is the UTC day of its `event_timestamp`.
+/// Conditions on `event_date` that follow from those on `event_timestamp`, and vice versa: a row's `event_date` is the
+/// UTC day of its `event_timestamp`.
 pub(super) fn dates_and_times(filters: &[Expr]) -> Vec<Expr> {
     let mut implied = Vec::new();
     for (column, operator, value) in filters.iter().flat_map(split_conjunction).flat_map(comparisons) {
@@ -80,8 +80,8 @@ pub(super) fn times_of_days(filters: &[Expr]) -> Vec<Expr> {
     dates_and_times(&of_dates)
 }
 
-/// `client_hash` of the visitors that the filters name; `sites` stand in where the filters name no site. Files are
-/// sorted by it, so a visitor's rows are a page, not a table.
+/// A condition on `client_hash` for the visitors that the filters name; if they name no site, `sites` are used. Files
+/// are sorted by it, so a visitor's rows are a page, not a table.
 pub(super) fn visitors(filters: &[Expr], sites: Option<&BTreeSet<String>>) -> Option<Expr> {
     let conditions: Vec<_> = filters.iter().flat_map(split_conjunction).collect();
     let named = |column| conditions.iter().find_map(|condition| texts(condition, column));

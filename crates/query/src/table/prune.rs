@@ -1,7 +1,7 @@
 //! Which files can hold rows that a query wants. Pure: a snapshot and conditions in, files out.
 //!
-//! Everything is decided on arrays of a chunk's files, which the snapshot keeps; a chunk without a file that is left is
-//! not checked again.
+//! Everything is decided on arrays of a chunk's files, which the snapshot keeps; once no file of a chunk remains, the
+//! chunk is not checked again.
 
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Bound;
@@ -19,12 +19,12 @@ use footfall_model::table::{SITE_COLUMN, TableSpec};
 
 use super::conditions::Conditions;
 
-/// What is left to read.
+/// The files to read.
 #[derive(Debug, Default)]
 pub(crate) struct PrunedFiles {
     /// All their rows are of sites in scope.
     pub(crate) whole: Vec<Arc<DataFile>>,
-    /// They may hold rows of sites out of scope too.
+    /// They may also hold rows of sites out of scope.
     pub(crate) shared: Vec<Arc<DataFile>>,
 }
 
@@ -36,8 +36,8 @@ impl PrunedFiles {
 
 /// The files that can hold rows for which all `conditions` hold, of sites in `scope`.
 ///
-/// A reader's conditions on dates are tried on days on which only others may have rows: one that fails is taken for
-/// true, and fails again, or not, on the reader's own rows.
+/// A reader's date conditions are evaluated on days on which only others may have rows: a condition that fails there
+/// counts as true, and is evaluated again on the reader's own rows.
 pub(crate) fn prune(snapshot: &Snapshot, scope: &SiteScope, conditions: &Conditions) -> Result<PrunedFiles> {
     let spec = snapshot.spec();
     let dates: SchemaRef = Arc::new(Schema::new(vec![spec.partition().clone()]));
@@ -64,7 +64,7 @@ pub(crate) fn prune(snapshot: &Snapshot, scope: &SiteScope, conditions: &Conditi
             if !keep.contains(&true) {
                 break;
             }
-            let statistics = FileStatistics {
+            let statistics = ChunkPruningStatistics {
                 spec,
                 files: files.len(),
                 statistics,
@@ -152,7 +152,7 @@ fn on_days(schema: &SchemaRef, days: &Arc<Date32Array>, condition: &Arc<dyn Phys
     Ok(holds.as_boolean().iter().map(|holds| holds == Some(true)).collect())
 }
 
-/// The same, and true for a day on which the condition fails.
+/// The same, but true for a day on which the condition fails.
 fn on_days_or_failing(schema: &SchemaRef, days: &Arc<Date32Array>, condition: &Arc<dyn PhysicalExpr>) -> Vec<bool> {
     if let Ok(holds) = on_days(schema, days, condition) {
         return holds;
@@ -166,7 +166,7 @@ fn on_days_or_failing(schema: &SchemaRef, days: &Arc<Date32Array>, condition: &A
     days.values().iter().map(|day| !refuted.contains(day)).collect()
 }
 
-/// What statistics can say about the condition, if anything.
+/// What statistics can decide of the condition, if anything.
 fn predicate(spec: &TableSpec, condition: &Arc<dyn PhysicalExpr>) -> Option<PruningPredicate> {
     let builder = PruningPredicateBuilder::new().with_file_schema(Arc::clone(spec.table_schema()));
     let predicate = builder.try_build(Arc::clone(condition)).ok()?;
@@ -174,13 +174,13 @@ fn predicate(spec: &TableSpec, condition: &Arc<dyn PhysicalExpr>) -> Option<Prun
 }
 
 /// The statistics of a chunk's files.
-struct FileStatistics<'a> {
+struct ChunkPruningStatistics<'a> {
     spec: &'a TableSpec,
     files: usize,
     statistics: &'a ChunkStatistics,
 }
 
-impl FileStatistics<'_> {
+impl ChunkPruningStatistics<'_> {
     fn is_date(&self, column: &Column) -> bool {
         column.name() == self.spec.partition().name()
     }
@@ -190,7 +190,7 @@ impl FileStatistics<'_> {
     }
 }
 
-impl PruningStatistics for FileStatistics<'_> {
+impl PruningStatistics for ChunkPruningStatistics<'_> {
     fn min_values(&self, name: &Column) -> Option<ArrayRef> {
         if self.is_date(name) {
             return Some(self.dates());

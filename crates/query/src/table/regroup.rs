@@ -1,4 +1,4 @@
-//! Batches cut anew, by their number of rows alone.
+//! Cuts batches anew, by their number of rows alone.
 
 use arrow::array::{BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::{BatchCoalescer, filter_record_batch};
@@ -6,15 +6,15 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use datafusion::common::Result;
 
-/// Takes rows in batches of any size and gives them back in batches of one size, up to a limit. Where the batches that
-/// come in end can't be seen from those that go out.
+/// Takes rows in batches of any size and returns them in batches of one size, up to a limit. The output does not reveal
+/// where the input's batches ended.
 pub(super) struct Regroup {
     schema: SchemaRef,
     batch_size: usize,
-    /// Rows that are still wanted.
+    /// Number of rows that are still wanted.
     wanted: Option<usize>,
     columns: BatchCoalescer,
-    /// Rows without columns.
+    /// Number of rows without columns.
     counted: u64,
 }
 
@@ -29,7 +29,7 @@ impl Regroup {
         }
     }
 
-    /// Takes the rows of `batch` for which `keep` holds.
+    /// Adds the rows of `batch` for which `keep` holds.
     pub(super) fn push(&mut self, batch: RecordBatch, keep: &BooleanArray) -> Result<()> {
         let kept = keep.true_count();
         if self.schema.fields().is_empty() {
@@ -51,7 +51,7 @@ impl Regroup {
         Ok(self.columns.push_batch(rows)?)
     }
 
-    /// Takes rows without columns.
+    /// Adds rows without columns.
     pub(super) fn count(&mut self, mut rows: u64) {
         if let Some(wanted) = &mut self.wanted {
             rows = rows.min(*wanted as u64);
@@ -65,7 +65,7 @@ impl Regroup {
         self.wanted == Some(0)
     }
 
-    /// A batch of full size, if there are rows enough.
+    /// A batch of full size, if there are enough rows.
     pub(super) fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         if self.counted >= self.batch_size as u64 {
             return Ok(Some(self.counted_batch(self.batch_size)?));
@@ -73,7 +73,7 @@ impl Regroup {
         Ok(self.columns.next_completed_batch())
     }
 
-    /// The rows that are left once no more come.
+    /// The remaining rows at the end of the input.
     pub(super) fn last_batch(&mut self) -> Result<Option<RecordBatch>> {
         if let Some(batch) = self.next_batch()? {
             return Ok(Some(batch));
@@ -107,7 +107,7 @@ mod tests {
         RecordBatch::try_from_iter([("n", numbers)]).unwrap()
     }
 
-    /// What comes out of the numbers below 100 that `keep` says, cut at `cuts`.
+    /// The output for the numbers below 100 that `keep` selects, cut at `cuts`.
     fn regrouped(cuts: &[i64], limit: Option<usize>, keep: impl Fn(i64) -> bool) -> Vec<Vec<i64>> {
         let mut rows = Regroup::new(numbers(0, 0).schema(), 16, limit);
         let mut out = Vec::new();

@@ -1,4 +1,4 @@
-//! The plan that reads the files that are left.
+//! The plan that reads the files that pruning left.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub(super) struct Scan<'a> {
     pub(super) projection: Option<&'a [usize]>,
     /// Over the table's schema; the Parquet reader skips row groups, pages and rows by them.
     pub(super) conditions: Vec<Arc<dyn PhysicalExpr>>,
-    /// Rows that are enough.
+    /// The number of rows that suffices.
     pub(super) limit: Option<usize>,
 }
 
@@ -72,7 +72,7 @@ impl TableReader {
         &self.spec
     }
 
-    /// Reads files whose rows the caller may all see, with everything that DataFusion can do.
+    /// Reads files whose rows the caller may all see, with every optimization of DataFusion.
     pub(super) fn scan(&self, scan: Scan<'_>, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
         let projection = self.projection(&scan);
         let mut files = scan.files.whole;
@@ -127,7 +127,8 @@ impl TableReader {
         })))
     }
 
-    /// The columns of `projection`, then the site: of no order, and in an order that others' rows don't change.
+    /// The columns of `projection`, then the site. Without a declared order, and in an order that other sites' rows
+    /// don't change.
     fn shared_scan(
         &self,
         mut files: Vec<Arc<DataFile>>,
@@ -182,7 +183,7 @@ impl TableReader {
         Arc::new(source)
     }
 
-    /// Files in groups that are read side by side, and whether each group as a whole is in the table's order.
+    /// Groups of files that are read concurrently, and whether each group as a whole is in the table's order.
     fn groups(&self, files: Vec<PartitionedFile>, partitions: usize) -> (Vec<FileGroup>, bool) {
         if let Some(order) = &self.order {
             let all = [FileGroup::new(files.clone())];
@@ -192,7 +193,7 @@ impl TableReader {
                 order,
                 partitions,
             );
-            // Without statistics there is no order to be kept; with many overlaps, keeping it would cost parallelism.
+            // Without statistics no order can be kept; with many overlaps, keeping it would cost parallelism.
             if let Ok(groups) = groups
                 && groups.len() <= partitions
             {
@@ -206,7 +207,7 @@ impl TableReader {
         (groups.map(|group| self.with_statistics(group)).collect(), false)
     }
 
-    /// Files in turn to as many groups, whatever their sizes: sizes reveal other sites' rows.
+    /// Distributes files over the groups in turn, whatever their sizes: sizes reveal other sites' rows.
     fn dealt(&self, files: &[Arc<DataFile>], partitions: usize) -> Vec<FileGroup> {
         let turns = partitions.clamp(1, files.len().max(1));
         let mut groups = vec![Vec::new(); turns];
@@ -237,7 +238,7 @@ pub(super) fn partitioned(spec: &TableSpec, file: &DataFile) -> PartitionedFile 
     };
     let date = ScalarValue::Date32(Some(file.partition_date));
     let mut partitioned = PartitionedFile::new_from_meta(meta).with_partition_values(vec![date]);
-    // Not by `with_statistics`, which would take the date's for those of the column after the last that is known.
+    // Not with `with_statistics`, which would take the date's for those of the column after the last known one.
     partitioned.statistics = Some(Arc::new(statistics::of_file(spec, file)));
     partitioned
 }
@@ -255,7 +256,7 @@ fn balanced(mut files: Vec<PartitionedFile>, partitions: usize) -> Vec<FileGroup
     groups.into_iter().map(|(_, files)| FileGroup::new(files)).collect()
 }
 
-/// Enough files for `limit` rows, if all rows of them will do.
+/// As many files as hold `limit` rows, if every row counts.
 pub(super) fn enough(files: Vec<Arc<DataFile>>, limit: usize) -> Vec<Arc<DataFile>> {
     let mut rows = 0_u64;
     let limit = limit as u64;

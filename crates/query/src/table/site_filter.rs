@@ -1,4 +1,4 @@
-//! The barrier between sites: rows of others go no further, and nothing that a reader writes goes below.
+//! The barrier between sites: rows of other sites do not pass it, and no expression of a reader is evaluated below it.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -41,13 +41,13 @@ pub(crate) struct SiteFilterExec {
     pub(super) scan: Option<Arc<dyn ExecutionPlan>>,
     /// The reader's conditions that the scan checks, for EXPLAIN.
     pub(super) conditions: Vec<Arc<dyn PhysicalExpr>>,
-    /// Rows without columns that need not be read, because files of these sites alone say how many they are.
+    /// Number of rows without columns that need not be read, because files of only these sites state their number.
     pub(super) counted: u64,
     fetch: Option<usize>,
     properties: Arc<PlanProperties>,
 }
 
-/// What a [`SiteFilterExec`] does.
+/// The parameters of a [`SiteFilterExec`].
 pub(super) struct SiteScan {
     pub(super) table: Arc<str>,
     pub(super) sites: Arc<BTreeSet<String>>,
@@ -87,10 +87,10 @@ impl SiteFilterExec {
             .downcast_ref::<DataSourceExec>()
             .and_then(|scan| scan.data_source().downcast_ref::<FileScanConfig>());
         let Some(files) = files else {
-            return internal_err!("below a site filter is something else than a scan of files");
+            return internal_err!("the input of a site filter is not a scan of files");
         };
         let Some(parquet) = files.file_source().downcast_ref::<ParquetSource>() else {
-            return internal_err!("below a site filter is a scan of files that are not Parquet");
+            return internal_err!("the input of a site filter is a scan of files that are not Parquet");
         };
         let schema = files.file_source().table_schema().table_schema();
         let predicate = parquet.filter();
@@ -228,7 +228,7 @@ impl ExecutionPlan for SiteFilterExec {
 struct SiteFilterStream {
     schema: SchemaRef,
     sites: Arc<BTreeSet<String>>,
-    /// `None` once there is nothing more to read.
+    /// `None` at the end of the input.
     input: Option<SendableRecordBatchStream>,
     rows: Regroup,
 }
@@ -269,7 +269,7 @@ fn of_sites(column: &ArrayRef, sites: &BTreeSet<String>) -> Result<BooleanArray>
     let Some(column) = column.as_string_opt::<i32>() else {
         return internal_err!("the site is of type {}", column.data_type());
     };
-    // Files are sorted by site: most rows are of the same one as the row before.
+    // Files are sorted by site: most rows are of the same site as the previous row.
     let mut last: Option<(&str, bool)> = None;
     let allowed = column.iter().map(|site| {
         let Some(site) = site else {

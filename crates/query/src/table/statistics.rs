@@ -24,7 +24,7 @@ pub(super) fn of_file(spec: &TableSpec, file: &DataFile) -> Statistics {
     }
 }
 
-/// Statistics of all the table's columns, over all `files`; those bear [`of_file`] and their date.
+/// Statistics of all the table's columns, over all `files`; these carry [`of_file`] and their date.
 pub(super) fn of_files(spec: &TableSpec, files: &[PartitionedFile]) -> Result<Statistics> {
     let table = spec.table_schema();
     let each = files.iter().filter_map(|file| file.statistics.as_deref());
@@ -81,7 +81,7 @@ fn scalar(value: &StatValue, field: &Field) -> Option<ScalarValue> {
             ScalarValue::Decimal128(Some(**number), *precision, *scale)
         }
         (StatValue::Utf8(text), _) => ScalarValue::Utf8(Some(text.to_string())),
-        // A NaN has no position in an order.
+        // NaN has no position in an order.
         (StatValue::Float64(_), _) | (StatValue::Timestamp(_) | StatValue::Decimal128(_), _) => return None,
     })
 }

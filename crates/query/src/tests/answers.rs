@@ -1,4 +1,4 @@
-//! What comes out: snapshots, schemas, error texts.
+//! Results: snapshots, schemas, error texts.
 
 use std::time::{Duration, Instant};
 
@@ -154,7 +154,7 @@ async fn errors_have_kind_and_hint() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn now_is_the_engines_clock() {
+async fn now_uses_engine_clock() {
     let engine = lake().await.engine();
     assert_eq!(
         value(&engine, &SiteScope::All, "SELECT now()::timestamp::text").await,

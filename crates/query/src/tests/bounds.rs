@@ -1,4 +1,4 @@
-//! What operators and functions may make of a row: memory outside the pool is bounded too.
+//! Limits on what operators and functions make of a row: memory outside the pool is bounded too.
 
 use footfall_model::access::SiteScope;
 

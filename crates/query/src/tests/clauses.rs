@@ -1,11 +1,12 @@
-//! Clauses beside those that are refused: each is honoured, which its answer shows, or refused by parser or planner.
+//! Clauses similar to those that are refused: each is honoured, which its result shows, or refused by parser or
+//! planner.
 
 use footfall_model::access::SiteScope;
 
 use crate::QueryError;
 use crate::testing::{events, lake, rows};
 
-/// Behind `FROM`.
+/// Goes after `FROM`.
 const T: &str = "(VALUES (1), (2), (2), (NULL)) t(x)";
 
 #[rustfmt::skip]
@@ -20,7 +21,7 @@ const HONOURED: &[(&str, &str)] = &[
     ("SELECT CAST('2026-11-01 10:00:00+05:45' AS TIMESTAMPTZ) AS v", "2026-11-01T04:15:00Z"),
     ("SELECT '2026-11-01 10:00:00'::TIMESTAMPTZ AS v", "2026-11-01T10:00:00Z"),
     ("SELECT TIMESTAMP WITH TIME ZONE '2026-11-01 10:00:00+05:45' AS v", "2026-11-01T04:15:00Z"),
-    // The clauses that are refused have these cousins.
+    // Similar to clauses that are refused.
     ("SELECT x FROM {T} WHERE x IS NOT NULL GROUP BY x QUALIFY row_number() OVER (ORDER BY x DESC) = 1", "2"),
     ("SELECT sum(x) OVER w FROM {T} WINDOW w AS () LIMIT 1", "5"),
     ("SELECT count(*) FROM {T} GROUP BY ROLLUP (x) ORDER BY 1 DESC LIMIT 1", "4"),
@@ -67,7 +68,7 @@ const HONOURED: &[(&str, &str)] = &[
     ("WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 5) SELECT count(*) FROM t", "5"),
 ];
 
-/// Refused by the parser or the planner themselves.
+/// Refused by the parser or the planner.
 const REFUSED_ELSEWHERE: &[&str] = &[
     "SELECT x FROM {T} USING SAMPLE 10",
     "SELECT x FROM {T} FOR SYSTEM_TIME AS OF '2020-01-01'",
@@ -148,7 +149,7 @@ async fn honoured_clauses_change_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn parser_and_planner_refuse_the_rest() {
+async fn other_clauses_are_refused_by_parser_or_planner() {
     let mut wrong = Vec::new();
     for sql in REFUSED_ELSEWHERE {
         if let Ok(got) = answer(sql).await {

@@ -1,4 +1,4 @@
-//! Invariant 8: overload is answered, not absorbed.
+//! Invariant 8: overload is refused, not absorbed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::{Caller, Engine, EngineOptions, QueryError};
 
 const ALL: SiteScope = SiteScope::All;
 
-/// Rows without end, for all that a test can wait.
+/// Rows without end, as far as a test can wait.
 const ENDLESS: &str = "SELECT value AS x FROM generate_series(1, 1000000000000)";
 
 /// Some 40 MB.
@@ -261,7 +261,7 @@ async fn short_statement_with_huge_plan_is_refused() {
     limit_says(rows(&engine, &ALL, &sql, &[]).await, "names of WITH");
 }
 
-/// Computes without a pause: the join's condition rules out every pair.
+/// Computes without a pause: the join's condition excludes every pair.
 const BUSY: &str = "SELECT count(*) FROM generate_series(1, 80000) a JOIN generate_series(1, 80000) b \
                     ON a.value % 2 = b.value % 2 AND a.value + b.value < 0";
 

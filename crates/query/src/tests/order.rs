@@ -1,4 +1,4 @@
-//! The order of files is known to the planner.
+//! The planner knows the order of files.
 
 use footfall_model::access::SiteScope;
 
@@ -48,7 +48,7 @@ async fn rows_match_declared_order() {
                WINDOW w AS (ORDER BY tracking_id, client_hash, event_timestamp)) \
                WHERE t > tracking_id OR (t = tracking_id AND h > client_hash)";
     assert_eq!(crate::testing::value(&lake.engine(), &SiteScope::All, sql).await, "0");
-    // Straight from the stream, without an operator that could sort again.
+    // Read directly from the stream, without an operator that could sort again.
     let rows = crate::testing::rows(
         &lake.engine(),
         &SiteScope::All,

@@ -1,13 +1,13 @@
-//! Which types parameters have, from what is around them.
+//! The types of parameters, inferred from their context.
 
 use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 use footfall_model::access::SiteScope;
 
 use super::parameters::small;
 
-#[rustfmt::skip] // one case a line
+#[rustfmt::skip] // one case per line
 #[tokio::test(flavor = "multi_thread")]
-async fn types_are_inferred_from_their_context() {
+async fn types_are_inferred_from_context() {
     use DataType::{Boolean, Date32, Float64, Int32, Int64, Null, Utf8};
     let engine = small().await.engine();
     let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));

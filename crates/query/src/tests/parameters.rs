@@ -83,7 +83,7 @@ async fn types_are_inferred_beside_columns() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn values_keep_what_a_cast_would_lose() {
+async fn lossy_casts_keep_value_and_type() {
     let engine = small().await.engine();
     let text = |text: &str| ScalarValue::Utf8(Some(text.into()));
     let millis = |text: &str| ScalarValue::TimestampMillisecond(Some(micros(text) / 1000), Some("UTC".into()));
@@ -148,7 +148,7 @@ async fn values_keep_what_a_cast_would_lose() {
             text("day"),
             "2026-11-01T00:00:00",
         ),
-        // Taken as they are, where several types are.
+        // Accepted unchanged, where several types are.
         (
             "SELECT to_timestamp(?)",
             ScalarValue::from(1_793_527_200_i64),
@@ -242,7 +242,7 @@ async fn values_are_cast_to_expected_type() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_numbers_names_and_types_are_invalid() {
+async fn invalid_parameters_are_refused() {
     let engine = small().await.engine();
     let one = ScalarValue::from(1_i64);
     for (sql, values, says) in [

@@ -1,4 +1,4 @@
-//! Planning is bounded: what is only planned takes a moment, or is refused with what to do instead.
+//! Planning is bounded: a statement is planned quickly, or refused with what to do instead.
 
 use std::time::{Duration, Instant};
 
@@ -13,14 +13,14 @@ fn list(items: usize, separator: &str, item: impl Fn(usize) -> String) -> String
     (0..items).map(item).collect::<Vec<_>>().join(separator)
 }
 
-/// A subquery in a subquery, each naming the column below it twice.
+/// Nested subqueries, each of which names the column below it twice.
 fn doubling(levels: usize, innermost: &str) -> String {
     (0..levels).fold(format!("SELECT {innermost} AS s FROM events"), |inner, _| {
         format!("SELECT s || s AS s FROM ({inner})")
     })
 }
 
-/// The heaviest statements that are legal, or look like it.
+/// The heaviest statements that are legal, or seem to be.
 fn heavy() -> Vec<(&'static str, String)> {
     let long_text = list(150, ", ", |n| format!("md5(repeat('a', 15000000)) AS c{n}"));
     let lengths = list(30, ", ", |n| format!("length(repeat('x', 15000000)) AS c{n}"));
@@ -176,7 +176,7 @@ async fn filled() -> Engine {
     lake.engine()
 }
 
-/// Until a statement is planned or refused, on a machine that does much else: a second or less on one that does not.
+/// Time until a statement is planned or refused on a busy machine; a second or less on an idle one.
 const MOMENT: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,7 +227,7 @@ async fn large_constants_are_not_folded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn concat_operator_keeps_its_nulls_names_and_types() {
+async fn concat_operator_keeps_nulls_names_and_types() {
     let engine = filled().await;
     for (sql, expected) in [
         ("SELECT 'a' || 'b' || 'c'", "abc"),

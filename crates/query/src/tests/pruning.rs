@@ -1,4 +1,4 @@
-//! Which files a condition leaves to be read.
+//! Which files a condition leaves to read.
 
 use footfall_model::access::SiteScope;
 use object_store::ObjectStoreExt;
@@ -18,7 +18,7 @@ async fn three_days() -> TestLake {
             .pageview("/")
             .at(&at("09"))
             .purchase(5);
-        let b = |from: crate::testing::Events| {
+        let b = |from: crate::testing::EventsBuilder| {
             let b = from.site("b").client("y").at(&at("10")).pageview("/b").pageview("/bb");
             b.site("c").client("z").at(&at("23")).pageview("/c")
         };
@@ -35,7 +35,7 @@ async fn three_days() -> TestLake {
 /// `01/one 02/two`: the files that are read.
 async fn files(lake: &TestLake, sites: &SiteScope, condition: &str) -> String {
     lake.reads.take();
-    // A new engine knows no footers yet: also a file of which nothing but the footer is looked at has been read.
+    // A new engine has no cached footers: a file of which only the footer is read counts as read.
     let sql = format!("SELECT event_id FROM events WHERE {condition}");
     rows(&lake.engine(), sites, &sql, &[]).await.unwrap();
     let files = lake.reads.files();
@@ -185,7 +185,7 @@ async fn counts_and_extremes_come_from_statistics() {
         assert_eq!(value(&engine, &SiteScope::All, sql).await, answer, "{sql}");
         assert_eq!(lake.reads.take(), 0, "{sql}");
     }
-    // A reader's too, of files that hold its site alone.
+    // Also for a reader, of files that hold only its site.
     let sql = "SELECT count(*) FROM events WHERE event_date < '2026-11-03'";
     assert_eq!(value(&engine, &only(&["a"]), sql).await, "4");
     assert_eq!(lake.reads.take(), 0);

@@ -4,7 +4,7 @@ use footfall_model::access::SiteScope;
 
 use crate::testing::{TestLake, events, lake, only, rows, table, value};
 
-/// Site `mine` and site `rival` share a file and have one each; all that is `rival`'s says "secret".
+/// Site `mine` and site `rival` share a file and have one each; everything of `rival` says "secret".
 async fn shared_lake() -> TestLake {
     let lake = lake().await;
     let mine = events()
@@ -12,7 +12,7 @@ async fn shared_lake() -> TestLake {
         .client("me")
         .at("2026-11-01 10:00")
         .pageview("/home");
-    let rival = |from: crate::testing::Events, at: &str| {
+    let rival = |from: crate::testing::EventsBuilder, at: &str| {
         from.site("rival")
             .client("secret")
             .at(at)
@@ -191,7 +191,7 @@ async fn reader_error_hides_other_sites_values() {
     );
 }
 
-/// Only another site has rows on the day that the condition fails on.
+/// Only another site has rows on the day for which the condition fails.
 #[tokio::test(flavor = "multi_thread")]
 async fn reader_error_hides_other_sites_days() {
     let lake = shared_lake().await;

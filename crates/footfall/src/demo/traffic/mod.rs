@@ -51,7 +51,7 @@ pub(super) struct Plan {
 /// The parcels of a plan, the oldest day first, each the body of one request.
 #[derive(Debug)]
 pub(super) struct Traffic {
-    source: Source,
+    source: SessionSource,
     /// Events left of each day, the current day first.
     days: std::vec::IntoIter<(Range<Micros>, u64)>,
     today: (Range<Micros>, u64),
@@ -60,7 +60,7 @@ pub(super) struct Traffic {
 
 /// The generator of sessions.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct SessionSource {
     rng: StdRng,
     seed: u64,
     visitors: u64,
@@ -73,7 +73,7 @@ impl Traffic {
     pub(super) fn new(plan: Plan) -> Self {
         let mut days = rhythm::days(plan.now, plan.days, plan.events).into_iter();
         Self {
-            source: Source::new(plan.seed, plan.now, plan.events),
+            source: SessionSource::new(plan.seed, plan.now, plan.events),
             today: days.next().unwrap_or((plan.now..plan.now, 0)),
             days,
             delivery: Delivery::new(plan.seed),
@@ -119,7 +119,7 @@ impl Iterator for Traffic {
     }
 }
 
-impl Source {
+impl SessionSource {
     /// `events`: the planned number, which determines the number of visitors.
     pub(super) fn new(seed: u64, now: Micros, events: u64) -> Self {
         Self {
@@ -134,7 +134,7 @@ impl Source {
     /// A whole session that begins in `window`, if it has time to end before now.
     fn session(&mut self, window: &Range<Micros>) -> Vec<Hit> {
         let visitor = self.visitor();
-        let start = rhythm::moment(&mut self.rng, window, visitor.index.offset_minutes);
+        let start = rhythm::moment(&mut self.rng, window, visitor.home.offset_minutes);
         let mut hits = session::generate(&mut self.rng, &visitor, start);
         let end = hits.last().map_or(start, |hit| hit.at);
         let late_by = (end - self.now).max(0);

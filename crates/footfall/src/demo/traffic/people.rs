@@ -3,41 +3,41 @@
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 
-/// A country, one of its cities, and its winter time. Daylight saving is left to real visitors.
+/// A city where visitors live, and its winter time. Daylight saving is left out.
 #[derive(Debug, PartialEq)]
-pub(super) struct Place {
+pub(super) struct City {
     pub(super) country: &'static str,
-    pub(super) city: &'static str,
+    pub(super) name: &'static str,
     pub(super) offset_minutes: i16,
     weight: u32,
 }
 
-const fn index(country: &'static str, city: &'static str, offset_minutes: i16, weight: u32) -> Place {
-    Place {
+const fn city(country: &'static str, name: &'static str, offset_minutes: i16, weight: u32) -> City {
+    City {
         country,
-        city,
+        name,
         offset_minutes,
         weight,
     }
 }
 
-static PLACES: [Place; 16] = [
-    index("US", "New York", -300, 16),
-    index("US", "San Francisco", -480, 10),
-    index("DE", "Berlin", 60, 14),
-    index("DE", "Munich", 60, 6),
-    index("GB", "London", 0, 10),
-    index("FR", "Paris", 60, 8),
-    index("IN", "Mumbai", 330, 7),
-    index("NL", "Amsterdam", 60, 4),
-    index("ES", "Madrid", 60, 4),
-    index("CA", "Toronto", -300, 4),
-    index("BR", "São Paulo", -180, 4),
-    index("JP", "Tokyo", 540, 4),
-    index("AU", "Sydney", 600, 3),
-    index("PL", "Warsaw", 60, 3),
-    index("MX", "Mexico City", -360, 2),
-    index("NP", "Kathmandu", 345, 1),
+static CITIES: [City; 16] = [
+    city("US", "New York", -300, 16),
+    city("US", "San Francisco", -480, 10),
+    city("DE", "Berlin", 60, 14),
+    city("DE", "Munich", 60, 6),
+    city("GB", "London", 0, 10),
+    city("FR", "Paris", 60, 8),
+    city("IN", "Mumbai", 330, 7),
+    city("NL", "Amsterdam", 60, 4),
+    city("ES", "Madrid", 60, 4),
+    city("CA", "Toronto", -300, 4),
+    city("BR", "São Paulo", -180, 4),
+    city("JP", "Tokyo", 540, 4),
+    city("AU", "Sydney", 600, 3),
+    city("PL", "Warsaw", 60, 3),
+    city("MX", "Mexico City", -360, 2),
+    city("NP", "Kathmandu", 345, 1),
 ];
 
 /// Browsers and their weights.
@@ -115,7 +115,7 @@ const WITH_ACCOUNT: f64 = 0.25;
 pub(super) struct Visitor {
     pub(super) client_id: String,
     pub(super) user_id: Option<String>,
-    pub(super) index: &'static Place,
+    pub(super) home: &'static City,
     pub(super) agent: &'static str,
     pub(super) is_bot: bool,
 }
@@ -130,7 +130,7 @@ impl Visitor {
             user_id: rng
                 .random_bool(WITH_ACCOUNT)
                 .then(|| format!("user_{}", 1_000 + number)),
-            index: &PLACES[pick(&mut rng, &PLACES, |index| index.weight)],
+            home: &CITIES[pick(&mut rng, &CITIES, |city| city.weight)],
             agent: BROWSERS[pick(&mut rng, &BROWSERS, |(weight, _)| *weight)].1,
             is_bot: false,
         }
@@ -141,7 +141,7 @@ impl Visitor {
         Self {
             client_id: client_id(rng),
             user_id: None,
-            index: &PLACES[1],
+            home: &CITIES[1],
             agent: BOTS[pick(rng, &BOTS, |(weight, _)| *weight)].1,
             is_bot: true,
         }

@@ -1,7 +1,7 @@
 //! One visit: a random walk over the site's graph, with the events on its pages.
 //!
-//! A purchase follows a checkout, a checkout follows a cart, and a cart follows a product view: the
-//! funnel of every session narrows.
+//! Purchase follows checkout, checkout follows cart, and cart follows product view: the funnel of every session
+//! narrows.
 
 use chrono::{DateTime, SecondsFormat};
 use footfall_model::clock::Micros;
@@ -81,7 +81,7 @@ enum Node {
 }
 
 /// A visit under way.
-struct Walk<'a> {
+struct RandomWalk<'a> {
     visitor: &'a Visitor,
     session_id: String,
     at: Micros,
@@ -96,7 +96,7 @@ struct Walk<'a> {
 /// The events of a visit in order of time, from `start` on, still without event ids.
 pub(super) fn generate(rng: &mut impl Rng, visitor: &Visitor, start: Micros) -> Vec<Hit> {
     let start = start - start.rem_euclid(1_000);
-    let mut walk = Walk {
+    let mut walk = RandomWalk {
         visitor,
         session_id: format!("{}_{start}", visitor.client_id),
         at: start,
@@ -114,7 +114,7 @@ pub(super) fn generate(rng: &mut impl Rng, visitor: &Visitor, start: Micros) -> 
     walk.hits
 }
 
-impl Walk<'_> {
+impl RandomWalk<'_> {
     fn visit(&mut self, rng: &mut impl Rng, entrance: &Entrance) {
         self.referrer = entrance.referrer.map(str::to_owned);
         self.query = entrance.query;
@@ -227,8 +227,8 @@ impl Walk<'_> {
             page,
             user: User {
                 user_id: self.visitor.user_id.clone(),
-                country: self.visitor.index.country,
-                city: self.visitor.index.city,
+                country: self.visitor.home.country,
+                city: self.visitor.home.name,
             },
             revenue: None,
             custom_properties: product.map(|product| Properties {

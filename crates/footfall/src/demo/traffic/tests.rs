@@ -110,7 +110,7 @@ fn event_times_stay_in_the_plan() {
 
 #[test]
 fn session_is_ordered_without_long_pauses() {
-    let mut source = Source::new(7, NOW, 10_000);
+    let mut source = SessionSource::new(7, NOW, 10_000);
     for _ in 0..2_000 {
         let hits = source.session_from(NOW);
         assert!(!hits.is_empty());
@@ -149,7 +149,7 @@ fn visitors_return_heavy_tailed() {
 #[test]
 fn funnel_narrows() {
     let mut sessions: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
-    let mut source = Source::new(7, NOW, 100_000);
+    let mut source = SessionSource::new(7, NOW, 100_000);
     for _ in 0..5_000 {
         for hit in source.session_from(NOW) {
             sessions.entry(hit.session_id).or_default().push(hit.event_type);

@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_without_token_leave_memory() {
+    fn calls_without_token_leave_memory_for_others() {
         let limits = CallLimits::new(&Budget::new(1_600), Duration::from_secs(1));
         let mut headers = HeaderMap::new();
         let without = limits.class(&headers).clone();
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn only_event_streams_are_endless() {
+    fn only_event_streams_are_unbounded() {
         assert!(Messages::of("/footfall.v1.IngestService/Publish").endless);
         let put = Messages::of("/arrow.flight.protocol.FlightService/DoPut");
         assert_eq!((put.endless, put.limit), (false, usize::MAX));

@@ -13,7 +13,7 @@ pub(super) struct Framing {
 
 /// What a chunk of bytes contained.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Progress {
+pub(super) struct ChunkContent {
     /// Any message ended in it.
     pub(super) any_ended: bool,
     /// The message that had begun before it ended in it.
@@ -37,8 +37,8 @@ impl Framing {
     }
 
     /// Advances over the next bytes. `limit`: of one message.
-    pub(super) fn advance(&mut self, mut bytes: &[u8], limit: usize) -> Result<Progress, TooLarge> {
-        let mut progress = Progress::default();
+    pub(super) fn advance(&mut self, mut bytes: &[u8], limit: usize) -> Result<ChunkContent, TooLarge> {
+        let mut progress = ChunkContent::default();
         // Of the incomplete message, if it began in these bytes.
         let mut length = None;
         while !bytes.is_empty() {
@@ -103,7 +103,7 @@ mod tests {
         let bytes = [message(10), message(0), message(20), message(300)].concat();
         let (first, second) = bytes.split_at(60);
         let progress = framing.advance(first, LIMIT).unwrap();
-        let expected = Progress {
+        let expected = ChunkContent {
             any_ended: true,
             earlier_ended: false,
             whole: 30,
@@ -112,10 +112,10 @@ mod tests {
         assert_eq!(progress, expected);
         assert!(framing.is_partial());
         let progress = framing.advance(second, LIMIT).unwrap();
-        let expected = Progress {
+        let expected = ChunkContent {
             any_ended: true,
             earlier_ended: true,
-            ..Progress::default()
+            ..ChunkContent::default()
         };
         assert_eq!(progress, expected);
         assert!(!framing.is_partial());

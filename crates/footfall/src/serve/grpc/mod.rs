@@ -81,7 +81,7 @@ pub(super) async fn serve(
     tokio::select! {
         served = server => Ok(served?),
         () = too_long => {
-            tracing::warn!("some Flight streams were still under way and were cut off");
+            tracing::warn!("cut off Flight streams that were still open");
             Ok(())
         }
     }
@@ -100,7 +100,7 @@ fn incoming(
             match listener.accept().await {
                 Ok((stream, _)) => break stream,
                 Err(error) => {
-                    tracing::warn!(%error, "no Flight connection could be accepted");
+                    tracing::warn!(%error, "a Flight connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }

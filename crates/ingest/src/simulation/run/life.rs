@@ -1,29 +1,29 @@
-//! Processes come and go: started, stopped in order, crashed, asleep, twice.
+//! Processes are started, stopped in order, crashed, frozen, and run twice.
 
 use std::sync::Arc;
 
 use footfall_lake::LakeError;
 use tokio_util::sync::CancellationToken;
 
-use super::{Simulation, Stop, TIMEOUT, ZOMBIE_LIVES, Zombie};
+use super::{Shutdown, Simulation, TIMEOUT, ZOMBIE_LIVES, Zombie};
 use crate::simulation::history::Power;
-use crate::simulation::invariants::{self, Failure};
+use crate::simulation::invariants::{self, Violation};
 use crate::simulation::process::{self, Ending, Opened, Process, SimWal, World};
 use crate::wal::{EventLog, LocalWal, WalError};
 use crate::writer::WriterError;
 
 impl Simulation {
-    /// A writer may give up for another writer of the same log, and for nothing else.
-    pub(super) fn accept(&self, error: &WriterError) -> Result<(), Failure> {
+    /// A writer may give up because of another writer of the same WAL, and for nothing else.
+    pub(super) fn accept(&self, error: &WriterError) -> Result<(), Violation> {
         match error {
             // What an earlier process had sent to the lake may have arrived only now.
             WriterError::Lake(LakeError::Fenced { .. }) if self.rivals || self.started > 1 => Ok(()),
             WriterError::Log(WalError::NotHeld(_)) if self.rivals => Ok(()),
-            other => Err(Failure::new("a_writer_gives_up_only_for_a_rival", other.to_string())),
+            other => Err(Violation::new("a_writer_gives_up_only_for_a_rival", other.to_string())),
         }
     }
 
-    /// The process is no more.
+    /// The process ends.
     pub(in crate::simulation) fn end(&mut self, power: Power) {
         self.world
             .trace
@@ -52,7 +52,7 @@ impl Simulation {
         self.followed.extend(table.map(|table| table.snapshot()));
     }
 
-    pub(super) fn start(&mut self) -> Result<(), Failure> {
+    pub(super) fn start(&mut self) -> Result<(), Violation> {
         let World {
             disk,
             ids,
@@ -72,7 +72,7 @@ impl Simulation {
                 self.start_at = time.micros() + 1_000_000;
                 return Ok(());
             }
-            Err(error) => return Err(Failure::new("a_log_can_be_opened_after_any_crash", error.to_string())),
+            Err(error) => return Err(Violation::new("a_log_can_be_opened_after_any_crash", error.to_string())),
         };
         trace.note(format_args!("{} log open: {recovery:?}", time.micros()));
         invariants::what_was_acknowledged_is_found_again(&model.lock(), &recovery, self.tampered)?;
@@ -101,22 +101,22 @@ impl Simulation {
         Ok(())
     }
 
-    /// Stops the process in order, as on SIGTERM, if one is there.
-    pub(super) fn stop(&mut self) -> Result<Stop, Failure> {
+    /// Shuts the process down in order, as on SIGTERM, if there is one.
+    pub(super) fn stop(&mut self) -> Result<Shutdown, Violation> {
         let Some(process) = &self.process else {
-            return Ok(Stop::Otherwise);
+            return Ok(Shutdown::Otherwise);
         };
         let (started, writer, committer) = (self.started, process.writer, process.committer);
         let (log, ending) = (Arc::clone(&process.log), Arc::clone(&process.ending));
         process.stop.cancel();
         let same = move |this: &Self| this.process.is_some() && this.started == started;
-        let late = |what: &str| Err(Failure::new("a_stop_ends", format!("the {what} does not stop")));
+        let late = |what: &str| Err(Violation::new("a_stop_ends", format!("the {what} does not stop")));
         if !self.pass_until(TIMEOUT, |this| !same(this) || this.executor.is_done(writer))? {
             return late("writer");
         }
         let clean = matches!(*ending.lock(), Some(Ok(())));
         if !same(self) || !clean {
-            return Ok(Stop::Otherwise);
+            return Ok(Shutdown::Otherwise);
         }
         *self.endpoint.lock() = None;
         let stopped = Arc::clone(&log);
@@ -126,14 +126,14 @@ impl Simulation {
             return late("log");
         }
         if !same(self) {
-            return Ok(Stop::Otherwise);
+            return Ok(Shutdown::Otherwise);
         }
         self.stopped = (stopped.id(), stopped.last());
         self.end(Power::Stays);
-        Ok(Stop::Clean)
+        Ok(Shutdown::Clean)
     }
 
-    /// The process stands still and another runs in its stead; later it goes on where it was.
+    /// Freezes the process while another one runs in its stead; later it continues.
     pub(super) fn zombie(&mut self, millis: u64) {
         let Some(process) = self.process.take() else { return };
         self.rivals = true;
@@ -146,7 +146,7 @@ impl Simulation {
         self.start_at = self.world.time.micros();
     }
 
-    /// A second writer over the same log.
+    /// A second writer over the same WAL.
     pub(super) fn rival(&mut self) {
         let Some(process) = &mut self.process else { return };
         self.rivals = true;

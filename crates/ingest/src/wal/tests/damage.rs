@@ -262,7 +262,7 @@ fn foreign_segment_is_refused() {
         first: 3,
     }
     .encode();
-    assert!(refusal(&file_name(3), other_log).contains("another log's id"));
+    assert!(refusal(&file_name(3), other_log).contains("another WAL's id"));
     assert!(refusal(&file_name(4), Header { id: ID, first: 3 }.encode()).contains("was it renamed?"));
     let mut newer = Header { id: ID, first: 3 }.encode();
     for copy in newer.chunks_mut(64) {

@@ -12,9 +12,9 @@ use crate::wal::verify_on;
 
 #[derive(Debug, Clone)]
 enum Op {
-    /// Records of these sizes at once.
+    /// Appends records of these sizes at once.
     Append(Vec<usize>),
-    /// Up to so many hundredths of the records.
+    /// Trims up to this percentage of the records.
     Trim(u64),
     Close,
     Kill,
@@ -24,7 +24,7 @@ enum Op {
     FailSync(u32),
     FailTruncate,
     FailDirSync,
-    /// So many bytes more can be stored.
+    /// The disk has room for this many more bytes.
     Full(u64),
     RoomAgain,
 }
@@ -95,7 +95,7 @@ impl History {
             Op::Close => {
                 // Dropping closes; the test then gives the committer one more turn.
                 drop(self.rig.log);
-                assert!(self.rig.committer.turn() == Turn::Closed);
+                assert!(self.rig.committer.turn() == CommitterTurn::Closed);
                 drop(self.rig.committer);
                 self.rig = reopen(&disk);
                 self.check_reopened();

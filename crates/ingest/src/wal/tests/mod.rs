@@ -12,7 +12,7 @@ use bytes::Bytes;
 use footfall_model::clock::IdGen;
 use futures::FutureExt;
 
-use super::{Committer, EventLog, LocalWal, Position, Record, Recovery, Turn, WalError, WalOptions};
+use super::{Committer, CommitterTurn, EventLog, LocalWal, Position, Record, Recovery, WalError, WalOptions};
 use crate::simulation::disk::SimDisk;
 
 /// Ids of the WALs in these tests.
@@ -78,7 +78,7 @@ impl Rig {
         let log = &self.log;
         let mut appends: Vec<_> = payloads.iter().map(|payload| log.append(payload.clone())).collect();
         let early: Vec<_> = appends.iter_mut().map(FutureExt::now_or_never).collect();
-        while self.committer.turn() == Turn::Worked {}
+        while self.committer.turn() == CommitterTurn::Worked {}
         let late = appends.into_iter().zip(early);
         late.map(|(append, early)| early.unwrap_or_else(|| append.now_or_never().expect("answered")))
             .collect()
@@ -98,7 +98,7 @@ impl Rig {
     fn trim(&mut self, position: Position) -> Result<(), WalError> {
         let mut trim = self.log.trim(position);
         let early = (&mut trim).now_or_never();
-        while self.committer.turn() == Turn::Worked {}
+        while self.committer.turn() == CommitterTurn::Worked {}
         early.unwrap_or_else(|| trim.now_or_never().expect("answered"))
     }
 

@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::{Checked, absent, refused};
 
-/// VARCHAR(n) and TIMESTAMP WITH TIME ZONE are still here where `rewrite` could not express them.
+/// VARCHAR(n) and TIMESTAMP WITH TIME ZONE occur here only where `rewrite` could not express them.
 pub(super) fn data_type(of: &DataType) -> Checked {
     match of {
         DataType::Varchar(Some(CharacterLength::IntegerLength { length: _, unit: _ })) => {
@@ -51,7 +51,7 @@ pub(super) fn data_type(of: &DataType) -> Checked {
             absent(options.is_some(), "OPTIONS of a struct's field", "leave it out")?;
             data_type(field_type)
         }),
-        // The planner takes them whole, or refuses them by name.
+        // The planner honours them completely, or refuses them by name.
         _ => Ok(()),
     }
 }

@@ -6,8 +6,8 @@ use super::data_type::data_type;
 use super::function::function;
 use super::{Checked, absent};
 
-/// This expression, not those inside of it. Variants are listed, so that a new one does not compile until somebody has
-/// reviewed it.
+/// Checks this expression, not those inside it. Variants are listed, so that a new one does not compile until it has
+/// been reviewed.
 pub(in super::super) fn expression(expr: &Expr) -> Checked {
     match expr {
         Expr::Function(call) => function(call),
@@ -33,7 +33,7 @@ pub(in super::super) fn expression(expr: &Expr) -> Checked {
             "TRIM with more than two arguments",
             "write all the characters in one text",
         ),
-        // The plan holds all that is in these.
+        // The plan honours everything in these.
         Expr::Identifier(_)
         | Expr::CompoundIdentifier(_)
         | Expr::CompoundFieldAccess {
@@ -158,7 +158,7 @@ pub(in super::super) fn expression(expr: &Expr) -> Checked {
         | Expr::Wildcard(_)
         | Expr::QualifiedWildcard(_, _)
         | Expr::Lambda(_)
-        // The planner refuses these, whatever is in them.
+        // The planner refuses these, whatever they contain.
         | Expr::JsonAccess { .. }
         | Expr::IsNormalized { .. }
         | Expr::InUnnest { .. }

@@ -21,7 +21,7 @@ static WINDOW_FUNCTIONS: LazyLock<HashSet<String>> = LazyLock::new(|| {
     names(functions.iter().map(|f| (f.name(), f.aliases())))
 });
 
-/// Those whose plan forgets the arguments' names.
+/// Functions whose plan ignores the arguments' names.
 static POSITIONAL: LazyLock<HashSet<String>> = LazyLock::new(|| {
     let functions = SessionStateDefaults::default_higher_order_functions();
     let mut all = names(functions.iter().map(|f| (f.name(), f.aliases())));
@@ -35,22 +35,22 @@ fn names<'a>(functions: impl Iterator<Item = (&'a str, &'a [String])>) -> HashSe
         .collect()
 }
 
-/// Aggregates that compute the same with DISTINCT as without, though it makes a difference: prefixes of their names.
+/// Aggregates that ignore DISTINCT, though it makes a difference: prefixes of their names.
 const NOT_DISTINCT: [&str; 5] = ["approx_percentile_cont", "corr", "covar", "nth_value", "regr_"];
 
 /// Window functions that honour IGNORE NULLS.
 const SKIP_NULLS: [&str; 6] = ["array_agg", "first_value", "lag", "last_value", "lead", "nth_value"];
 
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+enum FunctionKind {
     Aggregate,
     /// With OVER, and known as a window function.
     Window,
-    /// Everything else: computed for each row alone.
+    /// Everything else: computed for each row separately.
     Scalar,
 }
 
-impl Kind {
+impl FunctionKind {
     fn of(name: &str, over: bool) -> Self {
         // These three are aggregates too, but window functions with OVER.
         let both = ["first_value", "last_value", "nth_value"].contains(&name);
@@ -64,7 +64,7 @@ impl Kind {
     }
 }
 
-/// What a call carries beside its arguments.
+/// What a call has in addition to its arguments.
 #[derive(Default)]
 struct Clauses {
     distinct: bool,
@@ -102,8 +102,8 @@ pub(super) fn function(call: &Function) -> Checked {
         format!("a named argument of {name}"),
         "write the arguments in their order, without names",
     )?;
-    match Kind::of(&name, over.is_some()) {
-        Kind::Scalar => scalar(
+    match FunctionKind::of(&name, over.is_some()) {
+        FunctionKind::Scalar => scalar(
             &name,
             &[
                 ("OVER", over.is_some()),
@@ -115,7 +115,7 @@ pub(super) fn function(call: &Function) -> Checked {
             ],
         ),
         kind => {
-            let unable = kind == Kind::Window || NOT_DISTINCT.iter().any(|prefix| name.starts_with(prefix));
+            let unable = kind == FunctionKind::Window || NOT_DISTINCT.iter().any(|prefix| name.starts_with(prefix));
             absent(
                 clauses.distinct && unable,
                 format!("DISTINCT in {name}"),

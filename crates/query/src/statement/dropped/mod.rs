@@ -1,7 +1,7 @@
-//! What the parser takes and DataFusion's planner drops: refused, with what to write instead.
+//! Refuses what the parser accepts and DataFusion's planner drops, and says what to write instead.
 //!
-//! Nodes of the syntax tree are taken apart field by field, without `..`, so that a field of a newer sqlparser does not
-//! compile before somebody has reviewed what the planner makes of it. What the planner itself refuses is left to it.
+//! Nodes of the syntax tree are destructured field by field, without `..`, so that a field of a newer sqlparser does
+//! not compile before it has been reviewed what the planner makes of it. What the planner itself refuses is left to it.
 
 mod data_type;
 mod expression;
@@ -34,7 +34,7 @@ fn absent(present: bool, clause: impl Display, instead: &str) -> Checked {
     if present { refused(clause, instead) } else { Ok(()) }
 }
 
-/// What DESCRIBE can carry. The other statements that only read have no clause that is dropped.
+/// Checks what DESCRIBE can carry. The other read-only statements have no clause that is dropped.
 pub(super) fn statement(statement: &Statement) -> Checked {
     match statement {
         Statement::ExplainTable {

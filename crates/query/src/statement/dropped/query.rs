@@ -1,4 +1,4 @@
-//! The clauses around a SELECT: WITH, ORDER BY, LIMIT and what stands behind them.
+//! The clauses around a SELECT: WITH, ORDER BY, LIMIT and what follows them.
 
 use datafusion::sql::sqlparser::ast::{
     Cte, ExprWithAliasAndOrderBy, LimitClause, Offset, OrderBy, OrderByExpr, OrderByKind, OrderByOptions, PipeOperator,
@@ -58,7 +58,7 @@ fn ctes(with: &With) -> Checked {
             closing_paren_token: _,
         } = cte;
         table_alias(alias)?;
-        absent(from.is_some(), "FROM behind a query of WITH", "select from its name")?;
+        absent(from.is_some(), "FROM after a query of WITH", "select from its name")?;
         absent(
             materialized.is_some(),
             "MATERIALIZED",
@@ -71,7 +71,7 @@ fn ctes(with: &With) -> Checked {
     Ok(())
 }
 
-/// Of a recursive query the planner takes the two sides of its UNION alone.
+/// The planner uses only the two sides of a recursive query's UNION.
 fn recursive_term(query: &Query) -> Checked {
     let SetExpr::SetOperation { set_quantifier, .. } = query.body.as_ref() else {
         return Ok(());
@@ -81,7 +81,7 @@ fn recursive_term(query: &Query) -> Checked {
             || query.order_by.is_some()
             || query.limit_clause.is_some()
             || !query.pipe_operators.is_empty(),
-        "WITH, ORDER BY, LIMIT or a pipe operator inside of a recursive query",
+        "WITH, ORDER BY, LIMIT or a pipe operator inside a recursive query",
         "write it in the query that reads the recursive one",
     )?;
     absent(
@@ -110,7 +110,7 @@ fn set_operand(body: &SetExpr) -> Checked {
             value_keyword: _,
             rows: _,
         })
-        // These have visits of their own.
+        // These are visited themselves.
         | SetExpr::Select(_)
         | SetExpr::Query(_)
         // The planner refuses TABLE; the others are refused as writes.
@@ -128,7 +128,7 @@ fn sorting(order_by: &OrderBy, body: &SetExpr) -> Checked {
     match kind {
         OrderByKind::All(OrderByOptions { asc: _, nulls_first: _ }) => absent(
             !matches!(body, SetExpr::Select(_)),
-            "ORDER BY ALL behind a set operation or VALUES",
+            "ORDER BY ALL after a set operation or VALUES",
             "name the columns",
         ),
         OrderByKind::Expressions(keys) => keys.iter().try_for_each(sort_key),
@@ -167,7 +167,7 @@ fn limits(limit: &LimitClause) -> Checked {
     }
 }
 
-/// Of the pipe operators that the planner knows.
+/// The pipe operators that the planner knows.
 fn pipe(operator: &PipeOperator) -> Checked {
     match operator {
         PipeOperator::Aggregate {
@@ -178,8 +178,8 @@ fn pipe(operator: &PipeOperator) -> Checked {
             let OrderByOptions { asc, nulls_first } = order_by;
             absent(
                 asc.is_some() || nulls_first.is_some(),
-                "an order inside of |> AGGREGATE",
-                "write |> ORDER BY behind it",
+                "an order inside |> AGGREGATE",
+                "write |> ORDER BY after it",
             )
         }),
         PipeOperator::Select { exprs } | PipeOperator::Extend { exprs } => exprs.iter().try_for_each(item),

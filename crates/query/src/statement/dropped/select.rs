@@ -45,10 +45,10 @@ pub(in super::super) fn select(select: &Select) -> Checked {
         return refused(modifiers, "leave it out");
     }
     let clauses = [
-        (top.is_some(), "TOP", "write LIMIT behind the query"),
+        (top.is_some(), "TOP", "write LIMIT after the query"),
         (
             exclude.is_some(),
-            "EXCLUDE behind the columns",
+            "EXCLUDE after the columns",
             "write SELECT * EXCLUDE (…)",
         ),
         (
@@ -83,7 +83,7 @@ pub(in super::super) fn select(select: &Select) -> Checked {
     grouping(group_by)?;
     from.iter().try_for_each(joins)?;
     windows(named_window)?;
-    // The planner knows the names of WINDOW among the columns alone.
+    // The planner resolves the names of WINDOW only in the select list.
     let elsewhere = [selection, having, qualify].into_iter().flatten();
     elsewhere
         .chain(distinct_on(distinct.as_ref()))
@@ -108,7 +108,7 @@ pub(super) fn item(item: &SelectItem) -> Checked {
     } = options;
     absent(
         opt_ilike.is_some(),
-        "ILIKE behind *",
+        "ILIKE after *",
         "name the columns; information_schema.columns lists them",
     )
 }
@@ -174,7 +174,7 @@ pub(super) fn join(each: &Join) -> Checked {
         join_operator,
     } = each;
     absent(*global, "GLOBAL JOIN", "write JOIN")?;
-    // Without a column in common, the planner makes a cross join of every kind.
+    // Without a common column, the planner makes a cross join of every kind.
     let outer = match join_operator {
         JoinOperator::Left(constraint)
         | JoinOperator::LeftOuter(constraint)

@@ -51,7 +51,7 @@ pub(in super::super) fn table(table: &TableFactor) -> Checked {
             joins(table_with_joins)?;
             optional(named.as_ref())
         }
-        // Refused by the planner, whose text shows the whole tree.
+        // Refused by the planner, whose message shows the whole tree.
         TableFactor::TableFunction { .. } => refused("TABLE (…)", "write the table function alone"),
         TableFactor::Pivot { .. } => refused("PIVOT", "write sum(…) FILTER (WHERE …) for each column"),
         TableFactor::Unpivot { .. } => refused("UNPIVOT", "write UNION ALL of one SELECT for each column"),
@@ -81,7 +81,7 @@ fn named_table(table: &TableFactor) -> Checked {
     };
     absent(
         !with_hints.is_empty() || !index_hints.is_empty(),
-        "a hint behind a table's name",
+        "a hint after a table's name",
         "leave it out; readers take no locks and there are no indexes",
     )?;
     if let Some(version) = version {
@@ -90,12 +90,12 @@ fn named_table(table: &TableFactor) -> Checked {
     absent(*with_ordinality, "WITH ORDINALITY", NO_ORDINALITY)?;
     absent(
         !partitions.is_empty(),
-        "PARTITION behind a table's name",
+        "PARTITION after a table's name",
         "write WHERE event_date = …",
     )?;
     absent(
         json_path.is_some(),
-        "a path behind a table's name",
+        "a path after a table's name",
         "write it among the columns",
     )?;
     sampled(sample.as_ref())?;
@@ -133,13 +133,13 @@ pub(super) fn alias(named: &TableAlias) -> Checked {
         columns,
         at,
     } = named;
-    // ClickHouse's FINAL reads here as a name.
+    // ClickHouse's FINAL is parsed here as a name.
     absent(
         !explicit && name.quote_style.is_none() && name.value.eq_ignore_ascii_case("FINAL"),
         "FINAL",
         "leave it out; an event is stored once",
     )?;
-    absent(at.is_some(), "AT behind a table's name", NO_ORDINALITY)?;
+    absent(at.is_some(), "AT after a table's name", NO_ORDINALITY)?;
     columns.iter().try_for_each(|column| {
         let TableAliasColumnDef { name, data_type } = column;
         absent(

@@ -3,10 +3,10 @@ use footfall_model::access::SiteScope;
 use crate::QueryError;
 use crate::statement::parse;
 
-/// Behind `FROM`.
+/// Goes after `FROM`.
 const T: &str = "(VALUES (1), (2)) t(x)";
 
-/// Each is taken by the parser and dropped by the planner.
+/// The parser accepts each of them and the planner drops it.
 #[rustfmt::skip]
 const DROPPED: &[(&str, &str)] = &[
     // Query
@@ -135,7 +135,7 @@ fn dropped_clauses_are_refused_with_hint() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Standing beside those that are refused, and with a meaning that the plan keeps.
+/// Similar to those that are refused, and with a meaning that the plan keeps.
 #[test]
 fn honoured_clauses_pass() {
     for sql in [

@@ -15,7 +15,7 @@ use footfall_model::schema;
 use super::random::Random;
 use crate::testing::{TestLake, micros, only};
 
-/// What the texts of a column look like.
+/// The values of a text column.
 #[derive(Debug, Clone, Copy)]
 enum Texts {
     Nulls,
@@ -72,7 +72,7 @@ pub(super) struct Layout {
 
 impl Layout {
     pub(super) fn random(random: &mut Random) -> Self {
-        // A name longer than what the Delta log's statistics keep, beside others that begin alike.
+        // A name longer than what the Delta log's statistics keep, beside others with the same prefix.
         let site = if random.one_in(4) {
             format!("{}mine", "m".repeat(36))
         } else {
@@ -174,7 +174,7 @@ impl Layout {
     }
 }
 
-/// The rows of one file that is written at once, a Parquet file for each of its days.
+/// The rows that are written at once, a Parquet file for each of their days.
 fn file(random: &mut Random, site: &str, large: bool) -> Vec<Row> {
     let mut rows = Vec::new();
     let ours = match random.below(5) {

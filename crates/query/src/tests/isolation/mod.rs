@@ -1,5 +1,5 @@
-//! Invariant 6, generated: whatever a reader asks of a lake that it shares, it gets what a lake of its own would give:
-//! the same rows in the same order, the same errors to the letter, the same plans.
+//! Invariant 6, generated: a reader of a shared lake gets what a lake of its own would return: the same rows in the
+//! same order, the same error texts, the same plans.
 //!
 //! `ISOLATION_LAYOUTS=n` tries more layouts, `ISOLATION_SEED=n` begins at another one. A failure names its seed.
 
@@ -25,10 +25,10 @@ use crate::{Engine, EngineOptions, QueryError};
 const LAYOUTS: u64 = 25;
 const STATEMENTS: usize = 200;
 
-/// How often a statement is asked again whose answer depends on the clock. A leak does not depend on it.
+/// How often a statement is repeated if its result depends on the clock. A leak does not depend on it.
 const ATTEMPTS: usize = 5;
 
-/// Where rows come in any order, because parts of the work race.
+/// Statements whose rows come in any order, because parts of the work race.
 const RACING_STATEMENTS: usize = 6;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,7 +43,7 @@ async fn shared_lake_answers_like_own_lake() {
         .await;
     let all = tried.into_iter().fold(Tally::default(), Tally::plus);
     eprintln!("{all:?}");
-    // Else the test could not fail.
+    // Otherwise the test could not fail.
     assert!(
         all.cases >= 5_000 || all.cases < LAYOUTS as usize * STATEMENTS,
         "{all:?}"
@@ -62,11 +62,11 @@ type Answer = Result<RecordBatch, QueryError>;
 #[derive(Debug, Default, Clone, Copy)]
 struct Tally {
     cases: usize,
-    /// Answers that are an error.
+    /// Results that are an error.
     errors: usize,
-    /// Answers with rows.
+    /// Results with rows.
     rows: usize,
-    /// Answers that would be others if all sites' rows were in them.
+    /// Results that would differ if all sites' rows were included.
     hidden: usize,
 }
 
@@ -129,7 +129,7 @@ async fn layout(seed: u64) -> Tally {
     tally
 }
 
-/// The answers of both lakes.
+/// The results of both lakes.
 async fn pair(shared: &Engine, alone: &Engine, reader: &SiteScope, statement: &Statement) -> (Answer, Answer) {
     let ours = answer(shared, reader, &statement.sql).await;
     let expected = answer(alone, reader, &statement.sql).await;

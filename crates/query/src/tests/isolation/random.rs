@@ -1,4 +1,4 @@
-//! Chance that can be repeated.
+//! Reproducible random numbers.
 
 /// SplitMix64 <https://prng.di.unimi.it/splitmix64.c>.
 #[derive(Debug, Clone)]

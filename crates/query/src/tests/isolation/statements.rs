@@ -10,15 +10,15 @@ use super::random::Random;
 #[derive(Debug)]
 pub(super) struct Statement {
     pub(super) sql: String,
-    /// Which rows come, or which error, follows from the order in which rows are read.
+    /// Which rows come, or which error, depends on the order in which rows are read.
     pub(super) depends_on_order: bool,
     pub(super) is_explain: bool,
-    /// Operators that may compute long get their rows in slices that take a moment: which of several conditions fails
-    /// first, and whether one is asked at all for a row that another has excluded, is left to the clock.
+    /// Operators that may compute for long get their rows in slices of bounded time: which of several conditions fails
+    /// first, and whether a condition is evaluated at all for a row that another has excluded, depends on the clock.
     pub(super) is_timed: bool,
 }
 
-/// More rows than this are not joined with themselves.
+/// Larger lakes are not joined with themselves.
 const MAX_JOINED: usize = 200;
 
 impl Statement {
