@@ -49,6 +49,8 @@ SIMULATION = Test(("footfall-ingest", "footfall"), "simulation::tests::random_hi
 ISOLATION = Test(("footfall-query", "footfall"), "tests::isolation::", r"seed \d+, (?:racing )?case \d+")
 PRUNING = Test(("footfall-query", "footfall"), "pruning::")
 DERIVED = Test(("footfall-query", "footfall"), "derived_filters::")
+LEASES = Test(("footfall-lake", "footfall"), "older_lease_epoch_is_refused")
+RECALLED = Test(("footfall-ingest", "footfall"), "recall")
 BATCHES = Test(("footfall-query", "footfall"), "regroup::")
 
 
@@ -162,6 +164,7 @@ MUTANTS = (
         COMMIT,
         "if let Some(fence) = &commit.fence {",
         "if let Some(fence) = commit.fence.as_ref().filter(|_| commit.remove.is_empty()) {",
+        LEASES,
     ),
     Mutant(
         "a file that is added again is there twice",
@@ -198,24 +201,28 @@ MUTANTS = (
         RECALL,
         "|file| file.origin != Origin::Import)",
         "|file| file.origin != Origin::Import || file.rows > Some(0))",
+        RECALLED,
     ),
     Mutant(
         "recall goes by the file's time",
         RECALL,
         "newest.push(received, EventKey::new(site, id));",
         "newest.push(received.max(file.written_at), EventKey::new(site, id));",
+        RECALLED,
     ),
     Mutant(
         "recall keeps the oldest ids",
         RECALL,
         "self.keys.drain(..excess);",
         "self.keys.truncate(self.capacity);",
+        RECALLED,
     ),
     Mutant(
         "recalled ids are forgotten newest first",
         RECALL,
         "self.keys.sort_unstable();",
         "self.keys.sort_unstable_by(|a, b| b.cmp(a));",
+        RECALLED,
     ),
     Mutant(
         "a reader's own conditions go into the scan, in the order of their columns' sizes",

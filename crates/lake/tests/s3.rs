@@ -5,11 +5,11 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field};
 use footfall_lake::{Commit, FileWriter, Location, NewFile, Origin, S3Options, Table};
 use footfall_model::clock::SystemClock;
-use footfall_model::table::{TableColumns, TableSpec};
+use footfall_model::table::{SITE_COLUMN, TableColumns, TableSpec};
 
 const BATCH: i64 = 65_536;
 const MIB: u64 = 1_024 * 1_024;
@@ -17,17 +17,18 @@ const MIB: u64 = 1_024 * 1_024;
 fn spec() -> Arc<TableSpec> {
     let columns = TableColumns {
         file: vec![
+            Field::new(SITE_COLUMN, DataType::Utf8, false),
             Field::new("n", DataType::Int64, false),
             Field::new("hash", DataType::Int64, false),
         ],
         partition: Field::new("day", DataType::Date32, false),
-        sort: &["n"],
+        sort: &[SITE_COLUMN, "n"],
         statistics: &["n"],
     };
     Arc::new(TableSpec::new("large", "large", 1, columns).unwrap())
 }
 
-/// The second column does not compress: splitmix64 of the first.
+/// The last column does not compress: splitmix64 of the one before.
 fn rows(spec: &TableSpec, first: i64) -> RecordBatch {
     let hash = |n: i64| {
         let z = (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -37,6 +38,7 @@ fn rows(spec: &TableSpec, first: i64) -> RecordBatch {
     };
     let numbers = first..first + BATCH;
     let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from(vec!["acme"; BATCH as usize])),
         Arc::new(Int64Array::from_iter_values(numbers.clone())),
         Arc::new(Int64Array::from_iter_values(numbers.map(hash))),
     ];
