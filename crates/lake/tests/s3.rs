@@ -51,7 +51,11 @@ async fn large_file_is_streamed_to_s3() {
     let location = std::env::var("FOOTFALL_TEST_LAKE").unwrap();
     let mib: u64 = std::env::var("FOOTFALL_TEST_MIB").unwrap().parse().unwrap();
     let store = Location::from_str(&location).unwrap();
-    let store = store.shard_store(0, &S3Options::default()).unwrap();
+    let options = S3Options {
+        allow_http: true,
+        ..S3Options::default()
+    };
+    let store = store.shard_store(0, &options).unwrap();
     let spec = spec();
     let table = Table::open(Arc::clone(&store), Arc::clone(&spec), Arc::new(SystemClock))
         .await
