@@ -58,7 +58,7 @@ fn names(out: &mut String, table: &str, rules: &[Value], replacement: &str) -> R
     Ok(())
 }
 
-/// One regular expression for each section of the list, whose first group is the product that carries the word.
+/// One regular expression for each section of the list, whose first group is the word that is found.
 fn bots(list: &str) -> Result<String, Box<dyn Error>> {
     let (_, sections) = list.split_once("[anywhere]").ok_or("no section [anywhere]")?;
     let (anywhere, off_phones) = sections
@@ -71,7 +71,7 @@ fn bots(list: &str) -> Result<String, Box<dyn Error>> {
             .filter(|line| !line.is_empty() && !line.starts_with('#'))
             .collect();
         let words = fragments.join("|");
-        let pattern = format!("([a-z0-9_.!'-]*(?:{words})[a-z0-9_.'-]*)");
+        let pattern = format!("({words})");
         writeln!(out, "pub(super) static {table}: &str = {pattern:?};")?;
     }
     Ok(out)

@@ -53,15 +53,21 @@ impl Bots {
         }
         let on_phone = has_any(&lower, &PHONES);
         let text = without_phones(user_agent, &lower);
-        let known = word(&self.anywhere, &text);
-        let word = known.or_else(|| if on_phone { None } else { word(&self.off_phones, &text) });
+        let word = product_with(&self.anywhere, &text);
+        let word = word.or_else(|| {
+            if on_phone {
+                None
+            } else {
+                product_with(&self.off_phones, &text)
+            }
+        });
         let is_bot = word.is_some()
             || has_documentation
             || (on_phone && lower.contains("applewebkit") && lower.contains("compatible;"))
             || (!on_phone && has_address(&lower))
             || (lower.starts_with("mozilla/") && !has_any(&lower, &PLATFORMS));
         is_bot.then(|| Bot {
-            name: name::of(user_agent, word.as_deref(), on_phone).map(str::to_owned),
+            name: name::of(user_agent, word, on_phone).map(str::to_owned),
         })
     }
 }
@@ -75,9 +81,16 @@ fn words(pattern: &'static str) -> Result<Extractor<'static>, EnrichError> {
     Builder::new().push(rule).map_err(broken)?.build().map_err(broken)
 }
 
-/// The product that carries one of the words.
-fn word<'a>(words: &'a Extractor<'static>, text: &'a str) -> Option<Cow<'a, str>> {
-    words.extract(text).map(|found| found.device)
+/// The product that carries one of the words. The expressions find the word alone: having to find the start of its
+/// product, too, makes them ten times slower.
+fn product_with<'a>(words: &'a Extractor<'static>, text: &'a str) -> Option<&'a str> {
+    let word = words.extract(text)?.device;
+    let at = text.find(&*word)?;
+    let (before, after) = (text.get(..at)?, text.get(at + word.len()..)?);
+    let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '!' | '\'' | '-');
+    let start = before.trim_end_matches(in_name).len();
+    let end = text.len() - after.trim_start_matches(in_name).len();
+    text.get(start..end)
 }
 
 /// What marks phones, tablets and their apps, in lower case.
