@@ -1,10 +1,12 @@
-//! Where a visit came from: UTM first, then the network of a click id, then the referrer.
+//! Where a visit came from: UTM first, then the network of a click id that only paid clicks carry, then the referrer, then
+//! the network of another click id.
 
 use footfall_model::proto::Event;
 
-use super::campaign::{Campaign, ClickId};
+use super::campaign::Campaign;
 use super::channel::channel;
-use super::sources::Source;
+use super::click_id::ClickId;
+use super::sources::{Kind, Source};
 use super::{fill, missing, url};
 
 /// All that the channel of a visit depends on.
@@ -14,7 +16,7 @@ pub struct Attribution<'a> {
     pub source: Option<Source<'a>>,
     /// `utm_medium`, in any case.
     pub medium: Option<&'a str>,
-    pub click_id: Option<ClickId>,
+    pub click_id: Option<&'static ClickId>,
     /// Whether `source` is the site that referred.
     pub referred: bool,
 }
@@ -41,37 +43,41 @@ pub(super) fn attribute(event: &mut Event) {
 }
 
 /// Reads the source that the client gave, or finds it.
-fn attribution(event: &Event, click_id: Option<ClickId>) -> Attribution<'_> {
-    let medium = event.utm_medium.as_deref();
-    let named = |text: &'_ Option<String>| !missing(text.as_deref());
-    let mut referred = false;
-    let source = if named(&event.source) {
-        event.source.as_deref().and_then(Source::named)
-    } else if let Some(source) = event.utm_source.as_deref().and_then(Source::named) {
-        Some(source)
-    } else if let Some(id) = click_id {
-        Source::named(id.network())
-    } else {
-        let source = referrer(event);
-        referred = source.is_some();
-        source
-    };
-    Attribution {
+fn attribution<'a>(event: &'a Event, click_id: Option<&'static ClickId>) -> Attribution<'a> {
+    let visit = |source, referred| Attribution {
         source,
-        medium,
+        medium: event.utm_medium.as_deref(),
         click_id,
         referred,
+    };
+    if !missing(event.source.as_deref()) {
+        return visit(event.source.as_deref().and_then(Source::named), false);
+    }
+    if let Some(source) = event.utm_source.as_deref().and_then(Source::named) {
+        return visit(Some(source), false);
+    }
+    let referrer = referrer(event);
+    match click_id {
+        Some(id) if id.is_paid() || referrer.is_none() => {
+            let of_network = |source: &Source<'_>| id.sites.iter().any(|site| *site == source.name);
+            let first = || id.sites.first().and_then(|site| Source::named(site));
+            visit(referrer.filter(of_network).or_else(first), false)
+        }
+        _ => {
+            let referred = referrer.is_some();
+            visit(referrer, referred)
+        }
     }
 }
 
-/// The site that referred, unless it is the page's own.
+/// The site that referred, unless it is the page's own or one that visitors only pay at.
 fn referrer(event: &Event) -> Option<Source<'_>> {
     let from = url::host(event.referrer.as_deref()?)?;
     let page = event.page_url.as_deref().and_then(url::host);
     if page.is_some_and(|page| url::same_site(&from, &page)) {
         return None;
     }
-    Some(Source::of_host(from))
+    Some(Source::of_host(from)).filter(|source| source.kind != Kind::Payment)
 }
 
 #[cfg(test)]
@@ -107,7 +113,7 @@ mod tests {
         );
         assert_visit("https://a.com/?gclid=1", bing, Some("google"), "Paid Search");
         assert_visit("https://a.com/?msclkid=1", "", Some("bing"), "Paid Search");
-        assert_visit("https://a.com/?fbclid=1", "", Some("facebook"), "Paid Social");
+        assert_visit("https://a.com/?fbclid=1", "", Some("facebook"), "Organic Social");
         assert_visit("https://a.com/", bing, Some("bing"), "Organic Search");
         assert_visit(
             "https://a.com/?utm_medium=email",
@@ -115,6 +121,129 @@ mod tests {
             Some("b.com"),
             "Email",
         );
+    }
+
+    #[test]
+    fn a_stated_medium_wins_over_the_click_id() {
+        for (page, source, channel) in [
+            (
+                "utm_source=facebook&utm_medium=social&fbclid=x",
+                "facebook",
+                "Organic Social",
+            ),
+            ("utm_source=facebook&utm_medium=cpc&fbclid=x", "facebook", "Paid Social"),
+            ("utm_source=facebook&fbclid=x", "facebook", "Organic Social"),
+            (
+                "utm_source=google&utm_medium=organic&gclid=x",
+                "google",
+                "Organic Search",
+            ),
+            ("utm_source=google&utm_medium=display&gclid=x", "google", "Display"),
+            ("utm_source=google&gclid=x", "google", "Paid Search"),
+            ("utm_medium=email&gclid=x", "google", "Organic Search"),
+            ("utm_medium=cpc&fbclid=x", "facebook", "Paid Social"),
+            ("utm_source=newsletter&utm_medium=email&gclid=x", "newsletter", "Email"),
+            ("utm_source=newsletter&gclid=x", "newsletter", "Unassigned"),
+            ("utm_source=linkedin&gclid=x", "linkedin", "Paid Social"),
+            ("wbraid=x", "google", "Paid Search"),
+            ("gbraid=x", "google", "Paid Search"),
+            ("fbclid=y&gclid=x", "google", "Paid Search"),
+        ] {
+            assert_visit(&format!("https://a.com/?{page}"), "", Some(source), channel);
+        }
+    }
+
+    #[test]
+    fn a_click_id_of_every_link_names_the_source_only_without_a_referrer() {
+        let page = "https://a.com/?fbclid=x";
+        assert_visit(page, "", Some("facebook"), "Organic Social");
+        assert_visit(page, "https://l.instagram.com/", Some("instagram"), "Organic Social");
+        assert_visit(page, "https://lm.facebook.com/", Some("facebook"), "Organic Social");
+        assert_visit(page, "https://b.com/", Some("b.com"), "Referral");
+        assert_visit(page, "https://a.com/x", Some("facebook"), "Organic Social");
+        assert_visit(
+            "https://a.com/?srsltid=x",
+            "https://www.google.com/",
+            Some("google"),
+            "Organic Search",
+        );
+        assert_visit("https://a.com/?ysclid=x", "", Some("yandex"), "Organic Search");
+    }
+
+    #[test]
+    fn a_click_id_of_ads_names_the_source_or_lets_a_site_of_its_network() {
+        assert_visit(
+            "https://a.com/?gclid=1",
+            "https://b.com/",
+            Some("google"),
+            "Paid Search",
+        );
+        assert_visit(
+            "https://a.com/?gclid=1",
+            "https://www.youtube.com/",
+            Some("youtube"),
+            "Paid Video",
+        );
+        assert_visit(
+            "https://a.com/?yclid=1",
+            "https://search.yahoo.co.jp/",
+            Some("yahoo"),
+            "Paid Search",
+        );
+        assert_visit("https://a.com/?yclid=1", "", Some("yandex"), "Paid Search");
+    }
+
+    #[test]
+    fn a_return_from_a_payment_provider_is_no_source() {
+        for referrer in [
+            "https://www.paypal.com/checkoutnow?token=1",
+            "https://checkout.stripe.com/c/pay/cs_live_1",
+            "https://hooks.stripe.com/3d_secure/authenticate",
+            "https://pay.klarna.com/",
+            "https://checkoutshopper-live.adyen.com/",
+            "https://www.mollie.com/checkout/select-method",
+            "https://pay.google.com/",
+            "https://payments.amazon.de/",
+            "android-app://com.paypal.android.p2pmobile/",
+        ] {
+            assert_visit("https://a.com/thanks", referrer, None, "Direct");
+            assert_visit(
+                "https://a.com/?utm_source=news&utm_medium=email",
+                referrer,
+                Some("news"),
+                "Email",
+            );
+        }
+        // A campaign of a payment provider is one, and its other sites refer.
+        assert_visit(
+            "https://a.com/?utm_source=paypal&utm_medium=cpc",
+            "",
+            Some("paypal"),
+            "Paid Other",
+        );
+        assert_visit(
+            "https://a.com/",
+            "https://docs.stripe.com/",
+            Some("docs.stripe.com"),
+            "Referral",
+        );
+        assert_visit(
+            "https://a.com/",
+            "https://www.klarna.com/",
+            Some("klarna"),
+            "Organic Shopping",
+        );
+    }
+
+    #[test]
+    fn utm_behind_the_hash_decides_the_channel() {
+        for page in [
+            "https://shop.example/#?utm_source=news&utm_medium=email",
+            "https://shop.example/#utm_source=news&amp;utm_medium=email",
+            "https://shop.example/#/cart?utm_source=news&utm_medium=email",
+        ] {
+            assert_visit(page, "https://b.com/", Some("news"), "Email");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The channel of a visit: how people speak of where visitors come from.
 //!
-//! First match wins, in the order of DEFINITIONS ("Channel"), which follows Google Analytics 4's default channel group
-//! (<https://support.google.com/analytics/answer/9756891>) and adds AI assistants. [`channel`] is that list.
+//! First match wins, in an order that follows Google Analytics 4's default channel group
+//! (<https://support.google.com/analytics/answer/9756891>) and adds AI assistants. [`channel`] is that list;
+//! `docs/channels.md` tells users the same.
 
 use std::fmt;
 
@@ -69,18 +70,18 @@ impl fmt::Display for Channel {
 
 /// The channel of a visit. Words of the medium count in any case.
 pub fn channel(visit: &Attribution<'_>) -> Channel {
-    let medium = lower(visit.medium.unwrap_or_default().trim());
-    let medium = &*medium;
     let (name, kind) = visit
         .source
         .as_ref()
         .map_or(("", Kind::Other), |source| (&*source.name, source.kind));
+    let stated = lower(visit.medium.unwrap_or_default().trim());
+    let medium = match &*stated {
+        "" | "(none)" | "(not set)" => medium_of_click(visit, name, kind).unwrap_or_default(),
+        stated => stated,
+    };
 
-    // A click id alone pays only for the sites that set it: it also survives on links that are passed on by mail.
     let paid_medium = is_paid(medium);
-    if (paid_medium || visit.click_id.is_some())
-        && let Some(paid) = paid_channel(kind)
-    {
+    if paid_medium && let Some(paid) = paid_channel(kind) {
         return paid;
     }
     if matches!(medium, "display" | "banner" | "expandable" | "interstitial" | "cpm") {
@@ -114,6 +115,14 @@ pub fn channel(visit: &Attribution<'_>) -> Channel {
     }
 }
 
+/// What the click id says in place of a medium, if the source is a site that sells clicks. A click id survives on links
+/// that are passed on by mail, so it says nothing of other sources.
+fn medium_of_click(visit: &Attribution<'_>, name: &str, kind: Kind) -> Option<&'static str> {
+    let id = visit.click_id?;
+    let sells_clicks = paid_channel(kind).is_some() || id.sites.contains(&name);
+    id.medium.filter(|_| sells_clicks)
+}
+
 /// `^(.*cp.*|ppc|retargeting|paid.*)$`
 fn is_paid(medium: &str) -> bool {
     medium.contains("cp") || matches!(medium, "ppc" | "retargeting") || medium.starts_with("paid")
@@ -125,7 +134,7 @@ fn paid_channel(kind: Kind) -> Option<Channel> {
         Kind::Social => Some(Channel::PaidSocial),
         Kind::Video => Some(Channel::PaidVideo),
         Kind::Shopping => Some(Channel::PaidShopping),
-        Kind::Ai | Kind::Email | Kind::Other => None,
+        Kind::Ai | Kind::Email | Kind::Payment | Kind::Other => None,
     }
 }
 

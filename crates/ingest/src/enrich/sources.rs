@@ -20,6 +20,8 @@ pub enum Kind {
     Shopping,
     Ai,
     Email,
+    /// Where visitors only pay: coming back from there says nothing of where they came from.
+    Payment,
     /// Any other site or campaign.
     Other,
 }
@@ -139,6 +141,7 @@ fn entry(line: &'static str) -> Option<(&'static str, Kind, &'static str)> {
         "shopping" => Kind::Shopping,
         "ai" => Kind::Ai,
         "email" => Kind::Email,
+        "payment" => Kind::Payment,
         "site" => Kind::Other,
         _ => return None,
     };
@@ -198,6 +201,9 @@ mod tests {
         );
         assert_eq!(of_host("l.facebook.com"), ("facebook".into(), Kind::Social));
         assert_eq!(of_host("t.co"), ("twitter".into(), Kind::Social));
+        assert_eq!(of_host("www.tiktok.com"), ("tiktok".into(), Kind::Social));
+        assert_eq!(of_host("checkout.stripe.com"), ("stripe".into(), Kind::Payment));
+        assert_eq!(of_host("stripe.com"), ("stripe.com".into(), Kind::Other));
         assert_eq!(of_host("m.youtube.com"), ("youtube".into(), Kind::Video));
         assert_eq!(of_host("com.google.android.gm"), ("gmail".into(), Kind::Email));
     }

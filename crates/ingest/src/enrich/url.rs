@@ -17,6 +17,14 @@ pub fn query(url: &str) -> Option<&str> {
     before_fragment.split_once('?').map(|(_, query)| query)
 }
 
+/// The parameters behind the first `#`: what follows a `?` there, or all of it if there is none. Pages that route by
+/// their fragment have them there, and so does a link whose `&` became `&#38;`.
+pub fn fragment_parameters(url: &str) -> Option<&str> {
+    let (_, fragment) = url.split_once('#')?;
+    let parameters = fragment.split_once('?').map_or(fragment, |(_, parameters)| parameters);
+    parameters.contains('=').then_some(parameters)
+}
+
 /// The host, in lower case and ASCII (IDNA), without port, user and trailing dot. None: there is none, or the scheme
 /// is none that a visitor comes from (`about:`, `data:`, `file:`, an extension).
 ///

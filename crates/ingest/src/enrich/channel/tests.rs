@@ -1,9 +1,10 @@
-use super::super::campaign::ClickId;
+use super::super::click_id::ClickId;
 use super::super::sources::Source;
 use super::*;
 
 /// A visit that a campaign names; `""`: not given.
-fn campaign(source: &'static str, medium: &'static str, click_id: Option<ClickId>) -> Channel {
+fn campaign(source: &'static str, medium: &'static str, click_id: Option<&str>) -> Channel {
+    let click_id = click_id.map(|name| ClickId::named(name).expect("a click id"));
     let medium = (!medium.is_empty()).then_some(medium);
     channel(&Attribution {
         source: Source::named(source),
@@ -37,7 +38,8 @@ fn campaigns_have_the_first_channel_that_matches() {
         ("linkedin", "paid-social", "Paid Social"),
         ("twitter", "ecpm", "Paid Social"),
         ("youtube", "cpv, cpc", "Paid Video"),
-        ("tiktok", "paidvideo", "Paid Video"),
+        ("tiktok", "paidvideo", "Paid Social"),
+        ("vimeo", "paidvideo", "Paid Video"),
         ("amazon", "cpc", "Paid Shopping"),
         ("google_shopping", "cpc", "Paid Shopping"),
         ("newsite", "display", "Display"),
@@ -99,17 +101,33 @@ fn campaigns_have_the_first_channel_that_matches() {
 }
 
 #[test]
-fn a_click_id_pays_for_search_social_video_and_shopping_only() {
+fn a_click_id_of_paid_clicks_counts_if_no_medium_is_stated() {
     let table = [
-        ("google", "", ClickId::Google, "Paid Search"),
-        ("google", "organic", ClickId::Google, "Paid Search"),
-        ("google", "display", ClickId::Google, "Paid Search"),
-        ("bing", "", ClickId::Bing, "Paid Search"),
-        ("facebook", "", ClickId::Facebook, "Paid Social"),
-        ("youtube", "", ClickId::Google, "Paid Video"),
-        ("google shopping", "", ClickId::Google, "Paid Shopping"),
-        ("newsletter", "email", ClickId::Facebook, "Email"),
-        ("partner", "", ClickId::Google, "Unassigned"),
+        ("google", "", "gclid", "Paid Search"),
+        ("google", "(none)", "wbraid", "Paid Search"),
+        ("google", " ", "gbraid", "Paid Search"),
+        ("google", "organic", "gclid", "Organic Search"),
+        ("google", "display", "gclid", "Display"),
+        ("google", "cpc", "srsltid", "Paid Search"),
+        ("google", "", "srsltid", "Organic Search"),
+        ("bing", "", "msclkid", "Paid Search"),
+        ("facebook", "", "fbclid", "Organic Social"),
+        ("facebook", "paid", "fbclid", "Paid Social"),
+        ("twitter", "", "twclid", "Paid Social"),
+        ("twitter", "social", "twclid", "Organic Social"),
+        ("youtube", "", "gclid", "Paid Video"),
+        ("google shopping", "", "gclid", "Paid Shopping"),
+        ("linkedin", "", "gclid", "Paid Social"),
+        ("newsletter", "email", "gclid", "Email"),
+        ("newsletter", "", "gclid", "Unassigned"),
+        ("chatgpt", "", "gclid", "AI Assistants"),
+        ("chatgpt", "", "oppref", "Paid Other"),
+        ("display & video 360", "", "dclid", "Display"),
+        ("taboola", "", "tblci", "Paid Other"),
+        ("partner", "", "tblci", "Unassigned"),
+        ("awin", "", "awc", "Affiliates"),
+        ("partner", "", "awc", "Unassigned"),
+        ("", "", "gclid", "Direct"),
     ];
     for (source, medium, click_id, expected) in table {
         assert_eq!(

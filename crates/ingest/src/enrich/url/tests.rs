@@ -85,6 +85,23 @@ fn the_query_ends_at_the_fragment_and_starts_at_the_first_question_mark() {
 }
 
 #[test]
+fn fragment_parameters_follow_the_hash_or_its_question_mark() {
+    for (url, expected) in [
+        ("https://a.b/?x=1#y=2", Some("y=2")),
+        ("https://a.b/#?y=2", Some("y=2")),
+        ("https://a.b/#/route?y=2&z=3", Some("y=2&z=3")),
+        ("https://a.b/#y=2#z", Some("y=2#z")),
+        ("https://a.b/#/route?y", None),
+        ("https://a.b/#top", None),
+        ("https://a.b/#", None),
+        ("https://a.b/?x=1", None),
+        ("", None),
+    ] {
+        assert_eq!(fragment_parameters(url), expected, "{url}");
+    }
+}
+
+#[test]
 fn a_site_is_its_host_without_www_and_what_is_above_or_below_it() {
     assert!(same_site("www.example.com", "example.com"));
     assert!(same_site("blog.example.com", "example.com"));
@@ -97,12 +114,12 @@ fn a_site_is_its_host_without_www_and_what_is_above_or_below_it() {
 proptest! {
     #[test]
     fn any_text_is_read_without_a_panic(text in any::<String>()) {
-        let _ = (host(&text), query(&text));
+        let _ = (host(&text), query(&text), fragment_parameters(&text));
     }
 
     #[test]
     fn text_made_of_a_urls_characters_is_read_without_a_panic(text in "[a-zA-Z0-9:/?#@%.\\[\\]\\\\ äß。-]{0,40}") {
-        let _ = (host(&text), query(&text));
+        let _ = (host(&text), query(&text), fragment_parameters(&text));
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Browser, operating system, class of device and bot flag from a User-Agent.
 //!
-//! Names come from uap-core's rules (`data/README.md`), crawlers from its "Spider" rules and the words of [`bots`], the
-//! device's class from [`device`].
+//! Names come from uap-core's rules (`data/README.md`), bots from [`bots`], HTTP libraries from [`libraries`], the
+//! device's class from [`device`]. `docs/user-agents.md` tells users the same, with how well it works.
 //!
 //! **Who is a bot** (flagged in `is_bot`, never dropped; a flag that the client set stays):
-//! - crawlers, previews, monitors and headless browsers: always;
+//! - crawlers, previews, monitors, headless browsers, and fetchers of AI assistants (`Claude-User`): always, on any
+//!   device. Their own name goes into `browser`, in place of the browser that they pretend to be;
 //! - HTTP libraries (`curl`, `python-requests`, `Go-http-client`): unless the event itself names a browser, system or
 //!   device. Then a server speaks for a visitor, and its own User-Agent says nothing of that visitor and is not used;
 //! - no User-Agent: not a bot. Browsers always send one, so this is a server's SDK or gRPC, and the real crawlers name
@@ -16,6 +17,7 @@
 
 mod bots;
 mod device;
+mod libraries;
 mod rules;
 
 #[cfg(test)]
@@ -28,6 +30,7 @@ use metrics::counter;
 use moka::sync::Cache;
 
 use super::{EnrichError, fill, missing};
+use bots::Bots;
 use rules::Rules;
 
 /// Longer ones are cut before they are looked at: the rest says nothing, and the cache stays bounded.
@@ -82,6 +85,7 @@ impl Agent {
 /// The compiled rules and what they said lately.
 pub(super) struct UserAgents {
     rules: Rules,
+    bots: Bots,
     seen: Cache<Box<str>, Arc<Agent>>,
 }
 
@@ -89,6 +93,7 @@ impl UserAgents {
     pub(super) fn new() -> Result<Self, EnrichError> {
         Ok(Self {
             rules: Rules::compile()?,
+            bots: Bots::compile()?,
             seen: Cache::new(CACHE_ENTRIES),
         })
     }
@@ -109,14 +114,23 @@ impl UserAgents {
     }
 
     fn read(&self, user_agent: &str) -> Agent {
-        let browser = self.rules.browser(user_agent);
+        let bot = self.bots.find(user_agent);
+        let robot = match &bot {
+            Some(_) => Robot::Crawler,
+            None if libraries::is_library(user_agent) => Robot::Library,
+            None => Robot::No,
+        };
         let os = self.rules.system(user_agent);
-        let robot = if bots::is_crawler(user_agent) || self.rules.is_spider(user_agent) {
-            Robot::Crawler
-        } else if bots::is_library(user_agent) {
-            Robot::Library
-        } else {
-            Robot::No
+        let known = || self.rules.browser(user_agent).as_deref().and_then(name);
+        let browser = match (bot, robot) {
+            // uap-core calls bots that it does not know by a piece of their address.
+            (Some(bot), _) => bot
+                .name
+                .as_deref()
+                .and_then(name)
+                .or_else(|| known().filter(|name| !name.contains('/'))),
+            (None, Robot::Library) => known().or_else(|| name(libraries::product(user_agent))),
+            (None, _) => known(),
         };
         let device = if robot == Robot::No {
             device::class(user_agent, os.as_deref())
@@ -124,7 +138,7 @@ impl UserAgents {
             device::OTHER
         };
         Agent {
-            browser: browser.as_deref().and_then(name),
+            browser,
             os: os.as_deref().and_then(name),
             device,
             robot,

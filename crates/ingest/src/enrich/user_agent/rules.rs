@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use ua_parser::device::{self, Flag};
 use ua_parser::{os, user_agent};
 
 use super::super::EnrichError;
@@ -14,8 +13,6 @@ mod tables {
 pub(super) struct Rules {
     browsers: user_agent::Extractor<'static>,
     systems: os::Extractor<'static>,
-    spiders: device::Extractor<'static>,
-    loose_spiders: device::Extractor<'static>,
 }
 
 impl Rules {
@@ -43,8 +40,6 @@ impl Rules {
         Ok(Self {
             browsers: browsers.build().map_err(broken)?,
             systems: systems.build().map_err(broken)?,
-            spiders: spiders(tables::SPIDERS)?,
-            loose_spiders: spiders(tables::LOOSE_SPIDERS)?,
         })
     }
 
@@ -57,45 +52,8 @@ impl Rules {
     pub(super) fn system<'a>(&'a self, user_agent: &'a str) -> Option<Cow<'a, str>> {
         self.systems.extract(user_agent).map(|found| found.os)
     }
-
-    /// Whether uap-core's device rules name a spider. Its last rule is loose ("bot", "yahoo", "silk" anywhere) and meant
-    /// for what no brand of phone, tablet or television matched before; a word that these all carry stands in for the
-    /// 600 rules of brands. On 24,000 different User-Agents (uap-core's tests and a public sample) the two ways differ
-    /// in 18, most of them WhatsApp on phones of 2013.
-    pub(super) fn is_spider(&self, user_agent: &str) -> bool {
-        let on_a_device = || DEVICES.iter().any(|word| user_agent.contains(word));
-        self.spiders.extract(user_agent).is_some()
-            || (!on_a_device() && self.loose_spiders.extract(user_agent).is_some())
-    }
 }
 
-const DEVICES: [&str; 8] = [
-    "Android",
-    "iPhone",
-    "iPad",
-    "iPod",
-    "Mobile",
-    "Silk/",
-    "NetFront",
-    "PlayStation",
-];
-
-fn spiders(rules: &'static [(&'static str, bool)]) -> Result<device::Extractor<'static>, EnrichError> {
-    let mut builder = device::Builder::new();
-    for (regex, ignore_case) in rules {
-        let regex_flag = ignore_case.then_some(Flag::IgnoreCase);
-        let device_replacement = Some("Spider".into());
-        let rule = device::Parser {
-            regex: (*regex).into(),
-            regex_flag,
-            device_replacement,
-            ..Default::default()
-        };
-        builder = builder.push(rule).map_err(broken)?;
-    }
-    builder.build().map_err(broken)
-}
-
-fn broken(error: impl std::fmt::Display) -> EnrichError {
+pub(super) fn broken(error: impl std::fmt::Display) -> EnrichError {
     EnrichError::Rules(error.to_string())
 }

@@ -204,6 +204,28 @@ fn robots_are_flagged() {
 }
 
 #[test]
+fn robots_are_named_in_the_browser_column() {
+    for (robot, name) in [
+        (
+            "Mozilla/5.0 (Linux; Android 5.0) AppleWebKit/537.36 (KHTML, like Gecko) Mobile Safari/537.36 (compatible; Bytespider; spider-feedback@bytedance.com)",
+            Some("Bytespider"),
+        ),
+        (
+            "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; Claude-User/1.0; +Claude-User@anthropic.com)",
+            Some("Claude-User"),
+        ),
+        ("python-requests/2.32.3", Some("Python Requests")),
+        ("python-httpx/0.27.0", Some("python-httpx")),
+        ("node", Some("node")),
+        ("http://example.com/bot", None),
+    ] {
+        let event = described(robot);
+        assert!(event.is_bot, "{robot}");
+        assert_eq!(event.browser.as_deref(), name, "{robot}");
+    }
+}
+
+#[test]
 fn apps_are_no_robots() {
     let apps = [
         ("okhttp/4.12.0", "other"),

@@ -1,0 +1,105 @@
+//! HTTP libraries and command-line tools.
+//!
+//! A library is a bot unless the event itself names a browser, system or device. Others differ: device-detector (Matomo,
+//! Plausible) has a kind of its own for them and does not call them bots; PostHog counts them as automation.
+
+/// Their first words, in lower case, without the version.
+const LIBRARIES: [&str; 84] = [
+    "aiohttp",
+    "akka-http",
+    "apache-httpclient",
+    "apachebench",
+    "apidog",
+    "aria2",
+    "artillery",
+    "axios",
+    "babashka.http-client",
+    "boto3",
+    "bruno-runtime",
+    "bun",
+    "colly",
+    "cpp-httplib",
+    "curl",
+    "deno",
+    "faraday",
+    "fasthttp",
+    "go-http-client",
+    "go-resty",
+    "google-http-java-client",
+    "got",
+    "grequests",
+    "guzzlehttp",
+    "hackney",
+    "hey",
+    "http-tiny",
+    "http.rb",
+    "http_request2",
+    "httpie",
+    "httprs",
+    "httpx",
+    "insomnia",
+    "jakarta",
+    "java",
+    "java-http-client",
+    "jersey",
+    "k6",
+    "libcurl",
+    "libsoup",
+    "libwww-perl",
+    "lua-resty-http",
+    "lwp::simple",
+    "mechanize",
+    "node",
+    "node-fetch",
+    "node-superagent",
+    "node.js",
+    "oha",
+    "perlclient",
+    "php",
+    "php-curl-class",
+    "postmanruntime",
+    "pycurl",
+    "python",
+    "python-httplib2",
+    "python-httpx",
+    "python-requests",
+    "python-urllib",
+    "python-urllib3",
+    "python-xmlrpc",
+    "quic-go",
+    "r-curl",
+    "reactornetty",
+    "req",
+    "reqwest",
+    "rest-client",
+    "rest::client",
+    "restsharp",
+    "resty-requests",
+    "ruby",
+    "scalaj-http",
+    "siege",
+    "symfony",
+    "typhoeus",
+    "undici",
+    "unirest-java",
+    "ureq",
+    "urlgrabber",
+    "vegeta",
+    "wget",
+    "winhttp",
+    "wrk",
+    "www-mechanize",
+];
+
+/// Whether the User-Agent is a library's own, like `curl/8.5.0` or `Python/3.12 aiohttp/3.9`.
+pub(super) fn is_library(user_agent: &str) -> bool {
+    if user_agent.contains("WindowsPowerShell") || user_agent.contains("PowerShell/") {
+        return true;
+    }
+    LIBRARIES.contains(&product(user_agent).to_ascii_lowercase().as_str())
+}
+
+/// The first word of a User-Agent, without its version.
+pub(super) fn product(user_agent: &str) -> &str {
+    user_agent.split(['/', ' ', '(']).next().unwrap_or_default()
+}
