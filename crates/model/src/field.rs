@@ -289,15 +289,15 @@ event_fields! {
     PageTitle(page_title, 9, Text, Optional, Client, "page.title", 1024);
     /// The page that linked here.
     Referrer(referrer, 10, Text, Optional, Client, "page.referrer", 4096);
-    /// Campaign source, else from the query of `page_url`.
+    /// Campaign source, else from the query or the fragment of `page_url`.
     UtmSource(utm_source, 20, Text, Optional, ClientOrServer, "utm.source", 256);
-    /// Campaign medium, else from the query of `page_url`.
+    /// Campaign medium, else from the query or the fragment of `page_url`.
     UtmMedium(utm_medium, 21, Text, Optional, ClientOrServer, "utm.medium", 256);
-    /// Campaign name, else from the query of `page_url`.
+    /// Campaign name, else from the query or the fragment of `page_url`.
     UtmCampaign(utm_campaign, 22, Text, Optional, ClientOrServer, "utm.campaign", 256);
-    /// Campaign term, else from the query of `page_url`.
+    /// Campaign term, else from the query or the fragment of `page_url`.
     UtmTerm(utm_term, 23, Text, Optional, ClientOrServer, "utm.term", 256);
-    /// Campaign content, else from the query of `page_url`.
+    /// Campaign content, else from the query or the fragment of `page_url`.
     UtmContent(utm_content, 24, Text, Optional, ClientOrServer, "utm.content", 256);
     /// ISO 3166-1 alpha-2, else from the sender's address.
     Country(country, 25, Text, Optional, ClientOrServer, "user.country", 64);
@@ -305,11 +305,11 @@ event_fields! {
     City(city, 26, Text, Optional, ClientOrServer, "user.city", 64);
     /// `desktop`, `mobile`, `tablet` or `other`, else from the User-Agent.
     Device(device, 27, Text, Optional, ClientOrServer, "user.device", 64);
-    /// Browser, else from the User-Agent.
+    /// Browser, or the own name of a bot, else from the User-Agent.
     Browser(browser, 28, Text, Optional, ClientOrServer, "user.browser", 64);
     /// Operating system, else from the User-Agent.
     Os(os, 29, Text, Optional, ClientOrServer, "user.os", 64);
-    /// Where the visit came from: UTM, then click id, then referrer.
+    /// Where the visit came from: UTM, then the click id of an ad, then referrer.
     Source(source, 30, Text, Optional, ClientOrServer, none, 256);
     /// The group of sources that the visit belongs to, such as `Organic Search`.
     Channel(channel, 31, Text, Optional, ClientOrServer, none, 64);

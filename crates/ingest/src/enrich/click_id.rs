@@ -15,8 +15,8 @@
 //!   business.x.com/en/help/campaign-measurement-and-analytics. Yandex Direct: `yclid` of ads
 //!   (yandex.ru/support/direct/en/statistics/url-tags); Yandex's search results carry `ysclid`. Yahoo Japan's ads have a
 //!   `yclid` of their own.
-//! - Reddit, Snapchat, Quora, Nextdoor, Taboola, Outbrain, OpenAI, Impact, Awin, CJ: from the settings of their conversion
-//!   interfaces in other analytics tools, which take these for clicks on ads and partners' links.
+//! - Reddit, Snapchat, Quora: from the settings of other analytics tools, which take these for clicks on ads. Nextdoor,
+//!   Taboola, Outbrain, OpenAI, Impact, Awin, CJ, ShareASale, Rakuten: by general knowledge, no source was found.
 
 use super::sources::lower;
 
