@@ -9,12 +9,13 @@ use datafusion::common::alias::AliasGenerator;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
+use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::prelude::SessionConfig;
 use footfall_model::clock::Clock;
 use object_store::ObjectStore;
 
 use crate::catalog::{CATALOG, Lake, SCHEMA};
-use crate::functions::{self, BoundConcatOperator};
+use crate::functions::{self, BoundConcatOperator, PropertyOperators};
 use crate::store::OneStore;
 use crate::table::CheckIsolation;
 use crate::{EngineOptions, interruptible};
@@ -38,7 +39,7 @@ impl SessionFactory {
             .with_session_id(CATALOG.to_owned())
             .with_config(config(options))
             .with_runtime_env(runtime)
-            .with_expr_planners(SessionStateDefaults::default_expr_planners())
+            .with_expr_planners(expr_planners())
             .with_scalar_functions(functions::scalar())
             .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
             .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
@@ -91,6 +92,12 @@ fn clear_spill(dir: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
+    let mut planners = SessionStateDefaults::default_expr_planners();
+    planners.insert(0, Arc::new(PropertyOperators::default()));
+    planners
 }
 
 fn config(options: &EngineOptions) -> SessionConfig {

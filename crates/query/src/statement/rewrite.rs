@@ -3,6 +3,7 @@
 //! - `CAST(x AS VARCHAR(3))` becomes `left(CAST(x AS VARCHAR), 3)`: the planner drops the length.
 //! - `CAST(x AS TIMESTAMP WITH TIME ZONE)` becomes `x AT TIME ZONE 'UTC'`: the planner drops the zone. Times without an
 //!   offset are UTC.
+//! - `x LIKE '10!%' ESCAPE '!'` becomes `x LIKE '10\%'`, and SIMILAR TO a regular expression (see `patterns`).
 //! - `? - INTERVAL '1 day'` becomes `CAST(? AS TIMESTAMP(6)) - …`: the planner finds no type for the sum.
 
 use std::ops::ControlFlow;
@@ -13,25 +14,33 @@ use datafusion::sql::sqlparser::ast::{
     FunctionArgumentList, FunctionArguments, Ident, ObjectName, TimezoneInfo, TypedString, Value, VisitMut, VisitorMut,
 };
 
+use super::patterns;
+use crate::QueryError;
+
 const MICROSECONDS: DataType = DataType::Timestamp(Some(6), TimezoneInfo::None);
 
-pub(super) fn rewrite(statement: &mut DfStatement) {
+/// Fails for patterns that no text matches.
+pub(super) fn rewrite(statement: &mut DfStatement) -> Result<(), QueryError> {
     match statement {
-        DfStatement::Statement(statement) => {
-            let _ = statement.visit(&mut Rewriter);
-        }
+        DfStatement::Statement(statement) => match statement.visit(&mut Rewriter) {
+            ControlFlow::Break(refusal) => Err(refusal),
+            ControlFlow::Continue(()) => Ok(()),
+        },
         DfStatement::Explain(explain) => rewrite(&mut explain.statement),
         // Refused as writes.
-        DfStatement::CreateExternalTable(_) | DfStatement::CopyTo(_) | DfStatement::Reset(_) => {}
+        DfStatement::CreateExternalTable(_) | DfStatement::CopyTo(_) | DfStatement::Reset(_) => Ok(()),
     }
 }
 
 struct Rewriter;
 
 impl VisitorMut for Rewriter {
-    type Break = ();
+    type Break = QueryError;
 
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<QueryError> {
+        if let Err(refusal) = patterns::rewrite(expr) {
+            return ControlFlow::Break(refusal);
+        }
         if let Expr::Cast { data_type, .. } = expr
             && let Some(characters) = take_length(data_type)
         {
@@ -90,15 +99,19 @@ fn take_zone(expr: &mut Expr) -> bool {
     }
 }
 
-fn take(expr: &mut Expr) -> Expr {
+pub(super) fn take(expr: &mut Expr) -> Expr {
     std::mem::replace(expr, Expr::Value(Value::Null.into()))
 }
 
 fn first_characters(text: Expr, count: u64) -> Expr {
     let count = Expr::Value(Value::Number(count.to_string(), false).into());
-    let args = [text, count].map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)));
+    call("left", [text, count])
+}
+
+pub(super) fn call(name: &str, arguments: [Expr; 2]) -> Expr {
+    let args = arguments.map(|argument| FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)));
     Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new("left")]),
+        name: ObjectName::from(vec![Ident::new(name)]),
         uses_odbc_syntax: false,
         parameters: FunctionArguments::None,
         args: FunctionArguments::List(FunctionArgumentList {
