@@ -13,7 +13,7 @@ use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::ScalarUDF;
 
 use bounded::Bounded;
-pub(crate) use concat_operator::BoundConcatOperator;
+pub(crate) use concat_operator::ConcatOperators;
 pub(crate) use json::PropertyOperators;
 pub(crate) use patterns::{DEFAULT_ESCAPE, escape_character, like_escape, similar_to_escape};
 

@@ -12,6 +12,7 @@ mod placeholders;
 mod policy;
 mod rewrite;
 mod size;
+mod time_patterns;
 
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::tokenizer::{Tokenizer, TokenizerError};

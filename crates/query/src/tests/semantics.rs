@@ -1,6 +1,9 @@
 //! What expressions mean: as in PostgreSQL, or refused.
 
+mod intervals;
+mod numbers;
 mod patterns;
+mod times;
 
 use footfall_model::access::SiteScope;
 
