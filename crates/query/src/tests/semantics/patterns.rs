@@ -50,6 +50,11 @@ async fn similar_to_matches_whole_text() {
         ("'abc' SIMILAR TO 'a#%c' ESCAPE '#'", "false"),
         ("'abc' NOT SIMILAR TO 'ab'", "true"),
         ("'x1' SIMILAR TO '[a-z][0-9]{1,2}'", "true"),
+        ("'a' SIMILAR TO '(a'", "error: regex parse error"),
+        (
+            "page_url SIMILAR TO '[' || page_url FROM events",
+            "error: regex parse error",
+        ),
         ("NULL SIMILAR TO 'a' IS NULL", "true"),
         ("max(page_url) FROM events WHERE page_url SIMILAR TO '/(a|b)'", "/b"),
         ("count(*) FROM events WHERE page_url SIMILAR TO page_url", "2"),
