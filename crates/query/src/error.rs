@@ -96,7 +96,7 @@ fn of(error: &DataFusionError) -> QueryError {
             QueryError::Limit(exhausted(&inner.to_string()))
         }
         DataFusionError::ObjectStore(inner) => of_store(inner),
-        other => QueryError::Internal(clean(&other.strip_backtrace())),
+        other => other_text(&other.strip_backtrace()),
     }
 }
 
@@ -112,7 +112,7 @@ fn of_other(error: &(dyn Error + Send + Sync + 'static)) -> QueryError {
     } else if let Some(inner) = error.downcast_ref::<object_store::Error>() {
         of_store(inner)
     } else {
-        QueryError::Internal(clean(&error.to_string()))
+        other_text(&error.to_string())
     }
 }
 
@@ -128,7 +128,15 @@ fn of_arrow(error: &ArrowError) -> QueryError {
         | ArrowError::InvalidArgumentError(text) => QueryError::Invalid(clean(text)),
         ArrowError::IoError(text, _) if is_spill_limit(text) => QueryError::Limit(exhausted(text)),
         ArrowError::MemoryError(text) => QueryError::Limit(exhausted(text)),
-        other => QueryError::Internal(clean(&other.to_string())),
+        other => other_text(&other.to_string()),
+    }
+}
+
+/// Without a type, ours; but a pattern is the user's.
+fn other_text(text: &str) -> QueryError {
+    match text.contains("regex parse error") {
+        true => QueryError::Invalid(clean(text)),
+        false => QueryError::Internal(clean(text)),
     }
 }
 

@@ -9,12 +9,15 @@ use datafusion::common::alias::AliasGenerator;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
+use datafusion::logical_expr::AggregateUDF;
+use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::prelude::SessionConfig;
 use footfall_model::clock::Clock;
 use object_store::ObjectStore;
 
 use crate::catalog::{CATALOG, LakeView, SCHEMA};
-use crate::functions::{self, BoundConcatOperator};
+use crate::functions::{self, PropertyOperators};
+use crate::semantics::{self, DateArithmetic, RewriteOperators};
 use crate::store::OneStore;
 use crate::table::CheckIsolation;
 use crate::{EngineOptions, interruptible};
@@ -38,16 +41,16 @@ impl SessionFactory {
             .with_session_id(CATALOG.to_owned())
             .with_config(config(options))
             .with_runtime_env(runtime)
-            .with_expr_planners(SessionStateDefaults::default_expr_planners())
-            .with_scalar_functions(functions::scalar())
+            .with_expr_planners(expr_planners())
+            .with_scalar_functions([functions::scalar(), semantics::scalar_functions()].concat())
             .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
-            .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+            .with_aggregate_functions(aggregate_functions())
             .with_window_functions(SessionStateDefaults::default_window_functions())
             .with_analyzer_rules(interruptible::analyzer_rules())
             .with_optimizer_rules(interruptible::optimizer_rules())
             .with_physical_optimizer_rules(interruptible::physical_optimizer_rules())
             .with_physical_optimizer_rule(Arc::new(CheckIsolation))
-            .with_analyzer_rule(Arc::new(BoundConcatOperator::default()))
+            .with_analyzer_rule(Arc::new(RewriteOperators::default()))
             .with_table_function_list(SessionStateDefaults::default_table_functions())
             .build();
         Self {
@@ -91,6 +94,18 @@ fn clear_spill(dir: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
+    let functions = SessionStateDefaults::default_aggregate_functions();
+    functions.into_iter().map(semantics::aggregate).collect()
+}
+
+fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
+    let mut planners = SessionStateDefaults::default_expr_planners();
+    planners.insert(0, Arc::new(PropertyOperators::default()));
+    planners.insert(1, Arc::new(DateArithmetic));
+    planners
 }
 
 fn config(options: &EngineOptions) -> SessionConfig {

@@ -17,6 +17,7 @@ use footfall_lake::{Commit, NewFile, Origin, Table, partitions, write_file};
 use footfall_model::access::SiteScope;
 use footfall_model::clock::{Clock, Micros};
 use footfall_model::hash::client_hash;
+use footfall_model::json::normalize;
 use footfall_model::{schema, table};
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
@@ -69,6 +70,7 @@ struct Event {
     kind: &'static str,
     url: String,
     revenue: Option<i128>,
+    properties: Option<String>,
 }
 
 /// Consecutive events; site, client and time stay until they are set again.
@@ -132,7 +134,15 @@ impl EventsBuilder {
             kind,
             url: url.into(),
             revenue,
+            properties: None,
         });
+        self
+    }
+
+    /// `custom_properties` of the last event, as sent.
+    pub(crate) fn properties(mut self, json: &str) -> Self {
+        let event = self.rows.last_mut().expect("an event");
+        event.properties = Some(normalize(json).unwrap().into_owned());
         self
     }
 
@@ -162,6 +172,7 @@ impl EventsBuilder {
                     .with_precision_and_scale(18, schema::REVENUE_SCALE)
                     .unwrap(),
             ),
+            "custom_properties" => Arc::new(rows.clone().map(|e| e.properties.as_deref()).collect::<StringArray>()),
             _ => new_null_array(field.data_type(), self.rows.len()),
         });
         let columns = columns.collect();

@@ -4,28 +4,24 @@ use std::sync::Arc;
 
 use arrow::compute::kernels::concat_elements::concat_elements_dyn;
 use arrow::datatypes::DataType;
-use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRewriter};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue, internal_err};
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility,
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
 };
-use datafusion::optimizer::AnalyzerRule;
 
 use super::bounded::Bounded;
 use super::growth::Growth;
 
 /// Replaces the operator with [`ConcatOperator`], once types are reconciled.
 #[derive(Debug)]
-pub(crate) struct BoundConcatOperator {
+pub(crate) struct ConcatOperators {
     function: Arc<ScalarUDF>,
 }
 
-impl Default for BoundConcatOperator {
+impl Default for ConcatOperators {
     fn default() -> Self {
         let operator = Arc::new(ScalarUDF::new_from_impl(ConcatOperator {
             signature: Signature::any(2, Volatility::Immutable),
@@ -36,54 +32,17 @@ impl Default for BoundConcatOperator {
     }
 }
 
-impl AnalyzerRule for BoundConcatOperator {
-    fn name(&self) -> &'static str {
-        "bound_concat_operator"
-    }
-
-    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        let rewritten = plan.transform_up_with_subqueries(|plan| {
-            let mut schema = merge_schema(&plan.inputs());
-            schema.merge(plan.schema());
-            let names = NamePreserver::new(&plan);
-            let mut replace = Replace {
-                function: &self.function,
-                schema: &schema,
-            };
-            plan.map_expressions(|expr| {
-                let name = names.save(&expr);
-                let rewritten = expr.rewrite(&mut replace)?;
-                Ok(rewritten.update_data(|expr| name.restore(expr)))
-            })?
-            .map_data(LogicalPlan::recompute_schema)
-        });
-        Ok(rewritten?.data)
-    }
-}
-
-struct Replace<'a> {
-    function: &'a Arc<ScalarUDF>,
-    schema: &'a DFSchema,
-}
-
-impl TreeNodeRewriter for Replace<'_> {
-    type Node = Expr;
-
-    fn f_up(&mut self, expr: Expr) -> Result<Transformed<Expr>> {
-        let Expr::BinaryExpr(BinaryExpr {
-            left,
-            op: Operator::StringConcat,
-            right,
-        }) = expr
-        else {
-            return Ok(Transformed::no(expr));
-        };
-        let (is, other) = (left.get_type(self.schema)?, right.get_type(self.schema)?);
-        if is != other || !matches!(is, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View) {
-            let kept = BinaryExpr::new(left, Operator::StringConcat, right);
-            return Ok(Transformed::no(Expr::BinaryExpr(kept)));
+impl ConcatOperators {
+    pub(crate) fn replace(&self, binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+        let BinaryExpr { left, op, right } = binary;
+        if op != Operator::StringConcat {
+            return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })));
         }
-        let call = ScalarFunction::new_udf(Arc::clone(self.function), vec![*left, *right]);
+        let (is, other) = (left.get_type(schema)?, right.get_type(schema)?);
+        if is != other || !is.is_string() {
+            return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })));
+        }
+        let call = ScalarFunction::new_udf(Arc::clone(&self.function), vec![*left, *right]);
         Ok(Transformed::yes(Expr::ScalarFunction(call)))
     }
 }

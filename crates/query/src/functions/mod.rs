@@ -1,9 +1,11 @@
 //! The scalar functions that SQL may call: DataFusion's, where the length of the result is up to the caller with
-//! bounds of ours.
+//! bounds of ours, and those that read `custom_properties`.
 
 mod bounded;
 mod concat_operator;
 mod growth;
+mod json;
+mod patterns;
 
 use std::sync::Arc;
 
@@ -11,7 +13,9 @@ use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::ScalarUDF;
 
 use bounded::Bounded;
-pub(crate) use concat_operator::BoundConcatOperator;
+pub(crate) use concat_operator::ConcatOperators;
+pub(crate) use json::PropertyOperators;
+pub(crate) use patterns::{DEFAULT_ESCAPE, escape_character, like_escape, similar_to_escape};
 
 /// Lists of numbers and times as values; `FROM generate_series(...)` makes the same as rows, in bounded memory.
 const LEFT_OUT: [&str; 2] = ["range", "generate_series"];
@@ -21,6 +25,8 @@ pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
         .into_iter()
         .filter(|function| !LEFT_OUT.contains(&function.name()))
         .map(bounded)
+        .chain(json::functions())
+        .chain(patterns::functions())
         .collect()
 }
 

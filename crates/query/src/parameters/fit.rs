@@ -10,6 +10,7 @@ use datafusion::common::ScalarValue;
 
 use super::LIKELY;
 use crate::QueryError;
+use crate::semantics::with_seconds;
 
 /// From here on, not every integer can be represented as `f64`.
 const EXACT_IN_F64: f64 = 9_007_199_254_740_992.0;
@@ -46,7 +47,10 @@ pub(super) fn fit(field: &Field, value: &ScalarValue) -> Result<ScalarValue, Que
 
 /// Text is parsed as SQL would parse it, but no digit of it is dropped.
 fn from_text(text: &str, wanted: &DataType) -> Result<ScalarValue, &'static str> {
-    let given = ScalarValue::from(text);
+    let given = match with_seconds(text) {
+        Some(complete) if matches!(wanted, DataType::Timestamp(..)) => ScalarValue::from(complete),
+        _ => ScalarValue::from(text),
+    };
     let read = || given.cast_to(wanted).map_err(|_| "");
     match wanted {
         DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => {

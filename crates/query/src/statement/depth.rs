@@ -167,13 +167,13 @@ fn is_text(token: &Token) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use datafusion::sql::sqlparser::dialect::GenericDialect;
     use datafusion::sql::sqlparser::tokenizer::Tokenizer;
 
+    use super::super::dialect::Sql;
     use super::*;
 
     fn of(sql: &str) -> usize {
-        let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize().unwrap();
+        let tokens = Tokenizer::new(&Sql, sql).tokenize().unwrap();
         depth(tokens.iter())
     }
 

@@ -5,14 +5,16 @@
 //! ```
 
 mod depth;
+mod dialect;
 mod dropped;
+mod patterns;
 mod placeholders;
 mod policy;
 mod rewrite;
 mod size;
+mod time_patterns;
 
 use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Tokenizer, TokenizerError};
 use footfall_model::access::SiteScope;
 
@@ -30,17 +32,13 @@ pub(crate) fn parse(sql: &str, sites: &SiteScope) -> Result<Statement, QueryErro
             sql.len()
         )));
     }
-    let dialect = GenericDialect {};
-    let mut tokens =
-        Tokenizer::new(&dialect, sql)
-            .tokenize_with_location()
-            .map_err(|TokenizerError { message, location }| {
-                QueryError::Invalid(format!("SQL syntax: {message}{location}"))
-            })?;
+    let mut tokens = Tokenizer::new(&dialect::Sql, sql).tokenize_with_location().map_err(
+        |TokenizerError { message, location }| QueryError::Invalid(format!("SQL syntax: {message}{location}")),
+    )?;
     depth::judge(&tokens)?;
     placeholders::number(&mut tokens)?;
     let mut statements = DFParserBuilder::new(tokens)
-        .with_dialect(&dialect)
+        .with_dialect(&dialect::Sql)
         .with_recursion_limit(MAX_NESTING)
         .build()?
         .parse_statements()?;
@@ -53,7 +51,7 @@ pub(crate) fn parse(sql: &str, sites: &SiteScope) -> Result<Statement, QueryErro
             statements.len() + 1
         )));
     }
-    rewrite::rewrite(&mut statement);
+    rewrite::rewrite(&mut statement)?;
     policy::judge(&statement, sites)?;
     Ok(statement)
 }

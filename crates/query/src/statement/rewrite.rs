@@ -3,6 +3,9 @@
 //! - `CAST(x AS VARCHAR(3))` becomes `left(CAST(x AS VARCHAR), 3)`: the planner drops the length.
 //! - `CAST(x AS TIMESTAMP WITH TIME ZONE)` becomes `x AT TIME ZONE 'UTC'`: the planner drops the zone. Times without an
 //!   offset are UTC.
+//! - `x LIKE '10!%' ESCAPE '!'` becomes `x LIKE '10\%'`, and SIMILAR TO a regular expression (see `patterns`).
+//! - `CAST(2.5 AS INT)` becomes `CAST(3 AS INT)`: the planner takes the number for a floating-point one and cuts it off.
+//! - `to_timestamp(x, 'YYYY-MM-DD')` becomes `to_timestamp(x, '%Y-%m-%d')` (see `time_patterns`).
 //! - `? - INTERVAL '1 day'` becomes `CAST(? AS TIMESTAMP(6)) - …`: the planner finds no type for the sum.
 
 use std::ops::ControlFlow;
@@ -10,28 +13,53 @@ use std::ops::ControlFlow;
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, CharLengthUnits, CharacterLength, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, ObjectName, TimezoneInfo, TypedString, Value, VisitMut, VisitorMut,
+    FunctionArgumentList, FunctionArguments, Ident, ObjectName, TimezoneInfo, TypedString, UnaryOperator, Value,
+    ValueWithSpan, VisitMut, VisitorMut,
 };
+
+use super::{patterns, time_patterns};
+use crate::QueryError;
 
 const MICROSECONDS: DataType = DataType::Timestamp(Some(6), TimezoneInfo::None);
 
-pub(super) fn rewrite(statement: &mut DfStatement) {
+/// Fails for patterns that no text matches, and for `^`, which is a power in PostgreSQL and an exclusive or in DataFusion.
+pub(super) fn rewrite(statement: &mut DfStatement) -> Result<(), QueryError> {
     match statement {
-        DfStatement::Statement(statement) => {
-            let _ = statement.visit(&mut Rewriter);
-        }
+        DfStatement::Statement(statement) => match statement.visit(&mut Rewriter) {
+            ControlFlow::Break(refusal) => Err(refusal),
+            ControlFlow::Continue(()) => Ok(()),
+        },
         DfStatement::Explain(explain) => rewrite(&mut explain.statement),
         // Refused as writes.
-        DfStatement::CreateExternalTable(_) | DfStatement::CopyTo(_) | DfStatement::Reset(_) => {}
+        DfStatement::CreateExternalTable(_) | DfStatement::CopyTo(_) | DfStatement::Reset(_) => Ok(()),
     }
 }
 
 struct Rewriter;
 
 impl VisitorMut for Rewriter {
-    type Break = ();
+    type Break = QueryError;
 
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<QueryError> {
+        if let Err(refusal) = patterns::rewrite(expr).and_then(|()| time_patterns::rewrite(expr)) {
+            return ControlFlow::Break(refusal);
+        }
+        if let Expr::BinaryOp {
+            op: BinaryOperator::BitwiseXor,
+            ..
+        } = expr
+        {
+            return ControlFlow::Break(QueryError::Unsupported(
+                "^ is not supported: write power(a, b); for the exclusive or of bits, (a | b) - (a & b)".into(),
+            ));
+        }
+        if let Expr::Cast {
+            expr: inner, data_type, ..
+        } = expr
+            && is_integer(data_type)
+        {
+            round_number(inner);
+        }
         if let Expr::Cast { data_type, .. } = expr
             && let Some(characters) = take_length(data_type)
         {
@@ -90,15 +118,19 @@ fn take_zone(expr: &mut Expr) -> bool {
     }
 }
 
-fn take(expr: &mut Expr) -> Expr {
+pub(super) fn take(expr: &mut Expr) -> Expr {
     std::mem::replace(expr, Expr::Value(Value::Null.into()))
 }
 
 fn first_characters(text: Expr, count: u64) -> Expr {
     let count = Expr::Value(Value::Number(count.to_string(), false).into());
-    let args = [text, count].map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)));
+    call("left", [text, count])
+}
+
+pub(super) fn call(name: &str, arguments: [Expr; 2]) -> Expr {
+    let args = arguments.map(|argument| FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)));
     Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new("left")]),
+        name: ObjectName::from(vec![Ident::new(name)]),
         uses_odbc_syntax: false,
         parameters: FunctionArguments::None,
         args: FunctionArguments::List(FunctionArgumentList {
@@ -127,6 +159,45 @@ fn at_utc(expr: &mut Expr) {
         timestamp,
         time_zone: Box::new(Expr::Value(Value::SingleQuotedString("UTC".into()).into())),
     };
+}
+
+fn is_integer(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::TinyInt(_)
+            | DataType::SmallInt(_)
+            | DataType::Int2(_)
+            | DataType::Int(_)
+            | DataType::Integer(_)
+            | DataType::Int4(_)
+            | DataType::BigInt(_)
+            | DataType::Int8(_)
+    )
+}
+
+/// A number that is spelled out is exact, and rounds half away from zero.
+fn round_number(expr: &mut Expr) {
+    /// Below it, halves are exact.
+    const MOST: f64 = 4_503_599_627_370_496.0;
+    match expr {
+        Expr::Nested(inner)
+        | Expr::UnaryOp {
+            op: UnaryOperator::Minus | UnaryOperator::Plus,
+            expr: inner,
+        } => round_number(inner),
+        Expr::Value(ValueWithSpan {
+            value: Value::Number(text, false),
+            ..
+        }) => {
+            if text.contains('.')
+                && let Ok(number) = text.parse::<f64>()
+                && number.abs() < MOST
+            {
+                *text = format!("{:.0}", number.round());
+            }
+        }
+        _ => {}
+    }
 }
 
 fn is_interval(expr: &Expr) -> bool {

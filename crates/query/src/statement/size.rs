@@ -92,6 +92,12 @@ impl Size {
             at_most("calls of functions", self.calls, MAX_CALLS)?;
             at_most("calls of functions with OVER", self.windows, MAX_WINDOWS)?;
         }
+        if let Expr::BinaryOp { op, .. } = expression
+            && is_call(op)
+        {
+            self.calls += 1;
+            at_most("calls of functions", self.calls, MAX_CALLS)?;
+        }
         if let Expr::BinaryOp {
             op: BinaryOperator::And | BinaryOperator::Or,
             ..
@@ -112,6 +118,12 @@ impl Size {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Operators that are planned as calls.
+fn is_call(operator: &BinaryOperator) -> bool {
+    use BinaryOperator::{Arrow, HashArrow, HashLongArrow, LongArrow};
+    matches!(operator, Arrow | LongArrow | HashArrow | HashLongArrow)
 }
 
 fn at_most(of: &str, count: usize, most: usize) -> ControlFlow<QueryError> {

@@ -76,7 +76,7 @@ pub(in super::super) fn expression(expr: &Expr) -> Checked {
             any: _, // refused by the planner
             expr: _,
             pattern: _,
-            escape_char: _, // any but the backslash is refused by the planner
+            escape_char: _, // rewritten
         }
         | Expr::ILike {
             negated: _,

@@ -1,0 +1,111 @@
+//! Overflow, rounding and casts of numbers.
+
+use super::check;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn integer_overflow_is_an_error() {
+    check(&[
+        ("9223372036854775807 + 1", "error: DECIMAL(38, 0)"),
+        ("2147483647::int + 1::int", "error: Int32"),
+        ("2147483647::int * 2::int", "error: Int32"),
+        ("-9223372036854775807 - 2", "error: DECIMAL(38, 0)"),
+        (
+            "x + 1 FROM (VALUES (9223372036854775807)) t(x)",
+            "error: DECIMAL(38, 0)",
+        ),
+        ("-x FROM (VALUES (-9223372036854775807 - 1)) t(x)", "error: verflow"),
+        (
+            "-(client_hash - client_hash - 9223372036854775807 - 1) FROM events",
+            "error: DECIMAL(38, 0)",
+        ),
+        (
+            "max(client_hash * 0 + 9223372036854775807) + 1 FROM events",
+            "error: DECIMAL(38, 0)",
+        ),
+        (
+            "count(*) FROM events WHERE client_hash * 0 + 9223372036854775807 + 1 > 0",
+            "error: DECIMAL(38, 0)",
+        ),
+        (
+            "x - 1 FROM (VALUES (-9223372036854775807)) t(x)",
+            "-9223372036854775808",
+        ),
+        ("9223372036854775807::decimal(38, 0) + 1", "9223372036854775808"),
+        ("1 + NULL::bigint IS NULL", "true"),
+        ("(-9223372036854775807 - 1) / -1", "error: verflow"),
+        ("abs(x) FROM (SELECT -9223372036854775807 - 1 AS x)", "error: overflow"),
+        ("3000000000::int", "error: Int32"),
+        ("1e20::bigint", "error: Int64"),
+        ("2 + 3 * 4 - 5", "9"),
+        ("2 ^ 3", "error: power(a, b)"),
+        ("7 / 2", "3"),
+        ("-7 / 2", "-3"),
+        ("-7 % 3", "-1"),
+        ("7 % -3", "1"),
+        ("1 % 0", "error: division by zero"),
+    ])
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sums_overflow_as_errors() {
+    const FROM: &str =
+        "FROM (VALUES (9223372036854775807, 'a'), (9223372036854775806, 'b'), (-9223372036854775806, 'a')) t(x, k)";
+    let cases = [
+        ("sum(x) # WHERE x > 0", "error: sum(CAST(x AS DECIMAL(38, 0)))"),
+        ("sum(x) #", "9223372036854775807"),
+        ("sum(x) # GROUP BY k HAVING k = 'a'", "1"),
+        (
+            "sum(x) # WHERE x > 0 GROUP BY k = 'c'",
+            "error: sum(CAST(x AS DECIMAL(38, 0)))",
+        ),
+        ("sum(DISTINCT x) # WHERE x > 0", "error: sum(CAST(x AS DECIMAL(38, 0)))"),
+        ("sum(DISTINCT x), count(DISTINCT k) #", "9223372036854775807"),
+        ("sum(x) OVER () # WHERE x > 0", "error: sum(CAST(x AS DECIMAL(38, 0)))"),
+        (
+            "sum(x) OVER (ORDER BY x ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) # WHERE x < 9223372036854775807",
+            "-9223372036854775806",
+        ),
+        ("sum(x) FILTER (WHERE k = 'b') #", "9223372036854775806"),
+        ("sum(x::decimal(38, 0)) # WHERE x > 0", "18446744073709551613"),
+        ("sum(x + 1) #", "error: DECIMAL(38, 0)"),
+        ("sum(x) # WHERE false", ""),
+        (
+            "sum(x::int) FROM (VALUES (2147483647), (2147483647)) t(x)",
+            "4294967294",
+        ),
+        (
+            "sum(x::decimal(38,0)) FROM (VALUES ('99999999999999999999999999999999999999'), ('1')) t(x)",
+            "error: sum(CAST(x AS DOUBLE))",
+        ),
+    ];
+    let written: Vec<_> = cases
+        .iter()
+        .map(|(sql, expected)| (sql.replace('#', FROM), *expected))
+        .collect();
+    let cases: Vec<_> = written
+        .iter()
+        .map(|(sql, expected)| (sql.as_str(), *expected))
+        .collect();
+    check(&cases).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn casts_to_integers_round() {
+    check(&[
+        ("CAST(2.5 AS INT)", "3"),
+        ("CAST(-2.5 AS INT)", "-3"),
+        ("2.7::bigint", "3"),
+        ("CAST(CAST(2.5 AS DOUBLE) AS INT)", "2"),
+        ("CAST(CAST(3.5 AS DOUBLE) AS BIGINT)", "4"),
+        ("CAST(CAST(-1.5 AS DOUBLE) AS BIGINT)", "-2"),
+        ("CAST(CAST(2.5 AS DECIMAL(10, 2)) AS INT)", "3"),
+        ("CAST(CAST(-2.7 AS DECIMAL(10, 2)) AS INT)", "-3"),
+        ("TRY_CAST(CAST(1e20 AS DOUBLE) AS INT) IS NULL", "true"),
+        ("CAST('2.5' AS INT)", "error: Int32"),
+        ("CAST(CAST('NaN' AS DOUBLE) AS INT)", "error: Int32"),
+        ("CAST(1.235::decimal(10, 3) AS DECIMAL(10, 2))", "1.24"),
+        ("round(2.345::decimal(10, 3), 2)", "2.350"),
+    ])
+    .await;
+}
