@@ -11,4 +11,5 @@ mod parameter_types;
 mod parameters;
 mod planning;
 mod pruning;
+mod rollups;
 mod security;
