@@ -17,7 +17,7 @@ BY_DAY = "SELECT event_date, {measures} FROM {table} WHERE tracking_id = '{site}
 @pytest.fixture
 def filled(make_server, lake) -> tuple[Server, str]:
     """Three days of events, each day in several files."""
-    server = make_server(lake).start()
+    server = make_server(lake)
     site = server.create_site(new_site())
     sent = 0
     for day in range(DAYS):
