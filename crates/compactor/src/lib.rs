@@ -7,9 +7,15 @@
 //! ```
 
 mod aggregate;
+mod execute;
 mod merge;
 mod plan;
 
 pub use aggregate::Aggregation;
+pub use execute::{CompactError, Compactor, Merged};
 pub use merge::Merge;
-pub use plan::{FileState, MergeReason, MergeTask, Policy, Stage, plan};
+pub use plan::{FileState, MergeReason, MergeTask, Policy, Stage, plan, plan_requested};
+
+/// The tag of a file that says how far it has been compacted.
+const STAGE: &str = "stage";
+const STAGE_FINAL: &str = "final";

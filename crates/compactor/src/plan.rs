@@ -11,8 +11,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use footfall_lake::{DataFile, Origin};
 use footfall_model::clock::{DAY, Micros};
 use object_store::path::Path;
+
+use crate::{STAGE, STAGE_FINAL};
 
 const MIB: u64 = 1_024 * 1_024;
 
@@ -37,6 +40,28 @@ pub enum Stage {
     Merged,
     /// Written by a merge of its whole day: it does not overlap the other files of that merge.
     Final,
+}
+
+impl FileState {
+    /// A live file. Foreign ones count as fresh: what is in them is not known to be covered.
+    pub fn of(file: &DataFile) -> Self {
+        let is_final = file
+            .tags
+            .iter()
+            .any(|(name, value)| name == STAGE && value == STAGE_FINAL);
+        Self {
+            path: file.path.clone(),
+            event_date: file.partition_date,
+            rows: file.rows.unwrap_or_default(),
+            bytes: file.size,
+            written_at: file.written_at,
+            stage: match file.origin {
+                Origin::Compaction if is_final => Stage::Final,
+                Origin::Compaction => Stage::Merged,
+                Origin::Wal | Origin::Import | Origin::Foreign => Stage::Fresh,
+            },
+        }
+    }
 }
 
 /// When files are merged.
@@ -92,6 +117,8 @@ pub enum MergeReason {
     ClosedDay,
     /// Late events of a day that was closed before.
     Late,
+    /// A user asked for it.
+    Requested,
 }
 
 impl fmt::Display for MergeReason {
@@ -102,6 +129,7 @@ impl fmt::Display for MergeReason {
             Self::Medium => "enough medium files",
             Self::ClosedDay => "the day is over",
             Self::Late => "late events of a closed day",
+            Self::Requested => "requested",
         })
     }
 }
@@ -140,6 +168,31 @@ pub fn plan(files: &[FileState], policy: &Policy, now: Micros) -> Vec<MergeTask>
     // Fresh files first, since queries read them raw; among those, the oldest backlog first.
     tasks.sort_by_key(|task| (task.reason, task.inputs.first().map(|file| file.written_at)));
     tasks
+}
+
+/// The tasks for one day whose merge a user asks for, due or not. Files of the target size stay as they are.
+pub fn plan_requested(files: &[FileState], event_date: i32, policy: &Policy) -> Vec<MergeTask> {
+    let of_day = |file: &&FileState| file.event_date == event_date;
+    let mut files: Vec<&FileState> = files.iter().filter(of_day).collect();
+    if files.iter().all(|file| file.stage == Stage::Final) || matches!(files[..], [file] if file.stage == Stage::Merged)
+    {
+        return Vec::new();
+    }
+    if files.len() > policy.max_inputs {
+        files.retain(|file| file.stage == Stage::Fresh || file.bytes < policy.target_bytes);
+    }
+    files.sort_by(|a, b| (a.written_at, &a.path).cmp(&(b.written_at, &b.path)));
+    let task = |inputs: &[&FileState]| MergeTask {
+        event_date,
+        inputs: inputs.iter().map(|file| (*file).clone()).collect(),
+        reason: MergeReason::Requested,
+        is_final: false,
+    };
+    let chunks = files.chunks(policy.max_inputs);
+    chunks
+        .filter(|chunk| chunk.len() > 1 || chunk.iter().any(|file| file.stage == Stage::Fresh))
+        .map(task)
+        .collect()
 }
 
 fn plan_day(event_date: i32, mut files: Vec<&FileState>, policy: &Policy, now: Micros) -> Vec<MergeTask> {

@@ -10,6 +10,7 @@
 
 mod admin;
 mod cli;
+mod compact;
 mod config;
 mod demo;
 mod import;

@@ -22,7 +22,7 @@ pub(crate) fn commit_path(spec: &TableSpec, version: u64) -> Path {
 }
 
 /// A data file. `name` must be unique over all tables, see [`file_name`].
-pub(crate) fn data_path(spec: &TableSpec, partition_date: i32, name: &str) -> Path {
+pub fn data_path(spec: &TableSpec, partition_date: i32, name: &str) -> Path {
     let partition = partition_folder(spec, partition_date);
     folder(spec).join(partition).join(format!("{name}.parquet"))
 }

@@ -1,10 +1,14 @@
-//! Reads some columns of one file in batches, for the few callers that read files without SQL.
+//! Reads files in batches, for the few callers that read them without SQL.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, new_null_array};
+use arrow::compute::cast;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use bytes::Bytes;
+use footfall_model::table::TableSpec;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
@@ -24,24 +28,69 @@ pub async fn read_columns(
     file: &DataFile,
     columns: &[&str],
 ) -> Result<BoxStream<'static, Result<RecordBatch, LakeError>>, LakeError> {
+    let unreadable = unreadable(file);
+    let builder = open(store, file).await?;
+    let wanted = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+    let batches = builder.with_projection(wanted).build().map_err(&unreadable)?;
+    Ok(batches.map_err(unreadable).boxed())
+}
+
+/// The rows of `file` with exactly the columns of the table's files, at most `batch_rows` at once. A column that was
+/// added to the table after the file was written is null.
+///
+/// # Errors
+/// `Unreadable` with the file's path: the store failed, the file is damaged, or it lacks a column that is never null.
+pub async fn read_rows(
+    store: &Arc<dyn ObjectStore>,
+    spec: &Arc<TableSpec>,
+    file: &DataFile,
+    batch_rows: usize,
+) -> Result<BoxStream<'static, Result<RecordBatch, LakeError>>, LakeError> {
+    let unreadable = unreadable(file);
+    let builder = open(store, file).await?;
+    let known = spec.file_schema().fields().iter().map(|field| field.name().as_str());
+    let wanted = ProjectionMask::columns(builder.parquet_schema(), known);
+    let builder = builder.with_projection(wanted).with_batch_size(batch_rows);
+    let schema = Arc::clone(spec.file_schema());
+    let batches = builder.build().map_err(&unreadable)?;
+    let conformed = batches.map(move |batch| batch.and_then(|batch| Ok(conform(&schema, &batch)?)));
+    Ok(conformed.map_err(unreadable).boxed())
+}
+
+/// Other writers order columns as they like, and store times in other units.
+fn conform(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let columns = schema
+        .fields()
+        .iter()
+        .map(|field| match batch.column_by_name(field.name()) {
+            Some(column) if column.data_type() == field.data_type() => Ok(Arc::clone(column)),
+            Some(column) => cast(column, field.data_type()),
+            None => Ok(new_null_array(field.data_type(), batch.num_rows())),
+        });
+    RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)
+}
+
+async fn open(
+    store: &Arc<dyn ObjectStore>,
+    file: &DataFile,
+) -> Result<ParquetRecordBatchStreamBuilder<FileReader>, LakeError> {
     let reader = FileReader {
         store: Arc::clone(store),
         path: file.path.clone(),
         size: file.size,
     };
-    let path = file.path.clone();
-    let unreadable = move |source: ParquetError| LakeError::Unreadable {
-        path: path.clone(),
-        source,
-    };
     // Other writers may embed their own Arrow types for the same columns.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options)
-        .await
-        .map_err(&unreadable)?;
-    let wanted = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
-    let batches = builder.with_projection(wanted).build().map_err(&unreadable)?;
-    Ok(batches.map_err(unreadable).boxed())
+    let builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options).await;
+    builder.map_err(unreadable(file))
+}
+
+fn unreadable(file: &DataFile) -> impl Fn(ParquetError) -> LakeError + Send + 'static {
+    let path = file.path.clone();
+    move |source| LakeError::Unreadable {
+        path: path.clone(),
+        source,
+    }
 }
 
 /// The file's own metadata.

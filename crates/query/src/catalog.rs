@@ -1,5 +1,6 @@
-//! The tables that SQL can name: `footfall.public.events`. Nothing can be registered.
+//! The tables that SQL can name: `footfall.public.events` and the views. Nothing can be registered.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,10 +13,37 @@ pub const CATALOG: &str = "footfall";
 pub const SCHEMA: &str = "public";
 pub(crate) const EVENTS: &str = "events";
 
+/// The tables of one statement by name.
+pub(crate) trait NamedTables: std::fmt::Debug + Send + Sync {
+    fn names(&self) -> Vec<String>;
+
+    /// The table, made when a statement first names it.
+    fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>>;
+}
+
+/// Tables that are made already.
+pub(crate) type Tables = BTreeMap<String, Arc<dyn TableProvider>>;
+
+impl NamedTables for Tables {
+    fn names(&self) -> Vec<String> {
+        self.keys().cloned().collect()
+    }
+
+    fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        Ok(self.get(name).cloned())
+    }
+}
+
 /// One statement's view of the lake.
 #[derive(Debug, Clone)]
 pub(crate) struct LakeView {
-    pub(crate) events: Arc<dyn TableProvider>,
+    tables: Arc<dyn NamedTables>,
+}
+
+impl LakeView {
+    pub(crate) fn new(tables: Arc<dyn NamedTables>) -> Self {
+        Self { tables }
+    }
 }
 
 impl CatalogProviderList for LakeView {
@@ -45,14 +73,14 @@ impl CatalogProvider for LakeView {
 #[async_trait]
 impl SchemaProvider for LakeView {
     fn table_names(&self) -> Vec<String> {
-        vec![EVENTS.to_owned()]
+        self.tables.names()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        Ok((name == EVENTS).then(|| Arc::clone(&self.events)))
+        self.tables.table(name)
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        name == EVENTS
+        self.tables.names().iter().any(|known| known == name)
     }
 }

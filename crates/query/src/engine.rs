@@ -3,26 +3,29 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, SchemaRef};
-use datafusion::common::{DataFusionError, ScalarValue};
+use datafusion::catalog::TableProvider;
+use datafusion::common::{DataFusionError, Result as DataFusionResult, ScalarValue};
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
-use footfall_lake::{Snapshot, Table};
+use footfall_lake::Table;
 use footfall_model::access::SiteScope;
-use footfall_model::schema;
+use footfall_model::rollup::Rollup;
+use footfall_model::{schema, table};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::caller::Caller;
-use crate::catalog::{CATALOG, EVENTS, LakeView, SCHEMA};
+use crate::catalog::{CATALOG, EVENTS, LakeView, NamedTables, SCHEMA};
 use crate::control::Control;
 use crate::cooperative::cooperative;
 use crate::governor::{Governed, Producer, Times, too_long};
 use crate::memory::SharedMemory;
 use crate::pins::Pins;
 use crate::query_stream::{QueryStream, StatementOutcome};
+use crate::rollups::{PinnedLake, Rollups};
 use crate::session::{self, SessionFactory};
 use crate::slots::{Admission, Slot, Slots};
 use crate::stack::planning;
@@ -64,6 +67,7 @@ pub struct TableInfo {
 #[derive(Debug)]
 pub struct Engine {
     planner: Arc<Planner>,
+    infos: Vec<TableInfo>,
     slots: Slots,
     workers: Workers,
     memory: Arc<SharedMemory>,
@@ -74,10 +78,45 @@ pub struct Engine {
 #[derive(Debug)]
 struct Planner {
     table: Arc<Table>,
-    reader: Arc<TableReader>,
-    sessions: SessionFactory,
+    tables: Arc<PublicTables>,
     runtime: Arc<RuntimeEnv>,
     pins: Pins,
+}
+
+/// What SQL can name.
+#[derive(Debug)]
+struct PublicTables {
+    events: Arc<TableReader>,
+    rollups: Rollups,
+    sessions: SessionFactory,
+}
+
+/// The tables over one version of the lake, for one caller.
+#[derive(Debug)]
+struct StatementTables {
+    tables: Arc<PublicTables>,
+    lake: PinnedLake,
+    sites: SiteScope,
+}
+
+impl NamedTables for StatementTables {
+    fn names(&self) -> Vec<String> {
+        let views = self.tables.rollups.names().map(str::to_owned);
+        [EVENTS.to_owned()].into_iter().chain(views).collect()
+    }
+
+    fn table(&self, name: &str) -> DataFusionResult<Option<Arc<dyn TableProvider>>> {
+        let PublicTables {
+            events,
+            rollups,
+            sessions,
+        } = self.tables.as_ref();
+        if name == EVENTS {
+            let table = LakeTable::new(self.lake.events.clone(), self.sites.clone(), Arc::clone(events));
+            return Ok(Some(Arc::new(table)));
+        }
+        rollups.view(name, &self.lake, &self.sites, events, sessions)
+    }
 }
 
 /// A statement and the snapshot that it keeps.
@@ -108,20 +147,38 @@ impl Drop for StopOnDrop {
 }
 
 impl Engine {
-    /// Over the newest snapshots of `table`. Fails if the spill folder can't be created or cleared.
+    /// Over the newest snapshots of `table`, without rollups.
+    ///
+    /// # Errors
+    /// As [`Engine::with_rollups`].
     pub fn new(table: Arc<Table>, options: &EngineOptions) -> Result<Self, QueryError> {
-        let runtime = session::runtime(table.store(), options)?;
+        Self::with_rollups(table, Vec::new(), options)
+    }
+
+    /// Over the newest snapshots of `events` and of the tables of the rollups' segments, all of one shard.
+    ///
+    /// # Errors
+    /// The spill folder can't be created or cleared.
+    pub fn with_rollups(
+        events: Arc<Table>,
+        rollups: Vec<(Rollup, Arc<Table>)>,
+        options: &EngineOptions,
+    ) -> Result<Self, QueryError> {
+        let runtime = session::runtime(events.store(), options)?;
+        let tables = PublicTables {
+            events: Arc::new(TableReader::new(table::events(), events.store(), &runtime)?),
+            rollups: Rollups::new(rollups, &runtime)?,
+            sessions: SessionFactory::new(Arc::clone(&runtime), options),
+        };
+        let lake = tables.rollups.pin(&events);
+        let views = tables.rollups.schemas(&lake, &tables.events, &tables.sessions)?;
         Ok(Self {
+            infos: infos(views),
             planner: Arc::new(Planner {
-                reader: Arc::new(TableReader::new(
-                    footfall_model::table::events(),
-                    table.store(),
-                    &runtime,
-                )?),
-                sessions: SessionFactory::new(Arc::clone(&runtime), options),
+                tables: Arc::new(tables),
                 runtime,
                 pins: Pins::default(),
-                table,
+                table: events,
             }),
             slots: Slots::new(options.limits()),
             workers: Workers::new(options.threads())?,
@@ -137,8 +194,8 @@ impl Engine {
     /// [`Engine::describe_bound`].
     pub async fn describe(&self, caller: impl Into<Caller>, sql: &str) -> Result<Description, QueryError> {
         let work = |planner: Arc<Planner>, sites: SiteScope, sql: Arc<str>| async move {
-            let snapshot = planner.pins.pin(&planner.table);
-            planner.prepare(snapshot, &sites, &sql).await?.describe()
+            let lake = planner.pins.pin(planner.newest());
+            planner.prepare(lake, &sites, &sql).await?.describe()
         };
         self.planned(caller.into(), sql, work).await
     }
@@ -152,8 +209,8 @@ impl Engine {
     ) -> Result<Description, QueryError> {
         let values = values.to_vec();
         let work = |planner: Arc<Planner>, sites: SiteScope, sql: Arc<str>| async move {
-            let snapshot = planner.pins.pin(&planner.table);
-            let prepared = planner.prepare(snapshot, &sites, &sql).await?;
+            let lake = planner.pins.pin(planner.newest());
+            let prepared = planner.prepare(lake, &sites, &sql).await?;
             prepared.bind(&values)?.describe()
         };
         self.planned(caller.into(), sql, work).await
@@ -188,8 +245,8 @@ impl Engine {
         let mut outcome = StatementOutcome::begin();
         let control = Arc::clone(&begun.control);
         let work = |planner: Arc<Planner>, sites: SiteScope, sql: Arc<str>| async move {
-            let snapshot = planner.pins.at(version, &planner.table);
-            let prepared = planner.prepare(snapshot, &sites, &sql).await?.bind(&values)?;
+            let lake = planner.pins.at(version, || planner.newest());
+            let prepared = planner.prepare(lake, &sites, &sql).await?.bind(&values)?;
             let (plan, schema) = prepared.physical().await?;
             let context = TaskContext::from(&prepared.state);
             Ok((cooperative(plan, &control)?, context, schema))
@@ -210,13 +267,7 @@ impl Engine {
 
     /// The tables that SQL can name.
     pub fn tables(&self) -> Vec<TableInfo> {
-        vec![TableInfo {
-            catalog: CATALOG.into(),
-            schema: SCHEMA.into(),
-            name: EVENTS.into(),
-            kind: "TABLE",
-            columns: schema::events(),
-        }]
+        self.infos.clone()
     }
 
     /// Whether no statement holds a thread or memory.
@@ -293,13 +344,18 @@ impl Engine {
 }
 
 impl Planner {
-    async fn prepare(&self, snapshot: Snapshot, sites: &SiteScope, sql: &str) -> Result<PinnedStatement, QueryError> {
+    fn newest(&self) -> PinnedLake {
+        self.tables.rollups.pin(&self.table)
+    }
+
+    async fn prepare(&self, lake: PinnedLake, sites: &SiteScope, sql: &str) -> Result<PinnedStatement, QueryError> {
         let statement = statement::parse(sql, sites)?;
-        let version = snapshot.version();
-        let events = LakeTable::new(snapshot, sites.clone(), Arc::clone(&self.reader));
-        let state = self.sessions.state(LakeView {
-            events: Arc::new(events),
-        });
+        let version = lake.version();
+        let state = self.tables.sessions.state(LakeView::new(Arc::new(StatementTables {
+            tables: Arc::clone(&self.tables),
+            lake,
+            sites: sites.clone(),
+        })));
         let plan = state.statement_to_plan(statement).await?;
         READ_ONLY.verify_plan(&plan).map_err(refused)?;
         plan_size::check(&plan)?;
@@ -342,6 +398,21 @@ impl PinnedStatement {
         let schema = output::schema_of(analyzed.schema().as_arrow());
         Ok((physical(&self.state, analyzed).await?, schema))
     }
+}
+
+fn infos(views: Vec<(String, SchemaRef)>) -> Vec<TableInfo> {
+    let info = |name: String, kind, columns| TableInfo {
+        catalog: CATALOG.into(),
+        schema: SCHEMA.into(),
+        name,
+        kind,
+        columns,
+    };
+    let views = views.into_iter().map(|(name, columns)| info(name, "VIEW", columns));
+    [info(EVENTS.into(), "TABLE", schema::events())]
+        .into_iter()
+        .chain(views)
+        .collect()
 }
 
 /// With all types reconciled: only then is the schema final.

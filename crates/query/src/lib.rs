@@ -27,6 +27,7 @@ mod parameters;
 mod pins;
 mod plan_size;
 mod query_stream;
+mod rollups;
 mod semantics;
 mod session;
 mod slots;

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use footfall_lake::{Snapshot, Table};
 use parking_lot::Mutex;
 use tokio::time::Instant;
+
+use crate::rollups::PinnedLake;
 
 /// Maximum number of kept snapshots: one of 100,000 files takes a megabyte.
 const MAX_KEPT: usize = 32;
@@ -15,29 +16,28 @@ const KEPT: Duration = Duration::from_secs(120);
 
 /// Recently described snapshots, newest last.
 #[derive(Debug, Default)]
-pub(crate) struct Pins(Mutex<VecDeque<(Instant, Snapshot)>>);
+pub(crate) struct Pins(Mutex<VecDeque<(Instant, PinnedLake)>>);
 
 impl Pins {
-    /// Returns the newest snapshot, and keeps it for callers that ask for its version.
-    pub(crate) fn pin(&self, table: &Table) -> Snapshot {
-        let snapshot = table.snapshot();
+    /// Keeps `newest` for callers that ask for its version.
+    pub(crate) fn pin(&self, newest: PinnedLake) -> PinnedLake {
         let now = Instant::now();
         let mut kept = self.0.lock();
-        kept.retain(|(since, old)| now.duration_since(*since) < KEPT && old.version() != snapshot.version());
+        kept.retain(|(since, old)| now.duration_since(*since) < KEPT && old.version() != newest.version());
         if kept.len() >= MAX_KEPT {
             kept.pop_front();
         }
-        kept.push_back((now, snapshot.clone()));
-        snapshot
+        kept.push_back((now, newest.clone()));
+        newest
     }
 
     /// The snapshot of that version, or the newest if it is no longer kept.
-    pub(crate) fn at(&self, version: Option<u64>, table: &Table) -> Snapshot {
+    pub(crate) fn at(&self, version: Option<u64>, newest: impl FnOnce() -> PinnedLake) -> PinnedLake {
         let kept = version.and_then(|version| {
             let kept = self.0.lock();
-            let found = kept.iter().find(|(_, snapshot)| snapshot.version() == version);
-            found.map(|(_, snapshot)| snapshot.clone())
+            let found = kept.iter().find(|(_, pinned)| pinned.version() == version);
+            found.map(|(_, pinned)| pinned.clone())
         });
-        kept.unwrap_or_else(|| table.snapshot())
+        kept.unwrap_or_else(newest)
     }
 }

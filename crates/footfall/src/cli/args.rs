@@ -42,6 +42,8 @@ pub(super) enum Command {
     Sql(SqlArgs),
     /// Import files of events into the lake
     Import(ImportArgs),
+    /// Merge files of events and build the segments of the rollups
+    Compact(CompactArgs),
     /// Serve, send generated traffic, and show the results
     Demo(DemoArgs),
     /// Check the write-ahead log (WAL)
@@ -285,6 +287,30 @@ pub(crate) struct ImportArgs {
 }
 
 impl ImportArgs {
+    pub(super) fn overrides(&self) -> Overrides {
+        self.folders.overrides()
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  footfall compact --dry-run             what would be merged, and why
+  footfall compact                       what is due, until nothing is
+  footfall compact --date 2026-11-24     one day, due or not
+
+A server may run beside it. Each merge is one commit: whatever is interrupted, no event is lost or counted twice.")]
+pub(crate) struct CompactArgs {
+    /// Only this day (UTC), whether its files are due or not
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) date: Option<chrono::NaiveDate>,
+    /// Print what would be merged, and merge nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    folders: Folders,
+}
+
+impl CompactArgs {
     pub(super) fn overrides(&self) -> Overrides {
         self.folders.overrides()
     }

@@ -20,9 +20,9 @@ use crate::threads;
 use args::{Cli, Command, WalCommand};
 use overrides::Overrides;
 
-pub(crate) use args::{DemoArgs, ImportArgs, SqlArgs, SqlFormat};
+pub(crate) use args::{CompactArgs, DemoArgs, ImportArgs, SqlArgs, SqlFormat};
 pub(crate) use failure::report as report_failure;
-pub(crate) use table::printable_lines;
+pub(crate) use table::{TextTable, printable_lines};
 pub(crate) use token::given_or_local;
 
 /// The whole program.
@@ -67,6 +67,11 @@ async fn dispatch(Cli { config, command }: Cli) -> anyhow::Result<()> {
             let config = load(args.overrides().quiet())?;
             logging::init(&config.log);
             Box::pin(crate::import::run(config, args)).await
+        }
+        Command::Compact(args) => {
+            let config = load(args.overrides().quiet())?;
+            logging::init(&config.log);
+            Box::pin(crate::compact::run(config, args)).await
         }
         Command::Demo(args) => {
             // A demo must not write into a real lake because a configuration file happens to be here.

@@ -2,13 +2,13 @@
 
 /// Columns of text, each as wide as its widest cell.
 #[derive(Debug)]
-pub(super) struct TextTable {
+pub(crate) struct TextTable {
     head: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
 impl TextTable {
-    pub(super) fn new<const N: usize>(head: [&str; N]) -> Self {
+    pub(crate) fn new<const N: usize>(head: [&str; N]) -> Self {
         Self {
             head: head.map(str::to_owned).to_vec(),
             rows: Vec::new(),
@@ -16,12 +16,12 @@ impl TextTable {
     }
 
     /// One cell per column.
-    pub(super) fn row<const N: usize>(&mut self, cells: [String; N]) {
+    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
         self.rows.push(cells.map(|cell| printable(&cell)).to_vec());
     }
 
     /// The lines of text, header first.
-    pub(super) fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let width = |column: usize| {
             let cells = std::iter::once(&self.head).chain(&self.rows);
             let widths = cells.map(|row| row.get(column).map_or(0, |cell| cell.chars().count()));

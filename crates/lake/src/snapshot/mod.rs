@@ -121,6 +121,15 @@ impl Snapshot {
         self.files.get(path)
     }
 
+    /// This version with some of its files only.
+    pub fn filter(&self, keep: impl Fn(&DataFile) -> bool) -> Self {
+        let kept = self.files().filter(|file| keep(file)).cloned();
+        Self {
+            version: self.version,
+            files: Files::new(Arc::clone(self.spec()), kept),
+        }
+    }
+
     /// The next version: without `removed` and with `added`; an added file replaces one with the same path.
     pub(crate) fn next(&self, version: u64, removed: &[Path], added: Vec<DataFile>) -> Self {
         Self {

@@ -134,6 +134,11 @@ impl FileWriter {
         encoder.map_or(0, ArrowWriter::memory_size) + parts + self.upload.in_flight.len() * PART
     }
 
+    /// About the bytes that the file would have if it were finished now.
+    pub fn size(&self) -> usize {
+        self.size + self.buffered()
+    }
+
     async fn or_abort<T>(&mut self, outcome: Result<T, LakeError>) -> Result<T, LakeError> {
         if outcome.is_err() {
             self.encoder = None;

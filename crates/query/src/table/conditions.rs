@@ -48,8 +48,8 @@ impl Conditions {
     fn of_all(spec: &TableSpec, filters: &[Expr], props: &ExecutionProps) -> Result<Self> {
         let schema = DFSchema::try_from(spec.table_schema().as_ref().clone())?;
         let physical = |expr: &Expr| physical_expr(expr, &schema, props);
-        let visitors = derived_filters::visitors(filters, None);
-        let derived = derived_filters::dates_and_times(filters);
+        let visitors = on_table(spec, derived_filters::visitors(filters, None));
+        let derived = on_table(spec, derived_filters::dates_and_times(filters));
         // A condition that waits for a subquery's value is not available yet.
         let known = filters.iter().filter_map(|filter| physical(filter).ok());
         let derived = derived
@@ -82,10 +82,10 @@ impl Conditions {
         let times = derived_filters::times_of_days(filters);
         rows.extend(times.iter().map(physical).collect::<Result<Vec<_>>>()?);
         plain.extend(times);
-        let derived = derived_filters::dates_and_times(&plain);
+        let derived = on_table(spec, derived_filters::dates_and_times(&plain));
         let derived = derived.iter().map(physical).collect::<Result<Vec<_>>>()?;
         // Files are sorted by the visitor's hash: few pages remain for the other conditions.
-        let visitors = derived_filters::visitors(&plain, Some(sites));
+        let visitors = on_table(spec, derived_filters::visitors(&plain, Some(sites)));
         rows.splice(0..0, visitors.iter().map(physical).collect::<Result<Vec<_>>>()?);
         Ok(Self {
             dates: dates(spec, filters, props)?,
@@ -93,6 +93,16 @@ impl Conditions {
             rows,
         })
     }
+}
+
+/// Those of the conditions whose columns the table has.
+fn on_table(spec: &TableSpec, conditions: impl IntoIterator<Item = Expr>) -> Vec<Expr> {
+    let has = |condition: &Expr| {
+        let columns = condition.column_refs();
+        let mut names = columns.iter().map(|column| column.name());
+        names.all(|name| spec.table_schema().column_with_name(name).is_some())
+    };
+    conditions.into_iter().filter(has).collect()
 }
 
 /// `filter` over `schema`, if it is plain.

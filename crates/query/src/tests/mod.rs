@@ -13,5 +13,6 @@ mod parameter_types;
 mod parameters;
 mod planning;
 mod pruning;
+mod rollups;
 mod security;
 mod semantics;

@@ -1,0 +1,268 @@
+//! Does what the planner decided: reads, merges, aggregates, writes, commits.
+//!
+//! ```text
+//! files -> a task each -> merge (a thread) -> events file   } at the same time
+//!                                          -> aggregation   }
+//! commits: segments of the new files, then the new files instead of the old ones, then the old segments go
+//! ```
+//!
+//! Whatever is interrupted in between: a segment without its file of events is not used by any query.
+
+mod input;
+mod output;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+use footfall_lake::{Commit, DataFile, Lake, LakeError, Operation, Snapshot, Table};
+use footfall_model::clock::{Clock, IdGen};
+use footfall_model::rollup::Rollup;
+use footfall_model::table::{SpecError, events};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use tokio::sync::mpsc;
+
+use crate::{FileState, Merge, MergeTask, Policy, plan, plan_requested};
+use output::{Output, OutputPlan, Written};
+
+/// Batches that the merge is ahead of the encoder.
+const AHEAD: usize = 2;
+
+/// Why a merge failed. The table is as before.
+#[derive(Debug, thiserror::Error)]
+pub enum CompactError {
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    #[error("events can't be merged: {0}")]
+    Arrow(#[from] ArrowError),
+    #[error(transparent)]
+    Rollup(#[from] SpecError),
+    #[error(
+        "the merge would change the number of events: {read} were read, {written} written and {duplicates} dropped as \
+         duplicates. Nothing was committed; this is a fault of Footfall's, please report it"
+    )]
+    RowsNotConserved { read: u64, written: u64, duplicates: u64 },
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl CompactError {
+    fn of_task(error: tokio::task::JoinError) -> Self {
+        Self::Internal(format!("a merge's thread failed: {error}"))
+    }
+
+    /// Whether the files had changed meanwhile: plan again.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Lake(LakeError::Conflict { .. }))
+    }
+}
+
+/// A rollup and the table of its segments.
+#[derive(Debug, Clone)]
+struct RollupTable {
+    rollup: Rollup,
+    table: Arc<Table>,
+}
+
+/// What a merge did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Merged {
+    pub files_read: usize,
+    pub files_written: usize,
+    pub rows_read: u64,
+    pub rows_written: u64,
+    pub duplicates: u64,
+    pub bytes_read: u64,
+    pub bytes_written: u64,
+    /// Of the segments.
+    pub segment_bytes: u64,
+}
+
+/// Compacts the events of one lake.
+#[derive(Debug)]
+pub struct Compactor {
+    events: Arc<Table>,
+    rollups: Vec<RollupTable>,
+    policy: Policy,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdGen>,
+}
+
+impl Compactor {
+    /// Over a lake that was opened with the tables of `rollups`.
+    ///
+    /// # Errors
+    /// A table is missing.
+    pub fn new(
+        lake: &Lake,
+        rollups: Vec<Rollup>,
+        policy: Policy,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdGen>,
+    ) -> Result<Self, CompactError> {
+        let table = |name: &str| {
+            let table = lake.table(name).cloned();
+            table.ok_or_else(|| CompactError::Internal(format!("the lake was opened without its table {name}")))
+        };
+        let rollups = rollups.into_iter().map(|rollup| {
+            let table = table(&rollup.name)?;
+            Ok::<_, CompactError>(RollupTable { rollup, table })
+        });
+        Ok(Self {
+            rollups: rollups.collect::<Result<_, _>>()?,
+            events: table(events().name())?,
+            policy,
+            clock,
+            ids,
+        })
+    }
+
+    /// What there is to do now, the most urgent first.
+    pub fn plan(&self) -> Vec<MergeTask> {
+        plan(&self.files(), &self.policy, self.clock.now())
+    }
+
+    /// What merges one whole day (UTC; days since 1970), due or not.
+    pub fn plan_day(&self, event_date: i32) -> Vec<MergeTask> {
+        plan_requested(&self.files(), event_date, &self.policy)
+    }
+
+    fn files(&self) -> Vec<FileState> {
+        self.events.snapshot().files().map(|file| FileState::of(file)).collect()
+    }
+
+    /// Merges the task's files.
+    ///
+    /// # Errors
+    /// A file can't be read, the store failed, or the files had changed meanwhile: nothing is merged.
+    pub async fn execute(&self, task: &MergeTask) -> Result<Merged, CompactError> {
+        let snapshot = self.events.snapshot();
+        let files = inputs(&snapshot, task)?;
+        let rows_read = Arc::new(AtomicU64::new(0));
+        let inputs = input::open(&self.events, &files, &rows_read);
+        let (sender, mut batches) = mpsc::channel(AHEAD);
+        let merging = tokio::task::spawn_blocking(move || merge(inputs, &sender));
+        let plan = OutputPlan {
+            id: self.ids.next_id(),
+            event_date: task.event_date,
+            target_bytes: self.policy.target_bytes,
+            is_final: task.is_final,
+            written_at: self.clock.now(),
+        };
+        let mut output = Output::new(&self.events, &self.rollups, plan)?;
+        while let Some(batch) = batches.recv().await {
+            output.write(batch).await?;
+        }
+        let duplicates = merging.await.map_err(CompactError::of_task)??;
+        let written = output.finish().await?;
+        let sum = |files: &[DataFile]| files.iter().map(|file| file.size).sum::<u64>();
+        let merged = Merged {
+            files_read: files.len(),
+            files_written: written.events.len(),
+            rows_read: rows_read.load(Ordering::Relaxed),
+            rows_written: written.events.iter().filter_map(|file| file.rows).sum(),
+            duplicates,
+            bytes_read: files.iter().map(|file| file.size).sum(),
+            bytes_written: sum(&written.events),
+            segment_bytes: written.segments.iter().map(|files| sum(files)).sum(),
+        };
+        if merged.rows_read != merged.rows_written + duplicates {
+            self.discard(&written).await;
+            return Err(CompactError::RowsNotConserved {
+                read: merged.rows_read,
+                written: merged.rows_written,
+                duplicates,
+            });
+        }
+        self.commit(&files, written).await?;
+        Ok(merged)
+    }
+
+    /// Segments first, so that no query ever finds a merged file that it would have to read raw.
+    async fn commit(&self, inputs: &[Arc<DataFile>], written: Written) -> Result<(), CompactError> {
+        for (rollup, segments) in self.rollups.iter().zip(&written.segments) {
+            rollup
+                .table
+                .commit(&Commit::append(self.ids.next_id(), segments.clone()))
+                .await?;
+        }
+        let commit = Commit {
+            operation: Operation::Merge,
+            remove: inputs.iter().map(|file| file.path.clone()).collect(),
+            ..Commit::append(self.ids.next_id(), written.events.clone())
+        };
+        if let Err(error) = self.events.commit(&commit).await {
+            if matches!(error, LakeError::Conflict { .. } | LakeError::StaleLease { .. }) {
+                self.remove_segments(&written.events).await?;
+                self.discard(&written).await;
+            }
+            return Err(error.into());
+        }
+        let inputs: Vec<_> = inputs.iter().map(|file| DataFile::clone(file)).collect();
+        self.remove_segments(&inputs).await
+    }
+
+    /// Removes the segments that cover these files.
+    async fn remove_segments(&self, files: &[DataFile]) -> Result<(), CompactError> {
+        let names: HashSet<&str> = files.iter().filter_map(|file| file.path.filename()).collect();
+        for RollupTable { table, .. } in &self.rollups {
+            let snapshot = table.snapshot();
+            let covering = |file: &&Arc<DataFile>| file.path.filename().is_some_and(|name| names.contains(name));
+            let remove: Vec<Path> = snapshot
+                .files()
+                .filter(covering)
+                .map(|file| file.path.clone())
+                .collect();
+            if remove.is_empty() {
+                continue;
+            }
+            let commit = Commit {
+                operation: Operation::Delete,
+                remove,
+                ..Commit::append(self.ids.next_id(), Vec::new())
+            };
+            match table.commit(&commit).await {
+                // Another compactor has just removed one of them, and will remove the others.
+                Ok(_) | Err(LakeError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes files that no commit names. What can't be deleted is an orphan, which harms nobody.
+    async fn discard(&self, written: &Written) {
+        for file in written.events.iter().chain(written.segments.iter().flatten()) {
+            if let Err(error) = self.events.store().delete(&file.path).await {
+                tracing::warn!(path = %file.path, %error, "a file of a failed merge could not be deleted");
+            }
+        }
+    }
+}
+
+/// The live files of the task.
+fn inputs(snapshot: &Snapshot, task: &MergeTask) -> Result<Vec<Arc<DataFile>>, LakeError> {
+    let live = |file: &FileState| {
+        let live = snapshot.file(&file.path).cloned();
+        live.ok_or_else(|| LakeError::Conflict {
+            path: file.path.clone(),
+            version: snapshot.version(),
+        })
+    };
+    task.inputs.iter().map(live).collect()
+}
+
+/// Sends merged events; returns how many duplicates were dropped.
+fn merge(inputs: Vec<input::Input>, sender: &mpsc::Sender<RecordBatch>) -> Result<u64, CompactError> {
+    let mut merge = Merge::new(inputs)?;
+    while let Some(batch) = merge.next_batch()? {
+        if sender.blocking_send(batch).is_err() {
+            // The encoder has failed, and says why.
+            break;
+        }
+    }
+    Ok(merge.duplicates())
+}

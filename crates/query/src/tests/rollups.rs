@@ -1,0 +1,254 @@
+//! The views of rollups equal the same aggregation over the events, whatever has been merged.
+
+use std::sync::Arc;
+
+use footfall_compactor::{Compactor, MergeTask, Policy};
+use footfall_lake::{Commit, Lake, NewFile, Origin, partitions, write_file};
+use footfall_model::access::SiteScope;
+use footfall_model::clock::{IdGen, Micros, SystemClock};
+use footfall_model::rollup::{Rollup, built_in};
+use footfall_model::table::events as events_table;
+use object_store::memory::InMemory;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::Engine;
+use crate::testing::{EventsBuilder, events, only, table, value};
+
+#[derive(Debug, Default)]
+struct CountedIds(AtomicU64);
+
+impl IdGen for CountedIds {
+    fn next_id(&self) -> u128 {
+        u128::from(self.0.fetch_add(1, Ordering::SeqCst))
+    }
+}
+
+/// Ours have ids from 0 on; a second compactor's begin here.
+const SECOND: u64 = 1 << 40;
+
+struct Rolled {
+    lake: Lake,
+    engine: Engine,
+    compactors: [Compactor; 2],
+    ids: CountedIds,
+    _spill: tempfile::TempDir,
+}
+
+async fn rolled(policy: &Policy) -> Rolled {
+    let mut specs = vec![Arc::clone(events_table())];
+    specs.extend(built_in().iter().map(|rollup| Arc::new(rollup.table().unwrap())));
+    let lake = Lake::open(Arc::new(InMemory::new()), &specs, Arc::new(SystemClock))
+        .await
+        .unwrap();
+    let table = |name: &str| Arc::clone(lake.table(name).unwrap());
+    let rollups: Vec<(Rollup, _)> = built_in()
+        .into_iter()
+        .map(|rollup| (rollup.clone(), table(&rollup.name)))
+        .collect();
+    let spill = tempfile::tempdir().unwrap();
+    let options = crate::EngineOptions::new(spill.path().to_owned());
+    let compactor = |first| {
+        let ids = Arc::new(CountedIds(AtomicU64::new(first)));
+        Compactor::new(&lake, built_in(), policy.clone(), Arc::new(SystemClock), ids).unwrap()
+    };
+    Rolled {
+        engine: Engine::with_rollups(table("events"), rollups, &options).unwrap(),
+        compactors: [compactor(SECOND), compactor(2 * SECOND)],
+        lake,
+        ids: CountedIds::default(),
+        _spill: spill,
+    }
+}
+
+impl Rolled {
+    async fn add(&self, events: EventsBuilder, written_at: Micros) {
+        let table = self.lake.table("events").unwrap();
+        let id = self.ids.next_id();
+        let mut add = Vec::new();
+        for (nth, partition) in partitions(&events.batch()).unwrap().into_iter().enumerate() {
+            let name = footfall_lake::file_name(id, nth);
+            let new = NewFile::new(events_table(), partition.event_date, name, Origin::Wal, written_at);
+            add.push(write_file(table.store(), new, partition.rows).await.unwrap());
+        }
+        table.commit(&Commit::append(id, add)).await.unwrap();
+    }
+
+    async fn assert_views_equal_events(&self, scope: &SiteScope, context: &str) {
+        for rollup in built_in() {
+            let raw = rollup.view_sql("(SELECT * FROM events_daily WHERE false)", "events");
+            // The half of the view that aggregates events, over all of them.
+            let raw = raw
+                .split_once("UNION ALL ")
+                .unwrap()
+                .1
+                .rsplit_once(") GROUP BY")
+                .unwrap()
+                .0;
+            let keys = 2 + usize::from(rollup.grain.column().is_some()) + rollup.dimensions.len();
+            let keys = (1..=keys).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
+            let view = format!("SELECT * FROM {} ORDER BY {keys}", rollup.name);
+            let raw = format!("SELECT * FROM ({raw}) ORDER BY {keys}");
+            assert_eq!(
+                table(&self.engine, scope, &view).await,
+                table(&self.engine, scope, &raw).await,
+                "{} {context}",
+                rollup.name
+            );
+        }
+    }
+
+    async fn count(&self) -> u64 {
+        value(&self.engine, &SiteScope::All, "SELECT count(*) FROM events")
+            .await
+            .parse()
+            .unwrap()
+    }
+}
+
+/// splitmix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % end
+    }
+}
+
+/// Few sites, visitors and times, so that ids repeat: an id is made of them.
+fn random_events(random: &mut Random) -> EventsBuilder {
+    let mut events = events();
+    for _ in 0..1 + random.below(40) {
+        let (site, client) = (random.below(3), random.below(4));
+        let (day, hour, quarter) = (1 + random.below(3), random.below(24), random.below(4));
+        events = events
+            .site(&format!("site-{site}"))
+            .client(&format!("client-{client}"))
+            .at(&format!(
+                "2026-11-{day:02} {hour:02}:{:02}",
+                quarter * 15 + random.below(2) * 14
+            ));
+        events = match random.below(4) {
+            0 => events.purchase(i128::from(random.below(2_000_000)) - 1_000_000),
+            n => events.pageview(&format!("/{n}")),
+        };
+    }
+    events
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn views_equal_events_after_every_merge() {
+    let policy = Policy {
+        target_bytes: 8 * 1_024,
+        fresh_age: 0,
+        fresh_bytes: 0,
+        fresh_files: 4,
+        small_files: 3,
+        small_bytes: 4 * 1_024,
+        ..Policy::default()
+    };
+    for seed in 0..4 {
+        let mut random = Random(seed);
+        let rolled = rolled(&policy).await;
+        let (mut written_at, mut distinct, mut merges) = (0, std::collections::BTreeSet::new(), 0);
+        for step in 0..6 {
+            let context = format!("seed {seed}, step {step}");
+            written_at += 1_000_000;
+            let events = random_events(&mut random);
+            let ids = events.batch();
+            let ids = ids.column_by_name("event_id").unwrap();
+            let ids = arrow::array::AsArray::as_string::<i32>(ids).iter().flatten();
+            distinct.extend(ids.map(str::to_owned));
+            rolled.add(events, written_at).await;
+            rolled.assert_views_equal_events(&SiteScope::All, &context).await;
+            let [first, second] = &rolled.compactors;
+            let day = 20_758 + i32::try_from(random.below(3)).unwrap();
+            let tasks: Vec<MergeTask> = match random.below(3) {
+                0 => first.plan(),
+                _ => first.plan_day(day),
+            };
+            for task in &tasks {
+                // The second one has the same plan: exactly one of them may succeed.
+                let (ours, theirs) = tokio::join!(first.execute(task), second.execute(task));
+                let outcomes = [ours, theirs];
+                assert_eq!(
+                    outcomes.iter().filter(|outcome| outcome.is_ok()).count(),
+                    1,
+                    "{context}: {outcomes:?}"
+                );
+                let conflict = outcomes.iter().find_map(|outcome| outcome.as_ref().err()).unwrap();
+                assert!(conflict.is_conflict(), "{context}: {conflict}");
+                merges += 1;
+                rolled.assert_views_equal_events(&SiteScope::All, &context).await;
+            }
+            rolled.assert_views_equal_events(&only(&["site-1"]), &context).await;
+        }
+        for day in 20_758..20_761 {
+            for task in rolled.compactors[0].plan_day(day) {
+                rolled.compactors[0].execute(&task).await.unwrap();
+                merges += 1;
+            }
+        }
+        assert!(merges > 2, "seed {seed}: {merges} merges");
+        rolled
+            .assert_views_equal_events(&SiteScope::All, &format!("seed {seed}, at the end"))
+            .await;
+        assert_eq!(
+            rolled.count().await,
+            distinct.len() as u64,
+            "seed {seed}: each id once after all merges"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn merged_files_are_not_read_for_views() {
+    let rolled = rolled(&Policy::default()).await;
+    rolled.add(events().crowd(50), 0).await;
+    rolled.add(events().site("b").crowd(50), 1).await;
+    let [compactor, _] = &rolled.compactors;
+    let tasks = compactor.plan_day(20_758);
+    let merged = compactor.execute(&tasks[0]).await.unwrap();
+    assert_eq!(
+        (merged.files_read, merged.files_written, merged.rows_written),
+        (2, 1, 100)
+    );
+    assert!(compactor.plan_day(20_758).is_empty(), "nothing is left to merge");
+    let plan = table(
+        &rolled.engine,
+        &SiteScope::All,
+        "EXPLAIN SELECT sum(event_count) FROM events_totals",
+    )
+    .await;
+    assert!(plan.contains("rollups/events_totals/"), "{plan}");
+    assert!(
+        !plan.contains("shard=00/events/") && !plan.contains(" events/event_date"),
+        "{plan}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn views_are_listed_with_their_columns() {
+    let rolled = rolled(&Policy::default()).await;
+    let sql = "SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1";
+    insta::assert_snapshot!(table(&rolled.engine, &SiteScope::All, sql).await, @r"
+    +---------------+------------+
+    | table_name    | table_type |
+    +---------------+------------+
+    | events        | BASE TABLE |
+    | events_daily  | VIEW       |
+    | events_hourly | VIEW       |
+    | events_totals | VIEW       |
+    +---------------+------------+
+    ");
+    let infos = rolled.engine.tables();
+    let hourly = infos.iter().find(|info| info.name == "events_hourly").unwrap();
+    assert_eq!(hourly.kind, "VIEW");
+    assert_eq!(hourly.columns.field(2).name(), "hour");
+    assert_eq!(
+        hourly.columns.field(2).data_type(),
+        &arrow::datatypes::DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("UTC".into()))
+    );
+}

@@ -1,0 +1,85 @@
+"""`footfall compact` beside a running server: fewer files, the same numbers, and rollups that need no events."""
+
+from datetime import UTC, datetime, timedelta
+
+import pyarrow.compute as pc
+import pytest
+from deltalake import DeltaTable
+
+from commands import Footfall
+from events import ago, new_site, pageviews, rfc3339
+from server import Server, wait_until
+
+DAYS = 3
+BY_DAY = "SELECT event_date, {measures} FROM {table} WHERE tracking_id = '{site}' GROUP BY 1 ORDER BY 1"
+
+
+@pytest.fixture
+def filled(make_server, lake) -> tuple[Server, str]:
+    """Three days of events, each day in several files."""
+    server = make_server(lake)
+    site = server.create_site(new_site())
+    sent = 0
+    for day in range(DAYS):
+        for part in range(3):
+            server.accept(pageviews(site, 50, timestamp=rfc3339(ago(days=day + 1)), revenue=f"{part}.25"))
+            sent += 50
+            server.wait_for_events(site, sent)
+    return server, site
+
+
+def days_ago(days: int) -> str:
+    return (datetime.now(UTC) - timedelta(days=days)).date().isoformat()
+
+
+def answers(server: Server, site: str) -> list:
+    def ask(table: str, measures: str) -> list:
+        return server.query(BY_DAY.format(table=table, measures=measures, site=site)).to_pylist()
+
+    raw = ask("events", "count(*) AS events, sum(revenue) AS revenue, min(event_timestamp) AS first")
+    for view in ("events_totals", "events_hourly", "events_daily"):
+        rolled = ask(view, "sum(event_count) AS events, sum(total_revenue) AS revenue, min(first_event) AS first")
+        assert rolled == raw, view
+    return raw
+
+
+def test_merged_days_have_same_numbers(filled, tmp_path):
+    server, site = filled
+    footfall = Footfall(server.lake, tmp_path / "cli" / "state")
+    before = answers(server, site)
+    assert [row["events"] for row in before] == [150] * DAYS
+    files = len(server.lake.delta_table().file_uris())
+    assert files == 3 * DAYS
+
+    assert footfall.must("compact", "--dry-run").count("the day is over") >= DAYS - 1
+    assert len(server.lake.delta_table().file_uris()) == files, "a dry run merges nothing"
+    for day in range(DAYS):
+        assert "3 files -> 1, 150 events" in footfall.must("compact", "--date", days_ago(day + 1))
+        assert answers(server, site) == before
+    assert len(server.lake.delta_table().file_uris()) == DAYS
+
+    def is_routed() -> bool:
+        plan = server.query("EXPLAIN SELECT sum(event_count) FROM events_daily").to_pylist()
+        physical = next(row["plan"] for row in plan if row["plan_type"] == "physical_plan")
+        return "rollups/events_daily" in physical and "/events/event_date" not in physical
+
+    wait_until(is_routed, "the view reads segments alone")
+    assert answers(server, site) == before
+    assert server.lake.delta_events().num_rows == 150 * DAYS
+    with server.lake.duckdb() as duckdb:
+        assert duckdb.execute("SELECT count(*), sum(revenue) FROM events").fetchone() == (
+            150 * DAYS,
+            sum(row["revenue"] for row in before),
+        )
+    folder = f"{server.lake.data}/shard=00/rollups/events_daily"
+    segments = DeltaTable(folder, storage_options=server.lake.storage_options).to_pyarrow_table()
+    assert pc.sum(segments["event_count"]).as_py() == 150 * DAYS
+    assert "Nothing to merge" in footfall.must("compact")
+
+
+def test_events_after_merge_are_counted_at_once(filled, tmp_path):
+    server, site = filled
+    Footfall(server.lake, tmp_path / "cli" / "state").must("compact", "--date", days_ago(1))
+    server.accept(pageviews(site, 7, timestamp=rfc3339(ago(days=1))))
+    server.wait_for_events(site, 150 * DAYS + 7)
+    assert answers(server, site)[-1]["events"] == 157
