@@ -50,7 +50,7 @@ pub enum CompactError {
 }
 
 impl CompactError {
-    fn of_task(error: tokio::task::JoinError) -> Self {
+    fn of_task(error: &tokio::task::JoinError) -> Self {
         Self::Internal(format!("a merge's thread failed: {error}"))
     }
 
@@ -156,7 +156,7 @@ impl Compactor {
         while let Some(batch) = batches.recv().await {
             output.write(batch).await?;
         }
-        let duplicates = merging.await.map_err(CompactError::of_task)??;
+        let duplicates = merging.await.map_err(|error| CompactError::of_task(&error))??;
         let written = output.finish().await?;
         let sum = |files: &[DataFile]| files.iter().map(|file| file.size).sum::<u64>();
         let merged = Merged {

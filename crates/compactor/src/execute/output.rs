@@ -105,7 +105,7 @@ impl<'a> Output<'a> {
         });
         let (written, aggregated) = futures::join!(writer.write(batch), aggregating);
         written?;
-        self.aggregation = Some(aggregated.map_err(CompactError::of_task)??);
+        self.aggregation = Some(aggregated.map_err(|error| CompactError::of_task(&error))??);
         Ok(())
     }
 
