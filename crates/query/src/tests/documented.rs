@@ -2,7 +2,7 @@
 
 use footfall_model::access::SiteScope;
 
-use crate::testing::{Events, events, lake, table};
+use crate::testing::{EventsBuilder, events, lake, table};
 
 const PAGE: &str = include_str!("../../../../docs/sql.md");
 
@@ -37,7 +37,7 @@ fn examples() -> Vec<Example> {
 }
 
 /// The events of the page's first ```json block.
-fn documented_events() -> Events {
+fn documented_events() -> EventsBuilder {
     let (_, rest) = PAGE.split_once("```json\n").expect("a block of events");
     let (block, _) = rest.split_once("```").expect("its end");
     let mut sent = events();
