@@ -86,10 +86,7 @@ fn amount_in(json: &str, changes: &mut Changes) -> Option<i64> {
 }
 
 /// Whether the normal form has replaced characters that the text did not have.
-fn is_mended(text: &str, normal: &Cow<'_, str>) -> bool {
-    let Cow::Owned(normal) = normal else {
-        return false;
-    };
+fn is_mended(text: &str, normal: &str) -> bool {
     let sent = || text.matches('\u{fffd}').count() + text.to_ascii_lowercase().matches("\\ufffd").count();
     normal.contains('\u{fffd}') && normal.matches('\u{fffd}').count() > sent()
 }
@@ -198,7 +195,10 @@ mod tests {
         );
     }
 
-    fn ruled(text: &str) -> Result<(String, Option<i64>, Vec<(&'static str, What)>), String> {
+    /// Text, revenue, and what was changed of which path.
+    type Ruled = (String, Option<i64>, Vec<(&'static str, What)>);
+
+    fn ruled(text: &str) -> Result<Ruled, String> {
         let mut changes = Changes::default();
         match properties(text, &PropertyLimits { depth: 3, keys: 4 }, &mut changes) {
             Ok(Some(Properties { json, revenue })) => {
