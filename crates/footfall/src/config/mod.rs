@@ -7,7 +7,9 @@
 //! `load` layers the sources and reports which of them a bad value came from; `values` are the kinds of
 //! value (sizes, durations, roles, secrets); `options` derives each part's options.
 
+mod by_name;
 mod load;
+mod networks;
 mod options;
 mod values;
 
@@ -15,11 +17,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use footfall_ingest::collect::AddressHeader;
 use footfall_lake::Location;
 use footfall_model::hash::DedupeBy;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use load::{Setting, Sources};
+pub(crate) use networks::Networks;
 pub(crate) use values::{ByteSize, Hops, LogFormat, Masked, Roles, Span};
 
 /// The whole configuration. Every key has a default.
@@ -122,10 +126,7 @@ pub(crate) struct Ingest {
     pub(crate) dedupe_ids: usize,
     /// What tells events without an id apart: `content`, all that was sent except `sent_at`; or `key`, the site, client,
     /// session, time and type alone. A site can have its own.
-    #[serde(
-        serialize_with = "values::write_dedupe_by",
-        deserialize_with = "values::read_dedupe_by"
-    )]
+    #[serde(with = "by_name")]
     pub(crate) dedupe_by: DedupeBy,
     /// Rate limit of a site; beyond it events are refused (429).
     #[serde(deserialize_with = "values::not_zero")]
@@ -151,8 +152,16 @@ pub(crate) struct Ingest {
     /// Maximum age of an event.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) retention: Span,
-    /// Number of our own proxies in front; the sender's address is taken from the X-Forwarded-For that they wrote.
+    /// Number of our own proxies in front, if `trusted_proxies` does not name them; the sender's address is taken from
+    /// `address_header` as they wrote it.
     pub(crate) trust_forwarded_for: Hops,
+    /// The addresses of our own proxies, or their networks: `["10.0.0.0/8", "192.0.2.7"]`. From other addresses no header
+    /// is believed.
+    pub(crate) trusted_proxies: Networks,
+    /// The header in which our proxies name the sender: `x-forwarded-for`, `forwarded`, `x-real-ip` or
+    /// `cf-connecting-ip`. The others are ignored, because the sender may have written them.
+    #[serde(with = "by_name")]
+    pub(crate) address_header: AddressHeader,
     /// A country or city database in MaxMind's format; without it countries come from a built-in table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) geo_database: Option<PathBuf>,
@@ -285,6 +294,8 @@ impl Default for Ingest {
             // 13 months.
             retention: Span(Duration::from_hours(24 * 396)),
             trust_forwarded_for: Hops(0),
+            trusted_proxies: Networks::default(),
+            address_header: AddressHeader::default(),
             geo_database: None,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use footfall_ingest::collect::CollectOptions;
+use footfall_ingest::collect::{CollectOptions, TrustedProxies};
 use footfall_ingest::enrich::EnrichOptions;
 use footfall_ingest::wal::WalOptions;
 use footfall_ingest::writer::{DedupeOptions, FlushPolicy, WriterOptions};
@@ -51,7 +51,11 @@ impl Ingest {
             max_future: self.max_future.0,
             retention: self.retention.0,
             dedupe_by: self.dedupe_by,
-            trusted_proxies: self.trust_forwarded_for.0,
+            trusted_proxies: TrustedProxies {
+                networks: self.trusted_proxies.0.clone(),
+                hops: self.trust_forwarded_for.0,
+                header: self.address_header,
+            },
             body_timeout: self.body_timeout.0,
             in_flight_bytes: self.in_flight_bytes.bytes(),
             ..CollectOptions::default()

@@ -1,5 +1,8 @@
 use std::path::Path;
 
+use footfall_ingest::collect::AddressHeader;
+use footfall_model::hash::DedupeBy;
+
 use super::load::{ConfigError, settings_of};
 use super::*;
 
@@ -117,6 +120,37 @@ fn bad_value_error_names_key_and_source() {
         "flag --roles: roles: \"\" is not a role; expected all, or a list of ingest, query"
     );
     assert!(message(from_file("data = 'gs://bucket'")).contains("only local folders and s3://bucket/prefix"));
+}
+
+#[test]
+fn proxies_and_dedupe_by_are_read_from_file_and_variables() {
+    let file = from_file(
+        "[ingest]\ndedupe_by = 'key'\naddress_header = 'CF-Connecting-IP'\ntrusted_proxies = ['10.0.0.0/8', '::1']",
+    );
+    let env = from_env(&[
+        ("FOOTFALL_INGEST__DEDUPE_BY", "key"),
+        ("FOOTFALL_INGEST__ADDRESS_HEADER", "cf-connecting-ip"),
+        ("FOOTFALL_INGEST__TRUSTED_PROXIES", "10.0.0.0/8, ::1"),
+    ]);
+    for config in [file.unwrap(), env.unwrap()] {
+        let options = config.ingest.collect();
+        assert_eq!(options.dedupe_by, DedupeBy::Key);
+        assert_eq!(options.trusted_proxies.header, AddressHeader::CfConnectingIp);
+        let networks = ["10.0.0.0/8", "::1"].map(|network| network.parse().unwrap());
+        assert_eq!(options.trusted_proxies.networks, networks);
+        assert_eq!(from_file(&config.to_toml().unwrap()).unwrap().ingest, config.ingest);
+    }
+    for (setting, expected) in [
+        ("ingest.dedupe_by = 'time'", "expected content or key"),
+        (
+            "ingest.address_header = 'via'",
+            "x-forwarded-for, forwarded, x-real-ip, cf-connecting-ip",
+        ),
+        ("ingest.trusted_proxies = ['proxy']", "a network as 10.0.0.0/8"),
+    ] {
+        let text = message(from_file(setting));
+        assert!(text.contains(expected), "{text}");
+    }
 }
 
 #[test]

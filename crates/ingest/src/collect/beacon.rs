@@ -23,7 +23,7 @@ pub(super) async fn receive(collector: &Collector, request: Request) -> Result<R
     let (head, _) = request.into_parts();
     let draft = parse(head.uri.query().unwrap_or_default(), &collector.options);
     let outcome = collector
-        .publish(vec![draft], caller(&head, collector.options.trusted_proxies))
+        .publish(vec![draft], caller(&head, &collector.options.trusted_proxies))
         .await?;
     let debug = reply::is_debug(&head.headers);
     let pixel = outcome.rejected.is_empty() && !debug;

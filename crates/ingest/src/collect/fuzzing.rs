@@ -13,6 +13,7 @@ use http::HeaderMap;
 use super::budget::Budget;
 use super::draft::Draft;
 use super::options::CollectOptions;
+use super::proxies::TrustedProxies;
 use super::reject::Reject;
 use super::validate::Receipt;
 use super::{beacon, body, json, sender, validate};
@@ -53,9 +54,9 @@ pub fn message(event: Event, options: &CollectOptions, received: Micros) -> Verd
 }
 
 /// The sender's address, user agent and token from the headers.
-pub fn who(headers: &HeaderMap, trusted_proxies: usize) -> (Option<IpAddr>, Option<&str>, Option<&str>) {
+pub fn who<'a>(headers: &'a HeaderMap, proxies: &TrustedProxies) -> (Option<IpAddr>, Option<&'a str>, Option<&'a str>) {
     (
-        sender::address(headers, None, trusted_proxies),
+        proxies.client(headers, Some(IpAddr::from([10, 0, 0, 1]))),
         sender::user_agent(headers),
         sender::bearer(headers),
     )

@@ -13,6 +13,7 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::proxies::TrustedProxies;
 use super::publish::{Caller, Refusal};
 use super::reply::{self, Failure};
 use super::{Collector, beacon, body, json, sender};
@@ -75,7 +76,7 @@ async fn receive(collector: &Collector, request: Request) -> Result<Response, Fa
     let turn = collector.turns.acquire().await;
     let drafts = json::parse(&bytes, &collector.options)?;
     drop(bytes);
-    let caller = caller(&head, collector.options.trusted_proxies);
+    let caller = caller(&head, &collector.options.trusted_proxies);
     let prepared = collector.prepare(drafts, caller).await?;
     // The turn covers only CPU work: any number of requests may wait for the disk together.
     drop(turn);
@@ -84,14 +85,14 @@ async fn receive(collector: &Collector, request: Request) -> Result<Response, Fa
 }
 
 /// The caller, from a request's headers and peer address.
-pub(super) fn caller(head: &Parts, trusted_proxies: usize) -> Caller<'_> {
+pub(super) fn caller<'a>(head: &'a Parts, proxies: &TrustedProxies) -> Caller<'a> {
     let peer = head
         .extensions
         .get::<ConnectInfo<SocketAddr>>()
         .map(|ConnectInfo(address)| address.ip());
     Caller {
         sender: Sender {
-            ip: sender::address(&head.headers, peer, trusted_proxies),
+            ip: proxies.client(&head.headers, peer),
             user_agent: sender::user_agent(&head.headers),
         },
         token: sender::bearer(&head.headers),

@@ -1,7 +1,7 @@
 //! The HTTP and gRPC front: parse, validate, enrich, append to the WAL, reply.
 //!
 //! ```text
-//! http    POST /api/v1/events, /api/v1/beacon -> body (limits, gzip) -> json  \
+//! http    POST /api/v1/events, /api/v1/beacon -> body (limits, compression) -> json  \
 //! beacon  GET /api/v1/beacon?...              -> query parameters              > Draft -> publish -> reply
 //! grpc    footfall.v1.IngestService/Publish   -> proto                        /
 //!
@@ -25,6 +25,7 @@ mod access;
 mod beacon;
 mod body;
 mod budget;
+mod decode;
 mod draft;
 mod elements;
 mod error_body;
@@ -36,6 +37,7 @@ mod http;
 mod json;
 mod limits;
 mod options;
+mod proxies;
 mod publish;
 mod reject;
 mod reply;
@@ -58,6 +60,7 @@ pub use error_body::{ErrorBody, ErrorDetail, json_response};
 pub use grpc::{GrpcIngest, grpc};
 pub use http::router;
 pub use options::CollectOptions;
+pub use proxies::{AddressHeader, Network, TrustedProxies};
 
 /// The dependencies of a [`Collector`].
 #[derive(Debug)]

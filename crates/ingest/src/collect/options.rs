@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use footfall_model::hash::DedupeBy;
 
+use super::proxies::TrustedProxies;
 use crate::rules::PropertyLimits;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -29,9 +30,8 @@ pub struct CollectOptions {
     pub max_future: Duration,
     /// Events older than this are rejected, because the lake would drop them at once.
     pub retention: Duration,
-    /// How many proxies in front of the server add to `X-Forwarded-For`. 0: the header is ignored, and the peer's
-    /// address is the client's.
-    pub trusted_proxies: usize,
+    /// The proxies in front of the server that are believed to name the client's address.
+    pub trusted_proxies: TrustedProxies,
     /// Timeout for receiving a request's body.
     pub body_timeout: Duration,
     /// Memory for the bodies of all HTTP requests and the messages of all gRPC calls together. An HTTP request that does
@@ -56,7 +56,7 @@ impl Default for CollectOptions {
             max_future: HOUR,
             // 13 months.
             retention: 396 * DAY,
-            trusted_proxies: 0,
+            trusted_proxies: TrustedProxies::default(),
             body_timeout: Duration::from_secs(10),
             in_flight_bytes: 16 << 20,
             turns: 2 * thread::available_parallelism().map_or(1, usize::from),

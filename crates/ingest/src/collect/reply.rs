@@ -76,7 +76,7 @@ impl From<BodyError> for Failure {
             BodyError::TooBig { .. } | BodyError::InflatesTooBig { .. } => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "body_too_big")
             }
-            BodyError::Gzip(_) => (StatusCode::BAD_REQUEST, "bad_gzip"),
+            BodyError::Undecodable(compression, _) => (StatusCode::BAD_REQUEST, compression.error_code()),
             BodyError::Timeout(_) => (StatusCode::REQUEST_TIMEOUT, "timeout"),
             BodyError::Aborted(_) => (StatusCode::BAD_REQUEST, "body_aborted"),
             BodyError::Exhausted => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),

@@ -125,7 +125,7 @@ async fn revenue_falls_back_to_properties() {
 #[tokio::test]
 async fn sender_is_enriched_from_headers() {
     let server = Server::with(CollectOptions {
-        trusted_proxies: 1,
+        trusted_proxies: TrustedProxies::hops(1),
         ..CollectOptions::default()
     })
     .await;
@@ -183,6 +183,27 @@ async fn gzip_and_browser_content_types() {
     );
     assert_eq!(server.send(chunked.as_bytes()).await.status, 204);
     assert_eq!(server.log.events().len(), 5);
+}
+
+#[tokio::test]
+async fn compressed_bodies_are_read() {
+    let server = Server::start().await;
+    let plain = event_with("");
+    let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), Compression::default());
+    zlib.write_all(plain.as_bytes()).unwrap();
+    let mut brotli = brotli::CompressorWriter::new(Vec::new(), 4_096, 5, 22);
+    brotli.write_all(plain.as_bytes()).unwrap();
+    for (name, body) in [
+        ("zstd", zstd::encode_all(plain.as_bytes(), 3).unwrap()),
+        ("br", brotli.into_inner()),
+        ("Deflate", zlib.finish().unwrap()),
+        ("identity", plain.clone().into_bytes()),
+    ] {
+        let encoding = format!("Content-Encoding: {name}");
+        let answer = server.send(&post("/api/v1/events", &[&encoding], &body)).await;
+        assert_eq!(answer.status, 204, "{name}: {}", answer.text());
+    }
+    assert_eq!(server.log.events().len(), 4);
 }
 
 #[tokio::test]
