@@ -23,6 +23,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use footfall_model::access::Principal;
+use footfall_model::hash::DedupeBy;
 
 pub use directory::Directory;
 pub use sqlite::SqliteCatalog;
@@ -37,6 +38,10 @@ pub trait Catalog: Debug + Send + Sync {
     /// Creates a site. Fails with [`CatalogError::AlreadyExists`] if the tracking id is taken, and with
     /// [`CatalogError::Invalid`] if a field does not conform to [`NewSite`].
     async fn create_site(&self, site: NewSite) -> Result<Site, CatalogError>;
+
+    /// What tells the site's events without an id apart from now on. Fails with [`CatalogError::NotFound`] if there is
+    /// no such site.
+    async fn set_dedupe_by(&self, tracking_id: &str, dedupe_by: Option<DedupeBy>) -> Result<Site, CatalogError>;
 
     async fn site(&self, tracking_id: &str) -> Result<Option<Site>, CatalogError>;
 

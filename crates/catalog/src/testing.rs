@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use footfall_model::access::{Role, SiteScope};
 use footfall_model::clock::{Clock, IdGen, Micros};
+use footfall_model::hash::DedupeBy;
 
 use crate::{DEFAULT_TENANT, NewSite, NewToken};
 
@@ -52,6 +53,7 @@ pub(crate) fn new_site(tracking_id: &str) -> NewSite {
         timezone: "Asia/Kathmandu".into(),
         currency: "NPR".into(),
         writer_token_required: true,
+        dedupe_by: Some(DedupeBy::Key),
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use footfall_model::access::{Role, SiteScope};
 use footfall_model::clock::{IdGen, Micros};
+use footfall_model::hash::DedupeBy;
 
 use crate::secret;
 
@@ -21,6 +22,8 @@ pub struct Site {
     pub currency: String,
     /// Whether events are accepted only with a writer token.
     pub writer_token_required: bool,
+    /// What tells events without an id apart; `None`: as the server is configured.
+    pub dedupe_by: Option<DedupeBy>,
     pub created_at: Micros,
 }
 
@@ -40,6 +43,8 @@ pub struct NewSite {
     /// ISO 4217: three capital letters.
     pub currency: String,
     pub writer_token_required: bool,
+    /// What tells events without an id apart; `None`: as the server is configured.
+    pub dedupe_by: Option<DedupeBy>,
 }
 
 /// A token without its secret, as it may be shown.

@@ -12,6 +12,7 @@
 pub mod collect;
 pub mod enrich;
 pub mod import;
+mod rules;
 pub mod wal;
 pub mod writer;
 

@@ -139,10 +139,11 @@ impl TextSlot<'_> {
         }
     }
 
-    /// Makes an optional text absent.
+    /// Makes the text absent.
     pub fn clear(self) {
-        if let Self::Optional(slot) = self {
-            *slot = None;
+        match self {
+            Self::Required(slot) => slot.clear(),
+            Self::Optional(slot) => *slot = None,
         }
     }
 }
@@ -269,7 +270,7 @@ event_fields! {
     ClientHash(client_hash, none, Hash, Required, Derived, none, none);
     /// When it happened; without a time from the client, when it was received.
     EventTimestamp(event_timestamp, 7, Time, Required, ClientOrServer, "timestamp", none);
-    /// The event's own id: what a site sends twice under one id is stored once. Without one, a hash of what was sent.
+    /// The event's own id: what a site sends twice under one id is stored once. Without one, a hash of all that was sent.
     EventId(event_id, 2, Text, Required, ClientOrServer, "event_id", 256);
     /// The visitor: a browser, an app installation.
     ClientId(client_id, 3, Text, Required, Client, "client_id", 256);
@@ -317,7 +318,7 @@ event_fields! {
     IsBot(is_bot, 32, Flag, Required, ClientOrServer, none, none);
     /// In the site's currency, exact; on the wire in units of 1/10,000. Else `revenue` in `custom_properties`.
     Revenue(revenue, 11, Amount, Optional, Client, "revenue", none);
-    /// What else the site wants to say, a JSON object as sent.
+    /// What else the site wants to say: a JSON object, its digits and the order of its keys as sent.
     CustomProperties(custom_properties, 12, Json, Optional, Client, "custom_properties", none);
     /// When the event was received.
     CreatedAt(created_at, 33, Time, Required, Server, none, none);
@@ -369,7 +370,7 @@ mod tests {
             }
             assert_eq!(field.text(&event).is_none(), field.spec().nullable, "{field:?}");
         }
-        assert_eq!((event.tracking_id.as_str(), event.page_url), ("tracking_id", None));
+        assert_eq!((event.tracking_id.as_str(), event.page_url), ("", None));
     }
 
     #[test]

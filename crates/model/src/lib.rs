@@ -8,6 +8,7 @@
 //! rollup              pre-aggregations, declared once
 //! table               what a table of the lake is; `events` is the first
 //! hash                visitor and event identity, stable for ever: files are sorted by it
+//! json                the normal form of JSON text
 //! clock               where time and randomness come in, so that every test is deterministic
 //! access              who may read and write what
 //! ```
@@ -18,6 +19,7 @@ pub mod access;
 pub mod clock;
 pub mod field;
 pub mod hash;
+pub mod json;
 pub mod proto;
 pub mod rollup;
 pub mod schema;

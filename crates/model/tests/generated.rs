@@ -55,6 +55,8 @@ const PROTO_TAIL: &str = r#"}
 message PublishSummary {
   uint64 accepted = 1;
   repeated Rejection rejected = 2;
+  // Values that are not stored as they were sent, if the request's metadata has `x-debug-request: true`.
+  repeated ChangedValue changed = 3;
 }
 
 message Rejection {
@@ -62,6 +64,17 @@ message Rejection {
   uint64 index = 1;
   string field = 2;
   string reason = 3;
+}
+
+message ChangedValue {
+  // Index of the event in the whole stream, from 0.
+  uint64 index = 1;
+  string field = 2;
+  // `cut`, `replaced`, `blanked` or `ignored`.
+  string what = 3;
+  // Characters before and after.
+  uint64 before = 4;
+  uint64 after = 5;
 }
 "#;
 
@@ -102,8 +115,12 @@ Each field of an event is a column of the table `events`. Generated from `crates
 - **From**: *client (required)*: an event without it is rejected. *client, else server*: the server fills it in on
   arrival if the client sends none. *derived*: computed from other fields when the event is written to the lake;
   clients and imported files can't set it.
-- **Most**: the longest text, in characters. An event or an imported row with a longer one is rejected. The whole event
-  is bounded by `ingest.event_bytes`.
+- **Most**: the longest text, in characters. A longer one is cut there; an id (`tracking_id`, `event_id`, `client_id`,
+  `session_id`, `user_id`) ends in `~` and 16 digits of a hash of the whole then, so that different ids stay different.
+  The whole event is bounded by `ingest.event_bytes`.
+
+Odd text never costs the event: NUL and halves of surrogate pairs become U+FFFD, text that is nothing but white space is
+absent, and so is a `country` that is not two letters.
 
 | Column | Type | Null | JSON | gRPC | From | Most | Meaning |
 | --- | --- | --- | --- | --- | --- | --- | --- |

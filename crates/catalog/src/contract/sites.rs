@@ -1,8 +1,10 @@
 //! Sites: creation, look-ups, and errors that name the field.
 
+use footfall_model::hash::DedupeBy;
+
 use super::{Subject, assert_invalid};
 use crate::testing::{ManualClock, START, new_site};
-use crate::{CatalogError, NewSite};
+use crate::{CatalogError, NewSite, Site};
 
 pub(crate) async fn site_round_trips(catalog: Subject, _: &ManualClock) {
     let new = new_site("UA-123456-1");
@@ -17,6 +19,7 @@ pub(crate) async fn site_round_trips(catalog: Subject, _: &ManualClock) {
             timezone: made.timezone.clone(),
             currency: made.currency.clone(),
             writer_token_required: made.writer_token_required,
+            dedupe_by: made.dedupe_by,
         },
         new
     );
@@ -26,11 +29,34 @@ pub(crate) async fn site_round_trips(catalog: Subject, _: &ManualClock) {
     let bare = NewSite {
         url: None,
         writer_token_required: false,
+        dedupe_by: None,
         ..new_site("bare")
     };
     let bare = catalog.create_site(bare).await.unwrap();
-    assert_eq!((&bare.url, bare.writer_token_required), (&None, false));
+    assert_eq!(
+        (&bare.url, bare.writer_token_required, bare.dedupe_by),
+        (&None, false, None)
+    );
     assert_eq!(catalog.site("bare").await.unwrap(), Some(bare));
+}
+
+pub(crate) async fn dedupe_by_of_one_site_changes(catalog: Subject, _: &ManualClock) {
+    let shop = catalog.create_site(new_site("shop")).await.unwrap();
+    let blog = catalog.create_site(new_site("blog")).await.unwrap();
+    for dedupe_by in [None, Some(DedupeBy::Content), Some(DedupeBy::Key), None] {
+        let changed = catalog.set_dedupe_by("shop", dedupe_by).await.unwrap();
+        let expected = Site {
+            dedupe_by,
+            ..shop.clone()
+        };
+        assert_eq!(
+            (&changed, catalog.site("shop").await.unwrap()),
+            (&expected, Some(expected.clone()))
+        );
+        assert_eq!(catalog.site("blog").await.unwrap().as_ref(), Some(&blog));
+    }
+    let unknown = catalog.set_dedupe_by("nobody", None).await;
+    assert!(matches!(unknown, Err(CatalogError::NotFound { what: "site", id }) if id == "nobody"));
 }
 
 pub(crate) async fn unknown_site_is_none(catalog: Subject, _: &ManualClock) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use footfall_model::access::{Principal, Role, SiteScope};
 use footfall_model::clock::RandomIds;
+use footfall_model::hash::DedupeBy;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -32,6 +33,9 @@ struct Counting {
 impl Catalog for Counting {
     async fn create_site(&self, site: NewSite) -> Result<Site, CatalogError> {
         self.catalog.create_site(site).await
+    }
+    async fn set_dedupe_by(&self, tracking_id: &str, dedupe_by: Option<DedupeBy>) -> Result<Site, CatalogError> {
+        self.catalog.set_dedupe_by(tracking_id, dedupe_by).await
     }
     async fn site(&self, tracking_id: &str) -> Result<Option<Site>, CatalogError> {
         self.asked.fetch_add(1, Ordering::SeqCst);

@@ -15,6 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use footfall_model::access::Principal;
 use footfall_model::clock::{Clock, IdGen};
+use footfall_model::hash::DedupeBy;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -93,12 +94,26 @@ impl Catalog for SqliteCatalog {
             timezone: new.timezone,
             currency: new.currency,
             writer_token_required: new.writer_token_required,
+            dedupe_by: new.dedupe_by,
             created_at: self.clock.now(),
         };
         let mut write = self.write().await?;
         sites::insert(&mut write.transaction, &site).await?;
         write.commit().await?;
         Ok(site)
+    }
+
+    async fn set_dedupe_by(&self, tracking_id: &str, dedupe_by: Option<DedupeBy>) -> Result<Site, CatalogError> {
+        let mut write = self.write().await?;
+        let found = sites::set_dedupe_by(&mut write.transaction, tracking_id, dedupe_by).await;
+        if found.map_err(unavailable)? {
+            write.commit().await?;
+        }
+        let site = sites::find(&self.pool, tracking_id).await.map_err(unavailable)?;
+        site.ok_or_else(|| CatalogError::NotFound {
+            what: "site",
+            id: tracking_id.to_owned(),
+        })
     }
 
     async fn site(&self, tracking_id: &str) -> Result<Option<Site>, CatalogError> {

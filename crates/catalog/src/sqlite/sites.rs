@@ -1,5 +1,6 @@
 //! Sites in SQL.
 
+use footfall_model::hash::DedupeBy;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, SqlitePool};
 
@@ -9,7 +10,7 @@ use crate::{CatalogError, Site, validate};
 macro_rules! select_sites {
     ($rest:literal) => {
         concat!(
-            "SELECT tracking_id, tenant, name, url, timezone, currency, writer_token_required, created_at FROM sites ",
+            "SELECT tracking_id, tenant, name, url, timezone, currency, writer_token_required, dedupe_by, created_at FROM sites ",
             $rest
         )
     };
@@ -17,8 +18,8 @@ macro_rules! select_sites {
 
 pub(super) async fn insert(connection: &mut SqliteConnection, site: &Site) -> Result<(), CatalogError> {
     let inserted = sqlx::query(
-        "INSERT INTO sites (tracking_id, tenant, name, url, timezone, currency, writer_token_required, created_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO sites (tracking_id, tenant, name, url, timezone, currency, writer_token_required, dedupe_by, created_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&site.tracking_id)
     .bind(&site.tenant)
@@ -27,6 +28,7 @@ pub(super) async fn insert(connection: &mut SqliteConnection, site: &Site) -> Re
     .bind(&site.timezone)
     .bind(&site.currency)
     .bind(site.writer_token_required)
+    .bind(site.dedupe_by.map(DedupeBy::name))
     .bind(site.created_at)
     .execute(connection)
     .await;
@@ -41,6 +43,20 @@ pub(super) async fn insert(connection: &mut SqliteConnection, site: &Site) -> Re
         }
         Err(error) => Err(unavailable(error)),
     }
+}
+
+/// False if there is no such site.
+pub(super) async fn set_dedupe_by(
+    connection: &mut SqliteConnection,
+    tracking_id: &str,
+    dedupe_by: Option<DedupeBy>,
+) -> Result<bool, sqlx::Error> {
+    let updated = sqlx::query("UPDATE sites SET dedupe_by = ? WHERE tracking_id = ?")
+        .bind(dedupe_by.map(DedupeBy::name))
+        .bind(tracking_id)
+        .execute(connection)
+        .await?;
+    Ok(updated.rows_affected() == 1)
 }
 
 pub(super) async fn find(pool: &SqlitePool, tracking_id: &str) -> Result<Option<Site>, sqlx::Error> {
@@ -59,6 +75,8 @@ pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<Site>, sqlx::Error> {
 }
 
 fn site(row: &SqliteRow) -> Result<Site, sqlx::Error> {
+    let dedupe_by: Option<String> = row.try_get("dedupe_by")?;
+    let unknown = |error: String| sqlx::Error::Decode(error.into());
     Ok(Site {
         tracking_id: row.try_get("tracking_id")?,
         tenant: row.try_get("tenant")?,
@@ -67,6 +85,7 @@ fn site(row: &SqliteRow) -> Result<Site, sqlx::Error> {
         timezone: row.try_get("timezone")?,
         currency: row.try_get("currency")?,
         writer_token_required: row.try_get("writer_token_required")?,
+        dedupe_by: dedupe_by.map(|name| name.parse()).transpose().map_err(unknown)?,
         created_at: row.try_get("created_at")?,
     })
 }

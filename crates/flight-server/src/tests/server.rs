@@ -150,6 +150,7 @@ fn site(tracking_id: &str) -> NewSite {
         timezone: "UTC".into(),
         currency: "EUR".into(),
         writer_token_required: false,
+        dedupe_by: None,
     }
 }
 

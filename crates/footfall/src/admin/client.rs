@@ -1,16 +1,17 @@
-//! Administration from the command line: the same five operations on the state folder's catalog or on a running server.
+//! Administration from the command line: the same six operations on the state folder's catalog or on a running server.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use footfall_catalog::{Catalog, CatalogError, NewSite, NewToken, Secret, Site, Token};
 use footfall_ingest::collect::ErrorBody;
+use footfall_model::hash::DedupeBy;
 use http::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::{Host, Url};
 
-use super::wire::{NewTokenBody, SiteBody, SiteRequest, SitesBody, TokenBody, TokenRequest, TokensBody};
+use super::wire::{NewTokenBody, SiteBody, SiteChange, SiteRequest, SitesBody, TokenBody, TokenRequest, TokensBody};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -87,6 +88,25 @@ impl Admin {
         }
     }
 
+    /// `None`: as the server is configured. Done in the folder of a running server, that server goes by the old value
+    /// for some seconds more.
+    pub(crate) async fn set_dedupe_by(
+        &self,
+        tracking_id: &str,
+        dedupe_by: Option<DedupeBy>,
+    ) -> Result<Site, AdminError> {
+        match self {
+            Self::Local(catalog) => Ok(catalog.set_dedupe_by(tracking_id, dedupe_by).await?),
+            Self::Remote(server) => {
+                let change = SiteChange {
+                    dedupe_by: dedupe_by.map(Into::into),
+                };
+                let changed: SiteBody = server.patch(&["sites", tracking_id], &change).await?;
+                Ok(changed.into())
+            }
+        }
+    }
+
     /// By tracking id.
     pub(crate) async fn list_sites(&self) -> Result<Vec<Site>, AdminError> {
         match self {
@@ -139,6 +159,10 @@ impl Remote {
 
     async fn post<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, AdminError> {
         self.send(self.client.post(self.endpoint(path)?).json(body)).await
+    }
+
+    async fn patch<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, AdminError> {
+        self.send(self.client.patch(self.endpoint(path)?).json(body)).await
     }
 
     async fn send<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, AdminError> {

@@ -15,7 +15,7 @@ use http::{HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
-use super::wire::{NewTokenBody, SiteBody, SiteRequest, SitesBody, TokenBody, TokenRequest, TokensBody};
+use super::wire::{NewTokenBody, SiteBody, SiteChange, SiteRequest, SitesBody, TokenBody, TokenRequest, TokensBody};
 
 #[derive(Debug, Clone)]
 pub(super) struct Handlers {
@@ -41,6 +41,21 @@ pub(super) async fn create_site(
     state.directory.forget_site(&site.tracking_id).await;
     tracing::info!(by = admin.token_id, tracking_id = site.tracking_id, "site created");
     Ok(json_response(StatusCode::CREATED, &SiteBody::from(site)))
+}
+
+pub(super) async fn change_site(
+    State(state): State<Handlers>,
+    Extension(admin): Extension<Principal>,
+    tracking_id: Result<Path<String>, PathRejection>,
+    body: BodyBytes,
+) -> Result<Response, ApiError> {
+    let Path(tracking_id) = tracking_id.map_err(|error| ApiError::unreadable(error.status()))?;
+    let change: SiteChange = parse(body)?;
+    let dedupe_by = change.dedupe_by.map(Into::into);
+    let site = state.directory.catalog().set_dedupe_by(&tracking_id, dedupe_by).await?;
+    state.directory.forget_site(&tracking_id).await;
+    tracing::info!(by = admin.token_id, tracking_id, ?dedupe_by, "site changed");
+    Ok(json_response(StatusCode::OK, &SiteBody::from(site)))
 }
 
 pub(super) async fn list_tokens(State(state): State<Handlers>) -> Result<Response, ApiError> {

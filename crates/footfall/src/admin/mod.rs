@@ -3,7 +3,8 @@
 //! ```text
 //! client::Admin   what the command line calls: the state folder itself, or
 //!    | JSON       a running server, through
-//! router          GET, POST /api/v1/sites    GET, POST /api/v1/tokens    POST /api/v1/tokens/{id}/revoke
+//! router          GET, POST /api/v1/sites    PATCH /api/v1/sites/{tracking_id}
+//!    |            GET, POST /api/v1/tokens    POST /api/v1/tokens/{id}/revoke
 //!    |            auth: an admin's bearer token, checked before the body is read
 //! Directory       and the catalog behind it
 //! ```
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{get, patch, post};
 use footfall_catalog::Directory;
 use footfall_model::clock::Clock;
 
@@ -41,6 +42,10 @@ pub(crate) fn router(directory: Arc<Directory>, clock: Arc<dyn Clock>) -> Router
             get(handlers::list_sites)
                 .post(handlers::create_site)
                 .fallback(wrong_method),
+        )
+        .route(
+            "/api/v1/sites/{tracking_id}",
+            patch(handlers::change_site).fallback(wrong_method),
         )
         .route(
             "/api/v1/tokens",

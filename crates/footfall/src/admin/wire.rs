@@ -11,6 +11,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use footfall_catalog::{CatalogError, DEFAULT_TENANT, NewSite, NewToken, Site, Token};
 use footfall_model::access::{Role, SiteScope};
 use footfall_model::clock::Micros;
+use footfall_model::hash::DedupeBy;
 use serde::{Deserialize, Serialize};
 
 /// `POST /api/v1/sites`; only the tracking id is required.
@@ -25,6 +26,7 @@ pub(super) struct SiteRequest {
     currency: Option<String>,
     #[serde(default)]
     writer_token_required: bool,
+    dedupe_by: Option<DedupeByName>,
 }
 
 impl From<NewSite> for SiteRequest {
@@ -37,6 +39,7 @@ impl From<NewSite> for SiteRequest {
             timezone: Some(site.timezone),
             currency: Some(site.currency),
             writer_token_required: site.writer_token_required,
+            dedupe_by: site.dedupe_by.map(Into::into),
         }
     }
 }
@@ -51,6 +54,41 @@ impl From<SiteRequest> for NewSite {
             timezone: site.timezone.unwrap_or_else(|| "UTC".to_owned()),
             currency: site.currency.unwrap_or_else(|| "USD".to_owned()),
             writer_token_required: site.writer_token_required,
+            dedupe_by: site.dedupe_by.map(Into::into),
+        }
+    }
+}
+
+/// `PATCH /api/v1/sites/{tracking_id}`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SiteChange {
+    /// `null`: as the server is configured.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub(super) dedupe_by: Option<DedupeByName>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum DedupeByName {
+    Content,
+    Key,
+}
+
+impl From<DedupeBy> for DedupeByName {
+    fn from(dedupe_by: DedupeBy) -> Self {
+        match dedupe_by {
+            DedupeBy::Content => Self::Content,
+            DedupeBy::Key => Self::Key,
+        }
+    }
+}
+
+impl From<DedupeByName> for DedupeBy {
+    fn from(name: DedupeByName) -> Self {
+        match name {
+            DedupeByName::Content => Self::Content,
+            DedupeByName::Key => Self::Key,
         }
     }
 }
@@ -64,6 +102,7 @@ pub(super) struct SiteBody {
     timezone: String,
     currency: String,
     writer_token_required: bool,
+    dedupe_by: Option<DedupeByName>,
     created_at: TimeText,
 }
 
@@ -77,6 +116,7 @@ impl From<Site> for SiteBody {
             timezone: site.timezone,
             currency: site.currency,
             writer_token_required: site.writer_token_required,
+            dedupe_by: site.dedupe_by.map(Into::into),
             created_at: TimeText(site.created_at),
         }
     }
@@ -92,6 +132,7 @@ impl From<SiteBody> for Site {
             timezone: site.timezone,
             currency: site.currency,
             writer_token_required: site.writer_token_required,
+            dedupe_by: site.dedupe_by.map(Into::into),
             created_at: site.created_at.0,
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use footfall_ingest::import::Format;
+use footfall_model::hash::DedupeBy;
 
 use super::overrides::{Folders, Listen, Overrides};
 use crate::config::Roles;
@@ -110,6 +111,7 @@ impl AdminArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   footfall site create shop --name \"My shop\" --url https://shop.example --timezone Europe/Berlin --currency EUR
+  footfall site update shop --dedupe-by key
   footfall site list
   footfall site list --server http://127.0.0.1:8080 --token ffp_...")]
 pub(super) struct SiteArgs {
@@ -121,6 +123,8 @@ pub(super) struct SiteArgs {
 pub(super) enum SiteCommand {
     /// Create a site
     Create(SiteCreate),
+    /// Change a site
+    Update(SiteUpdate),
     /// List the sites
     List(AdminArgs),
 }
@@ -129,6 +133,7 @@ impl SiteArgs {
     pub(super) fn admin(&self) -> &AdminArgs {
         match &self.command {
             SiteCommand::Create(create) => &create.admin,
+            SiteCommand::Update(update) => &update.admin,
             SiteCommand::List(admin) => admin,
         }
     }
@@ -152,8 +157,34 @@ pub(super) struct SiteCreate {
     /// Accept its events only with a writer token
     #[arg(long)]
     pub(super) require_writer_token: bool,
+    /// What tells events without an id apart: content (all that was sent) or key (client, session, time and type)
+    /// [default: as the server is configured]
+    #[arg(long, value_name = "content|key")]
+    pub(super) dedupe_by: Option<DedupeBy>,
     #[command(flatten)]
     pub(super) admin: AdminArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SiteUpdate {
+    pub(super) tracking_id: String,
+    /// What tells events without an id apart from now on: content, key, or default (as the server is configured)
+    #[arg(long, value_name = "content|key|default", value_parser = parse_dedupe_by)]
+    pub(super) dedupe_by: SiteDedupeBy,
+    #[command(flatten)]
+    pub(super) admin: AdminArgs,
+}
+
+/// `None`: as the server is configured. A type of its own, because clap takes an option for an argument that may be
+/// missing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SiteDedupeBy(pub(super) Option<DedupeBy>);
+
+fn parse_dedupe_by(text: &str) -> Result<SiteDedupeBy, String> {
+    match text {
+        "default" => Ok(SiteDedupeBy(None)),
+        _ => text.parse().map(|dedupe_by| SiteDedupeBy(Some(dedupe_by))),
+    }
 }
 
 #[derive(Debug, Args)]

@@ -1,9 +1,10 @@
 //! `footfall site`.
 
 use footfall_catalog::{DEFAULT_TENANT, NewSite, Secret, Site};
+use footfall_model::hash::DedupeBy;
 use serde_json::{Value, json};
 
-use super::args::{AdminArgs, SiteArgs, SiteCommand, SiteCreate};
+use super::args::{AdminArgs, SiteArgs, SiteCommand, SiteCreate, SiteUpdate};
 use super::table::TextTable;
 use super::{print, token};
 use crate::admin::client::Admin;
@@ -12,6 +13,7 @@ use crate::config::Config;
 pub(super) async fn run(config: &Config, args: SiteArgs) -> anyhow::Result<()> {
     match args.command {
         SiteCommand::Create(args) => create(config, args).await,
+        SiteCommand::Update(args) => update(config, &args).await,
         SiteCommand::List(args) => list(config, &args).await,
     }
 }
@@ -27,12 +29,22 @@ async fn create(config: &Config, args: SiteCreate) -> anyhow::Result<()> {
             timezone: args.timezone,
             currency: args.currency,
             writer_token_required: args.require_writer_token,
+            dedupe_by: args.dedupe_by,
         })
         .await?;
     if args.admin.json {
         return print(&format!("{}\n", to_json(&made)));
     }
     print(&format!("site {} created\n", made.tracking_id))
+}
+
+async fn update(config: &Config, args: &SiteUpdate) -> anyhow::Result<()> {
+    let admin = connect(config, &args.admin, Missing::Refuse).await?;
+    let changed = admin.set_dedupe_by(&args.tracking_id, args.dedupe_by.0).await?;
+    if args.admin.json {
+        return print(&format!("{}\n", to_json(&changed)));
+    }
+    print(&format!("site {} was changed\n", changed.tracking_id))
 }
 
 async fn list(config: &Config, args: &AdminArgs) -> anyhow::Result<()> {
@@ -44,7 +56,15 @@ async fn list(config: &Config, args: &AdminArgs) -> anyhow::Result<()> {
     if sites.is_empty() {
         return print("there is no site yet; create one with `footfall site create TRACKING_ID`\n");
     }
-    let mut table = TextTable::new(["TRACKING ID", "NAME", "URL", "TIME ZONE", "CURRENCY", "WRITER TOKEN"]);
+    let mut table = TextTable::new([
+        "TRACKING ID",
+        "NAME",
+        "URL",
+        "TIME ZONE",
+        "CURRENCY",
+        "WRITER TOKEN",
+        "DEDUPE BY",
+    ]);
     for site in sites {
         let writer_token = if site.writer_token_required {
             "required"
@@ -58,6 +78,7 @@ async fn list(config: &Config, args: &AdminArgs) -> anyhow::Result<()> {
             site.timezone,
             site.currency,
             writer_token.into(),
+            site.dedupe_by.map_or("-", DedupeBy::name).into(),
         ]);
     }
     print(&table.render())
@@ -72,6 +93,7 @@ fn to_json(site: &Site) -> Value {
         "timezone": site.timezone,
         "currency": site.currency,
         "writer_token_required": site.writer_token_required,
+        "dedupe_by": site.dedupe_by.map(DedupeBy::name),
         "created_at": token::rfc3339(site.created_at),
     })
 }

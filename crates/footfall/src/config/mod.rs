@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use footfall_lake::Location;
+use footfall_model::hash::DedupeBy;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use load::{Setting, Sources};
@@ -119,6 +120,13 @@ pub(crate) struct Ingest {
     /// Maximum number of remembered ids, of which the newest half is always kept; each costs about 20 bytes. For a
     /// window of `w` seconds at `r` events per second: `2 * w * r`.
     pub(crate) dedupe_ids: usize,
+    /// What tells events without an id apart: `content`, all that was sent except `sent_at`; or `key`, the site, client,
+    /// session, time and type alone. A site can have its own.
+    #[serde(
+        serialize_with = "values::write_dedupe_by",
+        deserialize_with = "values::read_dedupe_by"
+    )]
+    pub(crate) dedupe_by: DedupeBy,
     /// Rate limit of a site; beyond it events are refused (429).
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) events_per_second: u32,
@@ -266,6 +274,7 @@ impl Default for Ingest {
             buffer_bytes: ByteSize::mib(32),
             dedupe_window: Span(Duration::from_hours(6)),
             dedupe_ids: 1_835_008,
+            dedupe_by: DedupeBy::Content,
             events_per_second: 1_000,
             body_bytes: ByteSize::mib(1),
             body_timeout: Span(Duration::from_secs(10)),

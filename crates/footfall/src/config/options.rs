@@ -50,6 +50,7 @@ impl Ingest {
             events_per_second: self.events_per_second,
             max_future: self.max_future.0,
             retention: self.retention.0,
+            dedupe_by: self.dedupe_by,
             trusted_proxies: self.trust_forwarded_for.0,
             body_timeout: self.body_timeout.0,
             in_flight_bytes: self.in_flight_bytes.bytes(),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use footfall_model::hash::DedupeBy;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use tracing_subscriber::EnvFilter;
@@ -264,6 +265,15 @@ impl<'de> Deserialize<'de> for Masked {
         }
         Ok(Self(secret))
     }
+}
+
+pub(super) fn read_dedupe_by<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DedupeBy, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+pub(super) fn write_dedupe_by<S: Serializer>(dedupe_by: &DedupeBy, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(dedupe_by.name())
 }
 
 /// Refuses invalid locations of a lake.

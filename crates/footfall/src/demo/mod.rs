@@ -134,6 +134,7 @@ async fn prepare(running: &Server, http: &str) -> anyhow::Result<String> {
             timezone: "UTC".into(),
             currency: "EUR".into(),
             writer_token_required: false,
+            dedupe_by: None,
         };
         admin
             .create_site(site)

@@ -2,8 +2,8 @@
 //!
 //! Parameters have the names of the JSON form (`tracking_id`, `page.url`, `utm.source`), or of the columns (`page_url`,
 //! `utm_source`), or short ones: `tid`, `cid`, `sid`, `et`, `eid`, `ts`, `url`, `title`, `ref`, `uid`, `cp`. Unknown
-//! ones are ignored, empty ones count as absent. The reply is a transparent GIF of one pixel, or a JSON error if the
-//! event was not stored.
+//! ones are ignored, blank ones count as absent, and of repeated ones the first counts. The reply is a transparent GIF
+//! of one pixel, or a JSON error if the event was not stored.
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -25,13 +25,15 @@ pub(super) async fn receive(collector: &Collector, request: Request) -> Result<R
     let outcome = collector
         .publish(vec![draft], caller(&head, collector.options.trusted_proxies))
         .await?;
-    let mut response = if outcome.rejected.is_empty() {
+    let debug = reply::is_debug(&head.headers);
+    let pixel = outcome.rejected.is_empty() && !debug;
+    let mut response = if pixel {
         PIXEL.into_response()
     } else {
-        reply::of_outcome(&outcome)
+        reply::of_outcome(&outcome, debug)
     };
     let headers = response.headers_mut();
-    if outcome.rejected.is_empty() {
+    if pixel {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("image/gif"));
     }
     // The next view of the same page must send its own event.

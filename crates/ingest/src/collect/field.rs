@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use footfall_model::field::EventField;
+use footfall_model::field::{EventField, FieldType};
 
 /// The subject of a rejection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,8 +15,6 @@ pub(super) enum Field {
     Stored(EventField),
     /// The client's time of sending: corrects the event's time, and is not stored.
     SentAt,
-    /// `custom_properties.revenue`, used if there is no `revenue`.
-    PropertiesRevenue,
 }
 
 /// An object of the JSON form.
@@ -45,10 +43,7 @@ impl Group {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     Group(Group),
-    /// A string.
-    Text(EventField),
-    /// A value of any type, read as raw text.
-    Raw(Field),
+    Value(Field),
     /// Ignored, so that older servers take newer clients.
     Unknown,
 }
@@ -87,7 +82,7 @@ static PARAMETERS: LazyLock<HashMap<String, Target>> = LazyLock::new(|| {
     });
     let others = ALIASES.iter().chain(&SHORT_NAMES);
     let others = others.map(|(name, field)| ((*name).to_owned(), Target::stored(*field)));
-    let sent_at = ("sent_at".to_owned(), Target::Raw(Field::SentAt));
+    let sent_at = ("sent_at".to_owned(), Target::Value(Field::SentAt));
     names.chain(others).chain([sent_at]).collect()
 });
 
@@ -104,7 +99,7 @@ fn keys(group: Group) -> Keys {
         let groups = Group::ALL.into_iter().filter(|group| *group != Group::Top);
         keys.extend(groups.map(|group| (group.path(), Target::Group(group))));
         keys.extend(ALIASES.map(|(name, field)| (name, Target::stored(field))));
-        keys.push(("sent_at", Target::Raw(Field::SentAt)));
+        keys.push(("sent_at", Target::Value(Field::SentAt)));
     }
     keys
 }
@@ -127,18 +122,14 @@ impl Target {
     }
 
     fn stored(field: EventField) -> Self {
-        match field.spec().field_type {
-            footfall_model::field::FieldType::Text => Self::Text(field),
-            _ => Self::Raw(Field::Stored(field)),
-        }
+        Self::Value(Field::Stored(field))
     }
 
     /// The field, if it is one.
     pub(super) fn field(self) -> Option<Field> {
         match self {
             Self::Group(group) => Some(Field::Group(group)),
-            Self::Text(field) => Some(Field::Stored(field)),
-            Self::Raw(field) => Some(field),
+            Self::Value(field) => Some(field),
             Self::Unknown => None,
         }
     }
@@ -160,7 +151,6 @@ impl Field {
             Self::Group(group) => group.path(),
             Self::Stored(field) => field.spec().json.unwrap_or(field.name()),
             Self::SentAt => "sent_at",
-            Self::PropertiesRevenue => "custom_properties.revenue",
         }
     }
 
@@ -172,19 +162,23 @@ impl Field {
         }
     }
 
+    /// Whether its value is any text.
+    pub(super) fn is_text(self) -> bool {
+        matches!(self, Self::Stored(field) if field.spec().field_type == FieldType::Text)
+    }
+
     /// A bit that is unique to this field.
     pub(super) fn bit(self) -> u64 {
         let index = match self {
             Self::Stored(field) => field as usize,
             Self::SentAt => EventField::ALL.len(),
-            Self::PropertiesRevenue => EventField::ALL.len() + 1,
-            Self::Group(group) => EventField::ALL.len() + 2 + group as usize,
+            Self::Group(group) => EventField::ALL.len() + 1 + group as usize,
         };
         1 << index
     }
 }
 
-const _: () = assert!(EventField::ALL.len() + 2 + Group::ALL.len() <= 64, "a field has no bit");
+const _: () = assert!(EventField::ALL.len() + 1 + Group::ALL.len() <= 64, "a field has no bit");
 
 #[cfg(test)]
 mod tests {

@@ -14,6 +14,7 @@ use super::budget::Budget;
 use super::draft::Draft;
 use super::options::CollectOptions;
 use super::reject::Reject;
+use super::validate::Receipt;
 use super::{beacon, body, json, sender, validate};
 
 /// One event as it would be stored, before enrichment; or the message of its rejection.
@@ -62,8 +63,20 @@ pub fn who(headers: &HeaderMap, trusted_proxies: usize) -> (Option<IpAddr>, Opti
 
 fn verdict(draft: Result<Draft, Reject>, options: &CollectOptions, received: Micros) -> Verdict {
     draft
-        .and_then(|draft| validate::check(draft, options, received))
-        .map(|event| *event)
+        .and_then(|draft| {
+            validate::check(
+                draft,
+                options,
+                Receipt {
+                    at: received,
+                    ordinal: 0,
+                },
+            )
+        })
+        .map(|mut valid| {
+            valid.identify(options.dedupe_by);
+            *valid.event
+        })
         .map_err(|reject| {
             let field = reject.field.proto_name();
             match reject.expected {

@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use footfall_model::proto::ingest_service_server::SERVICE_NAME;
-use footfall_model::proto::{EventBatch, PublishSummary, Rejection};
+use footfall_model::proto::{ChangedValue, EventBatch, PublishSummary, Rejection};
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt, poll};
@@ -126,7 +126,8 @@ impl Collector {
             .get("authorization")
             .and_then(|value| value.to_str().ok());
         let token = authorization.and_then(sender::bearer_of).map(str::to_owned);
-        let stream = StreamState::new(self.options.listed_rejections);
+        let debug = reply::is_debug(request.metadata().as_ref());
+        let stream = StreamState::new(self.options.listed_rejections, debug);
         match self.credentials(token.as_deref()).await {
             Ok(Credentials::Unknown) => Err(Status::unauthenticated(
                 "the token is not known, has expired or was revoked; sites that are open take events without one",
@@ -221,15 +222,18 @@ struct StreamState {
     /// The cause that all rejections share; `Invalid` if they differ.
     cause: Option<Cause>,
     listed: usize,
+    /// Whether the client wants to know what was changed.
+    debug: bool,
 }
 
 impl StreamState {
-    fn new(listed: usize) -> Self {
+    fn new(listed: usize, debug: bool) -> Self {
         Self {
             summary: PublishSummary::default(),
             seen: 0,
             cause: None,
             listed,
+            debug,
         }
     }
 
@@ -261,9 +265,28 @@ impl StreamState {
                     None => reject.reason.clone().into_owned(),
                 },
             }));
+        if self.debug {
+            self.list_changes(outcome);
+        }
         self.summary.accepted += outcome.accepted as u64;
         self.seen += events as u64;
         Ok(())
+    }
+
+    fn list_changes(&mut self, outcome: &Outcome) {
+        let room = self.listed.saturating_sub(self.summary.changed.len());
+        let changes = outcome
+            .changed
+            .iter()
+            .flat_map(|(index, changes)| changes.iter().map(move |change| (*index, change)));
+        let listed = changes.take(room).map(|(index, change)| ChangedValue {
+            index: self.seen + index as u64,
+            field: change.field.name().to_owned(),
+            what: change.what.name().to_owned(),
+            before: change.before as u64,
+            after: change.after as u64,
+        });
+        self.summary.changed.extend(listed);
     }
 
     /// The client or the connection failed in the middle of the stream, or there was no memory for a message.

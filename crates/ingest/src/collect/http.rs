@@ -11,7 +11,7 @@ use axum::routing::post;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::request::Parts;
 use http::{Method, StatusCode};
-use tower_http::cors::{Any, CorsLayer};
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::publish::{Caller, Refusal};
 use super::reply::{self, Failure};
@@ -37,12 +37,14 @@ pub fn router(collector: Arc<Collector>) -> Router {
         .with_state(collector)
 }
 
-/// Any page may send events; there are no cookies to protect.
+/// Any page may send events; there are no cookies to protect. `sendBeacon` sends its request with credentials, and a
+/// browser drops it unless the reply names the page's origin and allows them.
 fn cors() -> CorsLayer {
     CorsLayer::new()
-        .allow_origin(Any)
+        .allow_origin(AllowOrigin::mirror_request())
+        .allow_credentials(true)
         .allow_methods([Method::POST, Method::GET, Method::OPTIONS])
-        .allow_headers([CONTENT_TYPE, CONTENT_ENCODING, AUTHORIZATION])
+        .allow_headers([CONTENT_TYPE, CONTENT_ENCODING, AUTHORIZATION, reply::DEBUG_REQUEST])
         .expose_headers([RETRY_AFTER])
         .max_age(CORS_MAX_AGE)
 }
@@ -78,7 +80,7 @@ async fn receive(collector: &Collector, request: Request) -> Result<Response, Fa
     // The turn covers only CPU work: any number of requests may wait for the disk together.
     drop(turn);
     let outcome = collector.store(prepared).await?;
-    Ok(reply::of_outcome(&outcome))
+    Ok(reply::of_outcome(&outcome, reply::is_debug(&head.headers)))
 }
 
 /// The caller, from a request's headers and peer address.

@@ -1,18 +1,20 @@
 //! The JSON form of events: `{tracking_id, client_id, event_type, page: {url, ...}, ...}`, one or an array.
 //!
-//! Parsed from the body directly into the event, without a tree. A value of the wrong type is not a parse error but a
-//! [`Draft`]'s problem, so that the reply can name the field. Unknown fields are ignored.
+//! Parsed from the body directly into the event, without a tree: each field's value is a slice of the body, which the
+//! rules make a value of. A value of the wrong type is not a parse error but a [`Draft`]'s problem, so that the reply
+//! can name the field. Unknown fields are ignored.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::draft::{Draft, kind, wrong_type};
+use super::draft::Draft;
 use super::elements;
 use super::field::{Field, Group, Target};
-use super::options::{CollectOptions, PropertyLimits};
+use super::options::CollectOptions;
 use super::reject::Reject;
+use crate::rules::{Problem, PropertyLimits, Scalar, kind, scalar};
 
 /// Why a body as a whole could not be parsed.
 #[derive(Debug, thiserror::Error)]
@@ -21,8 +23,6 @@ pub(super) enum JsonError {
     Empty,
     #[error("the body is not UTF-8: byte {0} is wrong")]
     NotUtf8(usize),
-    #[error("the body begins with a byte order mark; send UTF-8 without one")]
-    ByteOrderMark,
     #[error("malformed JSON: {0}")]
     Malformed(#[from] serde_json::Error),
     #[error("the body is {0}; expected an event (a JSON object) or an array of events")]
@@ -33,13 +33,10 @@ pub(super) enum JsonError {
     TooMany { found: usize, limit: usize },
 }
 
-/// Parses a body: one event, or an array of them, each with its own result.
+/// Parses a body: one event, or an array of them, each with its own result. A byte order mark is skipped.
 pub(super) fn parse(body: &[u8], options: &CollectOptions) -> Result<Vec<Result<Draft, Reject>>, JsonError> {
     let text = std::str::from_utf8(body).map_err(|error| JsonError::NotUtf8(error.valid_up_to()))?;
-    if text.starts_with('\u{feff}') {
-        return Err(JsonError::ByteOrderMark);
-    }
-    let text = text.trim_ascii();
+    let text = text.trim_start_matches('\u{feff}').trim_ascii();
     match text.as_bytes().first() {
         None => Err(JsonError::Empty),
         Some(b'{') if text.len() > options.event_bytes => {
@@ -95,12 +92,13 @@ fn parse_objects(array: &str, options: &CollectOptions) -> Option<Vec<Result<Dra
 
 fn parse_element(json: &str, options: &CollectOptions) -> Result<Draft, Reject> {
     if !json.starts_with('{') {
-        return Err(wrong_type(Field::EVENT, "an event (a JSON object)", kind(json)));
+        let problem = Problem::wrong_type(kind(json), "an event (a JSON object)");
+        return Err(Reject::of(Field::EVENT, problem));
     }
     if json.len() > options.event_bytes {
         return Err(Reject::too_big(json.len(), options.event_bytes));
     }
-    // The syntax is known to be valid; a lone surrogate or a number out of range can still fail.
+    // The syntax is known to be valid; a number out of range in place of a group can still fail.
     parse_event(json, &options.properties)
         .map_err(|error| Reject::invalid(Field::EVENT, format!("cannot be read: {error}")))
 }
@@ -108,35 +106,32 @@ fn parse_element(json: &str, options: &CollectOptions) -> Result<Draft, Reject> 
 fn parse_event(json: &str, limits: &PropertyLimits) -> Result<Draft, serde_json::Error> {
     let mut draft = Draft::default();
     let mut reader = serde_json::Deserializer::from_str(json);
-    let node = Node {
-        target: Target::Group(Group::Top),
+    let group = GroupReader {
+        group: Group::Top,
         draft: &mut draft,
         limits,
     };
-    node.deserialize(&mut reader)?;
+    group.deserialize(&mut reader)?;
     reader.end()?;
     Ok(draft)
 }
 
-/// Parses one value of an event into its field.
-struct Node<'d> {
-    target: Target,
+/// Parses one object of an event into its fields.
+struct GroupReader<'d> {
+    group: Group,
     draft: &'d mut Draft,
     limits: &'d PropertyLimits,
 }
 
-impl Node<'_> {
+impl GroupReader<'_> {
     fn wrong<E>(self, found: &str) -> Result<(), E> {
-        match self.target {
-            Target::Group(group) => self.draft.blame(wrong_type(Field::Group(group), "an object", found)),
-            Target::Text(field) => self.draft.blame(wrong_type(field.into(), "a string", found)),
-            Target::Raw(_) | Target::Unknown => {}
-        }
+        let problem = Problem::wrong_type(found, "an object");
+        self.draft.blame(Reject::of(Field::Group(self.group), problem));
         Ok(())
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Node<'_> {
+impl<'de> DeserializeSeed<'de> for GroupReader<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -144,35 +139,25 @@ impl<'de> DeserializeSeed<'de> for Node<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Node<'_> {
+impl<'de> Visitor<'de> for GroupReader<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
-        let Target::Text(field) = self.target else {
-            return self.wrong("a string");
-        };
-        self.draft.text(field, value);
-        Ok(())
-    }
-
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Target::Group(group) = self.target else {
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            return self.wrong("an object");
-        };
-        while let Some(target) = map.next_key_seed(Key(group))? {
+        // Raw, because the parser refuses a key with half of a surrogate pair, and with it the body.
+        while let Some(key) = map.next_key::<&'de RawValue>()? {
+            let target = target(self.group, key.get());
             let known = target.field().is_some_and(|field| self.draft.is_first(field));
             match target {
-                Target::Raw(field) if known => {
+                Target::Value(field) if known => {
                     let value = map.next_value::<&'de RawValue>()?;
-                    self.draft.raw(field, value.get(), self.limits);
+                    self.draft.json(field, value.get(), self.limits);
                 }
-                Target::Group(_) | Target::Text(_) if known => map.next_value_seed(Node {
-                    target,
+                Target::Group(group) if known => map.next_value_seed(GroupReader {
+                    group,
                     draft: &mut *self.draft,
                     limits: self.limits,
                 })?,
@@ -182,6 +167,10 @@ impl<'de> Visitor<'de> for Node<'_> {
             }
         }
         Ok(())
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
+        self.wrong("a string")
     }
 
     /// `null` is the same as absent.
@@ -211,26 +200,11 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 }
 
-/// A key of an object, resolved without a copy.
-struct Key(Group);
-
-impl<'de> DeserializeSeed<'de> for Key {
-    type Value = Target;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Target, D::Error> {
-        deserializer.deserialize_identifier(self)
-    }
-}
-
-impl Visitor<'_> for Key {
-    type Value = Target;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E: Error>(self, key: &str) -> Result<Target, E> {
-        Ok(Target::of(self.0, key))
+/// What a key means, as JSON text with its quotes.
+fn target(group: Group, key: &str) -> Target {
+    match scalar(key) {
+        Scalar::Text { text, .. } => Target::of(group, &text),
+        _ => Target::Unknown,
     }
 }
 

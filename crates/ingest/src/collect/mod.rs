@@ -12,12 +12,12 @@
 //! the reply gives index, field and reason of each rejected one.
 //!
 //! What the JSON form allows:
-//! - `tracking_id`, `client_id` and `event_type` are required. `null` and, for strings, `""` mean absent.
+//! - `tracking_id`, `client_id` and `event_type` are required. `null` and blank strings mean absent.
 //! - Unknown fields are ignored, so that older servers take newer clients. A repeated known field is rejected.
-//! - `timestamp`, `sent_at`: RFC 3339 with an offset, or milliseconds since 1970. With `sent_at`, a wrong client clock
-//!   is corrected. Without `timestamp`, the time of receipt is used.
-//! - `revenue`: a number or a decimal string, else `custom_properties.revenue`. Exact to four digits after the point;
-//!   further ones are rounded, half away from zero. Rejected if it isn't a number or has more than 14 digits before it.
+//! - What becomes of each value is up to [`crate::rules`], as on every other way in.
+//! - `timestamp`, `sent_at`: with `sent_at`, a client clock that is wrong by more than a minute is corrected. Without
+//!   `timestamp`, the time of receipt is used.
+//! - `revenue`, else `custom_properties.revenue`.
 //! - `event_id` (or `messageId`): an event sent twice under one id counts once. Without it, the id is a hash of what
 //!   was sent.
 
@@ -25,7 +25,6 @@ mod access;
 mod beacon;
 mod body;
 mod budget;
-mod decimal;
 mod draft;
 mod elements;
 mod error_body;
@@ -37,15 +36,14 @@ mod http;
 mod json;
 mod limits;
 mod options;
-mod properties;
 mod publish;
 mod reject;
 mod reply;
 mod sender;
-mod time;
 mod validate;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use footfall_catalog::Directory;
 use footfall_model::clock::Clock;
@@ -54,11 +52,12 @@ use tokio::sync::Semaphore;
 use crate::enrich::Enricher;
 use crate::wal::EventLog;
 
+pub use crate::rules::PropertyLimits;
 pub use budget::{Budget, Exhausted, Reservation};
 pub use error_body::{ErrorBody, ErrorDetail, json_response};
 pub use grpc::{GrpcIngest, grpc};
 pub use http::router;
-pub use options::{CollectOptions, PropertyLimits};
+pub use options::CollectOptions;
 
 /// The dependencies of a [`Collector`].
 #[derive(Debug)]
@@ -83,6 +82,8 @@ pub struct Collector {
     /// Permits to process a request, granted in the order in which bodies were complete. Under overload thousands of
     /// requests are ready at once, and without this order some would wait many times as long as others.
     turns: Semaphore,
+    /// Events received so far.
+    received: AtomicU64,
 }
 
 impl Collector {
@@ -92,6 +93,7 @@ impl Collector {
             rates: limits::Rates::new(&options, Arc::clone(&parts.clock)),
             memory: budget::Budget::new(options.in_flight_bytes),
             turns: Semaphore::new(options.turns.clamp(1, Semaphore::MAX_PERMITS)),
+            received: AtomicU64::new(0),
             parts,
             options,
         }

@@ -3,6 +3,10 @@
 use std::thread;
 use std::time::Duration;
 
+use footfall_model::hash::DedupeBy;
+
+use crate::rules::PropertyLimits;
+
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -17,6 +21,8 @@ pub struct CollectOptions {
     pub batch_events: usize,
     /// Limits of `custom_properties`.
     pub properties: PropertyLimits,
+    /// What tells events without an id apart, for sites that don't say.
+    pub dedupe_by: DedupeBy,
     /// Accepted events per second and site. The burst is twice as many, and at least one full batch.
     pub events_per_second: u32,
     /// How far an event's time may lie ahead of the server's.
@@ -45,6 +51,7 @@ impl Default for CollectOptions {
             event_bytes: 32 << 10,
             batch_events: 500,
             properties: PropertyLimits::default(),
+            dedupe_by: DedupeBy::default(),
             events_per_second: 1_000,
             max_future: HOUR,
             // 13 months.
@@ -55,20 +62,5 @@ impl Default for CollectOptions {
             turns: 2 * thread::available_parallelism().map_or(1, usize::from),
             listed_rejections: 1_000,
         }
-    }
-}
-
-/// Limits of `custom_properties`, which also counts towards [`CollectOptions::event_bytes`].
-#[derive(Debug, Clone)]
-pub struct PropertyLimits {
-    /// Nesting of objects and arrays; `{"a": 1}` has depth 1.
-    pub depth: usize,
-    /// Keys on all levels in total.
-    pub keys: usize,
-}
-
-impl Default for PropertyLimits {
-    fn default() -> Self {
-        Self { depth: 8, keys: 256 }
     }
 }

@@ -1,10 +1,12 @@
 //! From drafts to the WAL, for all protocols.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use footfall_catalog::CatalogError;
 use footfall_model::field::EventField;
+use footfall_model::hash::DedupeBy;
 use footfall_model::proto::Event;
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
@@ -13,8 +15,9 @@ use super::Collector;
 use super::access::{self, Credentials};
 use super::draft::Draft;
 use super::reject::{Cause, Reject};
-use super::validate;
+use super::validate::{self, Receipt, Valid};
 use crate::enrich::Sender;
+use crate::rules::Changes;
 use crate::wal::WalError;
 
 /// The sender of a request.
@@ -32,6 +35,8 @@ pub(super) struct Outcome {
     pub(super) accepted: usize,
     /// Rejected events, by index.
     pub(super) rejected: Vec<(usize, Reject)>,
+    /// Accepted events of which the rules changed something, by index.
+    pub(super) changed: Vec<(usize, Changes)>,
 }
 
 /// Why the server could not accept any event now. None is acknowledged; the client should retry.
@@ -147,28 +152,38 @@ impl Collector {
     }
 
     async fn try_prepare(&self, drafts: Vec<Result<Draft, Reject>>, caller: Caller<'_>) -> Result<Prepared, Refusal> {
-        let received = self.parts.clock.now();
+        let at = self.parts.clock.now();
+        let first = self.received.fetch_add(drafts.len() as u64, Ordering::Relaxed);
         let mut outcome = Outcome::default();
         let mut valid = Vec::with_capacity(drafts.len());
         for (index, draft) in drafts.into_iter().enumerate() {
-            match draft.and_then(|draft| validate::check(draft, &self.options, received)) {
+            let ordinal = first.wrapping_add(index as u64);
+            match draft.and_then(|draft| validate::check(draft, &self.options, Receipt { at, ordinal })) {
                 Ok(event) => valid.push((index, event)),
                 Err(reject) => outcome.rejected.push((index, reject)),
             }
         }
-        let sites = BySite::of(&valid);
+        let sites = BySite::of(valid.iter().map(|(_, valid)| valid.event.tracking_id.as_str()));
         let verdicts = self.admit(&sites, caller.token).await?;
         let mut events = Vec::with_capacity(valid.len());
         let mut sender = None;
-        for ((index, mut event), site) in valid.into_iter().zip(sites.of_event) {
-            if let Some(Err(reject)) = verdicts.get(site) {
-                outcome.rejected.push((index, reject.clone()));
-                continue;
+        for ((index, mut valid), site) in valid.into_iter().zip(sites.of_event) {
+            match verdicts.get(site) {
+                Some(Ok(dedupe_by)) => valid.identify(*dedupe_by),
+                Some(Err(reject)) => {
+                    outcome.rejected.push((index, reject.clone()));
+                    continue;
+                }
+                None => continue,
             }
+            let Valid { mut event, changes, .. } = valid;
             sender
                 .get_or_insert_with(|| self.parts.enricher.sender(caller.sender))
                 .enrich(&mut event);
             events.push(event);
+            if !changes.is_empty() {
+                outcome.changed.push((index, changes));
+            }
         }
         outcome.rejected.sort_unstable_by_key(|(index, _)| *index);
         outcome.accepted = events.len();
@@ -176,8 +191,9 @@ impl Collector {
         Ok(Prepared { outcome, record })
     }
 
-    /// One verdict per site: all of its events in the request are accepted, or none.
-    async fn admit(&self, sites: &BySite, token: Option<&str>) -> Result<Vec<Result<(), Reject>>, Refusal> {
+    /// One verdict per site: all of its events in the request are accepted, or none. With it comes what tells its events
+    /// apart.
+    async fn admit(&self, sites: &BySite, token: Option<&str>) -> Result<Vec<Result<DedupeBy, Reject>>, Refusal> {
         let mut credentials = None;
         let mut verdicts = Vec::with_capacity(sites.names.len());
         for (tracking_id, events) in &sites.names {
@@ -193,7 +209,8 @@ impl Collector {
                     Reject::new(Cause::Rate, EventField::TrackingId, reason).retry_after(seconds)
                 })
             });
-            verdicts.push(verdict);
+            let dedupe_by = site.as_ref().and_then(|site| site.dedupe_by);
+            verdicts.push(verdict.map(|()| dedupe_by.unwrap_or(self.options.dedupe_by)));
         }
         Ok(verdicts)
     }
@@ -213,6 +230,9 @@ impl Outcome {
         metrics::counter!("footfall_ingest_events_accepted_total").increment(self.accepted as u64);
         for (_, reject) in &self.rejected {
             metrics::counter!("footfall_ingest_events_rejected_total", "reason" => reject.cause.code()).increment(1);
+        }
+        for (_, changes) in &self.changed {
+            changes.count();
         }
     }
 }
@@ -242,13 +262,13 @@ struct BySite {
 }
 
 impl BySite {
-    fn of(events: &[(usize, Box<Event>)]) -> Self {
+    /// By the tracking id of each event.
+    fn of<'a>(tracking_ids: impl ExactSizeIterator<Item = &'a str>) -> Self {
         let mut names: Vec<(String, usize)> = Vec::new();
         let mut indices: HashMap<&str, usize> = HashMap::new();
-        let mut of_event = Vec::with_capacity(events.len());
+        let mut of_event = Vec::with_capacity(tracking_ids.len());
         let mut last = usize::MAX;
-        for (_, event) in events {
-            let name = event.tracking_id.as_str();
+        for name in tracking_ids {
             if names.get(last).is_none_or(|(last, _)| last != name) {
                 last = *indices.entry(name).or_insert_with(|| {
                     names.push((name.to_owned(), 0));

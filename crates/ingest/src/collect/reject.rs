@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::field::Field;
+use crate::rules::Problem;
 
 /// The kind of a rejection: the `code` of the reply and the `reason` of the metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +55,14 @@ impl Reject {
 
     pub(super) fn invalid(field: impl Into<Field>, reason: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Cause::Invalid, field, reason)
+    }
+
+    /// The rules leave no value.
+    pub(super) fn of(field: impl Into<Field>, problem: Problem) -> Self {
+        Self {
+            expected: problem.expected,
+            ..Self::invalid(field, problem.reason)
+        }
     }
 
     /// A single event exceeds the size limit.

@@ -2,7 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::header::{CONNECTION, RETRY_AFTER};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
 use super::body::BodyError;
@@ -10,6 +10,9 @@ use super::error_body::{ErrorDetail, json_response};
 use super::json::JsonError;
 use super::publish::{Outcome, Refusal};
 use super::reject::{Cause, Reject};
+
+/// Asks for what was changed.
+pub(super) const DEBUG_REQUEST: HeaderName = HeaderName::from_static("x-debug-request");
 
 /// The JSON body of a reply.
 #[derive(Debug, Serialize)]
@@ -20,6 +23,8 @@ struct Reply<'a> {
     accepted: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rejected: Option<Vec<RejectedEvent<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<Vec<ChangedValue>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -30,6 +35,17 @@ struct RejectedEvent<'a> {
     reason: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     expected: Option<&'a str>,
+}
+
+/// A value that is not stored as it was sent.
+#[derive(Debug, Serialize)]
+struct ChangedValue {
+    index: usize,
+    field: &'static str,
+    what: &'static str,
+    /// Characters.
+    before: usize,
+    after: usize,
 }
 
 /// A request of which nothing was stored.
@@ -78,7 +94,7 @@ impl From<JsonError> for Failure {
             JsonError::TooMany { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_many_events"),
             JsonError::Empty | JsonError::NoEvents => (StatusCode::BAD_REQUEST, "no_events"),
             JsonError::NotUtf8(_) => (StatusCode::BAD_REQUEST, "not_utf8"),
-            JsonError::ByteOrderMark | JsonError::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed_json"),
+            JsonError::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed_json"),
             JsonError::NotAnEvent(_) => (StatusCode::BAD_REQUEST, "not_an_event"),
         };
         Self::new(status, code, error.to_string())
@@ -106,6 +122,7 @@ impl IntoResponse for Failure {
             error: Some(error),
             accepted: None,
             rejected: None,
+            changed: None,
         };
         let mut response = json(self.status, &reply, self.retry_after);
         if self.status == StatusCode::REQUEST_TIMEOUT {
@@ -118,9 +135,17 @@ impl IntoResponse for Failure {
     }
 }
 
+/// Whether the client wants to know what was changed: `X-Debug-Request: true`.
+pub(super) fn is_debug(headers: &HeaderMap) -> bool {
+    let value = headers.get(DEBUG_REQUEST).and_then(|value| value.to_str().ok());
+    value.is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
+}
+
 /// All accepted: 204. Some accepted: 200 with the rejections. None accepted: the status of the common cause.
-pub(super) fn of_outcome(outcome: &Outcome) -> Response {
-    if outcome.rejected.is_empty() {
+///
+/// `debug`: 200 in place of 204, and the body says what was changed in the accepted events.
+pub(super) fn of_outcome(outcome: &Outcome, debug: bool) -> Response {
+    if outcome.rejected.is_empty() && !debug {
         return StatusCode::NO_CONTENT.into_response();
     }
     let (status, error) = if outcome.accepted > 0 {
@@ -136,10 +161,20 @@ pub(super) fn of_outcome(outcome: &Outcome) -> Response {
         reason: &reject.reason,
         expected: reject.expected.as_deref(),
     });
+    let changed = outcome.changed.iter().flat_map(|(index, changes)| {
+        changes.iter().map(|change| ChangedValue {
+            index: *index,
+            field: change.path(),
+            what: change.what.name(),
+            before: change.before,
+            after: change.after,
+        })
+    });
     let reply = Reply {
         error,
         accepted: Some(outcome.accepted),
-        rejected: Some(rejected.collect()),
+        rejected: (!outcome.rejected.is_empty()).then(|| rejected.collect()),
+        changed: debug.then(|| changed.collect()),
     };
     json(status, &reply, longest_wait(&outcome.rejected))
 }

@@ -3,6 +3,8 @@
 mod bad_inputs;
 mod good_inputs;
 mod grpc;
+mod identity;
+mod odd_inputs;
 mod overload;
 
 use std::io::ErrorKind;
@@ -138,6 +140,7 @@ struct Server {
     log: Arc<MemoryWal>,
     clock: Arc<ManualClock>,
     catalog: Arc<dyn Catalog>,
+    directory: Arc<Directory>,
     task: tokio::task::JoinHandle<()>,
     _folder: tempfile::TempDir,
 }
@@ -170,13 +173,15 @@ impl Server {
                 timezone: "UTC".into(),
                 currency: "EUR".into(),
                 writer_token_required,
+                dedupe_by: None,
             };
             catalog.create_site(site).await.unwrap();
         }
         let log = Arc::new(MemoryWal::default());
+        let directory = Arc::new(Directory::new(Arc::clone(&catalog)));
         let parts = CollectorParts {
             log: Arc::clone(&log) as _,
-            directory: Arc::new(Directory::new(Arc::clone(&catalog))),
+            directory: Arc::clone(&directory),
             enricher: Arc::clone(&ENRICHER),
             clock: Arc::clone(&clock) as _,
         };
@@ -191,6 +196,7 @@ impl Server {
             log,
             clock,
             catalog,
+            directory,
             task,
             _folder: folder,
         }

@@ -1,73 +1,73 @@
 //! Validation of an event. Pure: the time of receipt is an argument.
 
 use footfall_model::clock::Micros;
-use footfall_model::field::EventField;
-use footfall_model::hash::derived_event_id;
+use footfall_model::field::{EventField, FieldType};
+use footfall_model::hash::DedupeBy;
 use footfall_model::proto::Event;
 
 use super::draft::Draft;
 use super::options::CollectOptions;
 use super::reject::Reject;
-use super::time;
+use crate::rules::{self, Changes, Moment, Value};
 
-/// Returns the event with its time, id and time of receipt set, or its rejection.
-pub(super) fn check(draft: Draft, options: &CollectOptions, received: Micros) -> Result<Box<Event>, Reject> {
-    let (mut event, timestamp, sent_at) = draft.finish()?;
-    for field in EventField::ALL {
-        check_text(&mut event, *field)?;
-    }
-    check_country(&mut event)?;
-    event.event_timestamp = time::event_time(received, timestamp, sent_at);
-    time::check(event.event_timestamp, received, options.max_future, options.retention)?;
-    event.created_at = received;
-    if event.event_id.is_empty() {
-        // Over the client's own timestamp, not the corrected one: the correction for clock skew differs when the same
-        // event is sent again.
-        event.event_id = derived_event_id(
-            &event.tracking_id,
-            &event.client_id,
-            event.session_id.as_deref().unwrap_or_default(),
-            timestamp.unwrap_or(event.event_timestamp),
-            &event.event_type,
-        );
-    }
-    Ok(event)
+/// A valid event with its time and its time of receipt, not yet with its id.
+#[derive(Debug)]
+pub(super) struct Valid {
+    pub(super) event: Box<Event>,
+    /// When it happened, as far as its id is concerned.
+    moment: Moment,
+    pub(super) changes: Changes,
 }
 
-/// Checks a text field; fields of other types pass.
-fn check_text(event: &mut Event, field: EventField) -> Result<(), Reject> {
-    let spec = field.spec();
-    let Some(text) = field.text(event) else {
-        return Ok(());
-    };
-    if text.is_empty() {
-        if spec.is_required() {
-            return Err(Reject::invalid(field, "is missing").expected("a string that is not empty"));
-        }
-        if let Some(slot) = field.text_mut(event) {
-            slot.clear();
-        }
-        return Ok(());
-    }
-    if let (Some(chars), Some(limit)) = (spec.excess_chars(text), spec.max_chars) {
-        let reason = format!("has {chars} characters");
-        return Err(Reject::invalid(field, reason).expected(format!("at most {limit} characters")));
-    }
-    if text.as_bytes().contains(&0) {
-        return Err(Reject::invalid(field, "contains a NUL character"));
-    }
-    Ok(())
+/// When an event was received.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Receipt {
+    pub(super) at: Micros,
+    /// Tells events apart that were received at one time.
+    pub(super) ordinal: u64,
 }
 
-fn check_country(event: &mut Event) -> Result<(), Reject> {
-    if let Some(country) = &mut event.country {
-        if country.len() != 2 || !country.bytes().all(|b| b.is_ascii_alphabetic()) {
-            return Err(
-                Reject::invalid(EventField::Country, format!("{country:?} is not a country code"))
-                    .expected("two letters of ISO 3166-1, as US"),
-            );
+/// Returns the valid event, or its rejection.
+pub(super) fn check(draft: Draft, options: &CollectOptions, receipt: Receipt) -> Result<Valid, Reject> {
+    let draft = draft.finish()?;
+    let mut event = draft.event;
+    for field in EventField::ALL.iter().filter(|field| field.spec().is_required()) {
+        if field.text(&event).is_some_and(str::is_empty) {
+            return Err(Reject::invalid(*field, "is missing").expected("a string that is not empty"));
         }
-        country.make_ascii_uppercase();
     }
-    Ok(())
+    event.event_timestamp = rules::corrected_time(receipt.at, draft.timestamp, draft.sent_at);
+    rules::check_time(event.event_timestamp, receipt.at, options.max_future, options.retention)
+        .map_err(|problem| Reject::of(EventField::EventTimestamp, problem))?;
+    event.created_at = receipt.at;
+    let moment = draft.timestamp.map_or(
+        Moment::Received {
+            at: receipt.at,
+            ordinal: receipt.ordinal,
+        },
+        Moment::Sent,
+    );
+    Ok(Valid {
+        event,
+        moment,
+        changes: draft.changes,
+    })
+}
+
+impl Valid {
+    /// Gives the event an id if it has none of its own. To be called before the event is enriched.
+    pub(super) fn identify(&mut self, by: DedupeBy) {
+        if self.event.event_id.is_empty() {
+            self.event.event_id = rules::event_id(by, self.moment, |field| value(&self.event, field));
+        }
+    }
+}
+
+fn value(event: &Event, field: EventField) -> Option<Value<'_>> {
+    match field.spec().field_type {
+        FieldType::Text | FieldType::Json => field.text(event).filter(|text| !text.is_empty()).map(Value::Text),
+        FieldType::Amount => event.revenue.map(Value::Number),
+        FieldType::Flag => event.is_bot.then_some(Value::Number(1)),
+        FieldType::Time | FieldType::Hash | FieldType::Day => None,
+    }
 }

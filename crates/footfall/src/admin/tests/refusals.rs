@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::server::*;
 
-const ENDPOINTS: [(Method, &str); 5] = [
+const ENDPOINTS: [(Method, &str); 6] = [
+    (Method::PATCH, "/api/v1/sites/shop"),
     (Method::GET, "/api/v1/sites"),
     (Method::POST, "/api/v1/sites"),
     (Method::GET, "/api/v1/tokens"),

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use footfall_catalog::{Catalog, DEFAULT_TENANT, Directory, NewSite, NewToken, Secret, SqliteCatalog};
 use footfall_model::access::{Role, SiteScope};
 use footfall_model::clock::{Clock, Micros, RandomIds};
+use footfall_model::hash::DedupeBy;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
 use serde_json::Value;
@@ -161,5 +162,6 @@ pub(super) fn site(tracking_id: &str) -> NewSite {
         timezone: "Asia/Kathmandu".into(),
         currency: "NPR".into(),
         writer_token_required: true,
+        dedupe_by: Some(DedupeBy::Key),
     }
 }

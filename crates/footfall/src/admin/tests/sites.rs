@@ -1,20 +1,24 @@
 //! Sites: created and listed.
 
+use footfall_catalog::Catalog;
+use footfall_model::hash::DedupeBy;
+use http::Method;
 use serde_json::json;
 
 use super::server::*;
+use crate::admin::client::Admin;
 
 #[tokio::test]
 async fn site_is_created_and_listed() {
     let server = Server::start().await;
     let asked = json!({
         "tracking_id": "UA-1", "name": "The shop", "url": "https://example.com", "timezone": "Europe/Berlin",
-        "currency": "EUR", "writer_token_required": true,
+        "currency": "EUR", "writer_token_required": true, "dedupe_by": "key",
     });
     let made = server.post("/api/v1/sites", asked).await;
     let expected = json!({
         "tracking_id": "UA-1", "tenant": "default", "name": "The shop", "url": "https://example.com",
-        "timezone": "Europe/Berlin", "currency": "EUR", "writer_token_required": true,
+        "timezone": "Europe/Berlin", "currency": "EUR", "writer_token_required": true, "dedupe_by": "key",
         "created_at": "2026-02-02T10:30:00Z",
     });
     assert_eq!((made.status, made.json()), (201, expected.clone()));
@@ -28,9 +32,46 @@ async fn omitted_site_fields_have_defaults() {
     let made = server.post("/api/v1/sites", json!({ "tracking_id": "bare" })).await;
     let expected = json!({
         "tracking_id": "bare", "tenant": "default", "name": "bare", "url": null, "timezone": "UTC",
-        "currency": "USD", "writer_token_required": false, "created_at": "2026-02-02T10:30:00Z",
+        "currency": "USD", "writer_token_required": false, "dedupe_by": null, "created_at": "2026-02-02T10:30:00Z",
     });
     assert_eq!((made.status, made.json()), (201, expected));
+}
+
+#[tokio::test]
+async fn dedupe_by_of_site_changes() {
+    let server = Server::start().await;
+    server.post("/api/v1/sites", json!({ "tracking_id": "shop" })).await;
+    assert_eq!(server.directory.site("shop").await.unwrap().unwrap().dedupe_by, None);
+    let patch = async |path: &str, body: &str| {
+        let secret = Some(server.admin.expose());
+        server.send(Method::PATCH, path, secret, body.to_owned()).await
+    };
+    let changed = patch("/api/v1/sites/shop", r#"{"dedupe_by":"key"}"#).await;
+    assert_eq!((changed.status, &changed.json()["dedupe_by"]), (200, &json!("key")));
+    let known = server.directory.site("shop").await.unwrap().unwrap();
+    assert_eq!(known.dedupe_by, Some(DedupeBy::Key), "known at once");
+    assert_eq!(
+        patch("/api/v1/sites/shop", r#"{"dedupe_by":null}"#).await.json()["dedupe_by"],
+        json!(null)
+    );
+    for (path, body, status) in [
+        ("/api/v1/sites/nobody", r#"{"dedupe_by":"key"}"#, 404),
+        ("/api/v1/sites/shop", r#"{"dedupe_by":"time"}"#, 400),
+        ("/api/v1/sites/shop", r#"{"name":"x"}"#, 400),
+        ("/api/v1/sites/shop", "{}", 400),
+    ] {
+        assert_eq!(patch(path, body).await.status, status, "{path} {body}");
+    }
+    assert_eq!(server.catalog.site("shop").await.unwrap().unwrap().dedupe_by, None);
+
+    for admin in [server.remote(), Admin::Local(server.catalog.clone())] {
+        for dedupe_by in [Some(DedupeBy::Content), None] {
+            assert_eq!(
+                admin.set_dedupe_by("shop", dedupe_by).await.unwrap().dedupe_by,
+                dedupe_by
+            );
+        }
+    }
 }
 
 #[tokio::test]

@@ -92,10 +92,6 @@ fn malformed() -> Vec<Case> {
         body("raw control character in a string", "{\"tracking_id\":\"sh\nop\"}"),
         body("raw NUL in a string", "{\"tracking_id\":\"sh\0op\"}"),
         body("NUL behind the event", format!("{}\0", good("x"))),
-        body(
-            "half a surrogate pair",
-            r#"{"tracking_id":"shop","client_id":"\ud800","event_type":"e"}"#,
-        ),
         body("bad UTF-8", b"{\"tracking_id\":\"sh\xff\"}"),
         body("UTF-8 cut off", b"{\"tracking_id\":\"\xe2\x82\"}"),
         body("overlong UTF-8", b"{\"tracking_id\":\"\xc0\xaf\"}"),
@@ -103,7 +99,6 @@ fn malformed() -> Vec<Case> {
             "UTF-16",
             good("x").encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>(),
         ),
-        body("byte order mark", format!("\u{feff}{}", good("x"))),
         body("a million brackets", "[".repeat(1_000_000)),
     ]
 }
@@ -149,30 +144,22 @@ fn wrong_types() -> Vec<Case> {
         ),
         body("event_type missing", r#"{"tracking_id":"shop","client_id":"c"}"#),
         body(
-            "event_type a boolean",
-            r#"{"tracking_id":"shop","client_id":"c","event_type":true}"#,
+            "client_id blank",
+            r#"{"tracking_id":"shop","client_id":" \u00a0","event_type":"e"}"#,
         ),
+        body(
+            "client_id an object",
+            r#"{"tracking_id":"shop","client_id":{"id":1},"event_type":"e"}"#,
+        ),
+        field("user.user_id an array", r#""user":{"user_id":[1]}"#),
         field("event_id and messageId", r#""event_id":"1","messageId":"2""#),
-        field("session_id a number", r#""session_id":17"#),
         field("page a string", r#""page":"https://example.com/""#),
         field("page an array", r#""page":[]"#),
-        field("page.url a number", r#""page":{"url":1}"#),
         field("page twice", r#""page":{"url":"/"},"page":{"title":"t"}"#),
         field("page.url twice", r#""page":{"url":"/","url":"/"}"#),
-        field("user.user_id a number", r#""user":{"user_id":12345}"#),
-        field("user.country a name", r#""user":{"country":"Germany"}"#),
-        field("user.country two signs", r#""user":{"country":"4!"}"#),
         field("utm a string", r#""utm":"google""#),
-        field("utm.source false", r#""utm":{"source":false}"#),
         field("custom_properties a string", r#""custom_properties":"{}""#),
         field("custom_properties an array", r#""custom_properties":[1]"#),
-        field("NUL in a session_id", r#""session_id":"a\u0000b""#),
-        field("NUL in a title", r#""page":{"title":"\u0000"}"#),
-        field("NUL in custom_properties", r#""custom_properties":{"a":"\u0000"}"#),
-        field(
-            "half a surrogate pair in custom_properties",
-            r#""custom_properties":{"a":"\udc00"}"#,
-        ),
     ]
 }
 
@@ -184,25 +171,20 @@ fn numbers_and_times() -> Vec<Case> {
         field("revenue NaN in a string", r#""revenue":"NaN""#),
         field("revenue with a currency", r#""revenue":"12.50 EUR""#),
         field("revenue with a comma", r#""revenue":"12,50""#),
+        field("revenue a boolean", r#""revenue":true"#),
         field("revenue an object", r#""revenue":{"amount":1}"#),
-        field(
-            "revenue in the properties wrong",
-            r#""custom_properties":{"revenue":"much"}"#,
-        ),
-        field(
-            "revenue in the properties a boolean",
-            r#""custom_properties":{"revenue":true}"#,
-        ),
         field("timestamp no time", r#""timestamp":"yesterday""#),
         field("timestamp without offset", r#""timestamp":"2026-02-02T10:30:00""#),
         field("timestamp a day that isn't", r#""timestamp":"2026-02-30T10:30:00Z""#),
-        field("timestamp a fraction", r#""timestamp":1770028200000.5"#),
         field("timestamp a boolean", r#""timestamp":true"#),
         field("timestamp an object", r#""timestamp":{"$date":1}"#),
         field("timestamp beyond all numbers", r#""timestamp":1e400"#),
         field("timestamp larger than 64 bits", r#""timestamp":92233720368547758070"#),
         field("timestamp minus nothing", r#""timestamp":-0"#),
         field("timestamp in seconds", r#""timestamp":1770028200"#),
+        field("timestamp in microseconds", r#""timestamp":1770028200000000"#),
+        field("timestamp in nanoseconds", r#""timestamp":1770028200000000000"#),
+        field("timestamp in seconds with a fraction", r#""timestamp":1770028200.5"#),
         field("timestamp in the future", r#""timestamp":"2026-02-02T11:30:00.001Z""#),
         field("timestamp in the year 9999", r#""timestamp":"9999-12-31T23:59:59Z""#),
         field("timestamp ancient", r#""timestamp":"2025-01-02T10:29:59.999Z""#),
@@ -229,12 +211,6 @@ fn too_much() -> Vec<Case> {
     let chunk = "x".repeat((1 << 20) + 1);
     vec![
         body("tracking_id too long", format!(r#"{{"tracking_id":"{}","client_id":"c","event_type":"e"}}"#, long(129))),
-        body("client_id too long", good(&long(257))),
-        field("page.url too long", &format!(r#""page":{{"url":"https://x/{}"}}"#, long(2048))),
-        field("page.title too long, in characters", &format!(r#""page":{{"title":"{}"}}"#, "ü".repeat(1025))),
-        field("page.referrer too long", &format!(r#""page":{{"referrer":"{}"}}"#, long(4097))),
-        field("utm.campaign too long", &format!(r#""utm":{{"campaign":"{}"}}"#, long(257))),
-        field("user.browser too long", &format!(r#""user":{{"browser":"{}"}}"#, long(65))),
         field("custom_properties too deep", &format!(r#""custom_properties":{}"#, nested(9))),
         field("custom_properties with arrays too deep", r#""custom_properties":{"a":[[[[[[[[1]]]]]]]]}"#),
         field("custom_properties with too many keys", &format!(r#""custom_properties":{{{}}}"#, keys(257))),
@@ -277,7 +253,10 @@ fn envelope() -> Vec<Case> {
             &["Content-Type: application/json; charset=latin1"],
             event,
         ),
-        headers("encoding brotli", &[JSON, "Content-Encoding: br"], event),
+        headers("encoding compress", &[JSON, "Content-Encoding: compress"], event),
+        headers("zstd that isn't", &[JSON, "Content-Encoding: zstd"], event),
+        headers("brotli that isn't", &[JSON, "Content-Encoding: br"], event),
+        headers("deflate that isn't", &[JSON, "Content-Encoding: deflate"], event),
         headers("encoding twice", &[JSON, "Content-Encoding: gzip, gzip"], event),
         headers("gzip that isn't", &[JSON, gzip_header], event),
         headers("gzip of nothing", &[JSON, gzip_header], b""),
@@ -358,7 +337,7 @@ fn beacons() -> Vec<Case> {
         query("beacon without anything", ""),
         query("beacon without client", "tid=shop&et=e"),
         query("beacon of an unknown site", "tid=nobody&cid=c&et=e"),
-        query("beacon with client twice", "tid=shop&cid=c&et=e&client_id=d"),
+        query("beacon with a blank client", "tid=shop&cid=+%09&et=e"),
         query("beacon with a wrong time", "tid=shop&cid=c&et=e&timestamp=now"),
         query(
             "beacon with wrong properties",
@@ -368,7 +347,6 @@ fn beacons() -> Vec<Case> {
             "beacon with properties that are none",
             "tid=shop&cid=c&et=e&custom_properties=7",
         ),
-        query("beacon with NUL", "tid=shop&cid=c&et=e&title=%00"),
         query("beacon with a wrong amount", "tid=shop&cid=c&et=e&revenue=1%2C5"),
         query("beacon too long", &format!("tid=shop&cid=c&et=e&x={}", long(33_000))),
     ]
@@ -380,16 +358,16 @@ fn mixed() -> Vec<Case> {
         |site: &str, client: &str| format!(r#"{{"tracking_id":"{site}","client_id":"{client}","event_type":"e"}}"#);
     vec![
         body(
+            "blank client beside a good one",
+            format!(r#"[{},{}]"#, event("shop", r" \t"), good("good-3")),
+        ),
+        body(
             "one good, one without client",
             format!(r#"[{},{{"tracking_id":"shop","event_type":"e"}}]"#, good("good-1")),
         ),
         body(
             "unknown, good, locked",
             format!("[{},{},{}]", event("nobody", "x"), good("good-2"), event("vault", "x")),
-        ),
-        body(
-            "half a surrogate pair beside a good one",
-            format!(r#"[{},{}]"#, event("shop", r"\ud800"), good("good-3")),
         ),
         body(
             "too large beside a good one",
@@ -427,7 +405,7 @@ async fn every_bad_input_gets_its_reply_and_the_server_is_as_well_afterwards_as_
     .await;
     let mut replies = String::new();
     let cases = table();
-    assert!(cases.len() >= 60);
+    assert!(cases.len() >= 100);
     for Case { name, request } in &cases {
         let answer = server.send(request).await;
         assert!(
@@ -443,5 +421,5 @@ async fn every_bad_input_gets_its_reply_and_the_server_is_as_well_afterwards_as_
 
     assert_eq!(server.post(&good("good-6")).await.status, 204);
     let stored: Vec<String> = server.log.events().into_iter().map(|event| event.client_id).collect();
-    assert_eq!(stored, ["good-1", "good-2", "good-3", "good-4", "good-5", "good-6"]);
+    assert_eq!(stored, ["good-3", "good-1", "good-2", "good-4", "good-5", "good-6"]);
 }

@@ -68,13 +68,13 @@ fn event(site: &str, client: &str) -> Event {
 #[tokio::test]
 async fn batches_are_records_with_summary() {
     let mut grpc = Grpc::start(CollectOptions::default()).await;
-    let url = Event {
-        page_url: Some("u".repeat(3_000)),
+    let amount = Event {
+        revenue: Some(i64::MAX),
         ..event("shop", "b")
     };
     let summary = grpc
         .publish(vec![
-            vec![event("shop", "a"), url],
+            vec![event("shop", "a"), amount],
             vec![event("nobody", "c"), event("blog", "d")],
         ])
         .await
@@ -88,7 +88,11 @@ async fn batches_are_records_with_summary() {
     assert_eq!(
         rejected,
         [
-            (1, "page_url", "has 3000 characters; expected at most 2048 characters"),
+            (
+                1,
+                "revenue",
+                "is too large; expected less than 100000000000000, either side of zero"
+            ),
             (2, "tracking_id", "there is no site \"nobody\""),
         ]
     );
@@ -140,7 +144,7 @@ async fn visitor_fields_are_kept_and_validated() {
             ..good.clone()
         },
         Event {
-            user_id: Some("\0".into()),
+            client_id: " ".into(),
             ..good.clone()
         },
         Event {
@@ -152,6 +156,83 @@ async fn visitor_fields_are_kept_and_validated() {
         assert_eq!(status.code(), Code::InvalidArgument, "{status}");
     }
     assert_eq!(grpc.server.log.events().len(), 1);
+}
+
+#[tokio::test]
+async fn odd_text_is_changed_and_told_on_request() {
+    let mut grpc = Grpc::start(CollectOptions::default()).await;
+    let odd = Event {
+        page_title: Some("x".repeat(1_025)),
+        user_id: Some("\0".into()),
+        channel: Some(" ".into()),
+        country: Some("Germany".into()),
+        custom_properties: Some(r#"{ "revenue": "high" }"#.into()),
+        ..event("shop", "a")
+    };
+    let batches = vec![
+        EventBatch {
+            events: vec![event("shop", "b")],
+        },
+        EventBatch { events: vec![odd] },
+    ];
+    for debug in [false, true] {
+        let mut request = Request::new(futures::stream::iter(batches.clone()));
+        if debug {
+            request
+                .metadata_mut()
+                .insert("x-debug-request", "true".parse().unwrap());
+        }
+        let summary = grpc.client.publish(request).await.unwrap().into_inner();
+        assert_eq!(summary.accepted, 2);
+        let changed = summary.changed.iter();
+        let changed = changed.map(|c| (c.index, c.field.as_str(), c.what.as_str(), c.before, c.after));
+        let expected = [
+            (1, "user_id", "replaced", 1, 1),
+            (1, "page_title", "cut", 1_025, 1_024),
+            (1, "country", "ignored", 7, 0),
+            (1, "channel", "blanked", 1, 0),
+            (1, "revenue", "ignored", 6, 0),
+        ];
+        assert_eq!(changed.collect::<Vec<_>>(), expected[..if debug { 5 } else { 0 }]);
+    }
+    let stored = grpc.server.log.events().remove(1);
+    assert_eq!(stored.user_id.as_deref(), Some("\u{fffd}"));
+    assert_eq!(stored.page_title.map(|title| title.len()), Some(1_024));
+    assert_eq!((stored.country, stored.revenue), (None, None));
+    assert_eq!(stored.channel.as_deref(), Some("Direct"), "as if none had been sent");
+    assert_eq!(stored.custom_properties.as_deref(), Some(r#"{"revenue":"high"}"#));
+}
+
+#[tokio::test]
+async fn identity_is_that_of_http() {
+    let mut grpc = Grpc::start(CollectOptions::default()).await;
+    let json = r#","timestamp":"2026-02-02T10:00:00Z","revenue":"9.90","page":{"url":"https://a.example/?utm_source=x"},
+        "user":{"country":"de"},"custom_properties":{ "a": "\u00fc" }"#;
+    assert_eq!(grpc.server.post(&event_with(json)).await.status, 204);
+    let same = Event {
+        event_type: "pageview".into(),
+        event_timestamp: NOW - 30 * 60_000_000,
+        revenue: Some(99_000),
+        page_url: Some("https://a.example/?utm_source=x".into()),
+        country: Some("DE".into()),
+        city: Some(String::new()),
+        custom_properties: Some(r#"{"a":"ü"}"#.into()),
+        ..event("shop", "c")
+    };
+    let other = Event {
+        utm_source: Some("x".into()),
+        ..same.clone()
+    };
+    grpc.publish(vec![vec![same, other]]).await.unwrap();
+    let ids: Vec<String> = grpc
+        .server
+        .log
+        .events()
+        .into_iter()
+        .map(|event| event.event_id)
+        .collect();
+    assert_eq!(ids[0], ids[1]);
+    assert_ne!(ids[0], ids[2], "what enrichment finds is not what was sent");
 }
 
 #[tokio::test]

@@ -1,7 +1,12 @@
-//! Money: parses decimal text to units of 1/10,000, without floats.
+//! Money: decimal text in units of 1/10,000, without floats.
+
+use super::{Problem, quoted};
+
+/// The accepted forms of an amount.
+pub(crate) const AMOUNT: &str = "a number, or a decimal number in a string, as 99.99";
 
 /// Amounts are below this many units: 18 digits, as in `Decimal128(18, 4)`.
-pub(super) const LIMIT: i64 = 1_000_000_000_000_000_000;
+const LIMIT: i64 = 1_000_000_000_000_000_000;
 
 /// Digits of the largest amount below [`LIMIT`], and how many of them are after the point.
 const DIGITS: i64 = 18;
@@ -11,6 +16,30 @@ const SCALE: i64 = 4;
 pub(super) enum DecimalError {
     NotANumber,
     OutOfRange,
+}
+
+/// An amount in units of 1/10,000; `None`: the text is blank.
+pub(crate) fn amount(text: &str) -> Result<Option<i64>, Problem> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    parse(text).map(Some).map_err(|error| match error {
+        DecimalError::OutOfRange => too_large(),
+        DecimalError::NotANumber => Problem::new(format!("{} is not a number", quoted(text))).expected(AMOUNT),
+    })
+}
+
+/// Refuses units that don't fit the column.
+pub(crate) fn checked_amount(units: i64) -> Result<i64, Problem> {
+    match units.unsigned_abs() < LIMIT.unsigned_abs() {
+        true => Ok(units),
+        false => Err(too_large()),
+    }
+}
+
+fn too_large() -> Problem {
+    Problem::new("is too large").expected("less than 100000000000000, either side of zero")
 }
 
 /// Parses `-12.5`, `1e3` and the like to units of 1/10,000.
