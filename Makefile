@@ -141,7 +141,7 @@ mutants: cargo-there $(venv)/requirements.txt ## breaks the write path, pruning 
 	$(python) tools/mutants.py
 
 # Which target is fuzzed (none said: each in turn), for how many seconds.
-TARGET ?= collect_body log_reader enrich flight_handle flight_binding
+TARGET ?= collect_body log_reader enrich import_reader flight_handle flight_binding
 SECONDS ?= 1800
 fuzz_build := RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$(cache)/footfall/fuzz-target
 

@@ -11,6 +11,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+import lakes
 from commands import Footfall
 from lakes import Lake
 from server import Server
@@ -128,22 +129,137 @@ def test_broken_file_ends_import(lake: Lake, footfall: Footfall, tmp_path: Path)
     assert totals(lake)[0] == 10
 
 
-def test_bad_rows_are_counted_by_reason(lake: Lake, footfall: Footfall, tmp_path: Path):
+def mixed(path: Path) -> Path:
+    """Ten rows, of which one is of a site that is not there and one has no visitor."""
     table = history("mixed", 10).to_pylist()
     table[2]["tracking_id"] = "nobodys-site"
     table[5]["client_id"] = None
-    file = write(pa.Table.from_pylist(table), tmp_path / "mixed.parquet")
-    printed = footfall.must("import", file)
+    return write(pa.Table.from_pylist(table), path)
+
+
+def test_rejected_rows_keep_file_out(lake: Lake, footfall: Footfall, tmp_path: Path):
+    file, good = mixed(tmp_path / "mixed.parquet"), write(history("good", 10), tmp_path / "good.parquet")
+    outcome = footfall.run("import", file, good)
+    assert outcome.code == 1
+    assert "nothing was imported, because 2 of 10 rows were rejected" in outcome.output
+    assert 'unknown site "nobodys-site"' in outcome.output and "(row 3)" in outcome.output
+    assert "client_id is missing (row 6)" in outcome.output
+    assert "10 of 10 rows" in outcome.output, "the other file is imported"
+    assert outcome.errors.startswith("error: ") and "1 of 2 files" in outcome.errors
+    assert totals(lake)[0] == 10
+
+
+def test_rejected_rows_are_skipped_and_come_later(lake: Lake, footfall: Footfall, tmp_path: Path):
+    file = mixed(tmp_path / "mixed.parquet")
+    printed = footfall.must("import", "--skip-rejected", file)
     assert "8 of 10 rows" in printed and "2 rejected" in printed
-    assert "nobodys-site" in printed or "tracking_id" in printed
-    assert "client_id" in printed
-    assert totals(lake)[0] == 8
+    footfall.must("site", "create", "nobodys-site")
+    printed = footfall.must("import", "--skip-rejected", file)
+    assert "1 of 10 rows" in printed and "8 duplicates" in printed and "1 rejected" in printed
+    assert totals(lake)[:2] == (9, 9)
 
 
-def test_existing_rows_are_not_added(lake: Lake, footfall: Footfall, tmp_path: Path):
+def test_same_command_works_after_site_is_created(lake: Lake, footfall: Footfall, tmp_path: Path):
+    table = history("new", 10).to_pylist()
+    for row in table[5:]:
+        row["tracking_id"] = "blog"
+    file = write(pa.Table.from_pylist(table), tmp_path / "new.parquet")
+    assert footfall.run("import", file).code == 1
+    footfall.must("site", "create", "blog")
+    assert "10 of 10 rows" in footfall.must("import", file)
+    assert "nothing was added" in footfall.must("import", file)
+    assert totals(lake)[:2] == (10, 10)
+
+
+def test_rows_repeated_in_file_count_once(lake: Lake, footfall: Footfall, tmp_path: Path):
     table = pa.concat_tables([history("same", 10), history("same", 10)])
     footfall.must("import", write(table, tmp_path / "repeated.parquet"))
     assert totals(lake)[:2] == (10, 10)
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_overlapping_files_add_what_is_new(lake: Lake, footfall: Footfall, tmp_path: Path, ending: str):
+    table = history("both")
+    footfall.must("import", write(table.slice(0, 600), tmp_path / f"first.{ending}"))
+    printed = footfall.must("import", write(table.slice(400), tmp_path / f"second.{ending}"))
+    assert "400 of 600 rows" in printed and "200 duplicates" in printed
+    assert totals(lake) == (ROWS, ROWS, ROWS // 10 * Decimal("19.99"))
+
+
+def test_events_sent_over_http_are_not_imported_again(
+    lake: Lake, make_server: Callable[..., Server], tmp_path: Path
+):
+    server = make_server(lake)
+    server.create_site("shop")
+    events = [
+        {
+            "tracking_id": "shop",
+            "client_id": f"visitor-{n}",
+            "event_type": "purchase",
+            "timestamp": (START + timedelta(seconds=n)).isoformat(),
+            "page": {"url": "https://shop.example/?utm_source=news&utm_medium=email", "title": "Schöne \ud83d Schuhe"},
+            "user": {"country": "de"},
+            "revenue": n + 0.5,
+            "custom_properties": {"order": 10**30 + n, "b": 1.10},
+        }
+        for n in range(20)
+    ]
+    server.accept(events[:15])
+    server.wait_for_events("shop", 15)
+    log = tmp_path / "log.ndjson"
+    log.write_text("\ufeff" + "\n".join(json.dumps(event) for event in events))
+    footfall = Footfall(lake, server.state)
+    printed = footfall.must("import", log)
+    assert "5 of 20 rows" in printed and "15 duplicates" in printed, printed
+    server.wait_for_events("shop", 20)
+    columns = "page_title, country, channel, utm_source, revenue, custom_properties, source"
+    kinds = server.query(
+        f"SELECT {columns.replace('revenue, custom_properties, ', '')}, count(*) AS n FROM events GROUP BY 1, 2, 3, 4, 5"
+    )
+    assert kinds.num_rows == 1 and kinds["n"].to_pylist() == [20], "as by HTTP"
+    orders = server.query("SELECT custom_properties AS p FROM events ORDER BY revenue")["p"].to_pylist()
+    assert orders == [f'{{"order":{10**30 + n},"b":1.1}}' for n in range(20)]
+
+
+@pytest.mark.parametrize("ending", ["csv", "json"])
+def test_export_comes_back_identical(
+    lake: Lake, footfall: Footfall, make_server: Callable[..., Server], tmp_path: Path, ending: str
+):
+    footfall.must("import", write(history("out", 50), tmp_path / "history.parquet"))
+    server = make_server(lake)
+    server.wait_for_events("shop", 50)
+    everything = "SELECT * FROM events ORDER BY event_id"
+    before = server.query(everything)
+    export = tmp_path / f"export.{ending}"
+    export.write_text(footfall.must("sql", "--format", ending, everything, "--server", server.flight))
+    server.stop()
+    empty = lakes.local(tmp_path / "other")
+    other = Footfall(empty, tmp_path / "other-state" / "state")
+    other.must("site", "create", "shop")
+    other.must("import", export)
+    names = [name for name in before.column_names if name != "event_date"]
+    after = empty.delta_events(names).sort_by("event_id")
+    assert after.to_pylist() == before.select(names).to_pylist()
+
+
+def test_bad_csv_rows_do_not_fail_file(lake: Lake, footfall: Footfall, tmp_path: Path):
+    millis = int(START.timestamp() * 1_000)
+    file = tmp_path / "log.csv"
+    file.write_text(
+        "\ufefftracking_id,client_id,event_type,timestamp,timestmap\r\n"
+        f"shop,1,pageview,{millis},\r\n"
+        "shop,2,pageview\r\n"
+        f'shop,3,"page"view,{millis},\r\n'
+        f"shop,4,pageview,{millis // 1_000},\r\n"
+    )
+    outcome = footfall.run("import", file)
+    assert outcome.code == 1
+    assert "(row 2)" in outcome.output and "the row has 3 fields, the header 5" in outcome.output
+    assert "a quote in the middle of a field" in outcome.output and "(row 3)" in outcome.output
+    assert "looks like seconds since 1970" in outcome.output and "multiply them by 1,000" in outcome.output
+    assert "timestmap" in outcome.output
+    assert "1 of 4 rows" in footfall.must("import", "--skip-rejected", file)
+    assert totals(lake)[0] == 1
 
 
 def test_missing_file_is_refused_by_name(footfall: Footfall, tmp_path: Path):

@@ -43,6 +43,9 @@ pub enum LakeError {
     /// A file that a commit would remove is no longer live.
     #[error("{path} is not in version {version} of the table any more; plan again")]
     Conflict { path: Path, version: u64 },
+    /// Another commit has added a file to the partitions that a commit depends on.
+    #[error("{path} was added by version {version} or shortly before; read it and commit again")]
+    ReadSetChanged { path: Path, version: u64 },
     /// The table requires a feature that we don't support.
     #[error("the table {table} can't be followed: {reason}. To go on, {advice}")]
     Unsupported {

@@ -22,7 +22,7 @@ mod table;
 mod write;
 
 pub use blocking::{OwnRuntime, blocking};
-pub use commit::{Commit, CommittedPosition, Fence, Operation, Txn};
+pub use commit::{Commit, CommittedPosition, Fence, Operation, ReadSet, Txn};
 pub use error::LakeError;
 pub use folders::create_durably;
 pub use lake::Lake;

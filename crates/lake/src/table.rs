@@ -9,6 +9,7 @@
 //! decide: our own id is in the table (a reply was lost) -> done
 //!         another has brought a part of our input -> fenced; a later lease was seen -> stale lease
 //!         a file that we remove is not live in version N -> conflict
+//!         a file that we have not read is in the partitions that we depend on -> read set changed
 //! ```
 //!
 //! A missing version is assumed not to be made yet. That holds as long as nothing newer than the version that we know
@@ -173,8 +174,8 @@ impl Table {
     /// After a transient error the outcome is unknown; committing again with the same `id` is safe and settles it.
     ///
     /// # Errors
-    /// [`LakeError::Fenced`], [`LakeError::StaleLease`] and [`LakeError::Conflict`] are final: this commit is not in the
-    /// table and will never be. Others are the store's.
+    /// [`LakeError::Fenced`], [`LakeError::StaleLease`], [`LakeError::Conflict`] and [`LakeError::ReadSetChanged`] are
+    /// final: this commit is not in the table and will never be. Others are the store's.
     pub async fn commit(&self, commit: &Commit) -> Result<u64, LakeError> {
         let mut following = self.following.lock().await;
         if self.is_behind(&following) {

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use footfall_ingest::import::Format;
 use footfall_model::hash::DedupeBy;
 
+use super::import_args::ImportArgs;
 use super::overrides::{Folders, Listen, Overrides};
 use crate::config::Roles;
 
@@ -295,29 +295,6 @@ pub(crate) struct SqlArgs {
 }
 
 impl SqlArgs {
-    pub(super) fn overrides(&self) -> Overrides {
-        self.folders.overrides()
-    }
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  footfall import history/*.parquet
-  footfall import events.ndjson.txt --format ndjson
-
-Columns are named as those of `events`; tracking_id, client_id, event_type and event_timestamp must be there. Each file
-is one transaction: importing it again adds nothing.")]
-pub(crate) struct ImportArgs {
-    #[arg(required = true, value_name = "PATH")]
-    pub(crate) paths: Vec<PathBuf>,
-    /// parquet, ndjson or csv [default: from the file's name]
-    #[arg(long)]
-    pub(crate) format: Option<Format>,
-    #[command(flatten)]
-    folders: Folders,
-}
-
-impl ImportArgs {
     pub(super) fn overrides(&self) -> Overrides {
         self.folders.overrides()
     }

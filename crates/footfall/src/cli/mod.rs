@@ -4,6 +4,7 @@
 
 mod args;
 mod failure;
+mod import_args;
 mod logging;
 mod overrides;
 mod site;
@@ -20,8 +21,9 @@ use crate::threads;
 use args::{Cli, Command, WalCommand};
 use overrides::Overrides;
 
-pub(crate) use args::{CompactArgs, DemoArgs, ImportArgs, SqlArgs, SqlFormat};
+pub(crate) use args::{CompactArgs, DemoArgs, SqlArgs, SqlFormat};
 pub(crate) use failure::report as report_failure;
+pub(crate) use import_args::ImportArgs;
 pub(crate) use table::{TextTable, printable_lines};
 pub(crate) use token::given_or_local;
 

@@ -49,10 +49,10 @@ pub(super) enum Target {
 }
 
 /// Aliases of fields, as used by clients of other systems.
-const ALIASES: [(&str, EventField); 1] = [("messageId", EventField::EventId)];
+pub(crate) const ALIASES: [(&str, EventField); 1] = [("messageId", EventField::EventId)];
 
 /// Short names of query parameters, because URLs are limited in length.
-const SHORT_NAMES: [(&str, EventField); 11] = [
+pub(crate) const SHORT_NAMES: [(&str, EventField); 11] = [
     ("tid", EventField::TrackingId),
     ("cid", EventField::ClientId),
     ("sid", EventField::SessionId),

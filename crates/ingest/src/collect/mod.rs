@@ -57,6 +57,7 @@ use crate::wal::EventLog;
 pub use crate::rules::PropertyLimits;
 pub use budget::{Budget, Exhausted, Reservation};
 pub use error_body::{ErrorBody, ErrorDetail, json_response};
+pub(crate) use field::{ALIASES, SHORT_NAMES};
 pub use grpc::{GrpcIngest, grpc};
 pub use http::router;
 pub use options::CollectOptions;

@@ -6,6 +6,7 @@ mod grpc;
 mod identity;
 mod odd_inputs;
 mod overload;
+mod ways_in;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;

@@ -4,25 +4,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::array::{AsArray, BooleanArray, RecordBatch};
-use arrow::compute::filter_record_batch;
 use arrow::error::ArrowError;
-use footfall_model::clock::Micros;
 
 use super::conform::Conform;
 use super::day_buffers::{BufferLimits, Day, DayBuffers};
-use super::source::{self, Item, Source};
+use super::source::{self, Rows, Source};
 use super::{ImportError, ImportOptions, ImportParts, Progress, Report};
-use crate::writer::{EventKey, Window};
 
 /// A file that is being read.
 pub(super) struct Reading {
     path: PathBuf,
     source: Source,
     conform: Conform,
-    seen: Window,
     day_buffers: DayBuffers,
-    now: Micros,
+    skip_rejected: bool,
     progress: Arc<Progress>,
     pub report: Report,
 }
@@ -34,17 +29,16 @@ impl Reading {
         path: PathBuf,
         progress: Arc<Progress>,
     ) -> Result<Self, ImportError> {
-        let now = parts.clock.now();
+        let (sites, enricher) = (Arc::clone(&parts.sites), Arc::clone(&parts.enricher));
         Ok(Self {
             source: source::open(&path, options.format)?,
             path,
-            conform: Conform::new(Arc::clone(&parts.sites), Arc::clone(&parts.enricher), now),
-            seen: Window::new(&options.dedupe, now),
+            conform: Conform::new(sites, options.limits.clone(), enricher, parts.clock.now()),
             day_buffers: DayBuffers::new(BufferLimits {
                 rows: options.chunk_rows,
                 bytes: options.memory,
             }),
-            now,
+            skip_rejected: options.skip_rejected,
             progress,
             report: Report::default(),
         })
@@ -53,32 +47,43 @@ impl Reading {
     /// Reads until a day has to be written; `None` when all have been.
     pub(super) fn next(&mut self) -> Result<Option<Day>, ImportError> {
         loop {
-            if let Some(day) = self.day_buffers.due()? {
+            if let Some(day) = self.due()? {
                 return Ok(Some(day));
             }
-            let Some(item) = self.source.items.next() else {
-                return Ok(self.day_buffers.rest()?);
+            let Some(rows) = self.source.reader.next_rows() else {
+                self.report.ignore(self.source.reader.take_ignored());
+                return match self.is_refused() {
+                    true => Ok(None),
+                    false => Ok(self.day_buffers.rest()?),
+                };
             };
-            match item.map_err(|error| self.unreadable(error))? {
-                Item::Rows(batch) => self.take(&batch)?,
-                Item::Unreadable(reason) => {
-                    self.report.rows += 1;
-                    self.report.reject(self.report.rows, reason);
-                }
-            }
+            let rows = rows.map_err(|error| self.unreadable(error))?;
+            self.take(rows)?;
         }
     }
 
-    fn take(&mut self, batch: &RecordBatch) -> Result<(), ImportError> {
-        self.conform.require_columns(batch, &self.path)?;
-        let events = self.conform.events(batch, &mut self.report);
+    /// Whether nothing will be imported: the rest is read for the report alone.
+    pub(super) fn is_refused(&self) -> bool {
+        !self.skip_rejected && !self.report.rejected.is_empty()
+    }
+
+    fn due(&mut self) -> Result<Option<Day>, ImportError> {
+        match self.is_refused() {
+            true => Ok(None),
+            false => Ok(self.day_buffers.due()?),
+        }
+    }
+
+    fn take(&mut self, rows: Rows) -> Result<(), ImportError> {
+        let read = rows.count as u64;
+        let events = self.conform.check(rows, &mut self.report);
         let events = events.map_err(|error| self.unreadable(error))?;
-        let read = batch.num_rows() as u64;
         self.report.rows += read;
-        let events = distinct(events, &mut self.seen, self.now, &mut self.report);
-        let events = events.map_err(|error| self.unreadable(error))?;
-        self.report.imported += events.num_rows() as u64;
-        self.day_buffers.push(events)?;
+        if !self.is_refused() {
+            let events = self.conform.complete(&events);
+            let events = events.map_err(|error| self.unreadable(error))?;
+            self.day_buffers.push(events)?;
+        }
         self.progress
             .advance(self.source.position.load(Ordering::Relaxed), read);
         Ok(())
@@ -91,28 +96,4 @@ impl Reading {
             source,
         }
     }
-}
-
-fn distinct(events: RecordBatch, seen: &mut Window, now: i64, report: &mut Report) -> Result<RecordBatch, ArrowError> {
-    let column = |name: &str| {
-        let column = events
-            .column_by_name(name)
-            .and_then(|column| column.as_string_opt::<i32>());
-        column.ok_or_else(|| ArrowError::SchemaError(format!("no text column {name}")))
-    };
-    let (sites, ids) = (column("tracking_id")?, column("event_id")?);
-    let new: BooleanArray = sites
-        .iter()
-        .zip(ids)
-        .map(|(site, id)| {
-            let key = EventKey::new(site.unwrap_or_default().as_bytes(), id.unwrap_or_default().as_bytes());
-            Some(seen.insert(key, now))
-        })
-        .collect();
-    let duplicates = new.false_count();
-    if duplicates == 0 {
-        return Ok(events);
-    }
-    report.duplicates += duplicates as u64;
-    filter_record_batch(&events, &new)
 }

@@ -49,8 +49,13 @@ impl EventKey {
     }
 
     /// The key is a hash already: half of it is the hash in the table.
-    fn index(self) -> u64 {
+    pub(crate) fn index(self) -> u64 {
         self.0[0]
+    }
+
+    /// Which of `shares` equal parts of all keys it is in, from 0.
+    pub(crate) fn share(self, shares: u64) -> u64 {
+        self.0[1] % shares
     }
 }
 

@@ -38,7 +38,8 @@ use timer::TokioTimer;
 #[cfg(test)]
 pub(crate) use columns::rows;
 use dedupe::Coverage;
-pub(crate) use dedupe::{EventKey, Window};
+pub(crate) use dedupe::EventKey;
+use dedupe::Window;
 pub(crate) use timer::Timer;
 
 pub use dedupe::DedupeOptions;

@@ -85,6 +85,15 @@ pub(crate) fn decide(commit: &Commit, known: &Known, snapshot: &Snapshot) -> Com
             theirs: reached.upto,
         });
     }
+    if let Some(read) = &commit.read_set {
+        let mut added = snapshot.added_since(&read.snapshot);
+        if let Some(file) = added.find(|file| read.partitions.contains(&file.partition_date)) {
+            return CommitDecision::Refused(LakeError::ReadSetChanged {
+                path: file.path.clone(),
+                version: snapshot.version(),
+            });
+        }
+    }
     let mut removed = Vec::with_capacity(commit.remove.len());
     for path in &commit.remove {
         match snapshot.file(path) {

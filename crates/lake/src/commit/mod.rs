@@ -3,9 +3,11 @@
 mod actions;
 mod decide;
 
+use std::collections::BTreeSet;
+
 use object_store::path::Path;
 
-use crate::DataFile;
+use crate::{DataFile, Snapshot};
 
 pub(crate) use actions::{changes_of, encode, encode_metadata, file_of};
 pub(crate) use decide::{AppliedTxn, CommitDecision, Known, decide};
@@ -24,6 +26,8 @@ pub struct Commit {
     pub txn: Option<Txn>,
     /// The lease under which the commit is made; refused if the table has seen a later one.
     pub fence: Option<Fence>,
+    /// What the new files depend on; refused if the table has got more of it since.
+    pub read_set: Option<ReadSet>,
 }
 
 /// Why a commit is made. Determines the operation and `dataChange` that other readers see.
@@ -54,6 +58,7 @@ impl Commit {
             remove: Vec::new(),
             txn: None,
             fence: None,
+            read_set: None,
         }
     }
 }
@@ -72,6 +77,15 @@ pub struct Txn {
 impl Txn {
     /// The fingerprint of an unknown input.
     pub const UNKNOWN: i64 = -1;
+}
+
+/// What a commit's author has read of the table. If another commit has added a file to these partitions since, the commit
+/// is refused with [`crate::LakeError::ReadSetChanged`].
+#[derive(Debug, Clone)]
+pub struct ReadSet {
+    pub snapshot: Snapshot,
+    /// Days since 1970-01-01.
+    pub partitions: BTreeSet<i32>,
 }
 
 /// A lease that only one process holds at a time; each new holder has a higher epoch.

@@ -271,6 +271,16 @@ mod tests {
     }
 
     #[test]
+    fn added_files_are_found_in_copied_chunks() {
+        let before = snapshot(2 * CHUNK_FILES + 3);
+        let removed = before.chunks()[0].files()[5].path.clone();
+        let after = before.next(2, &[removed], vec![test_file("new"), test_file("newer")]);
+        let added: Vec<_> = after.added_since(&before).map(|file| file.path.clone()).collect();
+        assert_eq!(added, [test_file("new").path, test_file("newer").path]);
+        assert_eq!(after.added_since(&after).count(), 0);
+    }
+
+    #[test]
     fn many_removals_leave_no_small_chunks() {
         let mut snapshot = snapshot(8 * CHUNK_FILES);
         let paths: Vec<_> = snapshot.files().map(|file| file.path.clone()).collect();

@@ -2,7 +2,7 @@
 
 mod files;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use footfall_model::clock::Micros;
@@ -128,6 +128,17 @@ impl Snapshot {
             version: self.version,
             files: Files::new(Arc::clone(self.spec()), kept),
         }
+    }
+
+    /// The files that an earlier version of the same table does not have.
+    pub fn added_since<'a>(&'a self, earlier: &'a Self) -> impl Iterator<Item = &'a Arc<DataFile>> {
+        let shared: HashSet<_> = earlier.chunks().iter().map(Arc::as_ptr).collect();
+        let chunks = self
+            .chunks()
+            .iter()
+            .filter(move |chunk| !shared.contains(&Arc::as_ptr(chunk)));
+        let files = chunks.flat_map(|chunk| chunk.files());
+        files.filter(|file| earlier.file(&file.path).is_none())
     }
 
     /// The next version: without `removed` and with `added`; an added file replaces one with the same path.

@@ -6,7 +6,7 @@ use footfall_model::table::events;
 use object_store::memory::InMemory;
 
 use super::*;
-use crate::{ColumnStatistics, DataFile, Fence, Operation, Origin, StatValue, Txn};
+use crate::{ColumnStatistics, DataFile, Fence, Operation, Origin, ReadSet, StatValue, Txn};
 
 fn file(name: &str, rows: u64) -> DataFile {
     let time = StatValue::Timestamp;

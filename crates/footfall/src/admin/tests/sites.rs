@@ -1,6 +1,6 @@
 //! Sites: created, listed and changed.
 
-use footfall_catalog::Catalog as _;
+use footfall_catalog::Catalog;
 use footfall_model::hash::DedupeBy;
 use http::Method;
 use serde_json::json;

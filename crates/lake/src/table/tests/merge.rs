@@ -50,6 +50,41 @@ async fn removing_a_missing_file_conflicts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn unread_file_in_partitions_of_read_set_refuses() {
+    let (store, table) = with_files(&["a"]).await;
+    let other = open(&store).await;
+    let of_days = |id, days: &[i32], snapshot| Commit {
+        read_set: Some(ReadSet {
+            snapshot,
+            partitions: days.iter().copied().collect(),
+        }),
+        ..Commit::append(id, vec![file(&format!("new-{id}"), 7)])
+    };
+    let day = file("a", 7).partition_date;
+    let read = table.snapshot();
+    other.commit(&Commit::append(200, vec![file("b", 7)])).await.unwrap();
+    table
+        .commit(&of_days(1, &[day - 1, day + 1], read.clone()))
+        .await
+        .unwrap();
+    let refused = table.commit(&of_days(2, &[day], read)).await.unwrap_err();
+    assert!(
+        matches!(&refused, LakeError::ReadSetChanged { path, version: 3 } if *path == file("b", 7).path),
+        "{refused}"
+    );
+    assert!(!refused.is_transient());
+    let read = table.snapshot();
+    other.commit(&merge(201, &["a", "b"], "ab")).await.unwrap();
+    let refused = table.commit(&of_days(2, &[day], read)).await.unwrap_err();
+    assert!(
+        matches!(&refused, LakeError::ReadSetChanged { .. }),
+        "the same rows, but unread: {refused}"
+    );
+    table.commit(&of_days(2, &[day], table.snapshot())).await.unwrap();
+    assert_eq!(names(&table), ["ab.parquet", "new-1.parquet", "new-2.parquet"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn merge_with_lost_reply_counts_once() {
     let (store, table) = with_files(&["a", "b"]).await;
     let retry = open(&store).await;
