@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use arrow::compute::kernels::concat_elements::concat_elements_dyn;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue, internal_err};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, ExprSchemable, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, Volatility,
 };
 
 use super::bounded::Bounded;
 use super::growth::Growth;
+use super::strict_field;
 
 /// Replaces the operator with [`ConcatOperator`], once types are reconciled.
 #[derive(Debug)]
@@ -67,6 +68,10 @@ impl ScalarUDFImpl for ConcatOperator {
             [text, _] => Ok(text.clone()),
             _ => internal_err!("|| has two sides"),
         }
+    }
+
+    fn return_field_from_args(&self, arguments: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        strict_field(self, &arguments)
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {

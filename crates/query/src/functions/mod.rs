@@ -9,8 +9,10 @@ mod patterns;
 
 use std::sync::Arc;
 
+use arrow::datatypes::{Field, FieldRef};
+use datafusion::common::Result;
 use datafusion::execution::SessionStateDefaults;
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF, ScalarUDFImpl};
 
 use bounded::Bounded;
 pub(crate) use concat_operator::ConcatOperators;
@@ -36,4 +38,17 @@ fn bounded(function: Arc<ScalarUDF>) -> Arc<ScalarUDF> {
         Some(growth) => Arc::new(ScalarUDF::new_from_impl(Bounded::new(function, growth))),
         None => function,
     }
+}
+
+/// The result of a function that is null if, and only if, one of its arguments is: where none can be null, neither can
+/// it, as with the operator that it replaces.
+pub(crate) fn strict_field(function: &dyn ScalarUDFImpl, arguments: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
+    let types: Vec<_> = arguments
+        .arg_fields
+        .iter()
+        .map(|field| field.data_type().clone())
+        .collect();
+    let nullable = arguments.arg_fields.iter().any(|field| field.is_nullable());
+    let field = Field::new(function.name(), function.return_type(&types)?, nullable);
+    Ok(Arc::new(field))
 }

@@ -238,3 +238,19 @@ async fn planning_is_cheap() {
         Ok(_) | Err(QueryError::Invalid(_))
     ));
 }
+
+#[tokio::test]
+async fn rewritten_operators_keep_nullability() {
+    let lake = lake().await;
+    lake.add("a", events().pageview("/")).await;
+    let sql = "SELECT count(*), max(text) FROM (\
+               SELECT client_hash % 7 + 1 AS n, tracking_id || '!' AS text, CAST(2.5 AS BIGINT) AS rounded FROM events \
+               UNION ALL SELECT client_hash % 7 * 2, event_type || '!', 1 FROM events GROUP BY 1, 2)";
+    insta::assert_snapshot!(table(&lake.engine(), &SiteScope::All, sql).await, @r"
+    +----------+-----------+
+    | count(*) | max(text) |
+    +----------+-----------+
+    | 2        | pageview! |
+    +----------+-----------+
+    ");
+}
