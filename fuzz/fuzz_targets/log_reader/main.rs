@@ -15,7 +15,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use disk::MemoryDisk;
-use footfall_ingest::wal::{Committer, EventLog, LocalWal, Position, Recovery, Turn, WalError, WalOptions, verify_on};
+use footfall_ingest::wal::{
+    Committer, CommitterTurn, EventLog, LocalWal, Position, Recovery, WalError, WalOptions, verify_on,
+};
 use footfall_model::clock::IdGen;
 use futures::FutureExt;
 use image::Image;
@@ -113,7 +115,7 @@ fn go_on(disk: &MemoryDisk, (log, mut committer, recovery): Opened, mut expected
         let payload = Bytes::from(vec![nth; 200]);
         let mut waiting = log.append(payload.clone());
         assert!((&mut waiting).now_or_never().is_none(), "not yet durable");
-        assert_eq!(committer.turn(), Turn::Worked);
+        assert_eq!(committer.turn(), CommitterTurn::Worked);
         let position = waiting.now_or_never().expect("answered").expect("the disk takes it");
         assert_eq!(position, recovery.last + Position::from(nth), "the next position");
         expected.insert(position, payload);
