@@ -123,7 +123,7 @@ def test_missing_fields_are_null_or_defaulted(server: Server, site: str):
         "client_id": "visitor",
         "event_type": "pageview",
         "page": {
-            "url": "https://shop.example/?utm_campaign=summer%20sale&x=1#utm_term=no",
+            "url": "https://shop.example/?utm_campaign=summer%20sale&x=1#utm_term=shoes",
             "referrer": "https://www.google.com/",
         },
     }
@@ -139,16 +139,17 @@ def test_missing_fields_are_null_or_defaulted(server: Server, site: str):
     assert (row["page_host"], row["page_path"]) == ("shop.example", "/")
     assert abs(row["event_timestamp"] - before) < timedelta(seconds=30)
     assert row["event_timestamp"] == row["created_at"], "without a timestamp, the time of receipt is the event's"
-    found = {name: row[name] for name in ("browser", "os", "device", "utm_campaign", "source", "is_bot")}
+    found = {name: row[name] for name in ("browser", "os", "device", "utm_campaign", "utm_term", "source", "is_bot")}
     assert found == {
         "browser": "Chrome",
         "os": "Windows",
         "device": "desktop",
         "utm_campaign": "summer sale",
+        "utm_term": "shoes",
         "source": "google",
         "is_bot": False,
     }
-    empty = ("user_id", "page_title", "utm_source", "utm_medium", "utm_term", "utm_content", "country", "city")
+    empty = ("user_id", "page_title", "utm_source", "utm_medium", "utm_content", "country", "city")
     assert {name: row[name] for name in (*empty, "revenue", "custom_properties")} == dict.fromkeys(
         (*empty, "revenue", "custom_properties")
     )
