@@ -10,7 +10,6 @@ import struct
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 SEEDS = Path(__file__).parent / "seeds"
 NOW_MICROS = 1_770_028_200_000_000
@@ -234,47 +233,16 @@ def flight_binding() -> dict[str, bytes]:
 
 
 def import_reader() -> dict[str, bytes]:
-    """Files of each format, and columns of every kind."""
-    when = dt.datetime(2026, 2, 2, 10, 29)
+    """Files of text, and programs for columns: see fuzz_targets/import_reader.rs."""
     flat = EVENT.replace('"page":{"url"', '"page_url":"https://b.com","page":{"url"').replace('"site"', '"t"')
     header = "tracking_id,client_id,et,timestamp,url,revenue,custom_properties,is_bot,x\r\n"
     rows = f't,1,view,{NOW_MICROS // 1_000},https://a.com/?utm_source=x,9.99,"{{""a"":1}}",true,\r\n'
     rows += 't,2\r\nt,"3"x,,,,,,,\r\nt,"4\n4",e,2026-02-02 10:29:00+00,"","1e2",{},no,\r\nt,"5,e'
-    needed = {
-        "tracking_id": pa.array(["t", "t", "nobody"]),
-        "client_id": pa.array([1, 2, None]),
-        "event_type": pa.array(["view", "", "x"]).dictionary_encode(),
-    }
-    others = {
-        "milliseconds": {"ts": pa.array([NOW_MICROS // 1_000, 5, None])},
-        "timestamps": {"ts": pa.array([when, None, when], pa.timestamp("ns", "Europe/Berlin"))},
-        "dates": {"ts": pa.array([when.date(), None, when.date()]), "created_at": pa.array([when] * 3, pa.date64())},
-        "text": {"ts": pa.array(["2026-02-02T10:29:00Z", "x", None], pa.string_view())},
-        "struct": {"ts": pa.array([when] * 3), "custom_properties": pa.array([{"b": 1, "c": [1.5]}, None, {"b": 2}])},
-        "map": {
-            "ts": pa.array([when] * 3),
-            "custom_properties": pa.array([[("k", "\0v")], None, []], pa.map_(pa.string(), pa.string())),
-        },
-        "amounts": {
-            "ts": pa.array([when] * 3),
-            "revenue": pa.array([decimal.Decimal("1.5"), None, decimal.Decimal("-2")], pa.decimal128(30, 7)),
-            "is_bot": pa.array([1, 0, None]),
-            "session_id": pa.array([b"a" * 16, None, b"\xff" * 16], pa.binary(16)),
-        },
-    }
-    seeds = {
-        "ndjson": f"J\ufeff{flat}\n\n{{\n[]\n{SMALL}".encode(),
-        "csv": f"C\ufeff{header}{rows}".encode(),
-    }
-    for name, columns in others.items():
-        table = pa.table(needed | columns)
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as stream:
-            stream.write_table(table)
-        seeds[f"columns_{name}"] = b"T" + sink.getvalue().to_pybytes()
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(needed | others["timestamps"]), sink, compression="none")
-    return seeds | {"parquet": b"P" + sink.getvalue().to_pybytes()}
+    number = struct.Struct("<q").pack
+    millis, other = number(NOW_MICROS // 1_000), number(5)
+    kinds = {f"columns_{kind}": bytes([kind, *range(kind, kind + 12)]) + (millis + other + millis) * 12 for kind in range(16)}
+    seeds = {"ndjson": f"J\ufeff{flat}\n\n{{\n[]\n{SMALL}", "csv": f"C\ufeff{header}{rows}"}
+    return {name: text.encode() for name, text in seeds.items()} | {name: b"T" + program for name, program in kinds.items()}
 
 
 def main() -> None:

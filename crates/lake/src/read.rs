@@ -18,9 +18,17 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
 use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 
 use crate::{DataFile, LakeError};
+
+/// The values of a text column that a reader needs, both bounds included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextRange {
+    pub column: &'static str,
+    pub min: String,
+    pub max: String,
+}
 
 /// The named columns of `file`, fetched from the store one row group at a time.
 pub async fn read_columns(
@@ -28,11 +36,41 @@ pub async fn read_columns(
     file: &DataFile,
     columns: &[&str],
 ) -> Result<BoxStream<'static, Result<RecordBatch, LakeError>>, LakeError> {
+    read_columns_in(store, file, columns, None).await
+}
+
+/// The same, without row groups that have no row in `range`. Rows outside of it may come all the same.
+pub async fn read_columns_in(
+    store: &Arc<dyn ObjectStore>,
+    file: &DataFile,
+    columns: &[&str],
+    range: Option<&TextRange>,
+) -> Result<BoxStream<'static, Result<RecordBatch, LakeError>>, LakeError> {
     let unreadable = unreadable(file);
     let builder = open(store, file).await?;
     let wanted = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
-    let batches = builder.with_projection(wanted).build().map_err(&unreadable)?;
+    let groups = builder.metadata().row_groups().iter().enumerate();
+    let groups = groups.filter(|(_, group)| range.is_none_or(|range| may_have(group, range)));
+    let groups = groups.map(|(index, _)| index).collect();
+    let builder = builder.with_projection(wanted).with_row_groups(groups);
+    let batches = builder.build().map_err(&unreadable)?;
     Ok(batches.map_err(unreadable).boxed())
+}
+
+/// Whether a row of the group may be in the range, by the file's own statistics.
+fn may_have(group: &RowGroupMetaData, range: &TextRange) -> bool {
+    let column = group
+        .columns()
+        .iter()
+        .find(|column| column.column_path().string() == range.column);
+    // Older writers compared bytes as signed numbers.
+    let statistics = column
+        .and_then(|column| column.statistics())
+        .filter(|known| !known.is_min_max_deprecated());
+    let Some(bounds) = statistics.and_then(|known| Some((known.min_bytes_opt()?, known.max_bytes_opt()?))) else {
+        return true;
+    };
+    bounds.0 <= range.max.as_bytes() && range.min.as_bytes() <= bounds.1
 }
 
 /// The rows of `file` with exactly the columns of the table's files, at most `batch_rows` at once. A column that was
@@ -138,5 +176,73 @@ impl AsyncFileReader for FileReader {
             Ok(Arc::new(metadata))
         }
         .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, AsArray, StringArray};
+    use object_store::memory::InMemory;
+    use parquet::arrow::ArrowWriter;
+    use parquet::file::properties::{EnabledStatistics, WriterProperties};
+
+    use super::*;
+    use crate::snapshot::test_file;
+
+    /// A file of these sites, two to a row group.
+    async fn stored(sites: &[&str], statistics: EnabledStatistics) -> (Arc<dyn ObjectStore>, DataFile) {
+        let column: ArrayRef = Arc::new(StringArray::from(sites.to_vec()));
+        let rows = RecordBatch::try_from_iter([("tracking_id", column)]).unwrap();
+        let properties = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(2))
+            .set_statistics_enabled(statistics)
+            .build();
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), Some(properties)).unwrap();
+        writer.write(&rows).unwrap();
+        writer.close().unwrap();
+        let file = DataFile {
+            size: bytes.len() as u64,
+            ..test_file("a")
+        };
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        store.put(&file.path, bytes.into()).await.unwrap();
+        (store, file)
+    }
+
+    async fn read(statistics: EnabledStatistics, range: Option<(&str, &str)>) -> Vec<String> {
+        let (store, file) = stored(&["a", "b", "c", "c", "d", "x"], statistics).await;
+        let range = range.map(|(min, max)| TextRange {
+            column: "tracking_id",
+            min: min.into(),
+            max: max.into(),
+        });
+        let batches = read_columns_in(&store, &file, &["tracking_id"], range.as_ref())
+            .await
+            .unwrap();
+        let batches: Vec<_> = batches.try_collect().await.unwrap();
+        let sites = batches.iter().flat_map(|batch| batch.column(0).as_string::<i32>());
+        sites.map(|site| site.unwrap().to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn row_groups_outside_of_range_are_not_read() {
+        let all = EnabledStatistics::Page;
+        assert_eq!(read(all, None).await.len(), 6);
+        for (range, sites) in [
+            (("c", "c"), &["c", "c"][..]),
+            (("b", "c"), &["a", "b", "c", "c"]),
+            (("e", "f"), &["d", "x"]),
+            (("x", "z"), &["d", "x"]),
+            (("y", "z"), &[]),
+            (("", "Z"), &[]),
+        ] {
+            assert_eq!(read(all, Some(range)).await, sites, "{range:?}");
+        }
+        assert_eq!(
+            read(EnabledStatistics::None, Some(("y", "z"))).await.len(),
+            6,
+            "nothing is known"
+        );
     }
 }

@@ -111,7 +111,7 @@ Each field of an event is a column of the table `events`. Generated from `crates
 
 - **JSON**: the path in the body of `POST /api/v1/events`; a query parameter of the beacon has the same name, or the
   column's. **gRPC**: the number in [ingest.proto](../proto/footfall/v1/ingest.proto), where the name is the column's.
-  A column of an imported file has the column's name.
+  A column of an imported file has any of these names.
 - **From**: *client (required)*: an event without it is rejected. *client, else server*: the server fills it in on
   arrival if the client sends none. *derived*: computed from other fields when the event is written to the lake;
   clients and imported files can't set it.

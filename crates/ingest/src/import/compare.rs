@@ -17,10 +17,11 @@ use std::thread;
 use arrow::array::{AsArray, BooleanArray, BooleanBufferBuilder};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::DataType;
-use footfall_lake::{DataFile, FileWriter, LakeError, NewFile, Origin, Snapshot, Table, read_columns};
+use footfall_lake::{
+    DataFile, FileWriter, LakeError, NewFile, Origin, Snapshot, Table, TextRange, read_columns_in, read_rows,
+};
 use footfall_model::clock::Micros;
 use footfall_model::field::EventField;
-use footfall_model::schema;
 use futures::TryStreamExt;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -31,8 +32,15 @@ use super::staged::Staged;
 use super::{ImportError, Progress};
 use crate::writer::EventKey;
 
-/// Memory of a key: the entry, and the free slots of a table that has just grown.
-const KEY_BYTES: usize = 64;
+/// Bytes of a slot of a table of keys, of which seven of eight are used.
+const SLOT_BYTES: usize = size_of::<(EventKey, Place)>() + 1;
+
+/// Rows of a file that are rewritten at a time.
+const BATCH_ROWS: usize = 16 * 1_024;
+
+const SITE: &str = EventField::TrackingId.name();
+
+const ID: &str = EventField::EventId.name();
 
 /// Days that are compared at the same time, at most.
 const JOBS: usize = 4;
@@ -44,51 +52,71 @@ pub(super) struct Compared {
     pub days: u64,
 }
 
-/// Drops from the staged files the rows whose events are in `snapshot`; those that `earlier` has are known not to be.
-pub(super) async fn drop_duplicates(
-    staged: &mut Staged,
-    table: &Arc<Table>,
-    (earlier, snapshot): (Option<&Snapshot>, &Snapshot),
-    (memory, now): (usize, Micros),
-    progress: &Progress,
-) -> Result<Compared, ImportError> {
-    let jobs = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(JOBS);
-    let keys = (memory / KEY_BYTES / jobs).max(1);
-    let mut unread = unread_files(&days(&staged.files), earlier, snapshot);
-    let mut waiting = Vec::new();
-    for (day, files) in by_day(std::mem::take(&mut staged.files)) {
-        let lake = unread.remove(&day).unwrap_or_default();
-        if earlier.is_some() && lake.is_empty() {
-            staged.files.extend(files);
-            continue;
+/// Compares the staged files of an import with the lake.
+pub(super) struct Comparison<'a> {
+    pub table: &'a Arc<Table>,
+    /// Bytes of all keys that are in memory at the same time.
+    pub memory: usize,
+    pub now: Micros,
+    pub progress: &'a Progress,
+}
+
+impl Comparison<'_> {
+    /// Drops from the staged files the rows whose events are in `snapshot`; those that `earlier` has are known not to be.
+    pub(super) async fn drop_duplicates(
+        &self,
+        staged: &mut Staged,
+        earlier: Option<&Snapshot>,
+        snapshot: &Snapshot,
+    ) -> Result<Compared, ImportError> {
+        let jobs = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(JOBS);
+        let mut unread = unread_files(&days(&staged.files), earlier, snapshot);
+        let mut waiting = Vec::new();
+        for (day, files) in by_day(std::mem::take(&mut staged.files)) {
+            let lake = unread.remove(&day).unwrap_or_default();
+            if earlier.is_some() && lake.is_empty() {
+                staged.files.extend(files);
+                continue;
+            }
+            let files = files.into_iter().map(|file| (file, staged.next_name()));
+            waiting.push(DayJob {
+                table: Arc::clone(self.table),
+                staged: files.collect(),
+                lake,
+                keys: keys_in(self.memory / jobs),
+                now: self.now,
+            });
         }
-        let files = files.into_iter().map(|file| (file, staged.next_name()));
-        waiting.push(DayJob {
-            table: Arc::clone(table),
-            staged: files.collect(),
-            lake,
-            keys,
-            now,
-        });
+        self.run(waiting, jobs, staged).await
     }
-    let mut compared = Compared {
-        days: waiting.len() as u64,
-        ..Compared::default()
-    };
-    progress.days.store(compared.days, Ordering::Relaxed);
-    progress.days_compared.store(0, Ordering::Relaxed);
-    let mut running = JoinSet::new();
-    let mut waiting = waiting.into_iter();
-    loop {
-        running_up_to(jobs, &mut running, &mut waiting);
-        let Some(done) = running.join_next().await else {
-            return Ok(compared);
+
+    async fn run(&self, waiting: Vec<DayJob>, jobs: usize, staged: &mut Staged) -> Result<Compared, ImportError> {
+        let mut compared = Compared {
+            days: waiting.len() as u64,
+            ..Compared::default()
         };
-        let (files, duplicates) = done??;
-        staged.files.extend(files);
-        compared.duplicates += duplicates;
-        progress.days_compared.fetch_add(1, Ordering::Relaxed);
+        self.progress.days.store(compared.days, Ordering::Relaxed);
+        self.progress.days_compared.store(0, Ordering::Relaxed);
+        let mut running = JoinSet::new();
+        let mut waiting = waiting.into_iter();
+        loop {
+            running_up_to(jobs, &mut running, &mut waiting);
+            let Some(done) = running.join_next().await else {
+                return Ok(compared);
+            };
+            let (files, duplicates) = done??;
+            staged.files.extend(files);
+            compared.duplicates += duplicates;
+            self.progress.days_compared.fetch_add(1, Ordering::Relaxed);
+        }
     }
+}
+
+/// The keys of a table that takes no more than these bytes: tables have a power of two of slots.
+fn keys_in(bytes: usize) -> usize {
+    let slots = (bytes / SLOT_BYTES).max(2);
+    let slots = 1 << slots.ilog2();
+    (slots * 7 / 8).max(1)
 }
 
 type Outcome = Result<(Vec<DataFile>, u64), LakeError>;
@@ -179,12 +207,17 @@ impl DayJob {
         let mut dropped: Vec<_> = self.staged.iter().map(|(file, _)| Dropped::new(rows(file))).collect();
         let all: usize = dropped.iter().map(|dropped| dropped.rows.len()).sum();
         let shares = all.div_ceil(self.keys).max(1) as u64;
-        let lake: Vec<_> = self.lake.iter().filter(|file| self.may_have_same_sites(file)).collect();
+        let sites = self.sites();
+        let lake: Vec<_> = self
+            .lake
+            .iter()
+            .filter(|file| self.may_have(file, sites.as_ref()))
+            .collect();
         for share in 0..shares {
             let mut known: HashTable<(EventKey, Place)> = HashTable::with_capacity(all.min(self.keys));
             for ((file, _), nth) in self.staged.iter().zip(0_u32..) {
                 let again = &mut dropped[nth as usize];
-                keys(&self.table, file, |row, key| {
+                keys(&self.table, file, None, |row, key| {
                     if key.share(shares) != share {
                         return;
                     }
@@ -198,7 +231,7 @@ impl DayJob {
                 .await?;
             }
             for file in &lake {
-                let read = keys(&self.table, file, |_, key| {
+                let read = keys(&self.table, file, sites.as_ref(), |_, key| {
                     if key.share(shares) == share
                         && let Some((_, (nth, row))) = known.find(key.index(), |(known, _)| *known == key)
                     {
@@ -213,17 +246,35 @@ impl DayJob {
         Ok(dropped)
     }
 
-    /// Whether the site of a staged row may be in a file of the lake.
-    fn may_have_same_sites(&self, file: &DataFile) -> bool {
-        let range = |file: &DataFile| {
-            let column = file.column(self.table.spec(), "tracking_id")?;
-            let (min, max) = column.text_range()?;
-            Some((min.to_owned(), max.to_owned()))
+    /// The range of sites that the staged files have; `None`: unknown.
+    fn sites(&self) -> Option<TextRange> {
+        let mut sites: Option<TextRange> = None;
+        for (file, _) in &self.staged {
+            let (first, last) = self.sites_of(file)?;
+            let range = sites.get_or_insert_with(|| TextRange {
+                column: SITE,
+                min: first.to_owned(),
+                max: last.to_owned(),
+            });
+            if first < range.min.as_str() {
+                first.clone_into(&mut range.min);
+            }
+            if last > range.max.as_str() {
+                last.clone_into(&mut range.max);
+            }
+        }
+        sites
+    }
+
+    fn sites_of<'a>(&self, file: &'a DataFile) -> Option<(&'a str, &'a str)> {
+        file.column(self.table.spec(), SITE)?.text_range()
+    }
+
+    fn may_have(&self, file: &DataFile, sites: Option<&TextRange>) -> bool {
+        let (Some(sites), Some((first, last))) = (sites, self.sites_of(file)) else {
+            return true;
         };
-        let Some((min, max)) = range(file) else { return true };
-        self.staged
-            .iter()
-            .any(|(staged, _)| range(staged).is_none_or(|(first, last)| first <= max && min <= last))
+        first <= sites.max.as_str() && sites.min.as_str() <= last
     }
 
     /// A file that another process has merged into another one and removed: the table has a newer version, so the commit
@@ -262,13 +313,19 @@ impl Dropped {
     }
 }
 
-/// Calls `take` with each row and its key. A file of another writer without events' ids has none.
-async fn keys(table: &Table, file: &DataFile, mut take: impl FnMut(u32, EventKey)) -> Result<(), LakeError> {
-    let mut batches = read_columns(table.store(), file, &["tracking_id", "event_id"]).await?;
+/// Calls `take` with each row and its key, at least with those of `sites`. A file of another writer without events' ids
+/// has none.
+async fn keys(
+    table: &Table,
+    file: &DataFile,
+    sites: Option<&TextRange>,
+    mut take: impl FnMut(u32, EventKey),
+) -> Result<(), LakeError> {
+    let mut batches = read_columns_in(table.store(), file, &[SITE, ID], sites).await?;
     let mut row = 0;
     while let Some(batch) = batches.try_next().await? {
         let text = |name: &str| cast(batch.column_by_name(name)?, &DataType::Utf8).ok();
-        let (Some(sites), Some(ids)) = (text("tracking_id"), text("event_id")) else {
+        let (Some(sites), Some(ids)) = (text(SITE), text(ID)) else {
             return Ok(());
         };
         for (site, id) in sites.as_string::<i32>().iter().zip(ids.as_string::<i32>()) {
@@ -288,8 +345,7 @@ async fn rewrite(
     dropped: &BooleanBufferBuilder,
     new: NewFile,
 ) -> Result<DataFile, LakeError> {
-    let names: Vec<_> = schema::file_columns().map(EventField::name).collect();
-    let mut batches = read_columns(table.store(), file, &names).await?;
+    let mut batches = read_rows(table.store(), table.spec(), file, BATCH_ROWS).await?;
     let mut writer = FileWriter::new(table.store(), new)?;
     let mut first = 0;
     while let Some(batch) = batches.try_next().await? {

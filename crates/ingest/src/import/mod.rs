@@ -37,7 +37,7 @@ use footfall_model::clock::{Clock, IdGen};
 
 use crate::collect::CollectOptions;
 use crate::enrich::Enricher;
-use compare::Compared;
+use compare::{Compared, Comparison};
 use reading::Reading;
 use staged::Staged;
 
@@ -205,9 +205,13 @@ impl Import<'_> {
         for _ in 0..ROUNDS {
             table.refresh().await?;
             let snapshot = table.snapshot();
-            let limits = (self.options.memory, self.parts.clock.now());
-            let snapshots = (earlier.as_ref(), &snapshot);
-            let compared = compare::drop_duplicates(staged, table, snapshots, limits, &self.progress).await?;
+            let comparison = Comparison {
+                table,
+                memory: self.options.memory,
+                now: self.parts.clock.now(),
+                progress: &self.progress,
+            };
+            let compared = comparison.drop_duplicates(staged, earlier.as_ref(), &snapshot).await?;
             let Compared { duplicates, days } = compared;
             report.duplicates += duplicates;
             report.days = report.days.max(days);

@@ -1,6 +1,7 @@
 //! Parquet: only the columns that an import takes are read.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,7 +21,7 @@ pub(super) fn open(
     position: &Arc<AtomicU64>,
 ) -> Result<Box<dyn RowReader>, OpenError> {
     let size = file.len();
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(ArrowError::from)?;
+    let builder = no_panic(|| Ok(ParquetRecordBatchReaderBuilder::try_new(file)?))?;
     let schema = Arc::clone(builder.schema());
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     let columns = super::columns(&names)?;
@@ -31,7 +32,7 @@ pub(super) fn open(
     let mask = ProjectionMask::roots(builder.parquet_schema(), used);
     let builder = builder.with_batch_size(BATCH_ROWS).with_projection(mask);
     Ok(Box::new(Parquet {
-        reader: builder.build().map_err(ArrowError::from)?,
+        reader: no_panic(|| Ok(builder.build()?))?,
         fields: columns.fields.iter().flatten().copied().collect(),
         ignored: columns.ignored.into_iter().collect(),
         position: Arc::clone(position),
@@ -39,6 +40,12 @@ pub(super) fn open(
         rows,
         seen: 0,
     }))
+}
+
+/// The Parquet library panics at some damaged files.
+fn no_panic<T>(read: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, ArrowError> {
+    let damaged = |_| Err(ArrowError::ParquetError("the file is damaged".into()));
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(damaged)
 }
 
 struct Parquet {
@@ -56,7 +63,7 @@ struct Parquet {
 
 impl RowReader for Parquet {
     fn next_rows(&mut self) -> Option<Result<Rows, ArrowError>> {
-        let batch = self.reader.next()?;
+        let batch = no_panic(|| self.reader.next().transpose()).transpose()?;
         Some(batch.and_then(|batch| self.take(&batch)))
     }
 

@@ -1,6 +1,7 @@
 //! Files into a lake in memory.
 
 mod formats;
+mod hostile;
 mod once;
 mod rejected;
 mod rules;
