@@ -29,7 +29,7 @@ pub(crate) async fn run(config: Config, args: CompactArgs) -> anyhow::Result<()>
         return print(&table(&plan()?));
     }
     let mut conflicts = 0;
-    loop {
+    'plans: loop {
         lake.refresh().await?;
         let tasks = plan()?;
         if tasks.is_empty() {
@@ -41,7 +41,7 @@ pub(crate) async fn run(config: Config, args: CompactArgs) -> anyhow::Result<()>
                 Ok(merged) => print(&line(task, &merged, started.elapsed().as_secs_f64()))?,
                 Err(error) if error.is_conflict() && conflicts < ATTEMPTS => {
                     conflicts += 1;
-                    break;
+                    continue 'plans;
                 }
                 Err(error) => return Err(error).with_context(|| format!("files of {} were not merged", day(task))),
             }
