@@ -3,8 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, SchemaRef};
-use datafusion::catalog::TableProvider;
-use datafusion::common::{DataFusionError, Result as DataFusionResult, ScalarValue};
+use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
@@ -13,23 +12,21 @@ use datafusion::physical_plan::ExecutionPlan;
 use footfall_lake::Table;
 use footfall_model::access::SiteScope;
 use footfall_model::rollup::Rollup;
-use footfall_model::{schema, table};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::caller::Caller;
-use crate::catalog::{CATALOG, EVENTS, LakeView, NamedTables, SCHEMA};
 use crate::control::Control;
 use crate::cooperative::cooperative;
 use crate::governor::{Governed, Producer, Times, too_long};
 use crate::memory::SharedMemory;
 use crate::pins::Pins;
+use crate::public_tables::{PublicTables, TableInfo};
 use crate::query_stream::{QueryStream, StatementOutcome};
-use crate::rollups::{PinnedLake, Rollups};
+use crate::rollups::PinnedLake;
 use crate::session::{self, SessionFactory};
 use crate::slots::{Admission, Slot, Slots};
 use crate::stack::planning;
-use crate::table::{LakeTable, TableReader};
 use crate::workers::Workers;
 use crate::{EngineOptions, QueryError, output, parameters, plan_size, statement};
 
@@ -52,17 +49,6 @@ pub struct Description {
     pub version: u64,
 }
 
-/// A table that SQL can name.
-#[derive(Debug, Clone)]
-pub struct TableInfo {
-    pub catalog: String,
-    pub schema: String,
-    pub name: String,
-    /// `TABLE` or `VIEW`.
-    pub kind: &'static str,
-    pub columns: SchemaRef,
-}
-
 /// Runs read-only SQL, each statement over one pinned snapshot and only the caller's sites.
 #[derive(Debug)]
 pub struct Engine {
@@ -77,46 +63,9 @@ pub struct Engine {
 /// From text to plans.
 #[derive(Debug)]
 struct Planner {
-    table: Arc<Table>,
     tables: Arc<PublicTables>,
     runtime: Arc<RuntimeEnv>,
     pins: Pins,
-}
-
-/// What SQL can name.
-#[derive(Debug)]
-struct PublicTables {
-    events: Arc<TableReader>,
-    rollups: Rollups,
-    sessions: SessionFactory,
-}
-
-/// The tables over one version of the lake, for one caller.
-#[derive(Debug)]
-struct StatementTables {
-    tables: Arc<PublicTables>,
-    lake: PinnedLake,
-    sites: SiteScope,
-}
-
-impl NamedTables for StatementTables {
-    fn names(&self) -> Vec<String> {
-        let views = self.tables.rollups.names().map(str::to_owned);
-        [EVENTS.to_owned()].into_iter().chain(views).collect()
-    }
-
-    fn table(&self, name: &str) -> DataFusionResult<Option<Arc<dyn TableProvider>>> {
-        let PublicTables {
-            events,
-            rollups,
-            sessions,
-        } = self.tables.as_ref();
-        if name == EVENTS {
-            let table = LakeTable::new(self.lake.events.clone(), self.sites.clone(), Arc::clone(events));
-            return Ok(Some(Arc::new(table)));
-        }
-        rollups.view(name, &self.lake, &self.sites, events, sessions)
-    }
 }
 
 /// A statement and the snapshot that it keeps.
@@ -165,20 +114,14 @@ impl Engine {
         options: &EngineOptions,
     ) -> Result<Self, QueryError> {
         let runtime = session::runtime(events.store(), options)?;
-        let tables = PublicTables {
-            events: Arc::new(TableReader::new(table::events(), events.store(), &runtime)?),
-            rollups: Rollups::new(rollups, &runtime)?,
-            sessions: SessionFactory::new(Arc::clone(&runtime), options),
-        };
-        let lake = tables.rollups.pin(&events);
-        let views = tables.rollups.schemas(&lake, &tables.events, &tables.sessions)?;
+        let sessions = SessionFactory::new(Arc::clone(&runtime), options);
+        let tables = PublicTables::new(events, rollups, sessions, &runtime)?;
         Ok(Self {
-            infos: infos(views),
+            infos: tables.infos()?,
             planner: Arc::new(Planner {
                 tables: Arc::new(tables),
                 runtime,
                 pins: Pins::default(),
-                table: events,
             }),
             slots: Slots::new(options.limits()),
             workers: Workers::new(options.threads())?,
@@ -194,7 +137,7 @@ impl Engine {
     /// [`Engine::describe_bound`].
     pub async fn describe(&self, caller: impl Into<Caller>, sql: &str) -> Result<Description, QueryError> {
         let work = |planner: Arc<Planner>, sites: SiteScope, sql: Arc<str>| async move {
-            let lake = planner.pins.pin(planner.newest());
+            let lake = planner.pins.pin(planner.tables.pin());
             planner.prepare(lake, &sites, &sql).await?.describe()
         };
         self.planned(caller.into(), sql, work).await
@@ -209,7 +152,7 @@ impl Engine {
     ) -> Result<Description, QueryError> {
         let values = values.to_vec();
         let work = |planner: Arc<Planner>, sites: SiteScope, sql: Arc<str>| async move {
-            let lake = planner.pins.pin(planner.newest());
+            let lake = planner.pins.pin(planner.tables.pin());
             let prepared = planner.prepare(lake, &sites, &sql).await?;
             prepared.bind(&values)?.describe()
         };
@@ -245,7 +188,7 @@ impl Engine {
         let mut outcome = StatementOutcome::begin();
         let control = Arc::clone(&begun.control);
         let work = |planner: Arc<Planner>, sites: SiteScope, sql: Arc<str>| async move {
-            let lake = planner.pins.at(version, || planner.newest());
+            let lake = planner.pins.at(version, || planner.tables.pin());
             let prepared = planner.prepare(lake, &sites, &sql).await?.bind(&values)?;
             let (plan, schema) = prepared.physical().await?;
             let context = TaskContext::from(&prepared.state);
@@ -344,18 +287,10 @@ impl Engine {
 }
 
 impl Planner {
-    fn newest(&self) -> PinnedLake {
-        self.tables.rollups.pin(&self.table)
-    }
-
     async fn prepare(&self, lake: PinnedLake, sites: &SiteScope, sql: &str) -> Result<PinnedStatement, QueryError> {
         let statement = statement::parse(sql, sites)?;
         let version = lake.version();
-        let state = self.tables.sessions.state(LakeView::new(Arc::new(StatementTables {
-            tables: Arc::clone(&self.tables),
-            lake,
-            sites: sites.clone(),
-        })));
+        let state = self.tables.state(lake, sites.clone());
         let plan = state.statement_to_plan(statement).await?;
         READ_ONLY.verify_plan(&plan).map_err(refused)?;
         plan_size::check(&plan)?;
@@ -398,21 +333,6 @@ impl PinnedStatement {
         let schema = output::schema_of(analyzed.schema().as_arrow());
         Ok((physical(&self.state, analyzed).await?, schema))
     }
-}
-
-fn infos(views: Vec<(String, SchemaRef)>) -> Vec<TableInfo> {
-    let info = |name: String, kind, columns| TableInfo {
-        catalog: CATALOG.into(),
-        schema: SCHEMA.into(),
-        name,
-        kind,
-        columns,
-    };
-    let views = views.into_iter().map(|(name, columns)| info(name, "VIEW", columns));
-    [info(EVENTS.into(), "TABLE", schema::events())]
-        .into_iter()
-        .chain(views)
-        .collect()
 }
 
 /// With all types reconciled: only then is the schema final.
