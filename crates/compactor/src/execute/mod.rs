@@ -181,7 +181,7 @@ impl Compactor {
         Ok(merged)
     }
 
-    /// Segments first, so that no query ever finds a merged file that it would have to read raw.
+    /// Segments first, so that queries need not read the merged files raw.
     async fn commit(&self, inputs: &[Arc<DataFile>], written: Written) -> Result<(), CompactError> {
         for (rollup, segments) in self.rollups.iter().zip(&written.segments) {
             rollup

@@ -1,4 +1,4 @@
-//! Bulk load: a file of events into the lake, past the log, as one transaction that happens once.
+//! Bulk load: a file of events into the lake, past the WAL, as one transaction that happens once.
 //!
 //! ```text
 //! file -> source (Parquet, NDJSON, CSV) -> conform (the rules, enrich) -> day buffers, coded
