@@ -7,7 +7,6 @@ use anyhow::Context;
 use chrono::{Days, NaiveDate};
 use footfall_compactor::{Compactor, MergeTask, Merged, Policy};
 use footfall_model::clock::{Clock, RandomIds, SystemClock};
-use footfall_model::rollup;
 use indicatif::HumanBytes;
 
 use crate::cli::{CompactArgs, TextTable};
@@ -20,7 +19,13 @@ const ATTEMPTS: usize = 5;
 pub(crate) async fn run(config: Config, args: CompactArgs) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let lake = crate::serve::open_lake(&config, Arc::clone(&clock)).await?;
-    let compactor = Compactor::new(&lake, rollup::built_in(), Policy::default(), clock, Arc::new(RandomIds))?;
+    let compactor = Compactor::new(
+        &lake,
+        crate::contents::segment_kinds(),
+        Policy::default(),
+        clock,
+        Arc::new(RandomIds),
+    )?;
     let plan = || match args.date {
         Some(date) => days_since_1970(date).map(|day| compactor.plan_day(day)),
         None => Ok(compactor.plan()),

@@ -12,6 +12,7 @@ mod admin;
 mod cli;
 mod compact;
 mod config;
+mod contents;
 mod demo;
 mod import;
 mod serve;

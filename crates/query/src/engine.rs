@@ -9,9 +9,9 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
-use footfall_lake::Table;
+use footfall_lake::{Lake, Table};
 use footfall_model::access::SiteScope;
-use footfall_model::rollup::Rollup;
+use footfall_model::table;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
@@ -23,12 +23,13 @@ use crate::memory::SharedMemory;
 use crate::pins::Pins;
 use crate::public_tables::{PublicTables, TableInfo};
 use crate::query_stream::{QueryStream, StatementOutcome};
-use crate::rollups::PinnedLake;
+use crate::segments::{LakeTables, PinnedLake};
 use crate::session::{self, SessionFactory};
 use crate::slots::{Admission, Slot, Slots};
 use crate::stack::planning;
+use crate::views::LakeTableView;
 use crate::workers::Workers;
-use crate::{EngineOptions, QueryError, output, parameters, plan_size, statement};
+use crate::{EngineOptions, QueryError, Views, output, parameters, plan_size, statement, views};
 
 /// DataFusion's own check, in addition to that of [`statement::parse`].
 static READ_ONLY: LazyLock<SQLOptions> = LazyLock::new(|| {
@@ -96,26 +97,37 @@ impl Drop for StopOnDrop {
 }
 
 impl Engine {
-    /// Over the newest snapshots of `table`, without rollups.
+    /// Over the newest snapshots of `events`, without views.
     ///
     /// # Errors
-    /// As [`Engine::with_rollups`].
-    pub fn new(table: Arc<Table>, options: &EngineOptions) -> Result<Self, QueryError> {
-        Self::with_rollups(table, Vec::new(), options)
+    /// As [`Engine::with_views`].
+    pub fn new(events: Arc<Table>, options: &EngineOptions) -> Result<Self, QueryError> {
+        Self::over(events, Vec::new(), Vec::new(), options)
     }
 
-    /// Over the newest snapshots of `events` and of the tables of the rollups' segments, all of one shard.
+    /// Over the newest snapshots of the lake's tables, with the views over its segments.
     ///
     /// # Errors
-    /// The spill folder can't be created or cleared.
-    pub fn with_rollups(
+    /// The lake was opened without a table of them; the spill folder can't be created or cleared.
+    pub fn with_views(lake: &Lake, views: Views, options: &EngineOptions) -> Result<Self, QueryError> {
+        let (events, segments): (Vec<_>, Vec<_>) = lake
+            .tables()
+            .map(Arc::clone)
+            .partition(|table| table.spec().name() == table::events().name());
+        let events = events.into_iter().next();
+        let events = events.ok_or_else(|| QueryError::Internal("the lake was opened without its events".into()))?;
+        Self::over(events, segments, views::all(views), options)
+    }
+
+    fn over(
         events: Arc<Table>,
-        rollups: Vec<(Rollup, Arc<Table>)>,
+        segments: Vec<Arc<Table>>,
+        views: Vec<Box<dyn LakeTableView>>,
         options: &EngineOptions,
     ) -> Result<Self, QueryError> {
         let runtime = session::runtime(events.store(), options)?;
         let sessions = SessionFactory::new(Arc::clone(&runtime), options);
-        let tables = PublicTables::new(events, rollups, sessions, &runtime)?;
+        let tables = PublicTables::new(LakeTables::new(events, segments, sessions, &runtime)?, views);
         Ok(Self {
             infos: tables.infos()?,
             planner: Arc::new(Planner {

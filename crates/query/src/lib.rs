@@ -28,7 +28,7 @@ mod pins;
 mod plan_size;
 mod public_tables;
 mod query_stream;
-mod rollups;
+mod segments;
 mod semantics;
 mod session;
 mod slots;
@@ -40,6 +40,7 @@ mod table;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod views;
 mod workers;
 
 pub use caller::Caller;
@@ -50,3 +51,4 @@ pub use engine::{Description, Engine};
 pub use error::QueryError;
 pub use options::EngineOptions;
 pub use public_tables::TableInfo;
+pub use views::Views;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::rollups::PinnedLake;
+use crate::segments::PinnedLake;
 
 /// Maximum number of kept snapshots: one of 100,000 files takes a megabyte.
 const MAX_KEPT: usize = 32;

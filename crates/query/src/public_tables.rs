@@ -6,16 +6,12 @@ use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::common::Result;
 use datafusion::execution::SessionState;
-use datafusion::execution::runtime_env::RuntimeEnv;
-use footfall_lake::Table;
 use footfall_model::access::SiteScope;
-use footfall_model::rollup::Rollup;
-use footfall_model::{schema, table};
+use footfall_model::schema;
 
-use crate::catalog::{CATALOG, EVENTS, LakeView, NamedTables, SCHEMA};
-use crate::rollups::{PinnedLake, Rollups};
-use crate::session::SessionFactory;
-use crate::table::{LakeTable, TableReader};
+use crate::catalog::{CATALOG, EVENTS, NamedTables, SCHEMA};
+use crate::segments::{LakeTables, PinnedLake, ScopedLake};
+use crate::views::LakeTableView;
 
 /// A table that SQL can name.
 #[derive(Debug, Clone)]
@@ -31,82 +27,76 @@ pub struct TableInfo {
 /// The tables of an engine.
 #[derive(Debug)]
 pub(crate) struct PublicTables {
-    lake: Arc<Table>,
-    events: Arc<TableReader>,
-    rollups: Rollups,
-    sessions: SessionFactory,
+    lake: Arc<LakeTables>,
+    views: Arc<[Box<dyn LakeTableView>]>,
 }
 
 impl PublicTables {
-    pub(crate) fn new(
-        events: Arc<Table>,
-        rollups: Vec<(Rollup, Arc<Table>)>,
-        sessions: SessionFactory,
-        runtime: &RuntimeEnv,
-    ) -> Result<Self> {
-        Ok(Self {
-            events: Arc::new(TableReader::new(table::events(), events.store(), runtime)?),
-            rollups: Rollups::new(rollups, runtime)?,
-            sessions,
-            lake: events,
-        })
+    pub(crate) fn new(lake: LakeTables, views: Vec<Box<dyn LakeTableView>>) -> Self {
+        Self {
+            lake: Arc::new(lake),
+            views: views.into(),
+        }
     }
 
     /// The newest version of all of them.
     pub(crate) fn pin(&self) -> PinnedLake {
-        self.rollups.pin(&self.lake)
+        self.lake.pin()
     }
 
     /// Their names and columns.
     pub(crate) fn infos(&self) -> Result<Vec<TableInfo>> {
-        let views = self.rollups.schemas(&self.pin(), &self.events, &self.sessions)?;
-        let info = |name: String, kind, columns| TableInfo {
+        let info = |name: &str, kind, columns| TableInfo {
             catalog: CATALOG.into(),
             schema: SCHEMA.into(),
-            name,
+            name: name.into(),
             kind,
             columns,
         };
-        let views = views.into_iter().map(|(name, columns)| info(name, "VIEW", columns));
-        let events = info(EVENTS.into(), "TABLE", schema::events());
-        Ok([events].into_iter().chain(views).collect())
+        let lake = self.scoped(self.pin(), SiteScope::All);
+        let mut infos = vec![info(EVENTS, "TABLE", schema::events())];
+        for view in self.views.iter() {
+            infos.push(info(view.name(), "VIEW", view.over(&lake)?.schema()));
+        }
+        Ok(infos)
     }
 
     /// The state of one statement, which sees them over `lake` and as far as `sites` reach.
-    pub(crate) fn state(self: &Arc<Self>, lake: PinnedLake, sites: SiteScope) -> SessionState {
-        self.sessions.state(LakeView::new(Arc::new(StatementTables {
-            tables: Arc::clone(self),
-            lake,
+    pub(crate) fn state(&self, lake: PinnedLake, sites: SiteScope) -> SessionState {
+        let lake = self.scoped(lake, sites);
+        lake.state(StatementTables {
+            views: Arc::clone(&self.views),
+            lake: lake.clone(),
+        })
+    }
+
+    fn scoped(&self, pinned: PinnedLake, sites: SiteScope) -> ScopedLake {
+        ScopedLake {
+            tables: Arc::clone(&self.lake),
+            pinned,
             sites,
-        })))
+        }
     }
 }
 
 /// The tables over one version of the lake, for one caller.
 #[derive(Debug)]
 struct StatementTables {
-    tables: Arc<PublicTables>,
-    lake: PinnedLake,
-    sites: SiteScope,
+    views: Arc<[Box<dyn LakeTableView>]>,
+    lake: ScopedLake,
 }
 
 impl NamedTables for StatementTables {
     fn names(&self) -> Vec<String> {
-        let views = self.tables.rollups.names().map(str::to_owned);
+        let views = self.views.iter().map(|view| view.name().to_owned());
         [EVENTS.to_owned()].into_iter().chain(views).collect()
     }
 
     fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let PublicTables {
-            events,
-            rollups,
-            sessions,
-            ..
-        } = self.tables.as_ref();
         if name == EVENTS {
-            let table = LakeTable::new(self.lake.events.clone(), self.sites.clone(), Arc::clone(events));
-            return Ok(Some(Arc::new(table)));
+            return Ok(Some(self.lake.events()));
         }
-        rollups.view(name, &self.lake, &self.sites, events, sessions)
+        let view = self.views.iter().find(|view| view.name() == name);
+        view.map(|view| view.over(&self.lake)).transpose()
     }
 }

@@ -14,7 +14,6 @@ mod groups;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
-use arrow::compute::concat_batches;
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use footfall_model::rollup::Rollup;
@@ -24,6 +23,8 @@ use footfall_model::table::{SITE_COLUMN, SpecError, TableSpec};
 use accumulate::Accumulator;
 use codes::Codes;
 use groups::Groups;
+
+use crate::{Rows, SegmentBuilder};
 
 /// Rows of a batch of output.
 const BATCH_ROWS: usize = 8 * 1_024;
@@ -45,8 +46,6 @@ struct RollupState {
     dimensions: Vec<usize>,
     groups: Groups,
     accumulators: Vec<(Option<usize>, Accumulator)>,
-    /// Rows of the sites that have ended.
-    done: Vec<RecordBatch>,
 }
 
 impl Aggregation {
@@ -65,11 +64,21 @@ impl Aggregation {
         })
     }
 
-    /// Adds the next events: of the schema of `events` files, in their order.
-    ///
-    /// # Errors
-    /// If they are of another schema.
-    pub fn push(&mut self, events: &RecordBatch) -> Result<(), ArrowError> {
+    fn end_site(&mut self, rows: &mut Rows) -> Result<(), ArrowError> {
+        let Some(site) = self.site.take() else {
+            return Ok(());
+        };
+        let ranks = self.codes.ranks();
+        for (table, rollup) in self.rollups.iter_mut().enumerate() {
+            rollup.end_site(&site, &self.codes, &ranks, |batch| rows.push(table, batch))?;
+        }
+        self.codes.clear();
+        Ok(())
+    }
+}
+
+impl SegmentBuilder for Aggregation {
+    fn push(&mut self, events: &RecordBatch, rows: &mut Rows) -> Result<(), ArrowError> {
         let wrong = |name: &str| ArrowError::SchemaError(format!("events without a column {name} of the right type"));
         let sites = events
             .column_by_name(SITE_COLUMN)
@@ -83,7 +92,7 @@ impl Aggregation {
         while start < events.num_rows() {
             let site = sites.value(start);
             if self.site.as_deref() != Some(site) {
-                self.end_site()?;
+                self.end_site(rows)?;
                 self.site = Some(site.to_owned());
             }
             let end = end_of_run(&sites, start);
@@ -97,31 +106,8 @@ impl Aggregation {
         Ok(())
     }
 
-    /// The rows of each rollup's segment, in the order of the rollups. They cover one file: the next events begin a new
-    /// one.
-    ///
-    /// # Errors
-    /// Arrow's.
-    pub fn finish(&mut self) -> Result<Vec<RecordBatch>, ArrowError> {
-        self.end_site()?;
-        let segments = self.rollups.iter_mut().map(|rollup| {
-            let rows = concat_batches(&rollup.schema, &rollup.done);
-            rollup.done.clear();
-            rows
-        });
-        segments.collect()
-    }
-
-    fn end_site(&mut self) -> Result<(), ArrowError> {
-        let Some(site) = self.site.take() else {
-            return Ok(());
-        };
-        let ranks = self.codes.ranks();
-        for rollup in &mut self.rollups {
-            rollup.end_site(&site, &self.codes, &ranks)?;
-        }
-        self.codes.clear();
-        Ok(())
+    fn finish(&mut self, rows: &mut Rows) -> Result<(), ArrowError> {
+        self.end_site(rows)
     }
 }
 
@@ -151,7 +137,6 @@ impl RollupState {
             groups: Groups::new(rollup.grain.micros(), dimensions.len()),
             dimensions,
             accumulators: accumulators.collect::<Result<_, _>>()?,
-            done: Vec::new(),
         })
     }
 
@@ -166,7 +151,13 @@ impl RollupState {
         Ok(())
     }
 
-    fn end_site(&mut self, site: &str, codes: &Codes, ranks: &[Vec<u32>]) -> Result<(), ArrowError> {
+    fn end_site(
+        &mut self,
+        site: &str,
+        codes: &Codes,
+        ranks: &[Vec<u32>],
+        mut done: impl FnMut(RecordBatch),
+    ) -> Result<(), ArrowError> {
         let ranks: Vec<&[u32]> = self
             .dimensions
             .iter()
@@ -184,7 +175,7 @@ impl RollupState {
             for (_, accumulator) in &self.accumulators {
                 columns.push(accumulator.values(groups)?);
             }
-            self.done.push(RecordBatch::try_new(Arc::clone(&self.schema), columns)?);
+            done(RecordBatch::try_new(Arc::clone(&self.schema), columns)?);
         }
         self.groups.clear();
         for (_, accumulator) in &mut self.accumulators {

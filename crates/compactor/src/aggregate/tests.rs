@@ -8,6 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use arrow::compute::concat_batches;
 
 #[derive(Debug, Clone)]
 struct Event {
@@ -74,6 +75,23 @@ fn rows(events: &[Event]) -> RecordBatch {
         }
     });
     RecordBatch::try_new(Arc::clone(&schema), columns.collect()).unwrap()
+}
+
+/// The segments of `files`, each of batches.
+fn segments(rollups: &[Rollup], files: &[Vec<RecordBatch>]) -> Vec<Vec<RecordBatch>> {
+    let mut aggregation = Aggregation::new(rollups).unwrap();
+    let mut rows = Rows::new(rollups.len());
+    let segments = files.iter().map(|batches| {
+        for batch in batches {
+            aggregation.push(batch, &mut rows).unwrap();
+        }
+        aggregation.finish(&mut rows).unwrap();
+        let whole = |(rollup, batches): (&Rollup, Vec<RecordBatch>)| {
+            concat_batches(rollup.table().unwrap().file_schema(), &batches).unwrap()
+        };
+        rollups.iter().zip(rows.take()).map(whole).collect()
+    });
+    segments.collect()
 }
 
 fn hourly() -> Rollup {
@@ -163,7 +181,6 @@ fn found(segment: &RecordBatch) -> Vec<(Key, Group)> {
 
 #[test]
 fn built_in_rollups_aggregate_real_events() {
-    let mut aggregation = Aggregation::new(&built_in()).unwrap();
     let event = Event {
         site: 1,
         at: 5,
@@ -172,18 +189,13 @@ fn built_in_rollups_aggregate_real_events() {
         is_bot: false,
         revenue: Some(3),
     };
-    aggregation.push(&rows(&[event.clone(), event])).unwrap();
-    for (rollup, segment) in built_in().iter().zip(aggregation.finish().unwrap()) {
+    let files = [vec![rows(&[event.clone(), event])], Vec::new()];
+    let segments = segments(&built_in(), &files);
+    for (rollup, segment) in built_in().iter().zip(&segments[0]) {
         assert_eq!(&segment.schema(), rollup.table().unwrap().file_schema());
         assert_eq!(segment.num_rows(), 1);
     }
-    assert!(
-        aggregation
-            .finish()
-            .unwrap()
-            .iter()
-            .all(|segment| segment.num_rows() == 0)
-    );
+    assert!(segments[1].iter().all(|segment| segment.num_rows() == 0));
 }
 
 proptest! {
@@ -192,11 +204,7 @@ proptest! {
         events.sort_by_key(|event| event.site);
         let mut rollups = built_in();
         rollups.insert(others, hourly());
-        let mut aggregation = Aggregation::new(&rollups).unwrap();
-        for events in events.chunks(batch) {
-            aggregation.push(&rows(events)).unwrap();
-        }
-        let segments = aggregation.finish().unwrap();
+        let segments = segments(&rollups, &[events.chunks(batch).map(rows).collect()]).swap_remove(0);
         prop_assert_eq!(found(&segments[others]), expected(&events));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! files -> a task each -> merge (a thread) -> events file   } at the same time
-//!                                          -> aggregation   }
+//!                                          -> segments      }
 //! commits: segments of the new files, then the new files instead of the old ones, then the old segments go
 //! ```
 //!
@@ -19,13 +19,12 @@ use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use footfall_lake::{Commit, DataFile, Lake, LakeError, Operation, Snapshot, Table};
 use footfall_model::clock::{Clock, IdGen};
-use footfall_model::rollup::Rollup;
 use footfall_model::table::{SpecError, events};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use tokio::sync::mpsc;
 
-use crate::{FileState, Merge, MergeTask, Policy, plan, plan_requested};
+use crate::{FileState, Merge, MergeTask, Policy, SegmentKind, plan, plan_requested};
 use output::{Output, OutputPlan, Written};
 
 /// Batches that the merge is ahead of the encoder.
@@ -39,7 +38,7 @@ pub enum CompactError {
     #[error("events can't be merged: {0}")]
     Arrow(#[from] ArrowError),
     #[error(transparent)]
-    Rollup(#[from] SpecError),
+    Segments(#[from] SpecError),
     #[error(
         "the merge would change the number of events: {read} were read, {written} written and {duplicates} dropped as \
          duplicates. Nothing was committed; this is a fault of Footfall's, please report it"
@@ -60,11 +59,11 @@ impl CompactError {
     }
 }
 
-/// A rollup and the table of its segments.
-#[derive(Debug, Clone)]
-struct RollupTable {
-    rollup: Rollup,
-    table: Arc<Table>,
+/// A kind of segments and its tables.
+#[derive(Debug)]
+struct KindTables {
+    kind: Arc<dyn SegmentKind>,
+    tables: Vec<Arc<Table>>,
 }
 
 /// What a merge did.
@@ -85,20 +84,20 @@ pub struct Merged {
 #[derive(Debug)]
 pub struct Compactor {
     events: Arc<Table>,
-    rollups: Vec<RollupTable>,
+    segments: Vec<KindTables>,
     policy: Policy,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGen>,
 }
 
 impl Compactor {
-    /// Over a lake that was opened with the tables of `rollups`.
+    /// Over a lake that was opened with the tables of all kinds of segments.
     ///
     /// # Errors
     /// A table is missing.
     pub fn new(
         lake: &Lake,
-        rollups: Vec<Rollup>,
+        kinds: Vec<Arc<dyn SegmentKind>>,
         policy: Policy,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdGen>,
@@ -107,12 +106,13 @@ impl Compactor {
             let table = lake.table(name).cloned();
             table.ok_or_else(|| CompactError::Internal(format!("the lake was opened without its table {name}")))
         };
-        let rollups = rollups.into_iter().map(|rollup| {
-            let table = table(&rollup.name)?;
-            Ok::<_, CompactError>(RollupTable { rollup, table })
-        });
+        let with_tables = |kind: Arc<dyn SegmentKind>| {
+            let specs = kind.tables()?;
+            let tables = specs.iter().map(|spec| table(spec.name())).collect::<Result<_, _>>()?;
+            Ok::<_, CompactError>(KindTables { kind, tables })
+        };
         Ok(Self {
-            rollups: rollups.collect::<Result<_, _>>()?,
+            segments: kinds.into_iter().map(with_tables).collect::<Result<_, _>>()?,
             events: table(events().name())?,
             policy,
             clock,
@@ -152,7 +152,7 @@ impl Compactor {
             is_final: task.is_final,
             written_at: self.clock.now(),
         };
-        let mut output = Output::new(&self.events, &self.rollups, plan)?;
+        let mut output = Output::new(&self.events, &self.segments, plan)?;
         while let Some(batch) = batches.recv().await {
             output.write(batch).await?;
         }
@@ -183,11 +183,9 @@ impl Compactor {
 
     /// Segments first, so that queries need not read the merged files raw.
     async fn commit(&self, inputs: &[Arc<DataFile>], written: Written) -> Result<(), CompactError> {
-        for (rollup, segments) in self.rollups.iter().zip(&written.segments) {
-            rollup
-                .table
-                .commit(&Commit::append(self.ids.next_id(), segments.clone()))
-                .await?;
+        for (table, segments) in self.segment_tables().zip(&written.segments) {
+            let commit = Commit::append(self.ids.next_id(), segments.clone());
+            table.commit(&commit).await?;
         }
         let commit = Commit {
             operation: Operation::Merge,
@@ -208,7 +206,7 @@ impl Compactor {
     /// Removes the segments that cover these files.
     async fn remove_segments(&self, files: &[DataFile]) -> Result<(), CompactError> {
         let names: HashSet<&str> = files.iter().filter_map(|file| file.path.filename()).collect();
-        for RollupTable { table, .. } in &self.rollups {
+        for table in self.segment_tables() {
             let snapshot = table.snapshot();
             let covering = |file: &&Arc<DataFile>| file.path.filename().is_some_and(|name| names.contains(name));
             let remove: Vec<Path> = snapshot
@@ -231,6 +229,10 @@ impl Compactor {
             }
         }
         Ok(())
+    }
+
+    fn segment_tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.segments.iter().flat_map(|kind| &kind.tables)
     }
 
     /// Deletes files that no commit names. What can't be deleted is an orphan, which harms nobody.

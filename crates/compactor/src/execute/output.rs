@@ -1,4 +1,5 @@
-//! The files that a merge writes: events, and for each file of events a segment of every rollup with the same name.
+//! The files that a merge writes: events, and for each file of events a segment in every table of segments, with the same
+//! name.
 
 use std::sync::Arc;
 
@@ -9,27 +10,39 @@ use footfall_lake::{DataFile, FileWriter, NewFile, Origin, Table, blocking, file
 use footfall_model::clock::Micros;
 use footfall_model::table::SITE_COLUMN;
 
-use super::{CompactError, RollupTable};
-use crate::{Aggregation, STAGE, STAGE_FINAL};
+use super::{CompactError, KindTables};
+use crate::{Rows, STAGE, STAGE_FINAL, SegmentBuilder};
 
 /// What a merge has written and not committed.
 #[derive(Debug, Default)]
 pub(super) struct Written {
     pub(super) events: Vec<DataFile>,
-    /// For each rollup, in their order.
+    /// For each table of segments, in their order.
     pub(super) segments: Vec<Vec<DataFile>>,
 }
 
 /// Where the merged events go.
 pub(super) struct Output<'a> {
     events: &'a Table,
-    rollups: &'a [RollupTable],
     plan: OutputPlan,
-    current: Option<(String, FileWriter)>,
-    /// `None` while it works on another thread.
-    aggregation: Option<Aggregation>,
+    current: Option<CurrentFile>,
+    /// `None` while they work on another thread.
+    builders: Option<Vec<Builder>>,
+    tables: Vec<&'a Table>,
     last_visitor: Option<(String, i64)>,
     written: Written,
+}
+
+/// A file of events that is being written, and its segments.
+struct CurrentFile {
+    events: FileWriter,
+    segments: Vec<FileWriter>,
+}
+
+/// The builder of one kind of segments, and rows that are not written yet.
+struct Builder {
+    builder: Box<dyn SegmentBuilder>,
+    rows: Rows,
 }
 
 /// What the files have in common.
@@ -44,19 +57,25 @@ pub(super) struct OutputPlan {
 }
 
 impl<'a> Output<'a> {
-    pub(super) fn new(events: &'a Table, rollups: &'a [RollupTable], plan: OutputPlan) -> Result<Self, CompactError> {
-        let declared: Vec<_> = rollups.iter().map(|rollup| rollup.rollup.clone()).collect();
+    pub(super) fn new(events: &'a Table, kinds: &'a [KindTables], plan: OutputPlan) -> Result<Self, CompactError> {
+        let builder = |kind: &KindTables| {
+            Ok::<_, CompactError>(Builder {
+                builder: kind.kind.builder()?,
+                rows: Rows::new(kind.tables.len()),
+            })
+        };
+        let tables: Vec<&Table> = kinds.iter().flat_map(|kind| &kind.tables).map(Arc::as_ref).collect();
         Ok(Self {
             events,
-            rollups,
             plan,
             current: None,
-            aggregation: Some(Aggregation::new(&declared)?),
+            builders: Some(kinds.iter().map(builder).collect::<Result<_, _>>()?),
             last_visitor: None,
             written: Written {
                 events: Vec::new(),
-                segments: vec![Vec::new(); rollups.len()],
+                segments: vec![Vec::new(); tables.len()],
             },
+            tables,
         })
     }
 
@@ -65,7 +84,7 @@ impl<'a> Output<'a> {
         let full = self
             .current
             .as_ref()
-            .is_some_and(|(_, writer)| writer.size() as u64 >= self.plan.target_bytes);
+            .is_some_and(|file| file.events.size() as u64 >= self.plan.target_bytes);
         let cut = match &self.last_visitor {
             Some(visitor) if full => first_of_others(&batch, visitor)?,
             _ => None,
@@ -88,63 +107,96 @@ impl<'a> Output<'a> {
     }
 
     async fn append(&mut self, batch: RecordBatch) -> Result<(), CompactError> {
-        if self.current.is_none() {
-            let name = file_name(self.plan.id, self.written.events.len());
-            self.current = Some((
-                name.clone(),
-                FileWriter::new(self.events.store(), self.new_file(self.events, &name))?,
-            ));
-        }
-        let (Some((_, writer)), Some(mut aggregation)) = (&mut self.current, self.aggregation.take()) else {
-            return Err(CompactError::Internal("a merge wrote after an error".into()));
+        let mut file = match self.current.take() {
+            Some(file) => file,
+            None => self.new_file()?,
         };
         let events = batch.clone();
-        let aggregating = blocking(move || {
-            aggregation.push(&events)?;
-            Ok::<_, ArrowError>(aggregation)
+        let building = build(self.take_builders()?, move |Builder { builder, rows }| {
+            builder.push(&events, rows)
         });
-        let (written, aggregated) = futures::join!(writer.write(batch), aggregating);
+        let (written, built) = futures::join!(file.events.write(batch), building);
         written?;
-        self.aggregation = Some(aggregated.map_err(|error| CompactError::of_task(&error))??);
-        Ok(())
+        self.current = Some(file);
+        self.write_rows(built?).await
     }
 
     async fn end_file(&mut self) -> Result<(), CompactError> {
-        let Some((name, writer)) = self.current.take() else {
+        if self.current.is_none() {
+            return Ok(());
+        }
+        let built = build(self.take_builders()?, |Builder { builder, rows }| builder.finish(rows)).await?;
+        let tags = built
+            .iter()
+            .flat_map(|kind| vec![kind.builder.tags(); kind.rows.tables()]);
+        let tags: Vec<_> = tags.collect();
+        self.write_rows(built).await?;
+        let Some(file) = self.current.take() else {
             return Ok(());
         };
-        let mut file = writer.finish().await?;
+        let mut events = file.events.finish().await?;
         if self.plan.is_final {
-            file.tags.push((STAGE.into(), STAGE_FINAL.into()));
+            events.tags.push((STAGE.into(), STAGE_FINAL.into()));
         }
-        self.written.events.push(file);
-        let segments = self
-            .aggregation
-            .as_mut()
-            .map(Aggregation::finish)
-            .transpose()?
-            .unwrap_or_default();
-        for (nth, rows) in segments.into_iter().enumerate() {
-            let table = &self.rollups[nth].table;
-            let mut writer = FileWriter::new(table.store(), self.new_file(table, &name))?;
-            writer.write(rows).await?;
-            self.written.segments[nth].push(writer.finish().await?);
+        self.written.events.push(events);
+        for (nth, (segment, tags)) in file.segments.into_iter().zip(tags).enumerate() {
+            let mut segment = segment.finish().await?;
+            segment.tags.extend(tags);
+            self.written.segments[nth].push(segment);
         }
         Ok(())
     }
 
-    fn new_file(&self, table: &Table, name: &str) -> NewFile {
+    fn take_builders(&mut self) -> Result<Vec<Builder>, CompactError> {
+        let builders = self.builders.take();
+        builders.ok_or_else(|| CompactError::Internal("a merge went on after an error".into()))
+    }
+
+    /// Writes the rows that the builders have completed.
+    async fn write_rows(&mut self, mut builders: Vec<Builder>) -> Result<(), CompactError> {
+        let rows = builders.iter_mut().flat_map(|builder| builder.rows.take());
+        let rows: Vec<Vec<RecordBatch>> = rows.collect();
+        self.builders = Some(builders);
+        let Some(file) = &mut self.current else {
+            return Ok(());
+        };
+        for (writer, batches) in file.segments.iter_mut().zip(rows) {
+            for batch in batches {
+                writer.write(batch).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins the next file and its segments: of one name.
+    fn new_file(&self) -> Result<CurrentFile, CompactError> {
+        let name = file_name(self.plan.id, self.written.events.len());
         let OutputPlan {
             event_date, written_at, ..
         } = self.plan;
-        NewFile::new(
-            &Arc::clone(table.spec()),
-            event_date,
-            name,
-            Origin::Compaction,
-            written_at,
-        )
+        let writer = |table: &Table| {
+            let spec = Arc::clone(table.spec());
+            let new = NewFile::new(&spec, event_date, name.clone(), Origin::Compaction, written_at);
+            FileWriter::new(table.store(), new)
+        };
+        let segments = self.tables.iter().map(|table| writer(table));
+        Ok(CurrentFile {
+            events: writer(self.events)?,
+            segments: segments.collect::<Result<_, _>>()?,
+        })
     }
+}
+
+/// Runs `step` for each builder on a thread for computing.
+async fn build(
+    mut builders: Vec<Builder>,
+    step: impl Fn(&mut Builder) -> Result<(), ArrowError> + Send + 'static,
+) -> Result<Vec<Builder>, CompactError> {
+    let building = blocking(move || {
+        builders.iter_mut().try_for_each(step)?;
+        Ok::<_, ArrowError>(builders)
+    });
+    Ok(building.await.map_err(|error| CompactError::of_task(&error))??)
 }
 
 fn visitor_at(batch: &RecordBatch, row: usize) -> Result<(&str, i64), ArrowError> {

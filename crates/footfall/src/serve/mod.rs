@@ -27,7 +27,7 @@ use footfall_catalog::Directory;
 use footfall_ingest::collect::Budget;
 use footfall_lake::{Lake, Location, Table};
 use footfall_model::clock::{Clock, IdGen, RandomIds, SystemClock};
-use footfall_model::{rollup, table};
+use footfall_model::table;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
@@ -158,8 +158,8 @@ pub(crate) async fn open_lake(config: &Config, clock: Arc<dyn Clock>) -> anyhow:
     let location: Location = config.data.parse()?;
     let store = location.shard_store(SHARD, &config.s3.options())?;
     let mut tables = vec![Arc::clone(table::events())];
-    for rollup in rollup::built_in() {
-        tables.push(Arc::new(rollup.table()?));
+    for kind in crate::contents::segment_kinds() {
+        tables.extend(kind.tables()?);
     }
     let lake = Lake::open(store, &tables, clock).await;
     lake.with_context(|| format!("the lake at {} can't be opened", config.data))

@@ -10,7 +10,6 @@ use footfall_ingest::collect::{Collector, CollectorParts};
 use footfall_ingest::enrich::Enricher;
 use footfall_ingest::wal::LocalWal;
 use footfall_ingest::writer::{ShardWriter, WriterError, WriterParts};
-use footfall_model::rollup;
 use footfall_query::Engine;
 
 use super::tasks::Tasks;
@@ -83,12 +82,8 @@ pub(super) fn query(
     shared: &RoleParts,
 ) -> anyhow::Result<TokenCheck<FlightServiceServer<impl FlightService>>> {
     let spill = config.state_dir().join("spill");
-    let rollups = rollup::built_in().into_iter().filter_map(|rollup| {
-        let table = shared.lake.table(&rollup.name).cloned()?;
-        Some((rollup, table))
-    });
     let options = config.query.options(spill);
-    let engine = Engine::with_rollups(Arc::clone(&shared.table), rollups.collect(), &options)?;
+    let engine = Engine::with_views(&shared.lake, crate::contents::views(), &options)?;
     Ok(footfall_flight_server::service(
         Arc::new(engine),
         Arc::clone(&shared.directory),

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use footfall_compactor::{Compactor, MergeTask, Policy};
+use footfall_compactor::{Compactor, MergeTask, Policy, RollupSegments};
 use footfall_lake::{Commit, Lake, NewFile, Origin, partitions, write_file};
 use footfall_model::access::SiteScope;
 use footfall_model::clock::{IdGen, Micros, SystemClock};
-use footfall_model::rollup::{Rollup, built_in};
+use footfall_model::rollup::built_in;
 use footfall_model::table::events as events_table;
 use object_store::memory::InMemory;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::Engine;
 use crate::testing::{EventsBuilder, events, only, table, value};
+use crate::{Engine, Views};
 
 #[derive(Debug, Default)]
 struct CountedIds(AtomicU64);
@@ -40,19 +40,21 @@ async fn rolled(policy: &Policy) -> Rolled {
     let lake = Lake::open(Arc::new(InMemory::new()), &specs, Arc::new(SystemClock))
         .await
         .unwrap();
-    let table = |name: &str| Arc::clone(lake.table(name).unwrap());
-    let rollups: Vec<(Rollup, _)> = built_in()
-        .into_iter()
-        .map(|rollup| (rollup.clone(), table(&rollup.name)))
-        .collect();
     let spill = tempfile::tempdir().unwrap();
     let options = crate::EngineOptions::new(spill.path().to_owned());
     let compactor = |first| {
         let ids = Arc::new(CountedIds(AtomicU64::new(first)));
-        Compactor::new(&lake, built_in(), policy.clone(), Arc::new(SystemClock), ids).unwrap()
+        Compactor::new(
+            &lake,
+            vec![Arc::new(RollupSegments(built_in()))],
+            policy.clone(),
+            Arc::new(SystemClock),
+            ids,
+        )
+        .unwrap()
     };
     Rolled {
-        engine: Engine::with_rollups(table("events"), rollups, &options).unwrap(),
+        engine: Engine::with_views(&lake, Views { rollups: built_in() }, &options).unwrap(),
         compactors: [compactor(SECOND), compactor(2 * SECOND)],
         lake,
         ids: CountedIds::default(),

@@ -1,0 +1,20 @@
+//! What a lake holds beside its events: each kind of segments, for the compactor that writes them and the views that read
+//! them.
+
+use std::sync::Arc;
+
+use footfall_compactor::{RollupSegments, SegmentKind};
+use footfall_model::rollup;
+use footfall_query::Views;
+
+/// What the compactor keeps.
+pub(crate) fn segment_kinds() -> Vec<Arc<dyn SegmentKind>> {
+    vec![Arc::new(RollupSegments(rollup::built_in()))]
+}
+
+/// What SQL can name.
+pub(crate) fn views() -> Views {
+    Views {
+        rollups: rollup::built_in(),
+    }
+}

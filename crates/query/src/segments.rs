@@ -1,0 +1,175 @@
+//! Tables of segments over a pinned lake: what stands for merged files of events, and what is left to read raw.
+//!
+//! ```text
+//! pinned events ---- files with a segment of the same name ----> the segments
+//!               \--- the others -------------------------------> events that no segment covers
+//! ```
+//!
+//! A segment is committed before its file of events and removed after it, so a pinned file of events without a pinned
+//! segment is read raw, and a pinned segment without its file of events is not read at all: whatever versions were
+//! pinned, each event counts once.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::common::{Result, internal_datafusion_err};
+use datafusion::execution::SessionState;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use footfall_lake::{Snapshot, Table};
+use footfall_model::access::SiteScope;
+use footfall_model::table;
+use parking_lot::Mutex;
+
+use crate::catalog::{LakeView, NamedTables};
+use crate::session::SessionFactory;
+use crate::table::{LakeTable, TableReader};
+
+/// One version of every table.
+#[derive(Debug, Clone)]
+pub(crate) struct PinnedLake {
+    pub(crate) events: Snapshot,
+    /// In the order of [`LakeTables`].
+    segments: Arc<[Snapshot]>,
+}
+
+impl PinnedLake {
+    /// The version of the events.
+    pub(crate) fn version(&self) -> u64 {
+        self.events.version()
+    }
+}
+
+/// The tables of a lake: events, and segments that cover them.
+#[derive(Debug)]
+pub(crate) struct LakeTables {
+    events: Arc<Table>,
+    reader: Arc<TableReader>,
+    segments: Vec<SegmentTable>,
+    sessions: SessionFactory,
+}
+
+#[derive(Debug)]
+struct SegmentTable {
+    table: Arc<Table>,
+    reader: Arc<TableReader>,
+    /// The last coverage, which most statements share.
+    coverage: Mutex<Option<Coverage>>,
+}
+
+/// Which segments stand for which files of events.
+#[derive(Debug, Clone)]
+struct Coverage {
+    segments: Snapshot,
+    uncovered: Snapshot,
+    /// Versions of the events and the segments.
+    versions: (u64, u64),
+}
+
+/// What one kind of view reads.
+#[derive(Debug, Clone)]
+pub(crate) struct Sources {
+    /// Segments of files that are merged.
+    pub(crate) segments: Arc<dyn TableProvider>,
+    /// Events of all other files.
+    pub(crate) uncovered: Arc<dyn TableProvider>,
+}
+
+impl LakeTables {
+    pub(crate) fn new(
+        events: Arc<Table>,
+        segments: Vec<Arc<Table>>,
+        sessions: SessionFactory,
+        runtime: &RuntimeEnv,
+    ) -> Result<Self> {
+        let segments = segments.into_iter().map(|table| {
+            Ok(SegmentTable {
+                reader: Arc::new(TableReader::new(table.spec(), table.store(), runtime)?),
+                table,
+                coverage: Mutex::new(None),
+            })
+        });
+        Ok(Self {
+            reader: Arc::new(TableReader::new(table::events(), events.store(), runtime)?),
+            events,
+            segments: segments.collect::<Result<_>>()?,
+            sessions,
+        })
+    }
+
+    /// The newest versions.
+    pub(crate) fn pin(&self) -> PinnedLake {
+        PinnedLake {
+            events: self.events.snapshot(),
+            segments: self.segments.iter().map(|segments| segments.table.snapshot()).collect(),
+        }
+    }
+}
+
+/// One version of the lake, as far as a caller's sites reach.
+#[derive(Debug, Clone)]
+pub(crate) struct ScopedLake {
+    pub(crate) tables: Arc<LakeTables>,
+    pub(crate) pinned: PinnedLake,
+    pub(crate) sites: SiteScope,
+}
+
+impl ScopedLake {
+    /// All events.
+    pub(crate) fn events(&self) -> Arc<dyn TableProvider> {
+        self.read(self.pinned.events.clone(), &self.tables.reader)
+    }
+
+    /// What a view over the segments of table `name` reads.
+    ///
+    /// # Errors
+    /// The lake was opened without this table.
+    pub(crate) fn sources(&self, name: &str) -> Result<Sources> {
+        let mut tables = self.tables.segments.iter().zip(self.pinned.segments.iter());
+        let (table, segments) = tables
+            .find(|(table, _)| table.table.spec().name() == name)
+            .ok_or_else(|| internal_datafusion_err!("the lake was opened without its table {name}"))?;
+        let coverage = table.coverage(&self.pinned.events, segments);
+        Ok(Sources {
+            segments: self.read(coverage.segments, &table.reader),
+            uncovered: self.read(coverage.uncovered, &self.tables.reader),
+        })
+    }
+
+    /// A state in which SQL of ours sees only these tables.
+    pub(crate) fn state(&self, tables: impl NamedTables + 'static) -> SessionState {
+        self.tables.sessions.state(LakeView::new(Arc::new(tables)))
+    }
+
+    fn read(&self, snapshot: Snapshot, reader: &Arc<TableReader>) -> Arc<dyn TableProvider> {
+        Arc::new(LakeTable::new(snapshot, self.sites.clone(), Arc::clone(reader)))
+    }
+}
+
+impl SegmentTable {
+    fn coverage(&self, events: &Snapshot, segments: &Snapshot) -> Coverage {
+        let versions = (events.version(), segments.version());
+        let mut last = self.coverage.lock();
+        if let Some(known) = last.as_ref().filter(|known| known.versions == versions) {
+            return known.clone();
+        }
+        let new = cover(events, segments);
+        *last = Some(new.clone());
+        new
+    }
+}
+
+fn cover(events: &Snapshot, segments: &Snapshot) -> Coverage {
+    fn names(snapshot: &Snapshot) -> HashSet<&str> {
+        snapshot.files().filter_map(|file| file.path.filename()).collect()
+    }
+    let (merged, files) = (names(segments), names(events));
+    let among = |names: &HashSet<&str>, path: &object_store::path::Path| {
+        path.filename().is_some_and(|name| names.contains(name))
+    };
+    Coverage {
+        segments: segments.filter(|file| among(&files, &file.path)),
+        uncovered: events.filter(|file| !among(&merged, &file.path)),
+        versions: (events.version(), segments.version()),
+    }
+}
