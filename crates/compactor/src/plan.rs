@@ -121,16 +121,22 @@ pub enum MergeReason {
     Requested,
 }
 
-impl fmt::Display for MergeReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl MergeReason {
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Fresh => "fresh files",
             Self::Small => "enough small files",
             Self::Medium => "enough medium files",
             Self::ClosedDay => "the day is over",
             Self::Late => "late events of a closed day",
             Self::Requested => "requested",
-        })
+        }
+    }
+}
+
+impl fmt::Display for MergeReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
