@@ -211,6 +211,13 @@ pub(crate) struct Compact {
     /// Size of a file up to which files are merged.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) target_bytes: ByteSize,
+    /// Age at which the newest files are merged, and from then on read by queries through rollups.
+    pub(crate) fresh_age: Span,
+    /// Size of these files together below which they wait for more, unless they are many.
+    pub(crate) fresh_bytes: ByteSize,
+    /// How long after a compactor's last sign of life another one takes over.
+    #[serde(deserialize_with = "values::not_zero")]
+    pub(crate) lease: Span,
 }
 
 impl Config {
@@ -338,6 +345,9 @@ impl Default for Compact {
         Self {
             memory_bytes: ByteSize::mib(256),
             target_bytes: ByteSize::mib(384),
+            fresh_age: Span(Duration::from_mins(1)),
+            fresh_bytes: ByteSize::mib(1),
+            lease: Span(Duration::from_secs(30)),
         }
     }
 }

@@ -102,6 +102,8 @@ impl Compact {
     pub(crate) fn policy(&self) -> Policy {
         Policy {
             target_bytes: self.target_bytes.0,
+            fresh_age: i64::try_from(self.fresh_age.0.as_micros()).unwrap_or(i64::MAX),
+            fresh_bytes: self.fresh_bytes.0,
             ..Policy::default()
         }
     }

@@ -10,39 +10,43 @@ use parking_lot::Mutex;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-/// How long the lease outlives its holder.
-const DURATION: Micros = 30_000_000;
-
-/// How often it is renewed: two renewals may fail.
-const RENEWAL: Duration = Duration::from_secs(10);
+/// Renewals during the lease's duration: two of them may fail.
+const RENEWALS: u32 = 3;
 
 /// A lease, if it is held, and whoever renews it.
 #[derive(Debug)]
 pub(super) struct LeaseKeeper {
     catalog: Arc<dyn Catalog>,
     clock: Arc<dyn Clock>,
-    shard: u8,
-    role: LeaseRole,
-    holder: String,
+    /// Without the smallest epoch.
+    request: LeaseRequest,
+    renewal: Duration,
     held: Mutex<Option<Lease>>,
     /// The smallest epoch that is of use.
     at_least: AtomicI64,
 }
 
 impl LeaseKeeper {
+    /// `duration`: how long the lease outlives its holder.
     pub(super) fn new(
         catalog: &Arc<dyn Catalog>,
-        shard: u8,
-        role: LeaseRole,
         clock: &Arc<dyn Clock>,
         ids: &dyn IdGen,
+        role: (u8, LeaseRole),
+        duration: Duration,
     ) -> Arc<Self> {
+        let (shard, role) = role;
         Arc::new(Self {
             catalog: Arc::clone(catalog),
             clock: Arc::clone(clock),
-            shard,
-            role,
-            holder: format!("{:032x}", ids.next_id()),
+            request: LeaseRequest {
+                shard,
+                role,
+                holder: format!("{:032x}", ids.next_id()),
+                duration: Micros::try_from(duration.as_micros()).unwrap_or(Micros::MAX),
+                at_least: 0,
+            },
+            renewal: duration / RENEWALS,
             held: Mutex::new(None),
             at_least: AtomicI64::new(0),
         })
@@ -65,7 +69,7 @@ impl LeaseKeeper {
 
     /// Takes and renews the lease until `stop`, and then releases it.
     pub(super) async fn run(self: Arc<Self>, stop: CancellationToken) -> anyhow::Result<()> {
-        let mut ticks = interval(RENEWAL);
+        let mut ticks = interval(self.renewal);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -85,11 +89,8 @@ impl LeaseKeeper {
 
     fn request(&self) -> LeaseRequest {
         LeaseRequest {
-            shard: self.shard,
-            role: self.role,
-            holder: self.holder.clone(),
-            duration: DURATION,
             at_least: self.at_least.load(Ordering::SeqCst),
+            ..self.request.clone()
         }
     }
 }
@@ -108,7 +109,10 @@ mod tests {
         let ids = Arc::new(RandomIds);
         let catalog = SqliteCatalog::open(&folder.path().join("catalog.db"), Arc::clone(&clock), ids).await;
         let catalog: Arc<dyn Catalog> = Arc::new(catalog.unwrap());
-        let keeper = || LeaseKeeper::new(&catalog, 0, LeaseRole::Compactor, &clock, &RandomIds);
+        let keeper = || {
+            let role = (0, LeaseRole::Compactor);
+            LeaseKeeper::new(&catalog, &clock, &RandomIds, role, Duration::from_secs(30))
+        };
         let run = |keeper: &Arc<LeaseKeeper>| {
             let stop = CancellationToken::new();
             (tokio::spawn(Arc::clone(keeper).run(stop.clone())), stop)

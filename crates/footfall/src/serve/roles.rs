@@ -91,7 +91,8 @@ pub(super) fn maintain(shared: &RoleParts, tasks: &Tasks) {
 pub(super) fn compact(config: &Config, shared: &RoleParts, tasks: &Tasks) -> anyhow::Result<()> {
     let RoleParts { clock, ids, lake, .. } = shared;
     let catalog = shared.directory.catalog();
-    let lease = LeaseKeeper::new(catalog, SHARD, LeaseRole::Compactor, clock, ids.as_ref());
+    let role = (SHARD, LeaseRole::Compactor);
+    let lease = LeaseKeeper::new(catalog, clock, ids.as_ref(), role, config.compact.lease.0);
     let compaction = Compaction {
         compactor: Compactor::new(
             lake,
