@@ -3,18 +3,19 @@
 
 use std::sync::Arc;
 
-use footfall_compactor::{RollupSegments, SegmentKind};
+use footfall_compactor::{RollupSegments, SegmentKind, SessionSegments};
 use footfall_model::rollup;
 use footfall_query::Views;
 
 /// What the compactor keeps.
 pub(crate) fn segment_kinds() -> Vec<Arc<dyn SegmentKind>> {
-    vec![Arc::new(RollupSegments(rollup::built_in()))]
+    vec![Arc::new(RollupSegments(rollup::built_in())), Arc::new(SessionSegments)]
 }
 
 /// What SQL can name.
 pub(crate) fn views() -> Views {
     Views {
         rollups: rollup::built_in(),
+        sessions: true,
     }
 }

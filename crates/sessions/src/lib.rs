@@ -20,11 +20,11 @@
 mod columns;
 mod events;
 mod part;
-#[cfg(any(test, feature = "reference"))]
-pub mod reference;
 mod sessions;
 mod stitch;
 mod table;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -49,6 +49,9 @@ struct Chain {
 }
 
 impl Stitcher {
+    /// Bytes that a row of a batch takes while it is merged, beside the batch.
+    pub const ROW_BYTES: usize = size_of::<Part>();
+
     /// Parts with the columns of `parts`.
     pub fn new(parts: &EventParts, rule: Rule) -> Self {
         let layout = Arc::clone(parts.layout());

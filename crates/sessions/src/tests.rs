@@ -1,116 +1,12 @@
 //! Whatever files events come in, and however these are merged: the sessions are those of the plain computation.
 
-use std::sync::Arc;
-
-use arrow::array::{
-    ArrayRef, BooleanArray, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
-    new_null_array,
-};
+use arrow::array::RecordBatch;
 use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::Int64Type;
-use footfall_model::clock::{DAY, Micros, SECOND};
-use footfall_model::hash::client_hash;
-use footfall_model::schema;
+use footfall_model::clock::{DAY, Micros};
 
-use crate::reference::{Session, rows_of, sessions_of};
+use crate::testing::{Event, MIDNIGHT, MINUTE, Random, Session, event, random_events, rows, rows_of, sessions_of};
 use crate::{EventParts, GAP, Rule, SessionColumns, Stitcher, part_order};
-
-const MINUTE: Micros = 60 * SECOND;
-
-/// The last midnight of October 2026.
-const MIDNIGHT: Micros = 20_757 * DAY;
-
-#[derive(Debug, Clone)]
-struct Event {
-    client: String,
-    at: Micros,
-    arrived: Micros,
-    kind: &'static str,
-    /// Chooses the other values.
-    seed: u64,
-}
-
-fn event(client: &str, at: Micros) -> Event {
-    Event {
-        client: client.into(),
-        at,
-        arrived: at + SECOND,
-        kind: "pageview",
-        seed: at.unsigned_abs() / SECOND.unsigned_abs(),
-    }
-}
-
-fn rows(events: &[Event]) -> RecordBatch {
-    let text =
-        |of: &dyn Fn(&Event) -> Option<String>| Arc::new(events.iter().map(of).collect::<StringArray>()) as ArrayRef;
-    let times = |of: fn(&Event) -> Micros| {
-        Arc::new(TimestampMicrosecondArray::from_iter_values(events.iter().map(of)).with_timezone("UTC")) as ArrayRef
-    };
-    let schema = schema::event_file();
-    let columns = schema.fields().iter().enumerate().map(|(index, field)| {
-        let choice = |event: &Event| (event.seed >> (index % 23)) % 5;
-        match field.name().as_str() {
-            "tracking_id" => text(&|event| Some(if event.client.starts_with('x') { "s" } else { "t" }.into())),
-            "client_id" => text(&|event| Some(event.client.clone())),
-            "event_id" => text(&|event| Some(event.seed.to_string())),
-            "event_type" => text(&|event| Some(event.kind.into())),
-            // Two visitors have the same hash.
-            "client_hash" => Arc::new(Int64Array::from_iter_values(events.iter().map(
-                |event| match event.client.as_str() {
-                    "x1" | "x2" => 7,
-                    client => client_hash("s", client).cast_signed(),
-                },
-            ))),
-            "event_timestamp" => times(|event| event.at),
-            "created_at" => times(|event| event.arrived),
-            "is_bot" => Arc::new(BooleanArray::from_iter(
-                events.iter().map(|event| Some(choice(event) == 0)),
-            )),
-            "revenue" => {
-                let revenue = events
-                    .iter()
-                    .map(|event| (event.kind == "purchase").then(|| i128::from(event.seed % 90_000)));
-                Arc::new(
-                    revenue
-                        .collect::<Decimal128Array>()
-                        .with_precision_and_scale(18, 4)
-                        .unwrap(),
-                )
-            }
-            "channel" => text(&|event| {
-                ["Direct", "Paid Search", "Email", "Organic Video"]
-                    .get(choice(event) as usize)
-                    .map(|c| (*c).into())
-            }),
-            "device" => text(&|event| {
-                ["mobile", "desktop", "tablet"]
-                    .get(choice(event) as usize)
-                    .map(|c| (*c).into())
-            }),
-            name if field.data_type() == &arrow::datatypes::DataType::Utf8 => {
-                text(&|event| (choice(event) > 0).then(|| format!("{name}-{}", choice(event))))
-            }
-            _ => new_null_array(field.data_type(), events.len()),
-        }
-    });
-    RecordBatch::try_new(Arc::clone(&schema), columns.collect()).unwrap()
-}
-
-/// splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % end
-    }
-
-    fn index(&mut self, end: usize) -> usize {
-        usize::try_from(self.below(end as u64)).unwrap()
-    }
-}
 
 fn sorted(rows: &RecordBatch, by: &[&str]) -> RecordBatch {
     let columns: Vec<_> = by
@@ -165,37 +61,6 @@ fn sessions_of_parts(random: &mut Random, parts: &[RecordBatch]) -> Vec<Session>
         &sorted(&all, &part_order()),
     );
     rows_of(&columns.project(&sessions).unwrap())
-}
-
-/// Events around midnight, an hour, a second apart; some at the same time, some exactly [`GAP`] apart.
-fn random_events(random: &mut Random) -> Vec<Event> {
-    let mut events = Vec::new();
-    for client in ["x1", "x2", "x3", "y1"] {
-        let mut at = MIDNIGHT - random.below(3 * DAY.unsigned_abs()).cast_signed();
-        let dense = random.below(3) == 0;
-        for _ in 0..random.below(if dense { 250 } else { 40 }) {
-            at += match random.below(if dense { 400 } else { 12 }) {
-                0 => GAP,
-                1 => GAP - 1,
-                2 => random.below(DAY.unsigned_abs()).cast_signed(),
-                3 => 0,
-                4 => SECOND,
-                _ => random.below(29 * MINUTE.unsigned_abs()).cast_signed(),
-            };
-            let kind = ["pageview", "pageview", "click", "purchase", "scroll"][random.index(5)];
-            // Few arrivals: some events are equal in time and arrival.
-            let arrived = at + random.below(2).cast_signed();
-            let seed = random.below(u64::MAX);
-            events.push(Event {
-                client: client.into(),
-                at,
-                arrived,
-                kind,
-                seed,
-            });
-        }
-    }
-    events
 }
 
 #[test]
@@ -438,7 +303,7 @@ fn two_days_on_either_side_suffice() {
             };
             events.push(event("x1", at));
         }
-        let day = 20_757;
+        let day = 20_758;
         let on_day = |sessions: Vec<Session>| -> Vec<Session> {
             let touches =
                 |session: &Session, name: &str| session[name].parse::<Micros>().unwrap().div_euclid(DAY) == day;

@@ -226,7 +226,8 @@ fn row_of(view: &RecordBatch, row: usize) -> Session {
     };
     let schema = view.schema();
     let columns = schema.fields().iter().zip(view.columns()).map(|(field, column)| {
-        assert_eq!(field.as_ref(), all.field_with_name(field.name()).expect("a column"));
+        let declared = all.field_with_name(field.name()).expect("a column");
+        assert_eq!(field.data_type(), declared.data_type(), "{}", field.name());
         let value = match field.data_type() {
             _ if column.is_null(row) => "-".to_owned(),
             DataType::Utf8 => column.as_string::<i32>().value(row).to_owned(),
