@@ -17,12 +17,22 @@ use crate::events::{EventParts, numbers};
 /// A session of at least this time counts as engaged.
 const ENGAGED: Micros = 10 * SECOND;
 
-const NO_COLUMNS: &[&str] = &[];
+/// A column of the view.
+struct Declaration {
+    name: &'static str,
+    data_type: DataType,
+    nullable: bool,
+    /// The columns of parts that it follows from, beside the keys.
+    needs: Needs,
+}
 
-/// `(column, type, whether it may be null, the columns of parts that it needs beside the keys)`.
-static COLUMNS: LazyLock<Vec<(&str, DataType, bool, &[&str])>> = LazyLock::new(|| {
+type Needs = &'static [&'static str];
+
+const NO_COLUMNS: Needs = &[];
+
+static COLUMNS: LazyLock<Vec<Declaration>> = LazyLock::new(|| {
     use DataType::{Boolean, Float64, Int64, Utf8};
-    vec![
+    let columns: [(_, _, _, Needs); 34] = [
         ("tracking_id", Utf8, false, NO_COLUMNS),
         ("session_id", Utf8, false, NO_COLUMNS),
         ("client_id", Utf8, false, NO_COLUMNS),
@@ -57,7 +67,14 @@ static COLUMNS: LazyLock<Vec<(&str, DataType, bool, &[&str])>> = LazyLock::new(|
         ("bounced", Boolean, false, &["pageview_count"]),
         ("engaged", Boolean, false, &["pageview_count", "purchase_count"]),
         ("quality_score", Float64, false, &["pageview_count", "purchase_count"]),
-    ]
+    ];
+    let declared = columns.map(|(name, data_type, nullable, needs)| Declaration {
+        name,
+        data_type,
+        nullable,
+        needs,
+    });
+    declared.into()
 });
 
 /// Some columns of the view.
@@ -72,9 +89,8 @@ impl SessionColumns {
     /// All columns of the view.
     pub fn schema_of_all() -> SchemaRef {
         static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-            let fields = COLUMNS
-                .iter()
-                .map(|(name, kind, nullable, _)| Field::new(*name, kind.clone(), *nullable));
+            let field = |column: &Declaration| Field::new(column.name, column.data_type.clone(), column.nullable);
+            let fields = COLUMNS.iter().map(field);
             Arc::new(Schema::new(fields.collect::<Vec<_>>()))
         });
         Arc::clone(&SCHEMA)
@@ -88,10 +104,8 @@ impl SessionColumns {
         let all = Self::schema_of_all();
         let indices = indices.map_or_else(|| (0..COLUMNS.len()).collect(), <[usize]>::to_vec);
         let schema = Arc::new(all.project(&indices)?);
-        let (names, needed): (Vec<_>, Vec<_>) = indices
-            .iter()
-            .map(|index| (COLUMNS[*index].0, COLUMNS[*index].3))
-            .unzip();
+        let declared = indices.iter().map(|index| &COLUMNS[*index]);
+        let (names, needed): (Vec<_>, Vec<_>) = declared.map(|column| (column.name, column.needs)).unzip();
         Ok(Self {
             names,
             schema,
