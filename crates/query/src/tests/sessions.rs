@@ -4,17 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, new_null_array};
 use arrow::compute::concat_batches;
+use arrow::csv::ReaderBuilder;
+use arrow::datatypes::Schema;
 use footfall_compactor::{Compactor, Policy, SegmentKind, SessionSegments};
 use footfall_lake::{Commit, Lake, NewFile, Origin, partitions, write_file};
 use footfall_model::access::SiteScope;
 use footfall_model::clock::{DAY, IdGen, Micros, SystemClock};
+use footfall_model::hash::client_hash;
+use footfall_model::schema::event_file;
 use footfall_model::table::events as events_table;
 use footfall_sessions::testing::{Event, MIDNIGHT, MINUTE, Random, Session, event, random_events, rows as event_rows};
 use footfall_sessions::testing::{rows_of, sessions_of};
 use object_store::memory::InMemory;
 
+use super::documented::{assert_examples, block};
 use crate::testing::{only, rows, table, value};
 use crate::{Engine, EngineOptions, ScalarValue, Views};
 
@@ -76,10 +81,14 @@ async fn session_lake(target_partitions: usize) -> SessionLake {
 
 impl SessionLake {
     async fn flush(&mut self, events: &[Event]) {
+        self.write(&event_rows(events)).await;
+    }
+
+    async fn write(&mut self, rows: &RecordBatch) {
         self.flushes += 1;
         let table = self.lake.table("events").unwrap();
         let mut add = Vec::new();
-        for (nth, partition) in partitions(&event_rows(events)).unwrap().into_iter().enumerate() {
+        for (nth, partition) in partitions(rows).unwrap().into_iter().enumerate() {
             let name = footfall_lake::file_name(self.flushes.into(), nth);
             let written_at = self.flushes.cast_signed();
             let new = NewFile::new(events_table(), partition.event_date, name, Origin::Wal, written_at);
@@ -237,6 +246,50 @@ async fn view_equals_events_after_every_flush_and_merge() {
     assert!(long > 0, "{long} histories with long sessions");
 }
 
+const PAGE: &str = include_str!("../../../../docs/sessions.md");
+
+/// The rows of the page's block of events.
+fn documented_rows() -> RecordBatch {
+    let file = event_file();
+    let csv = block(PAGE, "csv");
+    let header: Vec<&str> = csv.lines().next().unwrap().split(',').collect();
+    let fields: Vec<_> = header
+        .iter()
+        .map(|name| file.field_with_name(name).unwrap().clone())
+        .collect();
+    let reader = ReaderBuilder::new(Arc::new(Schema::new(fields))).with_header(true);
+    let known = reader.build(csv.as_bytes()).unwrap().next().unwrap().unwrap();
+    let clients = known.column_by_name("client_id").unwrap().as_string::<i32>();
+    let text = |of: &dyn Fn(usize, &str) -> String| -> ArrayRef {
+        let rows = clients.iter().flatten().enumerate();
+        Arc::new(StringArray::from_iter_values(rows.map(|(row, client)| of(row, client))))
+    };
+    let columns = file.fields().iter().map(|field| match field.name().as_str() {
+        name if known.column_by_name(name).is_some() => known.column_by_name(name).unwrap().clone(),
+        "tracking_id" => text(&|_, _| "shop".into()),
+        "event_id" => text(&|row, _| row.to_string()),
+        "client_hash" => {
+            let hashes = clients
+                .iter()
+                .flatten()
+                .map(|client| client_hash("shop", client).cast_signed());
+            Arc::new(Int64Array::from_iter_values(hashes))
+        }
+        "created_at" => known.column_by_name("event_timestamp").unwrap().clone(),
+        "is_bot" => Arc::new(BooleanArray::from(vec![false; known.num_rows()])),
+        _ => new_null_array(field.data_type(), known.num_rows()),
+    });
+    RecordBatch::try_new(Arc::clone(&file), columns.collect()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documented_examples_give_the_results_shown() {
+    let mut lake = session_lake(2).await;
+    lake.write(&documented_rows()).await;
+    lake.merge_day(20_757).await;
+    assert_examples(PAGE, &lake.engine).await;
+}
+
 /// A visitor with one session on each of ten days, one file per day; those of even days are merged.
 async fn ten_days() -> SessionLake {
     let mut lake = session_lake(2).await;
@@ -320,4 +373,41 @@ async fn sessions_are_counted_grouped_and_limited() {
         .await
         .unwrap();
     assert_eq!(limited.iter().map(RecordBatch::num_rows).sum::<usize>(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reader_gets_what_a_lake_of_its_own_would_return() {
+    let (mut shared, mut alone) = (session_lake(1).await, session_lake(1).await);
+    for day in 0..3 {
+        let mut random = Random(u64::try_from(day).unwrap());
+        let all = random_events(&mut random);
+        let ours: Vec<Event> = all
+            .iter()
+            .filter(|event| event.client.starts_with('x'))
+            .cloned()
+            .collect();
+        shared.flush(&all).await;
+        alone.flush(&ours).await;
+        let day = 20_756 + day;
+        assert_eq!(shared.merge_day(day).await > 0, alone.merge_day(day).await > 0);
+    }
+    let reader = only(&["s"]);
+    for sql in [
+        "SELECT * FROM sessions ORDER BY session_id",
+        "SELECT count(*), sum(revenue), min(tracking_id), max(client_id) FROM sessions",
+        "SELECT count(*) FROM sessions WHERE session_start > '2026-10-31'",
+        // Fail on rows of another site, and on ours.
+        "SELECT count(*) FROM sessions WHERE 1 / (CASE WHEN client_id = 'y1' THEN 0 ELSE 1 END) = 1",
+        "SELECT count(*) FROM sessions WHERE tracking_id = 't' OR 1 / (CASE WHEN tracking_id = 't' THEN 0 ELSE 1 END) = 1",
+        "SELECT count(*) FROM sessions WHERE client_id::int = 1 AND session_end < '2026-11-01'",
+        "SELECT country::int FROM sessions ORDER BY session_id",
+        "EXPLAIN FORMAT INDENT SELECT * FROM sessions WHERE client_id = 'x3' AND session_start > '2026-10-31'",
+        "EXPLAIN FORMAT INDENT SELECT exit_page, count(*) FROM sessions GROUP BY 1 ORDER BY 2 LIMIT 3",
+    ] {
+        let ours = table(&shared.engine, &reader, sql).await;
+        assert_eq!(ours, table(&alone.engine, &reader, sql).await, "{sql}");
+        assert!(!ours.contains("Internal"), "{sql}: {ours}");
+    }
+    let nobody = table(&shared.engine, &only(&["nobody"]), "SELECT count(*) FROM sessions").await;
+    assert!(nobody.contains("| 0 "), "{nobody}");
 }
