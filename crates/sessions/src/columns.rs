@@ -63,9 +63,10 @@ pub(crate) enum PartColumn {
     Count(usize),
     Revenue,
     IsBot,
-    /// The time of an event, microseconds after the first one's. It is short, unlike the time itself.
+    /// Microseconds from the first event to this one, or from the last pageview to the last event. Unlike times, these
+    /// are mostly zero, or short.
     Offset(Mark),
-    /// How long after its time an event arrived, microseconds.
+    /// When an event arrived: microseconds after the first event's arrival; the first event's after its own time.
     Arrival(Mark),
     /// An index of [`ATTRIBUTES`].
     Attribute(usize),
@@ -192,8 +193,10 @@ impl Layout {
                 _ => None,
             })
             .collect();
-        let needed =
-            |column: &PartColumn| column.is_key() || named(column) || marks.iter().any(|mark| column.of_mark(*mark));
+        // The others' arrivals count from the first event's.
+        let is_first = |column: &PartColumn| !marks.is_empty() && column.of_mark(Mark::First);
+        let of_marks = |column: &PartColumn| is_first(column) || marks.iter().any(|mark| column.of_mark(*mark));
+        let needed = |column: &PartColumn| column.is_key() || named(column) || of_marks(column);
         Self::of(columns.into_iter().filter(needed).collect())
     }
 
@@ -256,7 +259,13 @@ mod tests {
         let keys = ["tracking_id", "client_hash", "part_start", "client_id", "duration"];
         assert_eq!(names(&Layout::with(&[])), keys);
         let layout = Layout::with(&["exit_page", "pageview_count"]);
-        let more = ["pageview_count", "exit_offset", "exit_arrival", "exit_page"];
+        let more = [
+            "pageview_count",
+            "first_arrival",
+            "exit_offset",
+            "exit_arrival",
+            "exit_page",
+        ];
         assert_eq!(names(&layout), [&keys[..], &more].concat());
         assert_eq!(layout.of_mark, [0..0, 0..0, 0..1, 1..1]);
         assert_eq!(names(&Layout::with(&["country"]))[5..], ["first_arrival", "country"]);

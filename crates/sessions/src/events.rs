@@ -44,7 +44,7 @@ impl EventParts {
                 PartColumn::Count(count) if COUNTS[*count].1.is_none() => {}
                 PartColumn::Count(_) | PartColumn::Offset(Mark::Entry | Mark::Exit) => names.push("event_type"),
                 PartColumn::Offset(Mark::User) => names.push("user_id"),
-                PartColumn::Arrival(_) => names.push("created_at"),
+                PartColumn::Arrival(Mark::First) => names.push("created_at"),
                 PartColumn::Attribute(attribute) => names.push(ATTRIBUTES[*attribute].2),
                 _ => {}
             }
@@ -87,32 +87,28 @@ fn part_column(column: PartColumn, events: &RecordBatch) -> Result<ArrayRef, Arr
             let revenue = revenue.ok_or_else(|| wrong_column("revenue"))?.clone();
             Arc::new(revenue.with_precision_and_scale(38, REVENUE_SCALE)?)
         }
-        PartColumn::Offset(mark) => {
-            let marked = marked(mark, events)?;
-            let zero = |row| marked.as_ref().is_none_or(|marked| marked.value(row)).then_some(0);
-            Arc::new((0..events.num_rows()).map(zero).collect::<Int64Array>())
+        PartColumn::Arrival(Mark::First) => {
+            let events = micros(events, "created_at")?
+                .iter()
+                .zip(micros(events, "event_timestamp")?);
+            Arc::new(Int64Array::from_iter_values(
+                events.map(|(arrived, at)| arrived.wrapping_sub(*at)),
+            ))
         }
-        PartColumn::Arrival(mark) => {
-            let (marked, times, arrivals) = (
-                marked(mark, events)?,
-                micros(events, "event_timestamp")?,
-                micros(events, "created_at")?,
-            );
-            let delay = |row: usize| {
-                let is_marked = marked.as_ref().is_none_or(|marked| marked.value(row));
-                is_marked.then(|| arrivals[row].wrapping_sub(times[row]))
-            };
-            Arc::new((0..events.num_rows()).map(delay).collect::<Int64Array>())
+        PartColumn::Offset(mark) | PartColumn::Arrival(mark) => {
+            let marked = marked(mark, events)?;
+            let zero = |row| marked.value(row).then_some(0);
+            Arc::new((0..events.num_rows()).map(zero).collect::<Int64Array>())
         }
     })
 }
 
-/// The events that attributes of this mark may be taken from; `None`: all of them.
-fn marked(mark: Mark, events: &RecordBatch) -> Result<Option<BooleanArray>, ArrowError> {
+/// The events that attributes of this mark may be taken from.
+fn marked(mark: Mark, events: &RecordBatch) -> Result<BooleanArray, ArrowError> {
     match mark {
-        Mark::First => Ok(None),
-        Mark::Entry | Mark::Exit => of_type(events, "pageview").map(Some),
-        Mark::User => arrow::compute::is_not_null(named(events, "user_id")?).map(Some),
+        Mark::First => Ok(BooleanArray::from(vec![true; events.num_rows()])),
+        Mark::Entry | Mark::Exit => of_type(events, "pageview"),
+        Mark::User => arrow::compute::is_not_null(named(events, "user_id")?),
     }
 }
 

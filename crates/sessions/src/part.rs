@@ -137,7 +137,7 @@ pub(crate) struct PartRows<'a> {
     of_mark: [Range<usize>; MARKS.len()],
 }
 
-/// The first event has no offset. Without an arrival, no attribute of the mark is wanted.
+/// The first event has no offset. Without columns, no attribute of the mark is wanted.
 #[derive(Clone, Copy, Default)]
 struct MarkRows<'a> {
     offset: Option<&'a Int64Array>,
@@ -193,18 +193,19 @@ impl<'a> PartRows<'a> {
 
     pub(crate) fn part(&self, row: usize) -> Part {
         let start = self.starts[row];
+        let end = start.saturating_add(self.durations[row]);
         let place = Place { texts: BATCH, row };
         let mut part = Part {
             hash: self.hashes[row],
             key: place,
             start,
-            end: start.saturating_add(self.durations[row]),
+            end,
             counts: self.counts.map(|counts| counts.map_or(0, |counts| counts[row])),
             revenue: self
                 .revenue
                 .and_then(|revenue| revenue.is_valid(row).then(|| revenue.value(row))),
             is_bot: self.is_bot.is_some_and(|is_bot| is_bot.value(row)),
-            marks: self.marks.map(|mark| mark.moment(start, row)),
+            marks: self.moments(start, end, row),
             attributes: [NULL; ATTRIBUTES.len()],
         };
         for (mark, attributes) in part.marks.iter().zip(&self.of_mark) {
@@ -214,17 +215,34 @@ impl<'a> PartRows<'a> {
         }
         part
     }
+
+    fn moments(&self, start: Micros, end: Micros, row: usize) -> [Option<Moment>; MARKS.len()] {
+        let Some(arrival) = self.marks[Mark::First as usize].arrival else {
+            return [None; MARKS.len()];
+        };
+        let first = Moment {
+            at: start,
+            arrived: start.wrapping_add(arrival.value(row)),
+        };
+        MARKS.map(|mark| match mark {
+            Mark::First => Some(first),
+            _ => self.marks[mark as usize].moment(mark, start, end, first, row),
+        })
+    }
 }
 
 impl MarkRows<'_> {
-    fn moment(&self, start: Micros, row: usize) -> Option<Moment> {
+    /// The moment of a mark in a part from `start` to `end` whose first event is at `first`.
+    fn moment(&self, mark: Mark, start: Micros, end: Micros, first: Moment, row: usize) -> Option<Moment> {
         let known = |column: &Int64Array| column.is_valid(row).then(|| column.value(row));
-        let offset = self.offset.map_or(Some(0), known)?;
+        let offset = known(self.offset?)?;
         let arrival = known(self.arrival?)?;
-        let at = start.wrapping_add(offset);
         Some(Moment {
-            at,
-            arrived: at.wrapping_add(arrival),
+            at: match mark {
+                Mark::Exit => end.wrapping_sub(offset),
+                _ => start.wrapping_add(offset),
+            },
+            arrived: first.arrived.wrapping_add(arrival),
         })
     }
 }

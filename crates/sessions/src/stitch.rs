@@ -12,7 +12,7 @@ use arrow::error::ArrowError;
 use footfall_model::clock::Micros;
 use footfall_model::schema::REVENUE_SCALE;
 
-use crate::columns::{Layout, PartColumn};
+use crate::columns::{Layout, Mark, PartColumn};
 use crate::events::EventParts;
 use crate::part::{OPEN, Part, PartRows, Place, Texts};
 use crate::{GAP, MAX_DURATION};
@@ -227,11 +227,23 @@ fn numbers_of(column: PartColumn, parts: &[Part]) -> Result<ArrayRef, ArrowError
             Arc::new(sums.with_precision_and_scale(38, REVENUE_SCALE)?)
         }
         PartColumn::Offset(mark) => {
-            let offset = |part: &Part| part.marks[mark as usize].map(|moment| moment.at.wrapping_sub(part.start));
+            let offset = |part: &Part| {
+                let at = part.marks[mark as usize]?.at;
+                Some(match mark {
+                    Mark::Exit => part.end.wrapping_sub(at),
+                    _ => at.wrapping_sub(part.start),
+                })
+            };
             Arc::new(parts.map(offset).collect::<Int64Array>())
         }
         PartColumn::Arrival(mark) => {
-            let arrival = |part: &Part| part.marks[mark as usize].map(|moment| moment.arrived.wrapping_sub(moment.at));
+            let arrival = |part: &Part| {
+                let since = match mark {
+                    Mark::First => part.start,
+                    _ => part.marks[Mark::First as usize]?.arrived,
+                };
+                Some(part.marks[mark as usize]?.arrived.wrapping_sub(since))
+            };
             Arc::new(parts.map(arrival).collect::<Int64Array>())
         }
         PartColumn::Site | PartColumn::Client | PartColumn::Attribute(_) => {
