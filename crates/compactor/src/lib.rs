@@ -12,6 +12,7 @@ mod merge;
 mod plan;
 mod schedule;
 mod segments;
+mod session_parts;
 
 pub use aggregate::Aggregation;
 pub use execute::{CompactError, Compactor, Merged};
@@ -19,6 +20,7 @@ pub use merge::Merge;
 pub use plan::{FileState, MergeReason, MergeTask, Policy, Stage, plan, plan_requested};
 pub use schedule::Schedule;
 pub use segments::{RollupSegments, Rows, SegmentBuilder, SegmentKind};
+pub use session_parts::SessionSegments;
 
 /// The tag of a file that says how far it has been compacted.
 const STAGE: &str = "stage";

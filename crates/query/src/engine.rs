@@ -128,7 +128,7 @@ impl Engine {
         let sessions = SessionFactory::new(Arc::clone(&runtime), options);
         let tables = PublicTables::new(
             LakeTables::new(events, segments, sessions, &runtime)?,
-            views::all(views.rollups),
+            views::all(&views),
             views.compactions,
         );
         Ok(Self {

@@ -1,10 +1,11 @@
-//! The examples of docs/sql.md: each ```sql block that a ```text block follows is run, and gives that text.
+//! The examples of the documentation: each ```sql block that a ```text block follows is run, and gives that text.
 
 use footfall_model::access::SiteScope;
 
+use crate::Engine;
 use crate::testing::{EventsBuilder, events, lake, table};
 
-const PAGE: &str = include_str!("../../../../docs/sql.md");
+const SQL: &str = include_str!("../../../../docs/sql.md");
 
 struct Example {
     line: usize,
@@ -12,9 +13,9 @@ struct Example {
     result: String,
 }
 
-fn examples() -> Vec<Example> {
+fn examples(page: &str) -> Vec<Example> {
     let mut blocks = Vec::new();
-    let mut lines = PAGE.lines().enumerate();
+    let mut lines = page.lines().enumerate();
     while let Some((line, text)) = lines.next() {
         if let Some(language) = text.strip_prefix("```") {
             let body: Vec<_> = lines
@@ -36,12 +37,31 @@ fn examples() -> Vec<Example> {
     pairs.collect()
 }
 
-/// The events of the page's first ```json block.
-fn documented_events() -> EventsBuilder {
-    let (_, rest) = PAGE.split_once("```json\n").expect("a block of events");
+/// The page's first block in this language.
+pub(super) fn block<'a>(page: &'a str, language: &str) -> &'a str {
+    let (_, rest) = page.split_once(&format!("```{language}\n")).expect("a block of events");
     let (block, _) = rest.split_once("```").expect("its end");
+    block
+}
+
+/// Runs the examples of a page.
+pub(super) async fn assert_examples(page: &str, engine: &Engine) {
+    let examples = examples(page);
+    assert!(examples.len() > 4, "{} examples", examples.len());
+    let mut wrong = Vec::new();
+    for Example { line, sql, result } in examples {
+        let got = table(engine, &SiteScope::All, &sql).await;
+        if got != result {
+            wrong.push(format!("line {line}\n{sql}\n{got}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// An event for each line of the page's block of properties.
+fn documented_events() -> EventsBuilder {
     let mut sent = events();
-    for (number, line) in block.lines().enumerate() {
+    for (number, line) in block(SQL, "json").lines().enumerate() {
         sent = sent
             .at(&format!("2026-11-0{} 10:00", number + 1))
             .pageview("/")
@@ -54,15 +74,5 @@ fn documented_events() -> EventsBuilder {
 async fn examples_give_the_results_shown() {
     let lake = lake().await;
     lake.add("x", documented_events()).await;
-    let engine = lake.engine();
-    let examples = examples();
-    assert!(examples.len() > 5, "{} examples", examples.len());
-    let mut wrong = Vec::new();
-    for Example { line, sql, result } in examples {
-        let got = table(&engine, &SiteScope::All, &sql).await;
-        if got != result {
-            wrong.push(format!("docs/sql.md:{line}\n{sql}\n{got}"));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    assert_examples(SQL, &lake.engine()).await;
 }

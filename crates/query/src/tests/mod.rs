@@ -17,3 +17,4 @@ mod pruning;
 mod rollups;
 mod security;
 mod semantics;
+mod sessions;

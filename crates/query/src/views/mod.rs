@@ -2,6 +2,7 @@
 //! moment.
 
 mod rollup;
+mod sessions;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use footfall_model::rollup::Rollup;
 use crate::CompactionLog;
 use crate::segments::ScopedLake;
 use rollup::RollupView;
+use sessions::SessionsView;
 
 /// A named view.
 pub(crate) trait LakeTableView: Debug + Send + Sync {
@@ -29,14 +31,20 @@ pub(crate) trait LakeTableView: Debug + Send + Sync {
 #[derive(Debug, Clone, Default)]
 pub struct Views {
     pub rollups: Vec<Rollup>,
+    /// Whether the lake has the parts of sessions.
+    pub sessions: bool,
     /// What `system.compactions` shows.
     pub compactions: Arc<CompactionLog>,
 }
 
 /// All views, in the order in which they are listed.
-pub(crate) fn all(rollups: Vec<Rollup>) -> Vec<Box<dyn LakeTableView>> {
-    rollups
+pub(crate) fn all(views: &Views) -> Vec<Box<dyn LakeTableView>> {
+    let rollups = views
+        .rollups
+        .iter()
+        .cloned()
         .into_iter()
-        .map(|rollup| Box::new(RollupView::new(rollup)) as _)
-        .collect()
+        .map(|rollup| Box::new(RollupView::new(rollup)) as _);
+    let sessions = views.sessions.then(|| Box::new(SessionsView) as _);
+    rollups.chain(sessions).collect()
 }
