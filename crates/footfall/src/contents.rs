@@ -15,6 +15,6 @@ pub(crate) fn segment_kinds() -> Vec<Arc<dyn SegmentKind>> {
 /// What SQL can name.
 pub(crate) fn views() -> Views {
     Views {
-        rollups: rollup::built_in(),
+        rollups: rollup::views(),
     }
 }

@@ -141,6 +141,11 @@ impl ScopedLake {
         self.tables.sessions.state(LakeView::new(Arc::new(tables)))
     }
 
+    /// A state that plans a part of a statement for SQL of ours, which sees only these tables.
+    pub(crate) fn view_state(&self, tables: impl NamedTables + 'static) -> SessionState {
+        self.tables.sessions.view_state(LakeView::new(Arc::new(tables)))
+    }
+
     fn read(&self, snapshot: Snapshot, reader: &Arc<TableReader>) -> Arc<dyn TableProvider> {
         Arc::new(LakeTable::new(snapshot, self.sites.clone(), Arc::clone(reader)))
     }

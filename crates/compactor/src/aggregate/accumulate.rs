@@ -12,6 +12,10 @@ use footfall_model::table::SpecError;
 pub(super) enum Accumulator {
     Count(Vec<i64>),
     CountOf(Vec<i64>),
+    CountWhere {
+        value: String,
+        counts: Vec<i64>,
+    },
     Sum {
         scale: i8,
         sums: Vec<Option<i128>>,
@@ -52,6 +56,10 @@ impl Accumulator {
         match (function, of) {
             (Function::Count, _) => Ok(Self::Count(Vec::new())),
             (Function::CountOf(_), Some(_)) => Ok(Self::CountOf(Vec::new())),
+            (Function::CountWhere { value, .. }, Some(DataType::Utf8)) => Ok(Self::CountWhere {
+                value: value.clone(),
+                counts: Vec::new(),
+            }),
             (Function::Sum(_), Some(DataType::Decimal128(_, scale))) => Ok(Self::Sum {
                 scale: *scale,
                 sums: Vec::new(),
@@ -85,6 +93,13 @@ impl Accumulator {
                 counts.resize(count, 0);
                 let column = column.ok_or_else(wrong)?;
                 each_valid(column.as_ref(), groups, |_, group| counts[group] += 1);
+            }
+            Self::CountWhere { value, counts } => {
+                counts.resize(count, 0);
+                let column = column.and_then(|c| c.as_string_opt::<i32>()).ok_or_else(wrong)?;
+                each_valid(column, groups, |row, group| {
+                    counts[group] += i64::from(column.value(row) == value);
+                });
             }
             Self::Sum { sums, .. } => {
                 sums.resize(count, None);
@@ -124,7 +139,7 @@ impl Accumulator {
     pub(super) fn values(&self, groups: &[u32]) -> Result<ArrayRef, ArrowError> {
         let indices = || groups.iter().map(|group| *group as usize);
         Ok(match self {
-            Self::Count(counts) | Self::CountOf(counts) => {
+            Self::Count(counts) | Self::CountOf(counts) | Self::CountWhere { counts, .. } => {
                 Arc::new(Int64Array::from_iter_values(indices().map(|group| counts[group])))
             }
             Self::Sum { scale, sums } => {
@@ -142,12 +157,18 @@ impl Accumulator {
         })
     }
 
-    pub(super) fn clear(&mut self) {
+    /// Forgets the first `count` groups.
+    pub(super) fn drain(&mut self, count: usize) {
         match self {
-            Self::Count(counts) | Self::CountOf(counts) => counts.clear(),
-            Self::Sum { sums, .. } => sums.clear(),
-            Self::DecimalBound { values, .. } => values.clear(),
-            Self::TimeBound { values, .. } => values.clear(),
+            Self::Count(counts) | Self::CountOf(counts) | Self::CountWhere { counts, .. } => {
+                counts.drain(..count);
+            }
+            Self::Sum { sums: values, .. } | Self::DecimalBound { values, .. } => {
+                values.drain(..count);
+            }
+            Self::TimeBound { values, .. } => {
+                values.drain(..count);
+            }
         }
     }
 }

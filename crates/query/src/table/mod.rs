@@ -23,5 +23,6 @@ mod site_filter;
 mod statistics;
 
 pub(crate) use check::CheckIsolation;
+pub(crate) use derived_filters::time_comparisons;
 pub(crate) use provider::LakeTable;
 pub(crate) use scan::TableReader;

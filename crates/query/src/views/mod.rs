@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use datafusion::common::Result;
-use footfall_model::rollup::Rollup;
+use footfall_model::rollup::RollupView;
 
 use crate::segments::ScopedLake;
-use rollup::RollupView;
+use rollup::DeclaredView;
 
 /// A named view.
 pub(crate) trait LakeTableView: Debug + Send + Sync {
@@ -27,7 +27,7 @@ pub(crate) trait LakeTableView: Debug + Send + Sync {
 /// What the views of an engine are made from.
 #[derive(Debug, Clone, Default)]
 pub struct Views {
-    pub rollups: Vec<Rollup>,
+    pub rollups: Vec<RollupView>,
 }
 
 /// All views, in the order in which they are listed.
@@ -35,6 +35,6 @@ pub(crate) fn all(views: Views) -> Vec<Box<dyn LakeTableView>> {
     views
         .rollups
         .into_iter()
-        .map(|rollup| Box::new(RollupView::new(rollup)) as _)
+        .map(|view| Box::new(DeclaredView::new(view)) as _)
         .collect()
 }
