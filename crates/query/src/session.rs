@@ -113,7 +113,8 @@ fn clear_spill(dir: &Path) -> Result<()> {
 
 fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     let functions = SessionStateDefaults::default_aggregate_functions();
-    functions.into_iter().map(semantics::aggregate).collect()
+    let functions = functions.into_iter().map(semantics::aggregate);
+    functions.chain(functions::aggregates()).collect()
 }
 
 fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Int64Array, TimestampMicrosecondArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray,
+};
 use arrow::datatypes::{DataType, Decimal128Type, TimeUnit, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use footfall_model::rollup::Function;
+use footfall_model::sketch::{Coupon, Sketch};
 use footfall_model::table::SpecError;
 
 #[derive(Debug)]
@@ -29,6 +32,7 @@ pub(super) enum Accumulator {
         bound: Bound,
         values: Vec<Option<i64>>,
     },
+    Sketch(Vec<Option<Sketch>>),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +79,7 @@ impl Accumulator {
                     values: Vec::new(),
                 })
             }
+            (Function::Sketch(_), Some(DataType::Utf8)) => Ok(Self::Sketch(Vec::new())),
             (function, _) => Err(SpecError::new(format!("{} is not possible", function.over_events()))),
         }
     }
@@ -131,6 +136,11 @@ impl Accumulator {
                     values[group] = Some(values[group].map_or(value, |known| bound.of(known, value)));
                 });
             }
+            Self::Sketch(sketches) => {
+                sketches.resize(count, None);
+                let column = column.and_then(|c| c.as_string_opt::<i32>()).ok_or_else(wrong)?;
+                add_to_sketches(column, groups, sketches);
+            }
         }
         Ok(())
     }
@@ -154,6 +164,10 @@ impl Accumulator {
                 let values: TimestampMicrosecondArray = indices().map(|group| values[group]).collect();
                 Arc::new(values.with_timezone("UTC"))
             }
+            Self::Sketch(sketches) => {
+                let sketches = indices().map(|group| sketches[group].as_ref().map(Sketch::to_bytes));
+                Arc::new(sketches.collect::<BinaryArray>())
+            }
         })
     }
 
@@ -169,8 +183,30 @@ impl Accumulator {
             Self::TimeBound { values, .. } => {
                 values.drain(..count);
             }
+            Self::Sketch(sketches) => {
+                sketches.drain(..count);
+            }
         }
     }
+}
+
+fn add_to_sketches(column: &StringArray, groups: &[u32], sketches: &mut [Option<Sketch>]) {
+    // A visitor's events follow one another, and mostly belong to the group of the previous event.
+    let mut last: Option<(&str, Option<Coupon>)> = None;
+    let mut last_group = None;
+    each_valid(column, groups, |row, group| {
+        let text = column.value(row);
+        let known = last.filter(|(known, _)| *known == text);
+        if known.is_some() && last_group == Some(group) {
+            return;
+        }
+        let coupon = known.map_or_else(|| Coupon::of_text(text), |(_, coupon)| coupon);
+        (last, last_group) = (Some((text, coupon)), Some(group));
+        let sketch = sketches[group].get_or_insert_default();
+        if let Some(coupon) = coupon {
+            sketch.add(coupon);
+        }
+    });
 }
 
 /// Calls `update` with each row that is not null, and its group.

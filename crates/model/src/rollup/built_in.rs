@@ -11,12 +11,18 @@ pub fn built_in() -> Vec<Rollup> {
         dimensions: names(dimensions),
         measures: measures(),
     };
+    let with_sketch = |name: &str, grain, dimensions: &[&str]| {
+        let mut rollup = rollup(name, grain, dimensions);
+        rollup.measures.push(visitors_sketch());
+        rollup
+    };
     vec![
-        rollup("events_totals", Grain::QuarterHour, &["event_type"]),
-        rollup("events_hourly", Grain::Hour, &["event_type", "country", "device"]),
+        with_sketch("events_totals", Grain::QuarterHour, &["event_type"]),
+        with_sketch("events_hourly", Grain::Hour, &["event_type", "country", "device"]),
+        // Its groups are of so few visitors that a sketch would be a list of them, which `visits` is already.
         rollup("events_daily", Grain::Day, &DAILY),
-        rollup("pages_daily", Grain::Day, &["page_host", "page_path"]),
-        rollup(
+        with_sketch("pages_daily", Grain::Day, &["page_host", "page_path"]),
+        with_sketch(
             "sources_daily",
             Grain::Day,
             &["source", "channel", "utm_source", "utm_medium", "utm_campaign"],
@@ -78,6 +84,14 @@ fn measure(name: &str, function: Function, description: &str) -> Measure {
 
 fn event_count() -> Measure {
     measure("event_count", Function::Count, "Number of events.")
+}
+
+fn visitors_sketch() -> Measure {
+    measure(
+        "visitors_sketch",
+        Function::Sketch("client_id".to_owned()),
+        "HLL sketch of the visitors, for `hll_union` and `hll_estimate`.",
+    )
 }
 
 fn measures() -> Vec<Measure> {

@@ -31,6 +31,8 @@ pub enum Function {
     /// Minimum of a decimal or time column; null if all values are.
     Min(String),
     Max(String),
+    /// An HLL sketch of the distinct values of a text column (see [`crate::sketch`]); null if all are null.
+    Sketch(String),
 }
 
 impl Function {
@@ -42,7 +44,8 @@ impl Function {
             | Self::CountWhere { column, .. }
             | Self::Sum(column)
             | Self::Min(column)
-            | Self::Max(column) => Some(column),
+            | Self::Max(column)
+            | Self::Sketch(column) => Some(column),
         }
     }
 
@@ -58,6 +61,7 @@ impl Function {
                 Self::Min(_) | Self::Max(_),
                 Some(kind @ (DataType::Decimal128(..) | DataType::Timestamp(TimeUnit::Microsecond, _))),
             ) => Some((kind.clone(), true)),
+            (Self::Sketch(_), Some(DataType::Utf8)) => Some((DataType::Binary, true)),
             _ => None,
         }
     }
@@ -68,6 +72,7 @@ impl Function {
             Self::Count | Self::CountOf(_) | Self::CountWhere { .. } | Self::Sum(_) => "sum",
             Self::Min(_) => "min",
             Self::Max(_) => "max",
+            Self::Sketch(_) => "hll_union",
         }
     }
 
@@ -82,6 +87,7 @@ impl Function {
             Self::Sum(column) => format!("sum({column})"),
             Self::Min(column) => format!("min({column})"),
             Self::Max(column) => format!("max({column})"),
+            Self::Sketch(column) => format!("hll_sketch({column})"),
         }
     }
 

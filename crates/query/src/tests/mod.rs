@@ -16,3 +16,4 @@ mod pruning;
 mod rollups;
 mod security;
 mod semantics;
+mod sketches;
