@@ -10,12 +10,14 @@ mod aggregate;
 mod execute;
 mod merge;
 mod plan;
+mod schedule;
 mod segments;
 
 pub use aggregate::Aggregation;
 pub use execute::{CompactError, Compactor, Merged};
 pub use merge::Merge;
 pub use plan::{FileState, MergeReason, MergeTask, Policy, Stage, plan, plan_requested};
+pub use schedule::Schedule;
 pub use segments::{RollupSegments, Rows, SegmentBuilder, SegmentKind};
 
 /// The tag of a file that says how far it has been compacted.

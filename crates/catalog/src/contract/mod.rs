@@ -1,6 +1,7 @@
 //! The contract that every [`Catalog`] fulfils, one function per rule. [`catalog_contract!`] turns each rule into a
 //! test of an implementation.
 
+mod leases;
 mod sites;
 mod tokens;
 
@@ -35,6 +36,11 @@ macro_rules! catalog_contract {
             revoking_unknown_token_is_not_found
             bad_token_error_names_field
             refused_token_leaves_no_rows
+            lease_has_one_holder
+            expired_lease_gets_a_new_epoch
+            released_lease_is_free_at_once
+            lease_epoch_can_be_raised
+            leases_of_shards_and_roles_are_separate
         }
     };
     (@ $make:path: $($rule:ident)+) => {
@@ -50,6 +56,7 @@ macro_rules! catalog_contract {
     };
 }
 pub(crate) use catalog_contract;
+pub(crate) use leases::*;
 pub(crate) use sites::*;
 pub(crate) use tokens::*;
 

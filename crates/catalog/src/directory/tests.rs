@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use super::{CacheLimits, Directory, FOUND_TTL, Lifetimes, MISSING_TTL};
 use crate::testing::{ManualClock, new_site, new_token};
-use crate::{Catalog, CatalogError, NewSite, NewToken, Secret, Site, SqliteCatalog, Token};
+use crate::{Catalog, CatalogError, Lease, LeaseRequest, NewSite, NewToken, Secret, Site, SqliteCatalog, Token};
 
 const FOR_EVER: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(20);
@@ -59,6 +59,12 @@ impl Catalog for Counting {
     async fn principal(&self, secret: &str) -> Result<Option<Principal>, CatalogError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.catalog.principal(secret).await
+    }
+    async fn take_lease(&self, request: &LeaseRequest) -> Result<Option<Lease>, CatalogError> {
+        self.catalog.take_lease(request).await
+    }
+    async fn release_lease(&self, request: &LeaseRequest) -> Result<(), CatalogError> {
+        self.catalog.release_lease(request).await
     }
 }
 

@@ -4,6 +4,7 @@
 //! running server: each waits up to [`BUSY_TIMEOUT`] for the other. The file must lie on a local disk, because SQLite's
 //! write-ahead log does not work on network file systems.
 
+mod leases;
 mod open;
 mod sites;
 mod tokens;
@@ -20,7 +21,7 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::secret::SecretHash;
-use crate::{Catalog, CatalogError, NewSite, NewToken, Secret, Site, Token, validate};
+use crate::{Catalog, CatalogError, Lease, LeaseRequest, NewSite, NewToken, Secret, Site, Token, validate};
 
 /// How long a writer waits for another one, in this process or another, before it fails.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -172,6 +173,21 @@ impl Catalog for SqliteCatalog {
             role: token.role,
             sites: token.sites,
         }))
+    }
+
+    async fn take_lease(&self, request: &LeaseRequest) -> Result<Option<Lease>, CatalogError> {
+        let mut write = self.write().await?;
+        let lease = leases::take(&mut write.transaction, request, self.clock.now()).await;
+        let lease = lease.map_err(unavailable)?;
+        write.commit().await?;
+        Ok(lease)
+    }
+
+    async fn release_lease(&self, request: &LeaseRequest) -> Result<(), CatalogError> {
+        let mut write = self.write().await?;
+        let released = leases::release(&mut write.transaction, request, self.clock.now()).await;
+        released.map_err(unavailable)?;
+        write.commit().await
     }
 }
 
