@@ -26,15 +26,15 @@ impl IdGen for CountedIds {
 /// Ours have ids from 0 on; a second compactor's begin here.
 const SECOND: u64 = 1 << 40;
 
-struct Rolled {
+pub(super) struct Rolled {
     lake: Lake,
-    engine: Engine,
-    compactors: [Compactor; 2],
+    pub(super) engine: Engine,
+    pub(super) compactors: [Compactor; 2],
     ids: CountedIds,
     _spill: tempfile::TempDir,
 }
 
-async fn rolled(policy: &Policy) -> Rolled {
+pub(super) async fn rolled(policy: &Policy) -> Rolled {
     let mut specs = vec![Arc::clone(events_table())];
     specs.extend(built_in().iter().map(|rollup| Arc::new(rollup.table().unwrap())));
     let lake = Lake::open(Arc::new(InMemory::new()), &specs, Arc::new(SystemClock))
@@ -63,7 +63,7 @@ async fn rolled(policy: &Policy) -> Rolled {
 }
 
 impl Rolled {
-    async fn add(&self, events: EventsBuilder, written_at: Micros) {
+    pub(super) async fn add(&self, events: EventsBuilder, written_at: Micros) {
         let table = self.lake.table("events").unwrap();
         let id = self.ids.next_id();
         let mut add = Vec::new();
@@ -359,7 +359,7 @@ async fn views_read_only_what_a_statement_needs() {
     let [compactor, _] = &rolled.compactors;
     // The first day is merged and has segments; the second is read raw.
     let tasks = compactor.plan_day(20_758);
-    compactor.execute(&tasks[0]).await.unwrap();
+    compactor.execute(&tasks[0], None).await.unwrap();
     let plan = async |scope: &SiteScope, sql: &str| table(&rolled.engine, scope, &format!("EXPLAIN {sql}")).await;
     let all = plan(&SiteScope::All, "SELECT hour, event_count FROM events_hourly").await;
     assert!(all.contains("rollups/events_hourly/event_date=2026-11-01"), "{all}");
