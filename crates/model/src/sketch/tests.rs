@@ -166,7 +166,7 @@ fn errors(sets: u32, most: f64, seed: u64) -> Vec<f64> {
 fn assert_errors_are_small(errors: &[f64]) {
     let mean_square = errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64;
     let worst = errors.iter().fold(0_f64, |worst, error| worst.max(error.abs()));
-    println!(
+    eprintln!(
         "{} sets: root mean square {:.4}, worst {worst:.4}",
         errors.len(),
         mean_square.sqrt()
