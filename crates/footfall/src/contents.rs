@@ -15,7 +15,7 @@ pub(crate) fn segment_kinds() -> Vec<Arc<dyn SegmentKind>> {
 /// What SQL can name; `compactions` are those of this process.
 pub(crate) fn views(compactions: Arc<CompactionLog>) -> Views {
     Views {
-        rollups: rollup::built_in(),
+        rollups: rollup::views(),
         compactions,
         sessions: true,
     }

@@ -150,11 +150,6 @@ impl ScopedLake {
         [&self.pinned.events].into_iter().chain(self.pinned.segments.iter())
     }
 
-    /// A state in which SQL of ours sees only these tables.
-    pub(crate) fn state(&self, tables: impl NamedTables + 'static) -> SessionState {
-        self.session(LakeView::new(Arc::new(tables)))
-    }
-
     /// A state in which SQL sees this.
     pub(crate) fn session(&self, view: LakeView) -> SessionState {
         self.tables.sessions.state(view)
@@ -166,6 +161,11 @@ impl ScopedLake {
             .find(|(table, _)| table.table.spec().name() == name)
             .ok_or_else(|| internal_datafusion_err!("the lake was opened without its table {name}"))?;
         Ok((table, table.coverage(&self.pinned.events, segments)))
+    }
+
+    /// A state that plans a part of a statement for SQL of ours, which sees only these tables.
+    pub(crate) fn view_state(&self, tables: impl NamedTables + 'static) -> SessionState {
+        self.tables.sessions.view_state(LakeView::new(Arc::new(tables)))
     }
 
     fn read(&self, snapshot: Snapshot, reader: &Arc<TableReader>) -> Arc<dyn TableProvider> {

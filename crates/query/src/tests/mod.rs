@@ -18,3 +18,4 @@ mod rollups;
 mod security;
 mod semantics;
 mod sessions;
+mod sketches;

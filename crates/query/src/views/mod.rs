@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use datafusion::common::Result;
-use footfall_model::rollup::Rollup;
+use footfall_model::rollup::RollupView;
 
 use crate::CompactionLog;
 use crate::segments::ScopedLake;
-use rollup::RollupView;
+use rollup::DeclaredView;
 use sessions::SessionsView;
 
 /// A named view.
@@ -30,7 +30,7 @@ pub(crate) trait LakeTableView: Debug + Send + Sync {
 /// What the views of an engine are made from.
 #[derive(Debug, Clone, Default)]
 pub struct Views {
-    pub rollups: Vec<Rollup>,
+    pub rollups: Vec<RollupView>,
     /// Whether the lake has the parts of sessions.
     pub sessions: bool,
     /// What `system.compactions` shows.
@@ -39,12 +39,8 @@ pub struct Views {
 
 /// All views, in the order in which they are listed.
 pub(crate) fn all(views: &Views) -> Vec<Box<dyn LakeTableView>> {
-    let rollups = views
-        .rollups
-        .iter()
-        .cloned()
-        .into_iter()
-        .map(|rollup| Box::new(RollupView::new(rollup)) as _);
+    let rollups = views.rollups.iter().cloned();
+    let rollups = rollups.map(|view| Box::new(DeclaredView::new(view)) as _);
     let sessions = views.sessions.then(|| Box::new(SessionsView) as _);
     rollups.chain(sessions).collect()
 }
