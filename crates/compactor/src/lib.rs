@@ -7,13 +7,17 @@
 //! ```
 
 mod aggregate;
+mod backfill;
 mod execute;
+mod funnels;
 mod merge;
 mod plan;
 mod segments;
 
 pub use aggregate::Aggregation;
-pub use execute::{CompactError, Compactor, Merged};
+pub use backfill::{BackfillTask, FunnelFile, plan_backfill};
+pub use execute::{CompactError, Compactor, FunnelBackfill, Merged};
+pub use funnels::FunnelSegments;
 pub use merge::Merge;
 pub use plan::{FileState, MergeReason, MergeTask, Policy, Stage, plan, plan_requested};
 pub use segments::{RollupSegments, Rows, SegmentBuilder, SegmentKind};

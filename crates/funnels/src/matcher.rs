@@ -11,6 +11,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray, UInt32Array,
 };
 use arrow::compute::take;
+use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use footfall_model::field::{EventField, FieldType};
 use footfall_model::table::SITE_COLUMN;
@@ -18,7 +19,7 @@ use footfall_model::table::SITE_COLUMN;
 use crate::Funnel;
 use crate::definition::FilterSource;
 use crate::pattern::Pattern;
-use crate::table::{DIMENSIONS, EVENT_COLUMNS, funnel_steps};
+use crate::table::{DIMENSIONS, EVENT_COLUMNS};
 
 mod properties;
 
@@ -33,6 +34,8 @@ pub struct Matcher {
     compared: Vec<EventField>,
     /// All columns of `events` that it reads.
     columns: Vec<&'static str>,
+    /// The columns of its step rows.
+    schema: SchemaRef,
 }
 
 #[derive(Debug, Default)]
@@ -84,20 +87,23 @@ struct Found<'a> {
 }
 
 impl Matcher {
-    /// For valid definitions; a filter that is not possible never matches.
-    pub fn new(funnels: &[Funnel]) -> Self {
+    /// Makes rows of `schema`: columns of [`crate::table::funnel_steps`]. For valid definitions; a filter that is not possible never
+    /// matches.
+    pub fn new(funnels: &[Funnel], schema: SchemaRef) -> Self {
         let mut matcher = Self {
             sites: HashMap::new(),
             compared: Vec::new(),
             columns: Vec::new(),
+            schema,
         };
         for funnel in funnels {
             let site = matcher.sites.entry(funnel.tracking_id.clone()).or_default();
             site.add(funnel, &mut matcher.compared);
         }
         let has_properties = matcher.sites.values().any(|site| !site.properties.is_empty());
-        let mut columns = EVENT_COLUMNS.to_vec();
-        columns.extend(DIMENSIONS);
+        let of_events = EVENT_COLUMNS.into_iter().chain(DIMENSIONS);
+        let wanted = of_events.filter(|name| *name == SITE_COLUMN || matcher.schema.column_with_name(name).is_some());
+        let mut columns: Vec<&'static str> = wanted.collect();
         columns.push(EVENT_TYPE);
         columns.extend(has_properties.then_some(PROPERTIES));
         for field in &matcher.compared {
@@ -114,9 +120,10 @@ impl Matcher {
         &self.columns
     }
 
-    /// The sites that have funnels.
-    pub fn sites(&self) -> impl Iterator<Item = &str> {
-        self.sites.keys().map(String::as_str)
+    /// The first and the last of the sites that have funnels.
+    pub fn site_range(&self) -> Option<(&str, &str)> {
+        let sites = || self.sites.keys().map(String::as_str);
+        Some((sites().min()?, sites().max()?))
     }
 
     /// The step rows of events, in their order.
@@ -153,7 +160,7 @@ impl Matcher {
                 site.find(steps, row, &compared, json, &mut found);
             }
         }
-        found.batch(events)
+        found.batch(events, &self.schema)
     }
 }
 
@@ -240,7 +247,7 @@ impl<'a> Compared<'a> {
 }
 
 impl Found<'_> {
-    fn batch(self, events: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    fn batch(self, events: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
         let enters = self.steps.iter().map(|steps| steps & 1 == 1);
         let first: UInt32Array = self
             .events
@@ -249,7 +256,6 @@ impl Found<'_> {
             .map(|(row, enters)| enters.then_some(*row))
             .collect();
         let rows = UInt32Array::from(self.events);
-        let schema = funnel_steps().file_schema();
         let columns = schema.fields().iter().map(|field| match field.name().as_str() {
             "funnel_id" => {
                 let ids = self.funnels.iter().map(|(id, _)| id.as_str());

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray,
-    TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int32Array, Int64Array, ListArray, RecordBatch,
+    RecordBatchOptions, StringArray, TimestampMicrosecondArray,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::interleave;
-use arrow::datatypes::{Field, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{Field, Int32Type, Int64Type, SchemaRef, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use footfall_model::clock::{DAY, Micros, SECOND};
 use footfall_model::table::SITE_COLUMN;
@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::Funnel;
 use crate::attempts::{Entry, StepEvent, entries};
-use crate::table::{progress, utc};
+use crate::table::{PROGRESS_ORDER, funnel_steps, utc};
 
 /// Computes the entries of visitors, one after the other. Step rows come in the order of
 /// [`crate::table::PROGRESS_ORDER`]; rows of other definitions than those given are ignored.
@@ -35,6 +35,8 @@ pub struct Progress {
     /// What the visitor did in each funnel, by its index.
     visits: BTreeMap<usize, Visit>,
     found: Vec<FoundEntry>,
+    /// The columns of the entries.
+    schema: SchemaRef,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +79,8 @@ struct StepRows {
 }
 
 impl Progress {
-    pub fn new(funnels: &[Funnel]) -> Self {
+    /// Makes entries of `schema`: columns of [`crate::table::progress`].
+    pub fn new(funnels: &[Funnel], schema: SchemaRef) -> Self {
         let shape = |funnel: &Funnel| Shape {
             revision: funnel.revision.cast_signed(),
             steps: funnel.definition.steps.len(),
@@ -90,13 +93,28 @@ impl Progress {
             visitor: None,
             visits: BTreeMap::new(),
             found: Vec::new(),
+            schema,
         }
+    }
+
+    /// The columns of step rows that it reads.
+    pub fn columns(&self) -> Vec<&str> {
+        let carried = self.schema.fields().iter().map(|field| field.name().as_str());
+        let carried = carried.filter(|name| funnel_steps().file_schema().column_with_name(name).is_some());
+        let mut columns = PROGRESS_ORDER.to_vec();
+        columns.extend(["funnel_id", "revision", "steps"]);
+        for name in carried {
+            if !columns.contains(&name) {
+                columns.push(name);
+            }
+        }
+        columns
     }
 
     /// Takes the next rows and returns the entries of visitors that have none left.
     ///
     /// # Errors
-    /// The rows are not of the schema of `funnel_steps` files.
+    /// They lack one of [`Progress::columns`].
     pub fn push(&mut self, rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         let rows = StepRows::of(rows)?;
         let batch = self.batches.len();
@@ -179,7 +197,7 @@ impl Progress {
     fn take_found(&mut self) -> Result<RecordBatch, ArrowError> {
         let found = std::mem::take(&mut self.found);
         if found.is_empty() {
-            return Ok(RecordBatch::new_empty(progress()));
+            return Ok(RecordBatch::new_empty(Arc::clone(&self.schema)));
         }
         let rows: Vec<_> = found.iter().map(|entry| entry.row).collect();
         let of_event = |name: &str| {
@@ -188,8 +206,7 @@ impl Progress {
             let columns: Vec<&dyn Array> = columns.iter().map(AsRef::as_ref).collect();
             interleave(&columns, &rows)
         };
-        let schema = progress();
-        let columns = schema.fields().iter().map(|field| match field.name().as_str() {
+        let columns = self.schema.fields().iter().map(|field| match field.name().as_str() {
             "date" => Ok(dates(&found)),
             "entered_at" => Ok(times(found.iter().map(|found| found.entry.times[0]))),
             "steps_completed" => {
@@ -201,7 +218,9 @@ impl Progress {
             "deepest_of_day" => Ok(flags(&found, |found| found.entry.deepest_of_day)),
             name => of_event(name),
         });
-        RecordBatch::try_new(Arc::clone(&schema), columns.collect::<Result<_, _>>()?)
+        // A statement may only count them.
+        let count = RecordBatchOptions::new().with_row_count(Some(found.len()));
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns.collect::<Result<_, _>>()?, &count)
     }
 }
 

@@ -3,6 +3,7 @@ use arrow::datatypes::{DataType, Int32Type};
 use footfall_model::schema;
 
 use super::*;
+use crate::table::funnel_steps;
 use crate::{Definition, Step};
 
 fn step(event_type: &str, filters: &[(&str, &str)]) -> Step {
@@ -85,11 +86,13 @@ fn rows_are_made_for_each_funnel_that_matches() {
         step("pageview", &[("page_path", "*")]),
     ];
     let other = vec![step("click", &[]), step("click", &[("element_id", "add*"), ("n", "3")])];
-    let matcher = Matcher::new(&[
+    let funnels = [
         funnel("purchase", "a", purchase.clone()),
         funnel("clicks", "a", other),
         funnel("elsewhere", "b", purchase),
-    ]);
+    ];
+    let matcher = Matcher::new(&funnels, Arc::clone(funnel_steps().file_schema()));
+    assert_eq!(matcher.site_range(), Some(("a", "b")));
     let cart = Some(r#"{"n":3,"element_id":"add-to-cart"}"#);
     let events = events(&[
         ("a", "pageview", Some("/products/1"), None, Some("DE")),
@@ -117,8 +120,7 @@ fn rows_are_made_for_each_funnel_that_matches() {
 
 #[test]
 fn no_funnels_find_nothing() {
-    assert_eq!(
-        found(&Matcher::new(&[]), &events(&[("a", "click", None, None, None)])),
-        []
-    );
+    let matcher = Matcher::new(&[], Arc::clone(funnel_steps().file_schema()));
+    assert_eq!(found(&matcher, &events(&[("a", "click", None, None, None)])), []);
+    assert_eq!(matcher.site_range(), None);
 }
