@@ -115,6 +115,11 @@ impl Matcher {
         matcher
     }
 
+    /// The columns of its step rows.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
     /// The columns of `events` that it reads.
     pub fn columns(&self) -> &[&'static str] {
         &self.columns

@@ -125,15 +125,36 @@ impl ScopedLake {
     /// # Errors
     /// The lake was opened without this table.
     pub(crate) fn sources(&self, name: &str) -> Result<Sources> {
-        let mut tables = self.tables.segments.iter().zip(self.pinned.segments.iter());
-        let (table, segments) = tables
-            .find(|(table, _)| table.table.spec().name() == name)
-            .ok_or_else(|| internal_datafusion_err!("the lake was opened without its table {name}"))?;
+        let (table, segments) = self.segment_table(name)?;
         let coverage = table.coverage(&self.pinned.events, segments);
         Ok(Sources {
             segments: self.read(coverage.segments, &table.reader),
             uncovered: self.read(coverage.uncovered, &self.tables.reader),
         })
+    }
+
+    /// The same, where `cover` decides: from the events and the segments that are pinned, the segments that stand for
+    /// their files and the events that none of them covers.
+    ///
+    /// # Errors
+    /// The lake was opened without this table.
+    pub(crate) fn sources_by(
+        &self,
+        name: &str,
+        cover: impl FnOnce(&Snapshot, &Snapshot) -> (Snapshot, Snapshot),
+    ) -> Result<Sources> {
+        let (table, segments) = self.segment_table(name)?;
+        let (segments, uncovered) = cover(&self.pinned.events, segments);
+        Ok(Sources {
+            segments: self.read(segments, &table.reader),
+            uncovered: self.read(uncovered, &self.tables.reader),
+        })
+    }
+
+    fn segment_table(&self, name: &str) -> Result<(&SegmentTable, &Snapshot)> {
+        let mut tables = self.tables.segments.iter().zip(self.pinned.segments.iter());
+        let found = tables.find(|(table, _)| table.table.spec().name() == name);
+        found.ok_or_else(|| internal_datafusion_err!("the lake was opened without its table {name}"))
     }
 
     /// A state in which SQL of ours sees only these tables.

@@ -83,7 +83,7 @@ pub(super) fn query(
 ) -> anyhow::Result<TokenCheck<FlightServiceServer<impl FlightService>>> {
     let spill = config.state_dir().join("spill");
     let options = config.query.options(spill);
-    let engine = Engine::with_views(&shared.lake, crate::contents::views(), &options)?;
+    let engine = Engine::with_views(&shared.lake, crate::contents::views(&shared.funnels), &options)?;
     Ok(footfall_flight_server::service(
         Arc::new(engine),
         Arc::clone(&shared.directory),

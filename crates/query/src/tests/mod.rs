@@ -6,6 +6,7 @@ mod bounds;
 mod clauses;
 mod custom_properties;
 mod documented;
+mod funnels;
 mod isolation;
 mod limits;
 mod order;

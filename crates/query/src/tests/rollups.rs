@@ -54,7 +54,15 @@ async fn rolled(policy: &Policy) -> Rolled {
         .unwrap()
     };
     Rolled {
-        engine: Engine::with_views(&lake, Views { rollups: built_in() }, &options).unwrap(),
+        engine: Engine::with_views(
+            &lake,
+            Views {
+                rollups: built_in(),
+                ..Views::default()
+            },
+            &options,
+        )
+        .unwrap(),
         compactors: [compactor(SECOND), compactor(2 * SECOND)],
         lake,
         ids: CountedIds::default(),

@@ -1,16 +1,23 @@
 //! What SQL can name beside `events`: views over segments and the events that none of them covers, each exact at every
 //! moment.
 
+mod funnels;
 mod rollup;
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
-use datafusion::common::Result;
+use datafusion::common::{Result, internal_datafusion_err};
+use datafusion::datasource::ViewTable;
+use footfall_funnels::FunnelDefinitions;
 use footfall_model::rollup::Rollup;
 
+use futures::FutureExt;
+
+use crate::catalog::Tables;
 use crate::segments::ScopedLake;
+use funnels::{FunnelProgressView, FunnelResultsView};
 use rollup::RollupView;
 
 /// A named view.
@@ -28,13 +35,27 @@ pub(crate) trait LakeTableView: Debug + Send + Sync {
 #[derive(Debug, Clone, Default)]
 pub struct Views {
     pub rollups: Vec<Rollup>,
+    /// `None`: without the views of funnels.
+    pub funnels: Option<Arc<FunnelDefinitions>>,
 }
 
 /// All views, in the order in which they are listed.
 pub(crate) fn all(views: Views) -> Vec<Box<dyn LakeTableView>> {
-    views
-        .rollups
-        .into_iter()
-        .map(|rollup| Box::new(RollupView::new(rollup)) as _)
-        .collect()
+    let rollups = views.rollups.into_iter();
+    let mut all: Vec<Box<dyn LakeTableView>> = rollups.map(|rollup| Box::new(RollupView::new(rollup)) as _).collect();
+    if let Some(definitions) = views.funnels {
+        let progress = Arc::new(FunnelProgressView::new(definitions));
+        all.push(Box::new(FunnelResultsView::new(Arc::clone(&progress))));
+        all.push(Box::new(progress));
+    }
+    all
+}
+
+/// Plans a view's SQL over tables that only it sees.
+fn plan_view(name: &str, sql: &str, lake: &ScopedLake, tables: Tables) -> Result<Arc<dyn TableProvider>> {
+    let state = lake.state(tables);
+    // The tables are there: nothing waits.
+    let planned = state.create_logical_plan(sql).now_or_never();
+    let plan = planned.ok_or_else(|| internal_datafusion_err!("planning the view {name} waits"))??;
+    Ok(Arc::new(ViewTable::new(plan, None)))
 }

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
-use datafusion::common::{Result, internal_datafusion_err};
-use datafusion::datasource::ViewTable;
+use datafusion::common::Result;
 use footfall_model::rollup::Rollup;
-use futures::FutureExt;
 
-use super::LakeTableView;
+use super::{LakeTableView, plan_view};
 use crate::catalog::Tables;
 use crate::segments::ScopedLake;
 
@@ -42,10 +40,6 @@ impl LakeTableView for RollupView {
             (SEGMENTS.to_owned(), sources.segments),
             (UNCOVERED.to_owned(), sources.uncovered),
         ]);
-        let state = lake.state(tables);
-        // The tables are there: nothing waits.
-        let planned = state.create_logical_plan(&self.sql).now_or_never();
-        let plan = planned.ok_or_else(|| internal_datafusion_err!("planning the view {} waits", self.name))??;
-        Ok(Arc::new(ViewTable::new(plan, None)))
+        plan_view(&self.name, &self.sql, lake, tables)
     }
 }
