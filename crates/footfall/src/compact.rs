@@ -36,7 +36,11 @@ pub(crate) async fn run(config: Config, args: CompactArgs) -> anyhow::Result<()>
         None => compactor.plan(),
     };
     if args.dry_run {
-        return print(&table(&plan()));
+        print(&table(&plan()))?;
+        return match backfill.plan().len() {
+            0 => Ok(()),
+            files => print(&format!("{files} files lack the steps of newer funnels.\n")),
+        };
     }
     let mut conflicts = 0;
     'plans: loop {

@@ -315,3 +315,6 @@ fn step_times(found: &[FoundEntry]) -> Result<ArrayRef, ArrowError> {
 fn wrong(name: &str) -> ArrowError {
     ArrowError::SchemaError(format!("step rows without a column {name} of the right type"))
 }
+
+#[cfg(test)]
+mod tests;

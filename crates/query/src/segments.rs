@@ -16,6 +16,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::{Result, internal_datafusion_err};
 use datafusion::execution::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use footfall_funnels::{FunnelDefinitions, FunnelSet};
 use footfall_lake::{Snapshot, Table};
 use footfall_model::access::SiteScope;
 use footfall_model::table;
@@ -25,12 +26,13 @@ use crate::catalog::{LakeView, NamedTables};
 use crate::session::SessionFactory;
 use crate::table::{LakeTable, TableReader};
 
-/// One version of every table.
+/// One version of every table, and of what views are defined by.
 #[derive(Debug, Clone)]
 pub(crate) struct PinnedLake {
     pub(crate) events: Snapshot,
     /// In the order of [`LakeTables`].
     segments: Arc<[Snapshot]>,
+    pub(crate) funnels: Arc<FunnelSet>,
 }
 
 impl PinnedLake {
@@ -46,6 +48,7 @@ pub(crate) struct LakeTables {
     events: Arc<Table>,
     reader: Arc<TableReader>,
     segments: Vec<SegmentTable>,
+    funnels: Arc<FunnelDefinitions>,
     sessions: SessionFactory,
 }
 
@@ -79,6 +82,7 @@ impl LakeTables {
     pub(crate) fn new(
         events: Arc<Table>,
         segments: Vec<Arc<Table>>,
+        funnels: Arc<FunnelDefinitions>,
         sessions: SessionFactory,
         runtime: &RuntimeEnv,
     ) -> Result<Self> {
@@ -93,6 +97,7 @@ impl LakeTables {
             reader: Arc::new(TableReader::new(table::events(), events.store(), runtime)?),
             events,
             segments: segments.collect::<Result<_>>()?,
+            funnels,
             sessions,
         })
     }
@@ -102,6 +107,7 @@ impl LakeTables {
         PinnedLake {
             events: self.events.snapshot(),
             segments: self.segments.iter().map(|segments| segments.table.snapshot()).collect(),
+            funnels: self.funnels.current(),
         }
     }
 }

@@ -17,7 +17,7 @@ use futures::FutureExt;
 
 use crate::catalog::Tables;
 use crate::segments::ScopedLake;
-use funnels::{FunnelProgressView, FunnelResultsView};
+use funnels::{CoverCache, FunnelProgressView, FunnelResultsView};
 use rollup::RollupView;
 
 /// A named view.
@@ -43,10 +43,10 @@ pub struct Views {
 pub(crate) fn all(views: Views) -> Vec<Box<dyn LakeTableView>> {
     let rollups = views.rollups.into_iter();
     let mut all: Vec<Box<dyn LakeTableView>> = rollups.map(|rollup| Box::new(RollupView::new(rollup)) as _).collect();
-    if let Some(definitions) = views.funnels {
-        let progress = Arc::new(FunnelProgressView::new(definitions));
-        all.push(Box::new(FunnelResultsView::new(Arc::clone(&progress))));
-        all.push(Box::new(progress));
+    if views.funnels.is_some() {
+        let cache = Arc::<CoverCache>::default();
+        all.push(Box::new(FunnelProgressView(Arc::clone(&cache))));
+        all.push(Box::new(FunnelResultsView(cache)));
     }
     all
 }

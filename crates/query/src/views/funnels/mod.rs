@@ -21,12 +21,12 @@ use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::catalog::TableProvider;
 use datafusion::common::Result;
 use datafusion::datasource::MemTable;
-use footfall_funnels::{Funnel, FunnelDefinitions, FunnelSet};
+use footfall_funnels::Funnel;
 
 use super::{LakeTableView, plan_view};
 use crate::catalog::Tables;
 use crate::segments::ScopedLake;
-use cover::CoverCache;
+pub(super) use cover::CoverCache;
 use provider::FunnelEntries;
 
 const PROGRESS: &str = "funnel_progress";
@@ -63,48 +63,19 @@ const RESULTS_SQL: &str = "\
 
 /// A row for each entry of a visitor into a funnel.
 #[derive(Debug)]
-pub(super) struct FunnelProgressView {
-    definitions: Arc<FunnelDefinitions>,
-    cache: Arc<CoverCache>,
-}
+pub(super) struct FunnelProgressView(pub(super) Arc<CoverCache>);
 
 /// A row for each funnel, day and step.
 #[derive(Debug)]
-pub(super) struct FunnelResultsView {
-    progress: Arc<FunnelProgressView>,
-}
+pub(super) struct FunnelResultsView(pub(super) Arc<CoverCache>);
 
-impl FunnelProgressView {
-    pub(super) fn new(definitions: Arc<FunnelDefinitions>) -> Self {
-        Self {
-            definitions,
-            cache: Arc::default(),
-        }
-    }
-
-    fn entries(&self, lake: &ScopedLake, set: &FunnelSet) -> FunnelEntries {
-        FunnelEntries {
-            lake: lake.clone(),
-            catalog: set.catalog.clone(),
-            funnels: set.of(&lake.sites, |_| true),
-            cache: Arc::clone(&self.cache),
-        }
-    }
-}
-
-impl FunnelResultsView {
-    pub(super) fn new(progress: Arc<FunnelProgressView>) -> Self {
-        Self { progress }
-    }
-}
-
-impl LakeTableView for Arc<FunnelProgressView> {
+impl LakeTableView for FunnelProgressView {
     fn name(&self) -> &str {
         PROGRESS
     }
 
     fn over(&self, lake: &ScopedLake) -> Result<Arc<dyn TableProvider>> {
-        let entries = self.entries(lake, &self.definitions.current());
+        let entries = FunnelEntries::new(lake, &self.0);
         let tables = Tables::from([(ENTRIES.to_owned(), Arc::new(entries) as _)]);
         plan_view(PROGRESS, PROGRESS_SQL, lake, tables)
     }
@@ -116,9 +87,7 @@ impl LakeTableView for FunnelResultsView {
     }
 
     fn over(&self, lake: &ScopedLake) -> Result<Arc<dyn TableProvider>> {
-        // One set of definitions for both sources.
-        let set = self.progress.definitions.current();
-        let entries = self.progress.entries(lake, &set);
+        let entries = FunnelEntries::new(lake, &self.0);
         let steps = steps(&entries.funnels)?;
         let tables = Tables::from([
             (ENTRIES.to_owned(), Arc::new(entries) as _),

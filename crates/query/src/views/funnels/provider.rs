@@ -23,11 +23,9 @@ use crate::segments::ScopedLake;
 /// The entries into the funnels of a caller's sites.
 #[derive(Debug)]
 pub(super) struct FunnelEntries {
-    pub(super) lake: ScopedLake,
-    /// Whose funnels they are.
-    pub(super) catalog: String,
+    lake: ScopedLake,
     pub(super) funnels: Vec<Funnel>,
-    pub(super) cache: Arc<CoverCache>,
+    cache: Arc<CoverCache>,
 }
 
 #[async_trait]
@@ -69,6 +67,14 @@ impl TableProvider for FunnelEntries {
 }
 
 impl FunnelEntries {
+    pub(super) fn new(lake: &ScopedLake, cache: &Arc<CoverCache>) -> Self {
+        Self {
+            funnels: lake.pinned.funnels.of(&lake.sites, |_| true),
+            lake: lake.clone(),
+            cache: Arc::clone(cache),
+        }
+    }
+
     fn asked(&self, filters: &EntryFilters) -> Vec<Funnel> {
         let asked = |funnel: &&Funnel| {
             filters
@@ -96,7 +102,8 @@ impl FunnelEntries {
         let indices = indices.collect::<Result<Vec<_>, _>>()?;
         let needed = funnels.iter().map(|funnel| funnel.revision).max().unwrap_or_default();
         let sources = self.lake.sources_by(funnel_steps().name(), |events, segments| {
-            self.cache.cover(events, segments, &self.catalog, needed)
+            let catalog = &self.lake.pinned.funnels.catalog;
+            self.cache.cover(events, segments, catalog, needed)
         })?;
 
         let window = funnels.iter().map(|funnel| funnel.definition.window.micros()).max();
