@@ -19,7 +19,7 @@ BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo build release lint unit e2e test bench-freshness bench-import bench-start bench-planning bench-ingest bench-overload bench-grpc-flood bench-hostile-sql release-load cargo-there python-there
+.PHONY: help demo build release lint unit e2e test bench-freshness bench-import bench-compact bench-start bench-planning bench-ingest bench-overload bench-grpc-flood bench-hostile-sql release-load cargo-there python-there
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,12 @@ bench-freshness: release $(venv)/requirements.txt ## from reply to visible, whil
 
 bench-import: release $(venv)/requirements.txt ## a file of ROWS events, imported twice
 	$(python) tools/bench_import.py --binary $(release_binary) --rows $(ROWS)
+
+bench-compact: cargo-there $(venv)/requirements.txt ## ROWS events of 200 sites compacted: speed, memory, bytes
+	cargo build --locked --release -p footfall -p footfall-compactor --example merge_only # features as the binary's
+	cargo build --locked --release -p footfall
+	$(python) tools/bench_compact.py --binary $(release_binary) --rows $(ROWS) \
+	  --merge-only $(CARGO_TARGET_DIR)/release/examples/merge_only
 
 bench-start: release $(venv)/requirements.txt ## start and idle memory over a lake of ROWS events
 	$(python) tools/bench_start.py --binary $(release_binary) --rows $(ROWS)

@@ -44,7 +44,8 @@ SCHEMA = pa.schema(
 
 
 class Generator:
-    """`days` of traffic of `sites` that ends at `end` (microseconds), a chunk at a time.
+    """`days` of traffic of `sites` that ends at `end` (microseconds), a chunk at a time. The first of the sites are the
+    largest.
 
     `in_order`: by time, as most exports are. Otherwise each chunk has visits of all the days.
     """
@@ -78,7 +79,7 @@ class Generator:
         first = index == 0
         purchase = kind == TYPES.index("purchase")
         columns = {
-            "tracking_id": self.sites.take(pa.array(who % len(self.sites))),
+            "tracking_id": self.sites.take(pa.array(_of(who, 29, len(self.sites), skew=3))),
             "event_timestamp": pa.array(times),
             "event_id": _hex(random, rows),
             "client_id": _numbered("visitor-", who),
@@ -128,11 +129,11 @@ def _fields(columns: dict[str, pa.Array]):
     return ((SCHEMA.field(name), columns[name]) for name in SCHEMA.names)
 
 
-def _of(key: np.ndarray, salt: int, choices: int) -> np.ndarray:
-    """A choice that is always the same for the same key, more often among the first."""
+def _of(key: np.ndarray, salt: int, choices: int, skew: int = 2) -> np.ndarray:
+    """A choice that is always the same for the same key, more often among the first: the more so, the more skew."""
     mixed = (key.astype(np.uint64) + np.uint64(salt)) * np.uint64(0x9E3779B97F4A7C15)
     share = (mixed >> np.uint64(40)).astype(np.float64) / (1 << 24)
-    return (choices * share**2).astype(np.int64)
+    return (choices * share**skew).astype(np.int64)
 
 
 def _pick(values: list, index: np.ndarray) -> pa.Array:

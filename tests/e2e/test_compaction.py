@@ -1,4 +1,4 @@
-"""`footfall compact` beside a running server: fewer files, the same numbers, and rollups that need no events."""
+"""Compaction by hand and by the server: fewer files, the same numbers, and rollups that need no events."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -14,10 +14,8 @@ DAYS = 3
 BY_DAY = "SELECT event_date, {measures} FROM {table} WHERE tracking_id = '{site}' GROUP BY 1 ORDER BY 1"
 
 
-@pytest.fixture
-def filled(make_server, lake) -> tuple[Server, str]:
-    """Three days of events, each day in several files."""
-    server = make_server(lake)
+def fill(server: Server) -> str:
+    """Three days of events, each day in several files; returns the site."""
     site = server.create_site(new_site())
     sent = 0
     for day in range(DAYS):
@@ -25,7 +23,18 @@ def filled(make_server, lake) -> tuple[Server, str]:
             server.accept(pageviews(site, 50, timestamp=rfc3339(ago(days=day + 1)), revenue=f"{part}.25"))
             sent += 50
             server.wait_for_events(site, sent)
-    return server, site
+    return site
+
+
+@pytest.fixture
+def filled(make_server, lake) -> tuple[Server, str]:
+    """A server that does not compact."""
+    server = make_server(lake, FOOTFALL_ROLES="ingest,query")
+    return server, fill(server)
+
+
+def live_files(server: Server) -> int:
+    return len(server.lake.delta_table().file_uris())
 
 
 def days_ago(days: int) -> str:
@@ -83,3 +92,38 @@ def test_events_after_merge_are_counted_at_once(filled, tmp_path):
     server.accept(pageviews(site, 7, timestamp=rfc3339(ago(days=1))))
     server.wait_for_events(site, 150 * DAYS + 7)
     assert answers(server, site)[-1]["events"] == 157
+
+
+def test_server_merges_closed_days_by_itself(make_server, lake):
+    server = make_server(lake)
+    site = fill(server)
+    before = answers(server, site)
+    # Yesterday counts as over two hours after its end, so it may or may not be merged yet.
+    wait_until(lambda: live_files(server) <= DAYS + 2, "the days that are over are one file each", seconds=60)
+    assert answers(server, site) == before
+    assert server.metric("footfall_compactions_total") >= DAYS - 1
+    assert server.lake.delta_events().num_rows == 150 * DAYS
+    server.stop()
+    server.start()
+    assert answers(server, site) == before
+
+
+def test_compactor_of_its_own_takes_turns_with_the_server(make_server, lake):
+    """Two compactors with a catalog each: neither knows of the other's lease, and the lake tells them apart."""
+    quick = {
+        "FOOTFALL_COMPACT__FRESH_AGE": "100ms",
+        "FOOTFALL_COMPACT__FRESH_BYTES": "1KiB",
+        "FOOTFALL_COMPACT__LEASE": "1s",
+    }
+    server = make_server(lake, **quick)
+    alone = make_server(lake, "compactor", FOOTFALL_ROLES="compact", **quick)
+    site = server.create_site(new_site())
+    for part in range(20):
+        server.accept(pageviews(site, 50, revenue=f"{part}.25"))
+        server.wait_for_events(site, 50 * (part + 1))
+        assert sum(row["events"] for row in answers(server, site)) == 50 * (part + 1)
+    wait_until(lambda: live_files(server) < 15, "files were merged", seconds=60)
+    assert sum(row["events"] for row in answers(server, site)) == 1_000
+    assert server.metric("footfall_compactions_total") + alone.metric("footfall_compactions_total") >= 1
+    assert alone.stop() == 0
+    assert server.lake.delta_events().num_rows == 1_000

@@ -23,7 +23,13 @@ ROUNDS = 5
 SETTINGS = {
     "FOOTFALL_INGEST__FLUSH_INTERVAL": "50ms",
     "FOOTFALL_WAL__SEGMENT_BYTES": "64KiB",
+    # Merges that are always due, so that kills interrupt them too.
+    "FOOTFALL_COMPACT__FRESH_AGE": "100ms",
+    "FOOTFALL_COMPACT__FRESH_BYTES": "1KiB",
+    "FOOTFALL_COMPACT__LEASE": "300ms",
 }
+
+VIEWS = ("events_totals", "events_hourly", "events_daily")
 
 # The share of rounds in which the server is killed again before it is ready.
 KILLED_WHILE_STARTING = 0.3
@@ -81,13 +87,14 @@ class Campaign:
             "events refused (none of them is there)": len(load.refused),
             "events stored, with those whose answer got lost": stored,
             "Delta versions, all of them whole": len(history.versions),
+            "merges": history.merges(),
             "checkpoints": history.checkpoints(),
-            "files of a flush without its commit (not in the table)": len(history.orphans()),
+            "files of a flush or merge without its commit (not in the table)": len(history.orphans()),
             "starts that replayed the WAL": f"{self.replays} ({self.replayed_records} records)",
             "torn tails cut off": self.torn_tails,
             "longest restart": f"{self.longest_start:.2f} s",
         }
-        lines = [f"  {name:<56} {value:>12}" for name, value in figures.items()]
+        lines = [f"  {name:<64} {value:>12}" for name, value in figures.items()]
         return "\n".join([f"\ncrashes over {self.lake}", *lines])
 
 
@@ -122,5 +129,8 @@ def test_kill_9_under_load_is_exactly_once(lake: Lake, make_server: Callable[...
     history = delta_log.read(lake)
     history.check()
     assert sum(history.versions[-1].files.values()) == len(found)
+    for view in VIEWS:
+        (row,) = server.query(f"SELECT sum(event_count) AS events FROM {view} WHERE tracking_id = '{site}'").to_pylist()
+        assert row["events"] == len(found), view
     campaign.count_duplicates(server)
     print(campaign.summary(load, len(found), history))

@@ -1,4 +1,4 @@
-//! Metadata: tenants, sites, tokens, funnels, segments of users and dashboards.
+//! Metadata: tenants, sites, tokens, funnels, segments of users, dashboards, and who holds a shard's leases.
 //!
 //! ```text
 //! Catalog        the trait; every implementation passes one contract test
@@ -28,7 +28,7 @@ use footfall_model::hash::DedupeBy;
 
 pub use directory::Directory;
 pub use sqlite::SqliteCatalog;
-pub use types::{CatalogError, NewFunnel, NewSite, NewToken, Secret, Site, Token};
+pub use types::{CatalogError, Lease, LeaseRequest, LeaseRole, NewFunnel, NewSite, NewToken, Secret, Site, Token};
 
 /// The tenant that always exists.
 pub const DEFAULT_TENANT: &str = "default";
@@ -83,4 +83,10 @@ pub trait Catalog: Debug + Send + Sync {
 
     /// Deletes a funnel and returns what it was. Fails with [`CatalogError::NotFound`] if it does not exist.
     async fn delete_funnel(&self, id: &str) -> Result<Funnel, CatalogError>;
+
+    /// Takes a shard's lease, or renews it; `None` while another holds it.
+    async fn take_lease(&self, request: &LeaseRequest) -> Result<Option<Lease>, CatalogError>;
+
+    /// Ends the lease if it is this holder's, so that the next one need not wait until it expires.
+    async fn release_lease(&self, request: &LeaseRequest) -> Result<(), CatalogError>;
 }

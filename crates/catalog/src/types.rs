@@ -114,6 +114,43 @@ impl From<DefinitionError> for CatalogError {
     }
 }
 
+/// What a lease of a shard allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseRole {
+    Writer,
+    Compactor,
+}
+
+impl LeaseRole {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Writer => "writer",
+            Self::Compactor => "compactor",
+        }
+    }
+}
+
+/// Who asks for which lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseRequest {
+    pub shard: u8,
+    pub role: LeaseRole,
+    /// Unique for each process.
+    pub holder: String,
+    /// How long the lease is valid unless it is renewed.
+    pub duration: Micros,
+    /// The smallest epoch that is of use: the lake has seen all below.
+    pub at_least: i64,
+}
+
+/// A lease that is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// Higher than that of any earlier holder, and after any time in which it was not held.
+    pub epoch: i64,
+    pub expires_at: Micros,
+}
+
 /// Why an operation of the catalog failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {

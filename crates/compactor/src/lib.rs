@@ -12,6 +12,7 @@ mod execute;
 mod funnels;
 mod merge;
 mod plan;
+mod schedule;
 mod segments;
 
 pub use aggregate::Aggregation;
@@ -20,6 +21,7 @@ pub use execute::{CompactError, Compactor, FunnelBackfill, Merged};
 pub use funnels::FunnelSegments;
 pub use merge::Merge;
 pub use plan::{FileState, MergeReason, MergeTask, Policy, Stage, plan, plan_requested};
+pub use schedule::Schedule;
 pub use segments::{RollupSegments, Rows, SegmentBuilder, SegmentKind};
 
 /// The tag of a file that says how far it has been compacted.

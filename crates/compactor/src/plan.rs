@@ -121,16 +121,22 @@ pub enum MergeReason {
     Requested,
 }
 
-impl fmt::Display for MergeReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl MergeReason {
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Fresh => "fresh files",
             Self::Small => "enough small files",
             Self::Medium => "enough medium files",
             Self::ClosedDay => "the day is over",
             Self::Late => "late events of a closed day",
             Self::Requested => "requested",
-        })
+        }
+    }
+}
+
+impl fmt::Display for MergeReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -227,8 +233,10 @@ fn close(files: &[&FileState], policy: &Policy, now: Micros) -> Option<MergeReas
     let late: Vec<_> = files.iter().filter(|file| file.stage != Stage::Final).collect();
     let oldest = late.iter().map(|file| file.written_at).min()?;
     if late.len() == files.len() {
-        // A single file overlaps nothing.
-        return (files.len() > 1).then_some(MergeReason::ClosedDay);
+        // A single file overlaps nothing, but a fresh one has no segments; a tiny one is cheaper to read raw.
+        let lacks_segments = |file: &&FileState| file.stage == Stage::Fresh && file.bytes >= policy.fresh_bytes;
+        let merge = files.len() > 1 || files.iter().any(lacks_segments);
+        return merge.then_some(MergeReason::ClosedDay);
     }
     let bytes = |files: &mut dyn Iterator<Item = &&FileState>| files.map(|file| file.bytes).sum::<u64>();
     let many = bytes(&mut late.iter().copied()) * 10 >= bytes(&mut files.iter());

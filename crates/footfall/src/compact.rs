@@ -52,7 +52,7 @@ pub(crate) async fn run(config: Config, args: CompactArgs) -> anyhow::Result<()>
         }
         for task in &tasks {
             let started = Instant::now();
-            match compactor.execute(task).await {
+            match compactor.execute(task, None).await {
                 Ok(merged) => print(&line(task, &merged, started.elapsed().as_secs_f64()))?,
                 Err(error) if error.is_conflict() && conflicts < ATTEMPTS => {
                     conflicts += 1;

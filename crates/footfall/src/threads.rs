@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use footfall_lake::OwnRuntime;
+use thread_priority::{ThreadPriority, ThreadPriorityValue, set_current_thread_priority};
 use tokio::runtime::{Builder, Runtime};
 
 /// For files and long computations. Delta's reader opens every version of a log at once; with tokio's limit of 512
@@ -30,6 +31,10 @@ pub(crate) fn runtime() -> anyhow::Result<Runtime> {
         .context("the runtime can't be started")
 }
 
+/// The priority of work that gives way, from 0 (lowest) to 99: under full load it gets about a tenth of what a thread of
+/// usual priority gets.
+const LOW_PRIORITY: u8 = 25;
+
 /// A runtime for one task and what it spawns.
 #[derive(Debug)]
 pub(crate) struct Threads(OwnRuntime);
@@ -37,14 +42,23 @@ pub(crate) struct Threads(OwnRuntime);
 impl Threads {
     /// One thread for the task, and at most this many for files and long computations.
     pub(crate) fn new(name: &'static str, blocking: usize) -> anyhow::Result<Self> {
+        Self::start(name, blocking, &mut Builder::new_multi_thread())
+    }
+
+    /// As [`Threads::new`]; all of them give way to others.
+    pub(crate) fn low_priority(name: &'static str, blocking: usize) -> anyhow::Result<Self> {
         let mut builder = Builder::new_multi_thread();
+        Self::start(name, blocking, builder.on_thread_start(give_way))
+    }
+
+    fn start(name: &'static str, blocking: usize, builder: &mut Builder) -> anyhow::Result<Self> {
         builder
             .worker_threads(1)
             .max_blocking_threads(blocking)
             .thread_keep_alive(BLOCKING_IDLE)
             .thread_name(name)
             .enable_all();
-        let started = OwnRuntime::start(&mut builder);
+        let started = OwnRuntime::start(builder);
         Ok(Self(
             started.with_context(|| format!("the threads of {name} can't be started"))?,
         ))
@@ -56,6 +70,16 @@ impl Threads {
         work: impl Future<Output = T> + Send + 'static,
     ) -> anyhow::Result<T> {
         Ok(self.0.handle().spawn(work).await?)
+    }
+}
+
+/// Lowers this thread's priority, where the system has one.
+fn give_way() {
+    let lowered = ThreadPriorityValue::try_from(LOW_PRIORITY)
+        .map_err(|error| error.to_owned())
+        .and_then(|low| set_current_thread_priority(ThreadPriority::Crossplatform(low)).map_err(|e| format!("{e:?}")));
+    if let Err(error) = lowered {
+        tracing::debug!(error, "a thread keeps the usual priority");
     }
 }
 
@@ -74,6 +98,25 @@ mod tests {
             [name(), blocking].map(Option::unwrap)
         });
         assert_eq!(names.await.unwrap(), ["tester", "tester"]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn low_priority_threads_are_nice() {
+        let nice = || {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            let after_name = stat.rsplit_once(") ").unwrap().1;
+            after_name.split(' ').nth(16).unwrap().parse::<i32>().unwrap()
+        };
+        let before = nice();
+        let threads = Threads::low_priority("tester", 1).unwrap();
+        let [task, blocking] = threads
+            .run(async move { [nice(), tokio::task::spawn_blocking(nice).await.unwrap()] })
+            .await
+            .unwrap();
+        assert_eq!(task, blocking);
+        assert!(task > before && task < 15, "{before} -> {task}");
+        assert_eq!(nice(), before, "only theirs");
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 //! test of an implementation.
 
 mod funnels;
+mod leases;
 mod sites;
 mod tokens;
 
@@ -42,6 +43,11 @@ macro_rules! catalog_contract {
             deleted_funnel_is_gone
             bad_funnel_error_names_field
             site_has_a_limited_number_of_funnels
+            lease_has_one_holder
+            expired_lease_gets_a_new_epoch
+            released_lease_is_free_at_once
+            lease_epoch_can_be_raised
+            leases_of_shards_and_roles_are_separate
         }
     };
     (@ $make:path: $($rule:ident)+) => {
@@ -58,6 +64,7 @@ macro_rules! catalog_contract {
 }
 pub(crate) use catalog_contract;
 pub(crate) use funnels::*;
+pub(crate) use leases::*;
 pub(crate) use sites::*;
 pub(crate) use tokens::*;
 

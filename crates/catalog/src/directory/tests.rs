@@ -16,7 +16,9 @@ use tokio::time::sleep;
 
 use super::{CacheLimits, Directory, FOUND_TTL, Lifetimes, MISSING_TTL};
 use crate::testing::{ManualClock, new_site, new_token};
-use crate::{Catalog, CatalogError, NewFunnel, NewSite, NewToken, Secret, Site, SqliteCatalog, Token};
+use crate::{
+    Catalog, CatalogError, Lease, LeaseRequest, NewFunnel, NewSite, NewToken, Secret, Site, SqliteCatalog, Token,
+};
 
 const FOR_EVER: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(20);
@@ -75,6 +77,12 @@ impl Catalog for Counting {
     }
     async fn delete_funnel(&self, id: &str) -> Result<Funnel, CatalogError> {
         self.catalog.delete_funnel(id).await
+    }
+    async fn take_lease(&self, request: &LeaseRequest) -> Result<Option<Lease>, CatalogError> {
+        self.catalog.take_lease(request).await
+    }
+    async fn release_lease(&self, request: &LeaseRequest) -> Result<(), CatalogError> {
+        self.catalog.release_lease(request).await
     }
 }
 

@@ -5,6 +5,7 @@
 //! write-ahead log does not work on network file systems.
 
 mod funnels;
+mod leases;
 mod open;
 mod sites;
 mod tokens;
@@ -22,7 +23,10 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::secret::SecretHash;
-use crate::{Catalog, CatalogError, MAX_FUNNELS, NewFunnel, NewSite, NewToken, Secret, Site, Token, validate};
+use crate::{
+    Catalog, CatalogError, Lease, LeaseRequest, MAX_FUNNELS, NewFunnel, NewSite, NewToken, Secret, Site, Token,
+    validate,
+};
 
 /// How long a writer waits for another one, in this process or another, before it fails.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -219,6 +223,21 @@ impl Catalog for SqliteCatalog {
         funnels::next_revision(&mut write.transaction, self.clock.now()).await?;
         write.commit().await?;
         Ok(funnel)
+    }
+
+    async fn take_lease(&self, request: &LeaseRequest) -> Result<Option<Lease>, CatalogError> {
+        let mut write = self.write().await?;
+        let lease = leases::take(&mut write.transaction, request, self.clock.now()).await;
+        let lease = lease.map_err(unavailable)?;
+        write.commit().await?;
+        Ok(lease)
+    }
+
+    async fn release_lease(&self, request: &LeaseRequest) -> Result<(), CatalogError> {
+        let mut write = self.write().await?;
+        let released = leases::release(&mut write.transaction, request, self.clock.now()).await;
+        released.map_err(unavailable)?;
+        write.commit().await
     }
 }
 

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use footfall_funnels::coverage::covered_name;
-use footfall_lake::{Commit, DataFile, Lake, LakeError, Operation, Snapshot, Table};
+use footfall_lake::{Commit, DataFile, Fence, Lake, LakeError, Operation, Snapshot, Table};
 use footfall_model::clock::{Clock, IdGen};
 use footfall_model::table::{SpecError, events};
 use object_store::ObjectStoreExt;
@@ -59,6 +59,14 @@ impl CompactError {
     /// Whether the files had changed meanwhile: plan again.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Lake(LakeError::Conflict { .. }))
+    }
+
+    /// The epoch of the lease that another compactor holds, if this is why.
+    pub fn later_epoch(&self) -> Option<i64> {
+        match self {
+            Self::Lake(LakeError::StaleLease { theirs, .. }) => Some(*theirs),
+            _ => None,
+        }
     }
 }
 
@@ -137,11 +145,12 @@ impl Compactor {
         self.events.snapshot().files().map(|file| FileState::of(file)).collect()
     }
 
-    /// Merges the task's files.
+    /// Merges the task's files, under a lease if there is one.
     ///
     /// # Errors
-    /// A file can't be read, the store failed, or the files had changed meanwhile: nothing is merged.
-    pub async fn execute(&self, task: &MergeTask) -> Result<Merged, CompactError> {
+    /// A file can't be read, the store failed, the files had changed meanwhile, or the lease is another's: nothing is
+    /// merged.
+    pub async fn execute(&self, task: &MergeTask, fence: Option<&Fence>) -> Result<Merged, CompactError> {
         let snapshot = self.events.snapshot();
         let files = inputs(&snapshot, task)?;
         let rows_read = Arc::new(AtomicU64::new(0));
@@ -180,12 +189,17 @@ impl Compactor {
                 duplicates,
             });
         }
-        self.commit(&files, written).await?;
+        self.commit(&files, written, fence).await?;
         Ok(merged)
     }
 
     /// Segments first, so that queries need not read the merged files raw.
-    async fn commit(&self, inputs: &[Arc<DataFile>], written: Written) -> Result<(), CompactError> {
+    async fn commit(
+        &self,
+        inputs: &[Arc<DataFile>],
+        written: Written,
+        fence: Option<&Fence>,
+    ) -> Result<(), CompactError> {
         for (table, segments) in self.segment_tables().zip(&written.segments) {
             let commit = Commit::append(self.ids.next_id(), segments.clone());
             table.commit(&commit).await?;
@@ -193,6 +207,7 @@ impl Compactor {
         let commit = Commit {
             operation: Operation::Merge,
             remove: inputs.iter().map(|file| file.path.clone()).collect(),
+            fence: fence.cloned(),
             ..Commit::append(self.ids.next_id(), written.events.clone())
         };
         if let Err(error) = self.events.commit(&commit).await {

@@ -89,6 +89,24 @@ fn closed_day_is_finalized_once() {
 }
 
 #[test]
+fn single_file_of_closed_day_gets_segments_if_it_is_large() {
+    let now = DAY + 2 * 3_600 * SECOND;
+    let reasons = |file: FileState| {
+        plan(&[file], &Policy::default(), now)
+            .iter()
+            .map(|t| t.reason)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(reasons(file(1, 300 * MIB, 0)), [MergeReason::ClosedDay]);
+    assert_eq!(reasons(file(1, 1_000, 0)), []);
+    let merged = FileState {
+        stage: Stage::Merged,
+        ..file(1, 300 * MIB, 0)
+    };
+    assert_eq!(reasons(merged), []);
+}
+
+#[test]
 fn late_events_delay_rewrite_of_closed_day() {
     let policy = Policy::default();
     let now = 10 * DAY;
@@ -196,7 +214,7 @@ proptest! {
         let tasks = plan(&files, &Policy::default(), now * SECOND);
         let mut seen = HashSet::new();
         for task in &tasks {
-            prop_assert!(task.inputs.len() > 1 || matches!(task.reason, MergeReason::Late | MergeReason::Fresh));
+            prop_assert!(task.inputs.len() > 1 || matches!(task.reason, MergeReason::Late | MergeReason::Fresh | MergeReason::ClosedDay));
             for input in &task.inputs {
                 prop_assert_eq!(input.event_date, task.event_date);
                 prop_assert!(seen.insert(input.path.clone()));

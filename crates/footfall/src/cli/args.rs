@@ -68,7 +68,7 @@ serves. SIGTERM and Ctrl-C finish what is under way.")]
 pub(super) struct ServeArgs {
     #[command(flatten)]
     folders: Folders,
-    /// all, or a list of ingest, query [default: all]
+    /// all, or a list of ingest, query, compact [default: all]
     #[arg(long, value_name = "ROLES", value_parser = check_roles)]
     roles: Option<String>,
     #[command(flatten)]

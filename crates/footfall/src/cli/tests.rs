@@ -65,7 +65,7 @@ fn flags_become_configuration() {
 
 #[test]
 fn usage_error_names_expected_value() {
-    assert!(usage_error("footfall serve --roles cook").contains("ingest, query"));
+    assert!(usage_error("footfall serve --roles cook").contains("ingest, query, compact"));
     assert!(usage_error("footfall import").contains("<PATH>"));
     assert!(usage_error("footfall import x --format xml").contains("parquet, ndjson or csv"));
     assert!(usage_error("footfall token create").contains("--role"));

@@ -44,6 +44,7 @@ pub(crate) struct Config {
     pub(crate) wal: Wal,
     pub(crate) ingest: Ingest,
     pub(crate) query: Query,
+    pub(crate) compact: Compact,
 }
 
 /// Where HTTP is served.
@@ -200,6 +201,25 @@ pub(crate) struct Query {
     pub(crate) partitions: usize,
 }
 
+/// Compaction: how files are merged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Compact {
+    /// Memory for the events of a merge.
+    #[serde(deserialize_with = "values::not_zero")]
+    pub(crate) memory_bytes: ByteSize,
+    /// Size of a file up to which files are merged.
+    #[serde(deserialize_with = "values::not_zero")]
+    pub(crate) target_bytes: ByteSize,
+    /// Age at which the newest files are merged, and from then on read by queries through rollups.
+    pub(crate) fresh_age: Span,
+    /// Size of these files together below which they wait for more, unless they are many.
+    pub(crate) fresh_bytes: ByteSize,
+    /// How long after a compactor's last sign of life another one takes over.
+    #[serde(deserialize_with = "values::not_zero")]
+    pub(crate) lease: Span,
+}
+
 impl Config {
     /// The state folder: the configured one, else beside a local lake, else `./footfall-state`.
     pub(crate) fn state_dir(&self) -> PathBuf {
@@ -233,6 +253,7 @@ impl Default for Config {
             wal: Wal::default(),
             ingest: Ingest::default(),
             query: Query::default(),
+            compact: Compact::default(),
         }
     }
 }
@@ -315,6 +336,18 @@ impl Default for Query {
             open_per_token: 16.max(4 * cores),
             queue_timeout: Span(Duration::from_secs(10)),
             partitions: cores,
+        }
+    }
+}
+
+impl Default for Compact {
+    fn default() -> Self {
+        Self {
+            memory_bytes: ByteSize::mib(256),
+            target_bytes: ByteSize::mib(384),
+            fresh_age: Span(Duration::from_mins(1)),
+            fresh_bytes: ByteSize::mib(1),
+            lease: Span(Duration::from_secs(30)),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use footfall_compactor::Policy;
 use footfall_ingest::collect::{CollectOptions, TrustedProxies};
 use footfall_ingest::enrich::EnrichOptions;
 use footfall_ingest::wal::WalOptions;
@@ -9,7 +10,7 @@ use footfall_ingest::writer::{DedupeOptions, FlushPolicy, WriterOptions};
 use footfall_lake::S3Options;
 use footfall_query::EngineOptions;
 
-use super::{Ingest, Masked, Query, S3, Wal};
+use super::{Compact, Ingest, Masked, Query, S3, Wal};
 
 impl S3 {
     pub(crate) fn options(&self) -> S3Options {
@@ -93,6 +94,17 @@ impl Query {
             target_partitions: self.partitions,
             metadata_cache_bytes: self.metadata_cache_bytes.bytes(),
             ..EngineOptions::new(spill)
+        }
+    }
+}
+
+impl Compact {
+    pub(crate) fn policy(&self) -> Policy {
+        Policy {
+            target_bytes: self.target_bytes.0,
+            fresh_age: i64::try_from(self.fresh_age.0.as_micros()).unwrap_or(i64::MAX),
+            fresh_bytes: self.fresh_bytes.0,
+            ..Policy::default()
         }
     }
 }

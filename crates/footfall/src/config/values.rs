@@ -141,17 +141,22 @@ impl<'de> Deserialize<'de> for Hops {
 pub(crate) struct Roles {
     ingest: bool,
     query: bool,
+    compact: bool,
 }
+
+const ROLES: &str = "all, or a list of ingest, query, compact";
 
 impl Roles {
     pub(crate) const ALL: Self = Self {
         ingest: true,
         query: true,
+        compact: true,
     };
 
     const NONE: Self = Self {
         ingest: false,
         query: false,
+        compact: false,
     };
 
     /// Whether it collects events and writes them into the lake.
@@ -164,14 +169,18 @@ impl Roles {
         self.query
     }
 
+    /// Whether it merges files and takes care of the lake.
+    pub(crate) fn compact(self) -> bool {
+        self.compact
+    }
+
     fn with(self, name: &str) -> Result<Self, String> {
         match name.trim() {
             "all" => Ok(Self::ALL),
             "ingest" => Ok(Self { ingest: true, ..self }),
             "query" => Ok(Self { query: true, ..self }),
-            unknown => Err(format!(
-                "{unknown:?} is not a role; expected all, or a list of ingest, query"
-            )),
+            "compact" => Ok(Self { compact: true, ..self }),
+            unknown => Err(format!("{unknown:?} is not a role; expected {ROLES}")),
         }
     }
 
@@ -183,12 +192,15 @@ impl Roles {
 
 impl Serialize for Roles {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match (self.ingest, self.query) {
-            (true, true) => serializer.serialize_str("all"),
-            (true, false) => serializer.collect_seq(["ingest"]),
-            (false, true) => serializer.collect_seq(["query"]),
-            (false, false) => serializer.collect_seq::<[&str; 0]>([]),
+        if *self == Self::ALL {
+            return serializer.serialize_str("all");
         }
+        let names = [
+            (self.ingest, "ingest"),
+            (self.query, "query"),
+            (self.compact, "compact"),
+        ];
+        serializer.collect_seq(names.iter().filter(|(is_on, _)| *is_on).map(|(_, name)| name))
     }
 }
 
@@ -199,7 +211,7 @@ impl<'de> Deserialize<'de> for Roles {
             type Value = Roles;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("all, or a list of ingest, query")
+                f.write_str(ROLES)
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Roles, E> {
@@ -212,9 +224,7 @@ impl<'de> Deserialize<'de> for Roles {
                     roles = roles.with(&name).map_err(de::Error::custom)?;
                 }
                 if roles == Roles::NONE {
-                    return Err(de::Error::custom(
-                        "no role is named; expected all, or a list of ingest, query",
-                    ));
+                    return Err(de::Error::custom(format!("no role is named; expected {ROLES}")));
                 }
                 Ok(roles)
             }

@@ -8,12 +8,15 @@
 //! Each step is awaited before the next, so that every acknowledged event has a running writer.
 
 mod admin_token;
+mod compaction;
 mod descriptors;
 mod follow;
+mod funnel_backfill;
 mod grpc;
 mod http;
 mod io_timeouts;
 mod lake_startup;
+mod lease;
 mod ops;
 mod roles;
 mod signals;
@@ -130,6 +133,12 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Server> {
     }
     if config.roles.query() {
         routes.add_service(BoundedCalls::new(roles::query(&config, &shared)?, limits));
+    }
+    if config.roles.compact() {
+        roles::compact(&config, &shared, &back)?;
+    }
+    if config.roles.ingest() || config.roles.compact() {
+        roles::maintain(&shared, &back);
     }
     front.spawn("HTTP listener", |stop| http::serve(http, router, shares, stop));
     let receive_bytes = config.flight.receive_bytes.bytes();

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
+use footfall_catalog::LeaseRole;
+use footfall_compactor::{Compactor, FunnelBackfill};
 use footfall_flight_server::{FlightOptions, TokenCheck};
 use footfall_ingest::collect::{Collector, CollectorParts};
 use footfall_ingest::enrich::Enricher;
@@ -12,13 +14,19 @@ use footfall_ingest::wal::LocalWal;
 use footfall_ingest::writer::{ShardWriter, WriterError, WriterParts};
 use footfall_query::Engine;
 
+use super::compaction::Compaction;
+use super::funnel_backfill::Backfill;
+use super::lease::LeaseKeeper;
 use super::tasks::Tasks;
-use super::{RoleParts, follow};
+use super::{RoleParts, SHARD, follow};
 use crate::config::Config;
 use crate::threads::Threads;
 
 /// Memory for what the writer sorts, encodes, reads and stores.
 const WRITER_THREADS: usize = 4;
+
+/// For what the compactor merges, encodes, aggregates and reads.
+const COMPACTOR_THREADS: usize = 6;
 
 /// The running ingest role.
 pub(super) struct IngestRole {
@@ -26,7 +34,7 @@ pub(super) struct IngestRole {
     pub(super) log: Arc<LocalWal>,
 }
 
-/// Opens the WAL, starts the writer and the Delta log's maintenance.
+/// Opens the WAL and starts the writer.
 pub(super) async fn ingest(config: &Config, shared: &RoleParts, tasks: &Tasks) -> anyhow::Result<IngestRole> {
     let folder = crate::state::wal(&config.state_dir())?;
     let (log, _) = LocalWal::open(&folder, config.wal.options())
@@ -48,9 +56,6 @@ pub(super) async fn ingest(config: &Config, shared: &RoleParts, tasks: &Tasks) -
     tasks.spawn("writer", |stop| async move {
         Ok(threads.run(async move { writer.run(stop).await }).await??)
     });
-    for table in shared.lake.tables() {
-        tasks.spawn("checkpointer", |stop| follow::checkpoint(Arc::clone(table), stop));
-    }
     let parts = CollectorParts {
         log: Arc::<LocalWal>::clone(&log),
         directory: Arc::clone(&shared.directory),
@@ -74,6 +79,51 @@ fn advised(error: WriterError, wal: &Path) -> anyhow::Error {
         error => return error.into(),
     };
     anyhow::Error::new(error).context(advice)
+}
+
+/// Keeps the Delta logs of all tables short.
+pub(super) fn maintain(shared: &RoleParts, tasks: &Tasks) {
+    for table in shared.lake.tables() {
+        tasks.spawn("checkpointer", |stop| follow::checkpoint(Arc::clone(table), stop));
+    }
+}
+
+/// Starts the compactor, on threads of its own that give way to others.
+pub(super) fn compact(config: &Config, shared: &RoleParts, tasks: &Tasks) -> anyhow::Result<()> {
+    let RoleParts {
+        clock,
+        ids,
+        lake,
+        funnels,
+        ..
+    } = shared;
+    let catalog = shared.directory.catalog();
+    let role = (SHARD, LeaseRole::Compactor);
+    let lease = LeaseKeeper::new(catalog, clock, ids.as_ref(), role, config.compact.lease.0);
+    let compaction = Compaction {
+        compactor: Compactor::new(
+            lake,
+            crate::contents::segment_kinds(funnels),
+            config.compact.policy(),
+            Arc::clone(clock),
+            Arc::clone(ids),
+        )?,
+        backfill: Backfill::new(FunnelBackfill::new(
+            lake,
+            Arc::clone(funnels),
+            Arc::clone(clock),
+            Arc::clone(ids),
+        )?),
+        lease: Arc::clone(&lease),
+        clock: Arc::clone(clock),
+        shard: SHARD,
+    };
+    let threads = Threads::low_priority("footfall-compactor", COMPACTOR_THREADS)?;
+    tasks.spawn("compactor's lease", |stop| lease.run(stop));
+    tasks.spawn("compactor", |stop| async move {
+        threads.run(async move { compaction.run(stop).await }).await?
+    });
+    Ok(())
 }
 
 /// The Flight SQL service over the lake.

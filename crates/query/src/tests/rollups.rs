@@ -181,7 +181,7 @@ async fn views_equal_events_after_every_merge() {
             };
             for task in &tasks {
                 // The second one has the same plan: exactly one of them may succeed.
-                let (ours, theirs) = tokio::join!(first.execute(task), second.execute(task));
+                let (ours, theirs) = tokio::join!(first.execute(task, None), second.execute(task, None));
                 let outcomes = [ours, theirs];
                 assert_eq!(
                     outcomes.iter().filter(|outcome| outcome.is_ok()).count(),
@@ -197,7 +197,7 @@ async fn views_equal_events_after_every_merge() {
         }
         for day in 20_758..20_761 {
             for task in rolled.compactors[0].plan_day(day) {
-                rolled.compactors[0].execute(&task).await.unwrap();
+                rolled.compactors[0].execute(&task, None).await.unwrap();
                 merges += 1;
             }
         }
@@ -220,7 +220,7 @@ async fn merged_files_are_not_read_for_views() {
     rolled.add(events().site("b").crowd(50), 1).await;
     let [compactor, _] = &rolled.compactors;
     let tasks = compactor.plan_day(20_758);
-    let merged = compactor.execute(&tasks[0]).await.unwrap();
+    let merged = compactor.execute(&tasks[0], None).await.unwrap();
     assert_eq!(
         (merged.files_read, merged.files_written, merged.rows_written),
         (2, 1, 100)

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 /// What the last statement chose, which most statements share.
 #[derive(Debug, Default)]
-pub(super) struct CoverCache(Mutex<Option<(Key, (Snapshot, Snapshot))>>);
+pub(in crate::views) struct CoverCache(Mutex<Option<(Key, (Snapshot, Snapshot))>>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Key {
