@@ -66,7 +66,8 @@ def reads_events(server: Server, funnel: str) -> bool:
 
 
 def test_specified_funnel_from_creation_to_deletion(make_server, lake, tmp_path):
-    server: Server = make_server(lake)
+    # A server that does not compact.
+    server: Server = make_server(lake, FOOTFALL_ROLES="ingest,query")
     footfall = Footfall(lake, server.state)
     site, other = server.create_site(new_site()), server.create_site(new_site())
     funnel = create(footfall, tmp_path, site, PURCHASE)
@@ -133,6 +134,22 @@ def test_specified_funnel_from_creation_to_deletion(make_server, lake, tmp_path)
     assert results(server, late) == short
     refused = footfall.run("funnel", "show", funnel)
     assert refused.code == 1 and "there is no funnel" in refused.errors
+
+
+def test_server_adds_steps_of_new_funnels_to_merged_files(make_server, lake, tmp_path):
+    server: Server = make_server(lake)
+    footfall = Footfall(lake, server.state)
+    site = server.create_site(new_site())
+    for sent, client in enumerate(("ann", "bob"), start=1):
+        server.accept(journey(site, client, VIEW, CART))
+        server.wait_for_events(site, 2 * sent)
+    wait_until(lambda: len(lake.delta_table().file_uris()) == 1, "the server has merged the day")
+    funnel = create(footfall, tmp_path, site, PURCHASE)
+    expected = [(0, "View Product", 2, 1.0), (1, "Add to Cart", 2, 1.0), (2, "Checkout", 0, 0.0), (3, "Purchase", 0, 0.0)]
+    wait_until(lambda: results(server, funnel) == expected, "the funnel is known and counted")
+    wait_until(lambda: not reads_events(server, funnel), "segments are used")
+    assert results(server, funnel) == expected
+    assert server.metric("footfall_funnel_backfills_total") >= 1
 
 
 def test_bad_funnel_is_refused_with_reason(make_server, lake, tmp_path):
