@@ -100,7 +100,7 @@ async fn command_line_does_the_same_in_both_ways() {
         let made = admin.create_funnel(new.clone()).await.unwrap();
         assert_eq!(made.definition, new.definition);
         assert_eq!(admin.funnel(&made.id).await.unwrap(), made);
-        assert_eq!(admin.list_funnels().await.unwrap(), [made.clone()]);
+        assert_eq!(admin.list_funnels().await.unwrap(), std::slice::from_ref(&made));
         assert_eq!(admin.delete_funnel(&made.id).await.unwrap(), made);
         let gone: AdminError = admin.funnel(&made.id).await.unwrap_err();
         assert!(gone.to_string().contains("there is no funnel"), "{gone}");
