@@ -7,6 +7,7 @@ mod clauses;
 mod compaction_crashes;
 mod custom_properties;
 mod documented;
+mod funnels;
 mod isolation;
 mod limits;
 mod order;
