@@ -222,6 +222,8 @@ fn columns(view: &RollupView) -> Vec<(String, String, String)> {
         "BIGINT".into(),
         format!("Exact number of distinct visitors of this row; not to be summed. {counted}"),
     ));
+    let sessions = view.session_measures().iter();
+    columns.extend(sessions.map(|m| (m.name.into(), m.sql_type.into(), m.description.into())));
     columns
 }
 

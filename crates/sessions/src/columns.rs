@@ -31,7 +31,8 @@ pub(crate) const COUNTS: [(&str, Option<&str>); 4] = [
 ];
 
 /// `(mark, column of a part, column of an event)`, by mark.
-pub(crate) const ATTRIBUTES: [(Mark, &str, &str); 15] = [
+pub(crate) const ATTRIBUTES: [(Mark, &str, &str); 16] = [
+    (Mark::First, "entry_event_type", "event_type"),
     (Mark::First, "referrer", "referrer"),
     (Mark::First, "utm_source", "utm_source"),
     (Mark::First, "utm_medium", "utm_medium"),

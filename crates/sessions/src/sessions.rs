@@ -32,7 +32,7 @@ const NO_COLUMNS: Needs = &[];
 
 static COLUMNS: LazyLock<Vec<Declaration>> = LazyLock::new(|| {
     use DataType::{Boolean, Float64, Int64, Utf8};
-    let columns: [(_, _, _, Needs); 34] = [
+    let columns: [(_, _, _, Needs); 35] = [
         ("tracking_id", Utf8, false, NO_COLUMNS),
         ("session_id", Utf8, false, NO_COLUMNS),
         ("client_id", Utf8, false, NO_COLUMNS),
@@ -45,6 +45,7 @@ static COLUMNS: LazyLock<Vec<Declaration>> = LazyLock::new(|| {
         ("pageview_count", Int64, false, &["pageview_count"]),
         ("click_count", Int64, false, &["click_count"]),
         ("purchase_count", Int64, false, &["purchase_count"]),
+        ("entry_event_type", Utf8, true, &["entry_event_type"]),
         ("entry_page", Utf8, true, &["entry_page"]),
         ("exit_page", Utf8, true, &["exit_page"]),
         ("referrer", Utf8, true, &["referrer"]),

@@ -3,10 +3,12 @@
 
 mod built_in;
 mod measure;
+mod session_measures;
 mod view;
 
 pub use built_in::{built_in, views};
 pub use measure::{Function, Measure};
+pub use session_measures::SessionMeasure;
 pub use view::{Period, RollupView, SourceTable, TimeRange, UNIQUE_USERS, Visitors};
 
 use arrow::datatypes::{DataType, Field, TimeUnit};

@@ -4,15 +4,19 @@
 //! ```text
 //! segments of the rollup ---------------\
 //! events that they don't cover, grouped --+- UNION ALL, merged by the view's keys -> the view
-//! visitors, distinct by the same keys --/
+//! visitors, distinct by the same keys ---+
+//! sessions, by their first event's keys -/
 //! ```
 //!
 //! A branch gives some of the measures, for the same keys as the others; one that no wanted column needs is left out.
+
+use std::collections::BTreeSet;
 
 use crate::clock::Micros;
 use crate::schema;
 use crate::table::SITE_COLUMN;
 
+use super::session_measures::{SESSION_MEASURES, SessionMeasure, of_first_event};
 use super::{Grain, Measure, Rollup, VISITOR_COLUMN};
 
 /// The column with the exact number of distinct visitors of a row.
@@ -59,19 +63,19 @@ impl Period {
         let date = schema::PARTITION_COLUMN;
         match self {
             Self::Week | Self::Month => {
-                let unit = self.column();
-                vec![(unit, format!("CAST(date_trunc('{unit}', {date}) AS DATE)"))]
+                let (unit, of) = (self.column(), source.date());
+                vec![(unit, format!("CAST(date_trunc('{unit}', {of}) AS DATE)"))]
             }
             Self::Buckets(grain) => {
                 let bucket = grain.column().map(|name| {
                     let bucket = match source {
                         Source::Segments(rollup) if rollup.grain == grain => name.to_owned(),
                         Source::Segments(rollup) => grain.bucket_of(rollup.grain.column().unwrap_or(date)),
-                        Source::Uncovered(_) | Source::Events => grain.bucket_of("event_timestamp"),
+                        Source::Uncovered(_) | Source::Events | Source::Sessions => grain.bucket_of(source.time()),
                     };
                     (name, bucket)
                 });
-                [(date, date.to_owned())].into_iter().chain(bucket).collect()
+                [(date, source.date())].into_iter().chain(bucket).collect()
             }
         }
     }
@@ -84,6 +88,7 @@ enum Source<'a> {
     /// Events that no segment of the rollup covers.
     Uncovered(&'a Rollup),
     Events,
+    Sessions,
 }
 
 /// A table that the SQL of a view reads.
@@ -94,6 +99,7 @@ pub enum SourceTable<'a> {
     /// The events that none of them covers.
     Uncovered(&'a str),
     Events,
+    Sessions,
 }
 
 const SEGMENTS_OF: &str = "segments_of_";
@@ -106,7 +112,11 @@ impl<'a> SourceTable<'a> {
             return Some(Self::Segments(rollup));
         }
         let uncovered = name.strip_prefix(UNCOVERED_BY).map(Self::Uncovered);
-        uncovered.or_else(|| (name == "events").then_some(Self::Events))
+        uncovered.or(match name {
+            "events" => Some(Self::Events),
+            "sessions" => Some(Self::Sessions),
+            _ => None,
+        })
     }
 }
 
@@ -116,10 +126,35 @@ impl Source<'_> {
             Self::Segments(rollup) => format!("{SEGMENTS_OF}{}", rollup.name),
             Self::Uncovered(rollup) => format!("{UNCOVERED_BY}{}", rollup.name),
             Self::Events => "events".to_owned(),
+            Self::Sessions => "sessions".to_owned(),
         }
     }
 
-    fn is_of_events(&self) -> bool {
+    /// The column with the time that a row belongs to; segments have buckets.
+    fn time(&self) -> &'static str {
+        match self {
+            Self::Sessions => "session_start",
+            Self::Segments(_) | Self::Uncovered(_) | Self::Events => "event_timestamp",
+        }
+    }
+
+    /// The date of that time.
+    fn date(&self) -> String {
+        match self {
+            Self::Sessions => "CAST(session_start AS DATE)".to_owned(),
+            Self::Segments(_) | Self::Uncovered(_) | Self::Events => schema::PARTITION_COLUMN.to_owned(),
+        }
+    }
+
+    /// A dimension's column.
+    fn dimension<'a>(&self, name: &'a str) -> &'a str {
+        match self {
+            Self::Sessions => of_first_event(name).unwrap_or(name),
+            Self::Segments(_) | Self::Uncovered(_) | Self::Events => name,
+        }
+    }
+
+    fn has_times(&self) -> bool {
         !matches!(self, Self::Segments(_))
     }
 }
@@ -161,9 +196,9 @@ impl TimeRange {
         until: None,
     };
 
-    fn condition(self) -> String {
+    fn condition(self, column: &str) -> String {
         let compare = |operator: &str, at: Micros| {
-            format!("event_timestamp {operator} arrow_cast({at}, 'Timestamp(Microsecond, Some(\"UTC\"))')")
+            format!("{column} {operator} arrow_cast({at}, 'Timestamp(Microsecond, Some(\"UTC\"))')")
         };
         let from = self.from.map(|at| compare(">=", at));
         let until = self.until.map(|at| compare("<", at));
@@ -210,6 +245,16 @@ impl RollupView {
         &self.rollup.measures
     }
 
+    /// The measures that come from sessions; none if a session has not all of the view's dimensions.
+    pub fn session_measures(&self) -> &'static [SessionMeasure] {
+        let has_all = self.dimensions.iter().all(|name| of_first_event(name).is_some());
+        if has_all && self.visitors != Visitors::OnePerRow {
+            &SESSION_MEASURES
+        } else {
+            &[]
+        }
+    }
+
     /// The columns that name a row.
     pub fn keys(&self) -> Vec<&str> {
         let keys = self.keys_over(&Source::Events);
@@ -220,12 +265,14 @@ impl RollupView {
     pub fn sql(&self, wanted: impl Fn(&str) -> bool, times: TimeRange) -> String {
         let measures: Vec<&Measure> = self.measures().iter().filter(|m| wanted(&m.name)).collect();
         let counts_visitors = self.visitors != Visitors::OnePerRow && wanted(UNIQUE_USERS);
+        let sessions: Vec<_> = self.session_measures().iter().filter(|m| wanted(m.name)).collect();
         let mut branches = Vec::new();
         let mut merged: Vec<String> = self.keys().into_iter().map(str::to_owned).collect();
         let grouped = positions(merged.len());
         if self.period == Period::Buckets(Grain::Day) {
             merged.push(format!("{} AS {}", schema::PARTITION_COLUMN, self.period.column()));
         }
+        // Sessions alone do not make all rows.
         if !measures.is_empty() || !counts_visitors {
             branches.extend(self.measured(&measures, times));
             merged.extend(
@@ -237,6 +284,14 @@ impl RollupView {
         if counts_visitors {
             branches.push(self.visitors_counted(times));
             merged.push(format!("sum({UNIQUE_USERS}) AS {UNIQUE_USERS}"));
+        }
+        if !sessions.is_empty() {
+            branches.push(self.sessions_counted(&sessions, times));
+            merged.extend(
+                sessions
+                    .iter()
+                    .map(|measure| format!("{} AS {}", measure.merged, measure.name)),
+            );
         }
         format!(
             "SELECT {} FROM ({}) GROUP BY {grouped}",
@@ -276,13 +331,23 @@ impl RollupView {
         )
     }
 
+    fn sessions_counted(&self, measures: &[&SessionMeasure], times: TimeRange) -> String {
+        let parts: BTreeSet<_> = measures.iter().flat_map(|measure| measure.over_sessions).collect();
+        let parts = parts.into_iter().map(|(name, sql)| format!("{sql} AS {name}"));
+        let grouped = positions(self.keys().len());
+        format!(
+            "{} GROUP BY {grouped}",
+            self.branch(&Source::Sessions, parts.collect(), times)
+        )
+    }
+
     /// The keys and `columns` of a source.
     fn branch(&self, source: &Source<'_>, columns: Vec<String>, times: TimeRange) -> String {
         let keys = self.keys_over(source).into_iter();
         let keys = keys.map(|(name, sql)| if name == sql { sql } else { format!("{sql} AS {name}") });
         let selected: Vec<String> = keys.chain(columns).collect();
-        let condition = if source.is_of_events() {
-            times.condition()
+        let condition = if source.has_times() {
+            times.condition(source.time())
         } else {
             String::new()
         };
@@ -292,7 +357,10 @@ impl RollupView {
     fn keys_over(&self, source: &Source<'_>) -> Vec<(&str, String)> {
         let same = |name| (name, str::to_owned(name));
         let visitor = self.rollup.per_visitor.then(|| same(VISITOR_COLUMN));
-        let dimensions = self.dimensions.iter().map(|name| same(name.as_str()));
+        let dimensions = self.dimensions.iter().map(|name| {
+            let column = source.dimension(name);
+            (name.as_str(), column.to_owned())
+        });
         [same(SITE_COLUMN)]
             .into_iter()
             .chain(visitor)
@@ -381,6 +449,7 @@ mod tests {
                 Some(SourceTable::Segments(name)) => format!("segments {name}"),
                 Some(SourceTable::Uncovered(name)) => format!("uncovered {name}"),
                 Some(SourceTable::Events) => "events".into(),
+                Some(SourceTable::Sessions) => "sessions".into(),
                 None => "none".into(),
             }
         };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use footfall_compactor::{Compactor, MergeTask, Policy, RollupSegments};
+use footfall_compactor::{Compactor, MergeTask, Policy, RollupSegments, SegmentKind, SessionSegments};
 use footfall_lake::{Commit, Lake, NewFile, Origin, partitions, write_file};
 use footfall_model::access::SiteScope;
 use footfall_model::clock::{IdGen, Micros, SystemClock};
@@ -58,16 +58,19 @@ impl Rolled {
     pub(super) async fn over(store: Arc<dyn ObjectStore>, policy: &Policy) -> Self {
         let mut specs = vec![Arc::clone(events_table())];
         specs.extend(built_in().iter().map(|rollup| Arc::new(rollup.table().unwrap())));
+        specs.extend(SessionSegments.tables().unwrap());
         let lake = Lake::open(store, &specs, Arc::new(SystemClock)).await.unwrap();
         let spill = tempfile::tempdir().unwrap();
         let options = crate::EngineOptions::new(spill.path().to_owned());
         let ids = || CountedIds(AtomicU64::new(PROCESSES.fetch_add(1, Ordering::SeqCst) << 32));
         let compactor = || {
-            let kinds = vec![Arc::new(RollupSegments(built_in())) as _];
+            let kinds: Vec<Arc<dyn SegmentKind>> =
+                vec![Arc::new(RollupSegments(built_in())), Arc::new(SessionSegments)];
             Compactor::new(&lake, kinds, policy.clone(), Arc::new(SystemClock), Arc::new(ids())).unwrap()
         };
         let views = Views {
             rollups: views(),
+            sessions: true,
             ..Views::default()
         };
         Self {
@@ -145,6 +148,36 @@ impl Rolled {
             let view = totals(rollup, "event_count", "total_revenue");
             let view = table(&self.engine, &SiteScope::All, &view).await;
             assert_eq!(view, raw, "{rollup} {context}");
+        }
+    }
+
+    /// Sessions in the views equal those of `sessions`, by the dimensions of their first events.
+    async fn assert_sessions_equal(&self, context: &str) {
+        for view in views().iter().filter(|view| !view.session_measures().is_empty()) {
+            let key = |name: &&str| match *name {
+                "event_date" => "CAST(session_start AS DATE) AS event_date".to_owned(),
+                "quarter_hour" => "date_bin(INTERVAL '15 minutes', session_start) AS quarter_hour".to_owned(),
+                "hour" => "date_trunc('hour', session_start) AS hour".to_owned(),
+                "week" | "month" => format!("CAST(date_trunc('{name}', session_start) AS DATE) AS {name}"),
+                "event_type" => "entry_event_type AS event_type".to_owned(),
+                name => name.to_owned(),
+            };
+            let keys = view.keys();
+            let grouped = (1..=keys.len()).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
+            let expected = format!(
+                "SELECT {}, count(*) AS sessions, count(*) FILTER (WHERE bounced) AS bounces, \
+                 sum(session_duration) AS session_seconds, avg(session_duration) AS avg_session_duration \
+                 FROM sessions GROUP BY {grouped} ORDER BY {grouped}",
+                keys.iter().map(key).collect::<Vec<_>>().join(", ")
+            );
+            let found = format!(
+                "SELECT {}, sessions, bounces, session_seconds, avg_session_duration FROM {} \
+                 WHERE sessions > 0 ORDER BY {grouped}",
+                keys.join(", "),
+                view.name
+            );
+            let ask = async |sql: &str| table(&self.engine, &SiteScope::All, sql).await;
+            assert_eq!(ask(&found).await, ask(&expected).await, "{} {context}", view.name);
         }
     }
 
@@ -330,6 +363,7 @@ async fn views_equal_events_after_every_merge() {
             rolled.assert_views_equal_events(&scope, &context).await;
             let scope = only(&["site-0", "site-1"]);
             rolled.assert_parts_equal_events(&mut random, &scope, &context).await;
+            rolled.assert_sessions_equal(&context).await;
         }
         for day in 20_758..20_761 {
             for task in rolled.compactors[0].plan_day(day) {
@@ -426,6 +460,7 @@ async fn views_are_listed_with_their_columns() {
     | events_totals  | VIEW       |
     | events_weekly  | VIEW       |
     | pages_daily    | VIEW       |
+    | sessions       | VIEW       |
     | sources_daily  | VIEW       |
     | visits         | VIEW       |
     +----------------+------------+

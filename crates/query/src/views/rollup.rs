@@ -19,6 +19,7 @@ use footfall_model::rollup::{Grain, Period, RollupView, SourceTable, TimeRange};
 use futures::FutureExt;
 
 use super::LakeTableView;
+use super::sessions::SessionsView;
 use crate::catalog::NamedTables;
 use crate::segments::ScopedLake;
 use crate::table::time_comparisons;
@@ -202,6 +203,7 @@ impl NamedTables for SourceTables {
             Some(SourceTable::Segments(rollup)) => Some(self.0.sources(rollup)?.segments),
             Some(SourceTable::Uncovered(rollup)) => Some(self.0.sources(rollup)?.uncovered),
             Some(SourceTable::Events) => Some(self.0.events()),
+            Some(SourceTable::Sessions) => Some(SessionsView.over(&self.0)?),
             None => None,
         })
     }

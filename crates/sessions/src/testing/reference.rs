@@ -36,7 +36,7 @@ const OF_FIRST: [&str; 12] = [
     "browser",
     "os",
 ];
-const TEXTS: [&str; 2] = ["page_path", "user_id"];
+const TEXTS: [&str; 3] = ["event_type", "page_path", "user_id"];
 
 /// A session: each column of the view as text, `-` for null.
 pub type Session = BTreeMap<&'static str, String>;
@@ -101,6 +101,7 @@ fn session(site: &str, client: &str, events: &[Event]) -> Session {
             "user_id",
         )),
     );
+    session.insert("entry_event_type", known(&of_first(all(), "event_type")));
     session.insert("entry_page", known(&of_first(pages(), "page_path")));
     session.insert("exit_page", known(&smallest(exit, "page_path")));
     let revenue = all().filter_map(|event| event.revenue).reduce(|sum, more| sum + more);
@@ -247,7 +248,8 @@ fn row_of(view: &RecordBatch, row: usize) -> Session {
 }
 
 /// The columns of the view that are not of the first event alone.
-const VIEW: [&str; 22] = [
+const VIEW: [&str; 23] = [
+    "entry_event_type",
     "tracking_id",
     "session_id",
     "client_id",
