@@ -8,6 +8,7 @@
 //!
 //! Whatever is interrupted in between: a segment without its file of events is not used by any query.
 
+mod backfill;
 mod input;
 mod output;
 
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
+use footfall_funnels::coverage::covered_name;
 use footfall_lake::{Commit, DataFile, Fence, Lake, LakeError, Operation, Snapshot, Table};
 use footfall_model::clock::{Clock, IdGen};
 use footfall_model::table::{SpecError, events};
@@ -25,10 +27,14 @@ use object_store::path::Path;
 use tokio::sync::mpsc;
 
 use crate::{FileState, Merge, MergeTask, Policy, SegmentKind, plan, plan_requested};
+pub use backfill::FunnelBackfill;
 use output::{Output, OutputPlan, Written};
 
 /// Batches that the merge is ahead of the encoder.
 const AHEAD: usize = 2;
+
+/// Memory for the events of a merge, unless it is configured.
+const MEMORY_BYTES: usize = 256 * 1_024 * 1_024;
 
 /// Why a merge failed. The table is as before.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +81,7 @@ struct KindTables {
 }
 
 /// What a merge did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Merged {
     pub files_read: usize,
     pub files_written: usize,
@@ -94,6 +100,7 @@ pub struct Compactor {
     events: Arc<Table>,
     segments: Vec<KindTables>,
     policy: Policy,
+    memory_bytes: usize,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGen>,
 }
@@ -123,9 +130,17 @@ impl Compactor {
             segments: kinds.into_iter().map(with_tables).collect::<Result<_, _>>()?,
             events: table(events().name())?,
             policy,
+            memory_bytes: MEMORY_BYTES,
             clock,
             ids,
         })
+    }
+
+    /// With this much memory for the events that a merge has read and not yet written.
+    #[must_use]
+    pub fn with_memory(mut self, bytes: usize) -> Self {
+        self.memory_bytes = bytes;
+        self
     }
 
     /// What there is to do now, the most urgent first.
@@ -151,7 +166,7 @@ impl Compactor {
         let snapshot = self.events.snapshot();
         let files = inputs(&snapshot, task)?;
         let rows_read = Arc::new(AtomicU64::new(0));
-        let inputs = input::open(&self.events, &files, &rows_read);
+        let inputs = input::open(&self.events, &files, self.memory_bytes, &rows_read);
         let (sender, mut batches) = mpsc::channel(AHEAD);
         let merging = tokio::task::spawn_blocking(move || merge(inputs, &sender));
         let plan = OutputPlan {
@@ -220,10 +235,10 @@ impl Compactor {
 
     /// Removes the segments that cover these files.
     async fn remove_segments(&self, files: &[DataFile]) -> Result<(), CompactError> {
-        let names: HashSet<&str> = files.iter().filter_map(|file| file.path.filename()).collect();
+        let names: HashSet<&str> = files.iter().map(|file| file_stem(&file.path)).collect();
         for table in self.segment_tables() {
             let snapshot = table.snapshot();
-            let covering = |file: &&Arc<DataFile>| file.path.filename().is_some_and(|name| names.contains(name));
+            let covering = |file: &&Arc<DataFile>| names.contains(covered_name(file_stem(&file.path)));
             let remove: Vec<Path> = snapshot
                 .files()
                 .filter(covering)
@@ -258,6 +273,12 @@ impl Compactor {
             }
         }
     }
+}
+
+/// A file's name without its extension.
+fn file_stem(path: &Path) -> &str {
+    let name = path.filename().unwrap_or_default();
+    name.strip_suffix(".parquet").unwrap_or(name)
 }
 
 /// The live files of the task.

@@ -1,15 +1,18 @@
-//! Compacts in the background: one merge after the other, while this process holds the shard's lease.
+//! Compacts in the background: one merge after the other, while this process holds the shard's lease. When none is due,
+//! merged files get the steps of new funnels.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use footfall_compactor::{CompactError, Compactor, MergeTask, Merged, Schedule};
 use footfall_lake::Fence;
-use footfall_model::clock::Clock;
+use footfall_model::clock::{Clock, Micros};
+use footfall_query::{CompactionLog, CompactionRecord};
 use metrics::{counter, gauge, histogram};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::funnel_backfill::Backfill;
 use super::lease::LeaseKeeper;
 
 /// How often to look for something to merge.
@@ -23,14 +26,16 @@ fn lease_name(shard: u8) -> String {
 /// The background compaction of one shard.
 pub(super) struct Compaction {
     pub(super) compactor: Compactor,
+    pub(super) backfill: Backfill,
     pub(super) lease: Arc<LeaseKeeper>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) log: Arc<CompactionLog>,
     pub(super) shard: u8,
 }
 
 impl Compaction {
     /// Merges what is due until `stop`. What is interrupted leaves the table as it was.
-    pub(super) async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+    pub(super) async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut schedule = Schedule::default();
         let mut ticks = interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -46,23 +51,29 @@ impl Compaction {
         }
     }
 
-    async fn merge_all_due(&self, schedule: &mut Schedule) {
+    async fn merge_all_due(&mut self, schedule: &mut Schedule) {
         loop {
             let tasks = self.compactor.plan();
             gauge!("footfall_compaction_tasks").set(tasks.len() as f64);
             let Some(epoch) = self.lease.epoch() else { return };
             let Some(task) = schedule.next(&tasks, self.clock.now()) else {
+                if self.backfill.do_one(self.clock.now()).await {
+                    continue;
+                }
                 return;
             };
             let fence = Fence {
                 app_id: lease_name(self.shard),
                 epoch,
             };
-            let started = Instant::now();
-            match self.compactor.execute(task, Some(&fence)).await {
+            let (started_at, started) = (self.clock.now(), Instant::now());
+            let outcome = self.compactor.execute(task, Some(&fence)).await;
+            let seconds = started.elapsed().as_secs_f64();
+            self.log.push(record(task, &outcome, started_at, seconds));
+            match outcome {
                 Ok(merged) => {
                     schedule.done(task);
-                    record(task, &merged, started.elapsed());
+                    count(task, &merged, seconds);
                 }
                 Err(error) => {
                     schedule.failed(task, self.clock.now());
@@ -86,7 +97,7 @@ impl Compaction {
     }
 }
 
-fn record(task: &MergeTask, merged: &Merged, took: Duration) {
+fn count(task: &MergeTask, merged: &Merged, seconds: f64) {
     let reason = task.reason.as_str();
     counter!("footfall_compactions_total", "reason" => reason).increment(1);
     counter!("footfall_compaction_rows_total").increment(merged.rows_written);
@@ -94,12 +105,31 @@ fn record(task: &MergeTask, merged: &Merged, took: Duration) {
     counter!("footfall_compaction_read_bytes_total").increment(merged.bytes_read);
     counter!("footfall_compaction_written_bytes_total").increment(merged.bytes_written);
     counter!("footfall_compaction_segment_bytes_total").increment(merged.segment_bytes);
-    histogram!("footfall_compaction_seconds").record(took.as_secs_f64());
-    tracing::debug!(
-        ?merged,
-        reason,
-        day = task.event_date,
-        seconds = took.as_secs_f64(),
-        "files merged"
-    );
+    histogram!("footfall_compaction_seconds").record(seconds);
+    tracing::debug!(?merged, reason, day = task.event_date, seconds, "files merged");
+}
+
+/// What `system.compactions` shows of it.
+fn record(
+    task: &MergeTask,
+    outcome: &Result<Merged, CompactError>,
+    started_at: Micros,
+    seconds: f64,
+) -> CompactionRecord {
+    let merged = outcome.as_ref().copied().unwrap_or_default();
+    CompactionRecord {
+        started_at,
+        seconds,
+        event_date: task.event_date,
+        reason: task.reason.as_str(),
+        files_read: merged.files_read as u64,
+        files_written: merged.files_written as u64,
+        rows_read: merged.rows_read,
+        rows_written: merged.rows_written,
+        duplicates: merged.duplicates,
+        bytes_read: merged.bytes_read,
+        bytes_written: merged.bytes_written,
+        segment_bytes: merged.segment_bytes,
+        error: outcome.as_ref().err().map(ToString::to_string),
+    }
 }

@@ -1,5 +1,4 @@
-//! The examples of docs/sql.md and docs/rollups.md: each ```sql block that a ```text block follows is run, and gives
-//! that text.
+//! The examples of the documentation: each ```sql block that a ```text block follows is run, and gives that text.
 
 use footfall_compactor::Policy;
 use footfall_model::access::SiteScope;
@@ -19,7 +18,7 @@ struct Example {
 }
 
 /// A block in a list is indented.
-fn examples(page: &'static str) -> Vec<Example> {
+fn examples(page: &str) -> Vec<Example> {
     let mut blocks = Vec::new();
     let mut lines = page.lines().map(str::trim_start).enumerate();
     while let Some((line, text)) = lines.next() {
@@ -43,17 +42,17 @@ fn examples(page: &'static str) -> Vec<Example> {
     pairs.collect()
 }
 
-/// The lines of the page's first ```json block.
-fn documented_lines(page: &'static str) -> impl Iterator<Item = &'static str> {
-    let (_, rest) = page.split_once("```json\n").expect("a block of events");
+/// The page's first block in this language.
+pub(super) fn block<'a>(page: &'a str, language: &str) -> &'a str {
+    let (_, rest) = page.split_once(&format!("```{language}\n")).expect("a block of events");
     let (block, _) = rest.split_once("```").expect("its end");
-    block.lines()
+    block
 }
 
 /// The lines are `custom_properties`.
 fn events_with_properties() -> EventsBuilder {
     let mut sent = events();
-    for (number, line) in documented_lines(SQL).enumerate() {
+    for (number, line) in block(SQL, "json").lines().enumerate() {
         sent = sent
             .at(&format!("2026-11-0{} 10:00", number + 1))
             .pageview("/")
@@ -65,7 +64,7 @@ fn events_with_properties() -> EventsBuilder {
 /// The lines are events, of columns.
 fn events_with_columns() -> EventsBuilder {
     let mut sent = events();
-    for line in documented_lines(ROLLUPS) {
+    for line in block(ROLLUPS, "json").lines() {
         let event: Value = serde_json::from_str(line).expect("JSON");
         let text = |name: &str| event[name].as_str();
         sent = sent.at(text("timestamp").unwrap()).client(text("client_id").unwrap());
@@ -80,13 +79,15 @@ fn events_with_columns() -> EventsBuilder {
     sent
 }
 
-async fn assert_examples(engine: &Engine, page: &str, examples: Vec<Example>) {
+/// Runs the examples of a page.
+pub(super) async fn assert_examples(page: &str, engine: &Engine) {
+    let examples = examples(page);
     assert!(examples.len() > 4, "{} examples", examples.len());
     let mut wrong = Vec::new();
     for Example { line, sql, result } in examples {
         let got = table(engine, &SiteScope::All, &sql).await;
         if got != result {
-            wrong.push(format!("{page}:{line}\n{sql}\n{got}"));
+            wrong.push(format!("line {line}\n{sql}\n{got}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
@@ -96,7 +97,7 @@ async fn assert_examples(engine: &Engine, page: &str, examples: Vec<Example>) {
 async fn examples_of_sql_give_the_results_shown() {
     let lake = lake().await;
     lake.add("x", events_with_properties()).await;
-    assert_examples(&lake.engine(), "docs/sql.md", examples(SQL)).await;
+    assert_examples(SQL, &lake.engine()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,5 +107,5 @@ async fn examples_of_rollups_give_the_results_shown() {
     // One day from segments, the other from events.
     let tasks = rolled.compactors[0].plan_day(20_759);
     rolled.compactors[0].execute(&tasks[0], None).await.unwrap();
-    assert_examples(&rolled.engine, "docs/rollups.md", examples(ROLLUPS)).await;
+    assert_examples(ROLLUPS, &rolled.engine).await;
 }
