@@ -1,17 +1,21 @@
 //! The views of rollups equal the same aggregation over the events, whatever has been merged.
 
+mod isolation;
+mod sql;
+
 use std::sync::Arc;
 
 use footfall_compactor::{Compactor, MergeTask, Policy, RollupSegments, SegmentKind, SessionSegments};
 use footfall_lake::{Commit, Lake, NewFile, Origin, partitions, write_file};
 use footfall_model::access::SiteScope;
 use footfall_model::clock::{IdGen, Micros, SystemClock};
-use footfall_model::rollup::{RollupView, UNIQUE_USERS, Visitors, built_in, views};
+use footfall_model::rollup::{built_in, views};
 use footfall_model::table::events as events_table;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use self::sql::{columns, over_events, random_condition};
 use crate::testing::{EventsBuilder, events, only, table, value};
 use crate::{Engine, Views};
 
@@ -25,16 +29,16 @@ impl IdGen for CountedIds {
 }
 
 /// A lake with its views and two compactors.
-pub(super) struct Rolled {
+pub(in crate::tests) struct Rolled {
     lake: Lake,
-    pub(super) engine: Engine,
-    pub(super) compactors: [Compactor; 2],
+    pub(in crate::tests) engine: Engine,
+    pub(in crate::tests) compactors: [Compactor; 2],
     ids: CountedIds,
     _spill: tempfile::TempDir,
 }
 
 /// Merges of few and small files.
-pub(super) fn small_merges() -> Policy {
+pub(in crate::tests) fn small_merges() -> Policy {
     Policy {
         target_bytes: 8 * 1_024,
         fresh_age: 0,
@@ -49,13 +53,13 @@ pub(super) fn small_merges() -> Policy {
 /// Each process over a store has ids of its own.
 static PROCESSES: AtomicU64 = AtomicU64::new(0);
 
-pub(super) async fn rolled(policy: &Policy) -> Rolled {
+pub(in crate::tests) async fn rolled(policy: &Policy) -> Rolled {
     Rolled::over(Arc::new(InMemory::new()), policy).await
 }
 
 impl Rolled {
     /// A process over this store.
-    pub(super) async fn over(store: Arc<dyn ObjectStore>, policy: &Policy) -> Self {
+    pub(in crate::tests) async fn over(store: Arc<dyn ObjectStore>, policy: &Policy) -> Self {
         let mut specs = vec![Arc::clone(events_table())];
         specs.extend(built_in().iter().map(|rollup| Arc::new(rollup.table().unwrap())));
         specs.extend(SessionSegments.tables().unwrap());
@@ -84,7 +88,7 @@ impl Rolled {
 }
 
 impl Rolled {
-    pub(super) async fn add(&self, events: EventsBuilder, written_at: Micros) {
+    pub(in crate::tests) async fn add(&self, events: EventsBuilder, written_at: Micros) {
         let table = self.lake.table("events").unwrap();
         let id = self.ids.next_id();
         let mut add = Vec::new();
@@ -96,7 +100,7 @@ impl Rolled {
         table.commit(&Commit::append(id, add)).await.unwrap();
     }
 
-    pub(super) async fn assert_views_equal_events(&self, scope: &SiteScope, context: &str) {
+    pub(in crate::tests) async fn assert_views_equal_events(&self, scope: &SiteScope, context: &str) {
         for view in views() {
             let sorted = |sql: &str| {
                 let keys: Vec<_> = (1..=view.keys().len()).map(|n| n.to_string()).collect();
@@ -138,7 +142,7 @@ impl Rolled {
     }
 
     /// The total of every view equals that of the events.
-    pub(super) async fn assert_totals_equal_events(&self, context: &str) {
+    pub(in crate::tests) async fn assert_totals_equal_events(&self, context: &str) {
         let totals = |table: &str, count: &str, revenue: &str| {
             format!("SELECT sum({count}) AS events, sum({revenue}) AS revenue FROM {table}")
         };
@@ -154,123 +158,18 @@ impl Rolled {
     /// Sessions in the views equal those of `sessions`, by the dimensions of their first events.
     async fn assert_sessions_equal(&self, context: &str) {
         for view in views().iter().filter(|view| !view.session_measures().is_empty()) {
-            let key = |name: &&str| match *name {
-                "event_date" => "CAST(session_start AS DATE) AS event_date".to_owned(),
-                "quarter_hour" => "date_bin(INTERVAL '15 minutes', session_start) AS quarter_hour".to_owned(),
-                "hour" => "date_trunc('hour', session_start) AS hour".to_owned(),
-                "week" | "month" => format!("CAST(date_trunc('{name}', session_start) AS DATE) AS {name}"),
-                "event_type" => "entry_event_type AS event_type".to_owned(),
-                name => name.to_owned(),
-            };
-            let keys = view.keys();
-            let grouped = (1..=keys.len()).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
-            let expected = format!(
-                "SELECT {}, count(*) AS sessions, count(*) FILTER (WHERE bounced) AS bounces, \
-                 sum(session_duration) AS session_seconds, avg(session_duration) AS avg_session_duration \
-                 FROM sessions GROUP BY {grouped} ORDER BY {grouped}",
-                keys.iter().map(key).collect::<Vec<_>>().join(", ")
-            );
-            let found = format!(
-                "SELECT {}, sessions, bounces, session_seconds, avg_session_duration FROM {} \
-                 WHERE sessions > 0 ORDER BY {grouped}",
-                keys.join(", "),
-                view.name
-            );
+            let (found, expected) = sql::sessions_of(view);
             let ask = async |sql: &str| table(&self.engine, &SiteScope::All, sql).await;
             assert_eq!(ask(&found).await, ask(&expected).await, "{} {context}", view.name);
         }
     }
 
-    pub(super) async fn count(&self) -> u64 {
+    pub(in crate::tests) async fn count(&self) -> u64 {
         value(&self.engine, &SiteScope::All, "SELECT count(*) FROM events")
             .await
             .parse()
             .unwrap()
     }
-}
-
-/// All columns of a view, keys first.
-fn columns(view: &RollupView) -> Vec<String> {
-    let keys = view.keys().into_iter().map(str::to_owned);
-    let measures = view.measures().iter().map(|measure| measure.name.clone());
-    let visitors = (view.visitors != Visitors::OnePerRow).then(|| UNIQUE_USERS.to_owned());
-    keys.chain(measures).chain(visitors).collect()
-}
-
-/// A condition on columns that the view has.
-fn random_condition(random: &mut Random, view: &RollupView) -> String {
-    let conditions = [
-        "tracking_id <> 'site-2'",
-        "event_date >= DATE '2026-11-02'",
-        "event_date = DATE '2026-11-01' OR event_date IS NULL",
-        "hour >= '2026-11-01 22:00' AND hour < '2026-11-02 03:30'",
-        "hour BETWEEN '2026-11-02 03:00' AND '2026-11-03 04:00'",
-        "quarter_hour <= '2026-11-02 03:15'",
-        "quarter_hour = '2026-11-02 03:15' OR quarter_hour > '2026-11-02 12:15'",
-        "week = DATE '2026-11-02'",
-        "week < DATE '2026-11-02'",
-        "month > DATE '2026-10-31'",
-        "country IS NULL",
-        "country IN ('BE', 'NL') AND device IS NOT NULL",
-        "device <> 'mobile' OR country IS NULL",
-        "event_type = 'pageview'",
-        "page_path LIKE '/1%'",
-        "source IS NOT DISTINCT FROM NULL",
-        "event_count > 1",
-        "unique_users > 1 AND total_revenue IS NOT NULL",
-        "unique_users = 1",
-        "true",
-    ];
-    let columns = columns(view);
-    let known = [
-        "tracking_id",
-        "event_date",
-        "hour",
-        "quarter_hour",
-        "week",
-        "month",
-        "country",
-        "device",
-        "event_type",
-        "page_path",
-        "source",
-        "event_count",
-        "unique_users",
-        "total_revenue",
-    ];
-    let unknown = |condition: &str| {
-        let words = condition.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        words
-            .into_iter()
-            .any(|word| known.contains(&word) && !columns.iter().any(|column| column == word))
-    };
-    let possible: Vec<_> = conditions.into_iter().filter(|condition| !unknown(condition)).collect();
-    possible[random.below(possible.len() as u64) as usize].to_owned()
-}
-
-/// The same over all events, as an analyst would write it.
-fn over_events(view: &RollupView) -> String {
-    let key = |name: &str| match name {
-        "quarter_hour" => "date_bin(INTERVAL '15 minutes', event_timestamp)".to_owned(),
-        "hour" => "date_trunc('hour', event_timestamp)".to_owned(),
-        "week" | "month" => format!("CAST(date_trunc('{name}', event_timestamp) AS DATE)"),
-        _ => name.to_owned(),
-    };
-    let keys = view.keys();
-    let grouped: Vec<_> = (1..=keys.len()).map(|n| n.to_string()).collect();
-    let measures = view.measures().iter().map(|measure| measure.function.over_events());
-    let visitors = (view.visitors != Visitors::OnePerRow).then(|| "count(DISTINCT client_id)".to_owned());
-    let selected: Vec<_> = keys.into_iter().map(key).chain(measures).chain(visitors).collect();
-    let named: Vec<_> = selected
-        .iter()
-        .zip(columns(view))
-        .map(|(sql, name)| format!("{sql} AS {name}"))
-        .collect();
-    format!(
-        "SELECT {} FROM events GROUP BY {}",
-        named.join(", "),
-        grouped.join(", ")
-    )
 }
 
 /// splitmix64.
