@@ -16,6 +16,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::{Result, internal_datafusion_err};
 use datafusion::execution::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use footfall_funnels::table::funnel_steps;
 use footfall_funnels::{FunnelDefinitions, FunnelSet};
 use footfall_lake::{Snapshot, Table};
 use footfall_model::access::SiteScope;
@@ -25,6 +26,7 @@ use parking_lot::Mutex;
 use crate::catalog::{LakeView, NamedTables};
 use crate::session::SessionFactory;
 use crate::table::{LakeTable, TableReader};
+use crate::views::funnels;
 
 /// One version of every table, and of what views are defined by.
 #[derive(Debug, Clone)]
@@ -172,6 +174,10 @@ impl ScopedLake {
     /// # Errors
     /// The lake was opened without this table.
     pub(crate) fn uncovered(&self, name: &str) -> Result<Snapshot> {
+        if name == funnel_steps().name() {
+            let (_, segments) = self.segment_table(name)?;
+            return Ok(funnels::uncovered(&self.pinned.events, segments, &self.pinned.funnels));
+        }
         self.coverage(name).map(|(_, coverage)| coverage.uncovered)
     }
 

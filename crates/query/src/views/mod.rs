@@ -1,7 +1,7 @@
 //! What SQL can name beside `events`: views over segments and the events that none of them covers, each exact at every
 //! moment.
 
-mod funnels;
+pub(crate) mod funnels;
 mod rollup;
 mod sessions;
 

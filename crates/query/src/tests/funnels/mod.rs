@@ -12,7 +12,7 @@ use footfall_model::clock::{DAY, Micros};
 
 use self::lake::{FunnelLake, progress, results};
 use self::model::{Entry, TestEvent};
-use crate::testing::{only, table};
+use crate::testing::{only, table, value};
 
 const HOUR: Micros = 3_600_000_000;
 const MINUTE: Micros = 60_000_000;
@@ -258,9 +258,15 @@ async fn backfilled_files_are_not_read_for_funnels() {
         assert!(plan.contains("FunnelEntriesExec"), "{plan}");
         plan.contains("events/event_date")
     };
+    let is_covered = async || {
+        let sql = "SELECT sum(covered_files) = sum(files) FROM system.coverage WHERE table_name = 'funnel_steps'";
+        value(&lake.engine, &SiteScope::All, sql).await
+    };
     lake.definitions.replace(set(vec![funnel("old", 5)]));
     assert!(reads_events("old").await, "no segment has it yet");
+    assert_eq!(is_covered().await, "false");
     lake.backfill(usize::MAX).await;
+    assert_eq!(is_covered().await, "true");
     assert!(!reads_events("old").await, "segments have it");
     lake.definitions.replace(set(vec![funnel("old", 5), funnel("new", 9)]));
     assert!(reads_events("new").await);
@@ -317,7 +323,7 @@ async fn counting_reads_no_columns_of_entries() {
     let events: Vec<_> = (0..80).map(|n| random_event(&mut random, n)).collect();
     lake.add(&events).await;
     let expected = model::entries(&events, &lake.definitions.current().funnels).len();
-    let counted = crate::testing::value(&lake.engine, &SiteScope::All, "SELECT count(*) FROM funnel_progress").await;
+    let counted = value(&lake.engine, &SiteScope::All, "SELECT count(*) FROM funnel_progress").await;
     assert_eq!(counted, expected.to_string());
 }
 
@@ -327,6 +333,6 @@ async fn views_without_funnels_are_empty() {
     assert_eq!(Arc::<FunnelDefinitions>::clone(&lake.definitions).current().funnels, []);
     for view in ["funnel_progress", "funnel_results"] {
         let sql = format!("SELECT count(*) FROM {view}");
-        assert_eq!(crate::testing::value(&lake.engine, &SiteScope::All, &sql).await, "0");
+        assert_eq!(value(&lake.engine, &SiteScope::All, &sql).await, "0");
     }
 }

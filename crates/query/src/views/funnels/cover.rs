@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use footfall_funnels::FunnelSet;
 use footfall_funnels::coverage::{Coverage, chain, covered_name};
 use footfall_lake::{DataFile, Snapshot};
 use object_store::path::Path;
@@ -42,6 +43,11 @@ impl CoverCache {
         *last = Some((key, new.clone()));
         new
     }
+}
+
+/// The files of events that have no segments with the steps of all funnels.
+pub(crate) fn uncovered(events: &Snapshot, segments: &Snapshot, funnels: &FunnelSet) -> Snapshot {
+    cover(events, segments, &funnels.catalog, funnels.needed()).1
 }
 
 /// The segments that hold the steps of all funnels of `catalog` up to the revision `needed`, and the files of events

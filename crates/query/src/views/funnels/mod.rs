@@ -27,6 +27,7 @@ use super::{LakeTableView, plan_view};
 use crate::catalog::Tables;
 use crate::segments::ScopedLake;
 pub(super) use cover::CoverCache;
+pub(crate) use cover::uncovered;
 use provider::FunnelEntries;
 
 const PROGRESS: &str = "funnel_progress";
