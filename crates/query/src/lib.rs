@@ -35,6 +35,7 @@ mod slots;
 mod stack;
 mod statement;
 mod store;
+mod system;
 mod table;
 #[cfg(test)]
 mod testing;
@@ -51,4 +52,5 @@ pub use engine::{Description, Engine};
 pub use error::QueryError;
 pub use options::EngineOptions;
 pub use public_tables::TableInfo;
+pub use system::{CompactionLog, CompactionRecord};
 pub use views::Views;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
-use footfall_lake::{DataFile, LakeError, Table, read_rows};
+use footfall_lake::{BatchLimit, DataFile, LakeError, Table, read_rows};
 use futures::TryStreamExt;
 use tokio::sync::mpsc;
 
 use super::CompactError;
 
-/// Rows of all inputs together that may be in memory.
-const ROWS: usize = 256 * 1_024;
+/// Rows of a batch: fewer cost more time for each, more gain nothing.
+const BATCH_ROWS: usize = 8 * 1_024;
 
 /// Batches that a file is ahead of the merge, beside the one that is merged and the one that is being read.
 const AHEAD: usize = 1;
@@ -22,14 +22,22 @@ pub(super) struct Input {
     rows: Arc<AtomicU64>,
 }
 
-/// Begins to read files, with bounded memory for all of them together. `rows` counts what the merge takes.
-pub(super) fn open(table: &Arc<Table>, files: &[Arc<DataFile>], rows: &Arc<AtomicU64>) -> Vec<Input> {
-    let batch_rows = (ROWS / ((AHEAD + 2) * files.len().max(1))).clamp(256, 8 * 1_024);
+/// Begins to read files, with this much memory for all of their batches. `rows` counts what the merge takes.
+pub(super) fn open(
+    table: &Arc<Table>,
+    files: &[Arc<DataFile>],
+    memory_bytes: usize,
+    rows: &Arc<AtomicU64>,
+) -> Vec<Input> {
+    let limit = BatchLimit {
+        rows: BATCH_ROWS,
+        bytes: memory_bytes / ((AHEAD + 2) * files.len().max(1)),
+    };
     let open = |file: &Arc<DataFile>| {
         let (sender, batches) = mpsc::channel(AHEAD);
         let (table, file) = (Arc::clone(table), Arc::clone(file));
         tokio::spawn(async move {
-            if let Err(error) = send(&table, &file, batch_rows, &sender).await {
+            if let Err(error) = send(&table, &file, limit, &sender).await {
                 // A merge that is gone needs no error.
                 let _ = sender.send(Err(error)).await;
             }
@@ -45,10 +53,10 @@ pub(super) fn open(table: &Arc<Table>, files: &[Arc<DataFile>], rows: &Arc<Atomi
 async fn send(
     table: &Table,
     file: &DataFile,
-    batch_rows: usize,
+    limit: BatchLimit,
     sender: &mpsc::Sender<Result<RecordBatch, LakeError>>,
 ) -> Result<(), LakeError> {
-    let mut rows = read_rows(table.store(), table.spec(), file, batch_rows).await?;
+    let mut rows = read_rows(table.store(), table.spec(), file, limit).await?;
     while let Some(batch) = rows.try_next().await? {
         if sender.send(Ok(batch)).await.is_err() {
             break;

@@ -30,6 +30,9 @@ use output::{Output, OutputPlan, Written};
 /// Batches that the merge is ahead of the encoder.
 const AHEAD: usize = 2;
 
+/// Memory for the events of a merge, unless it is configured.
+const MEMORY_BYTES: usize = 256 * 1_024 * 1_024;
+
 /// Why a merge failed. The table is as before.
 #[derive(Debug, thiserror::Error)]
 pub enum CompactError {
@@ -75,7 +78,7 @@ struct KindTables {
 }
 
 /// What a merge did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Merged {
     pub files_read: usize,
     pub files_written: usize,
@@ -94,6 +97,7 @@ pub struct Compactor {
     events: Arc<Table>,
     segments: Vec<KindTables>,
     policy: Policy,
+    memory_bytes: usize,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGen>,
 }
@@ -123,9 +127,17 @@ impl Compactor {
             segments: kinds.into_iter().map(with_tables).collect::<Result<_, _>>()?,
             events: table(events().name())?,
             policy,
+            memory_bytes: MEMORY_BYTES,
             clock,
             ids,
         })
+    }
+
+    /// With this much memory for the events that a merge has read and not yet written.
+    #[must_use]
+    pub fn with_memory(mut self, bytes: usize) -> Self {
+        self.memory_bytes = bytes;
+        self
     }
 
     /// What there is to do now, the most urgent first.
@@ -151,7 +163,7 @@ impl Compactor {
         let snapshot = self.events.snapshot();
         let files = inputs(&snapshot, task)?;
         let rows_read = Arc::new(AtomicU64::new(0));
-        let inputs = input::open(&self.events, &files, &rows_read);
+        let inputs = input::open(&self.events, &files, self.memory_bytes, &rows_read);
         let (sender, mut batches) = mpsc::channel(AHEAD);
         let merging = tokio::task::spawn_blocking(move || merge(inputs, &sender));
         let plan = OutputPlan {

@@ -11,6 +11,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::Result;
 use footfall_model::rollup::Rollup;
 
+use crate::CompactionLog;
 use crate::segments::ScopedLake;
 use rollup::RollupView;
 use sessions::SessionsView;
@@ -32,12 +33,16 @@ pub struct Views {
     pub rollups: Vec<Rollup>,
     /// Whether the lake has the parts of sessions.
     pub sessions: bool,
+    /// What `system.compactions` shows.
+    pub compactions: Arc<CompactionLog>,
 }
 
 /// All views, in the order in which they are listed.
-pub(crate) fn all(views: Views) -> Vec<Box<dyn LakeTableView>> {
+pub(crate) fn all(views: &Views) -> Vec<Box<dyn LakeTableView>> {
     let rollups = views
         .rollups
+        .iter()
+        .cloned()
         .into_iter()
         .map(|rollup| Box::new(RollupView::new(rollup)) as _);
     let sessions = views.sessions.then(|| Box::new(SessionsView) as _);
