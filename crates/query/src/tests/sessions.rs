@@ -56,8 +56,8 @@ async fn session_lake(target_partitions: usize) -> SessionLake {
         ..Policy::default()
     };
     let views = Views {
-        rollups: Vec::new(),
         sessions: true,
+        ..Views::default()
     };
     let ids = Arc::new(CountedIds(AtomicU64::new(1 << 40)));
     SessionLake {

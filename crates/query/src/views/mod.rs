@@ -39,12 +39,8 @@ pub struct Views {
 
 /// All views, in the order in which they are listed.
 pub(crate) fn all(views: &Views) -> Vec<Box<dyn LakeTableView>> {
-    let rollups = views
-        .rollups
-        .iter()
-        .cloned()
-        .into_iter()
-        .map(|rollup| Box::new(RollupView::new(rollup)) as _);
+    let rollups = views.rollups.iter().cloned();
+    let rollups = rollups.map(|rollup| Box::new(RollupView::new(rollup)) as _);
     let sessions = views.sessions.then(|| Box::new(SessionsView) as _);
     rollups.chain(sessions).collect()
 }
