@@ -7,7 +7,9 @@
 //! ```
 
 mod aggregate;
+mod backfill;
 mod execute;
+mod funnels;
 mod merge;
 mod plan;
 mod schedule;
@@ -15,7 +17,9 @@ mod segments;
 mod session_parts;
 
 pub use aggregate::Aggregation;
-pub use execute::{CompactError, Compactor, Merged};
+pub use backfill::{BackfillTask, FunnelFile, plan_backfill};
+pub use execute::{CompactError, Compactor, FunnelBackfill, Merged};
+pub use funnels::FunnelSegments;
 pub use merge::Merge;
 pub use plan::{FileState, MergeReason, MergeTask, Policy, Stage, plan, plan_requested};
 pub use schedule::Schedule;

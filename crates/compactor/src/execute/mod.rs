@@ -8,6 +8,7 @@
 //!
 //! Whatever is interrupted in between: a segment without its file of events is not used by any query.
 
+mod backfill;
 mod input;
 mod output;
 
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
+use footfall_funnels::coverage::covered_name;
 use footfall_lake::{Commit, DataFile, Fence, Lake, LakeError, Operation, Snapshot, Table};
 use footfall_model::clock::{Clock, IdGen};
 use footfall_model::table::{SpecError, events};
@@ -25,6 +27,7 @@ use object_store::path::Path;
 use tokio::sync::mpsc;
 
 use crate::{FileState, Merge, MergeTask, Policy, SegmentKind, plan, plan_requested};
+pub use backfill::FunnelBackfill;
 use output::{Output, OutputPlan, Written};
 
 /// Batches that the merge is ahead of the encoder.
@@ -232,10 +235,10 @@ impl Compactor {
 
     /// Removes the segments that cover these files.
     async fn remove_segments(&self, files: &[DataFile]) -> Result<(), CompactError> {
-        let names: HashSet<&str> = files.iter().filter_map(|file| file.path.filename()).collect();
+        let names: HashSet<&str> = files.iter().map(|file| file_stem(&file.path)).collect();
         for table in self.segment_tables() {
             let snapshot = table.snapshot();
-            let covering = |file: &&Arc<DataFile>| file.path.filename().is_some_and(|name| names.contains(name));
+            let covering = |file: &&Arc<DataFile>| names.contains(covered_name(file_stem(&file.path)));
             let remove: Vec<Path> = snapshot
                 .files()
                 .filter(covering)
@@ -270,6 +273,12 @@ impl Compactor {
             }
         }
     }
+}
+
+/// A file's name without its extension.
+fn file_stem(path: &Path) -> &str {
+    let name = path.filename().unwrap_or_default();
+    name.strip_suffix(".parquet").unwrap_or(name)
 }
 
 /// The live files of the task.

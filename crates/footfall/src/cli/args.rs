@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use footfall_model::hash::DedupeBy;
 
+use super::funnel_args::FunnelArgs;
 use super::import_args::ImportArgs;
 use super::overrides::{Folders, Listen, Overrides};
 use crate::config::Roles;
@@ -39,11 +40,13 @@ pub(super) enum Command {
     Site(SiteArgs),
     /// Create, list and revoke tokens
     Token(TokenArgs),
+    /// Create, list, show and delete funnels
+    Funnel(FunnelArgs),
     /// Query a server in SQL; without a statement, open a prompt
     Sql(SqlArgs),
     /// Import files of events into the lake
     Import(ImportArgs),
-    /// Merge files of events and build the segments of the rollups
+    /// Merge files of events and build the segments of rollups and funnels
     Compact(CompactArgs),
     /// Serve, send generated traffic, and show the results
     Demo(DemoArgs),

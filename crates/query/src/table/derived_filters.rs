@@ -97,6 +97,15 @@ pub(super) fn visitors(filters: &[Expr], sites: Option<&BTreeSet<String>>) -> Op
     Some(col("client_hash").in_list(hashes.collect(), false))
 }
 
+/// What the filters compare a column of times with.
+pub(crate) fn time_comparisons(filters: &[Expr], column: &str) -> Vec<(Operator, Micros)> {
+    let all = filters.iter().flat_map(split_conjunction).flat_map(comparisons);
+    let of_column = all.filter(|(name, ..)| *name == column);
+    of_column
+        .filter_map(|(_, operator, value)| Some((operator, micros(value)?)))
+        .collect()
+}
+
 /// `(column, operator, value)` of simple comparisons, the column on the left.
 pub(crate) fn comparisons(condition: &Expr) -> Vec<(&str, Operator, &ScalarValue)> {
     match condition {

@@ -24,5 +24,6 @@ mod statistics;
 
 pub(crate) use check::CheckIsolation;
 pub(crate) use conditions::is_plain;
+pub(crate) use derived_filters::time_comparisons;
 pub(crate) use provider::LakeTable;
 pub(crate) use scan::TableReader;
