@@ -50,6 +50,11 @@ def answers(server: Server, site: str) -> list:
     for view in ("events_totals", "events_hourly", "events_daily", "pages_daily", "sources_daily"):
         rolled = ask(view, "sum(event_count) AS events, sum(total_revenue) AS revenue, min(first_event) AS first")
         assert rolled == raw, view
+    stitched = "SELECT sum(event_count) AS events, sum(revenue) AS revenue, min(session_start) AS first FROM sessions"
+    (sessions,) = server.query(f"{stitched} WHERE tracking_id = '{site}'").to_pylist()
+    assert sessions["events"] == sum(row["events"] for row in raw)
+    assert sessions["revenue"] == sum(row["revenue"] for row in raw)
+    assert sessions["first"] == min(row["first"] for row in raw)
     return raw
 
 

@@ -29,7 +29,7 @@ SETTINGS = {
     "FOOTFALL_COMPACT__LEASE": "300ms",
 }
 
-VIEWS = ("events_totals", "events_hourly", "events_daily")
+VIEWS = ("events_totals", "events_hourly", "events_daily", "sessions")
 
 # The share of rounds in which the server is killed again before it is ready.
 KILLED_WHILE_STARTING = 0.3
