@@ -7,19 +7,26 @@
 //! ```
 
 mod aggregate;
+mod damaged;
 mod execute;
 mod merge;
 mod plan;
+pub mod retention;
 mod schedule;
 mod segments;
+pub mod vacuum;
+mod verify;
 
 pub use aggregate::Aggregation;
 pub use execute::{CompactError, Compactor, Merged};
 pub use merge::Merge;
 pub use plan::{FileState, MergeReason, MergeTask, Policy, Stage, plan, plan_requested};
+pub use retention::{RetentionPolicy, RetentionTask};
 pub use schedule::Schedule;
 pub use segments::{RollupSegments, Rows, SegmentBuilder, SegmentKind};
+pub use verify::Verified;
 
 /// The tag of a file that says how far it has been compacted.
 const STAGE: &str = "stage";
 const STAGE_FINAL: &str = "final";
+const STAGE_MERGED: &str = "merged";

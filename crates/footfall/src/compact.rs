@@ -5,15 +5,15 @@ use std::time::Instant;
 
 use anyhow::Context;
 use chrono::{Days, NaiveDate};
-use footfall_compactor::{Compactor, MergeTask, Merged, Policy};
+use footfall_compactor::{Compactor, MergeTask, Merged};
 use footfall_model::clock::{Clock, RandomIds, SystemClock};
 use indicatif::HumanBytes;
 
-use crate::cli::{CompactArgs, TextTable};
+use crate::cli::{CompactArgs, TextTable, print};
 use crate::config::Config;
 
 /// How often files may change under a merge before it is given up.
-const ATTEMPTS: usize = 5;
+pub(crate) const ATTEMPTS: usize = 5;
 
 /// Merges until nothing is due; with `--date`, that day once.
 pub(crate) async fn run(config: Config, args: CompactArgs) -> anyhow::Result<()> {
@@ -22,7 +22,7 @@ pub(crate) async fn run(config: Config, args: CompactArgs) -> anyhow::Result<()>
     let compactor = Compactor::new(
         &lake,
         crate::contents::segment_kinds(),
-        Policy::default(),
+        config.compact.policy(config.ingest.dedupe_window.0),
         clock,
         Arc::new(RandomIds),
     )?;
@@ -33,12 +33,13 @@ pub(crate) async fn run(config: Config, args: CompactArgs) -> anyhow::Result<()>
     if args.dry_run {
         return print(&table(&plan()?));
     }
-    let mut conflicts = 0;
+    let (mut conflicts, mut unreadable) = (0, 0);
     'plans: loop {
         lake.refresh().await?;
         let tasks = plan()?;
         if tasks.is_empty() {
-            return print("Nothing to merge.\n");
+            print("Nothing to merge.\n")?;
+            break;
         }
         for task in &tasks {
             let started = Instant::now();
@@ -48,23 +49,35 @@ pub(crate) async fn run(config: Config, args: CompactArgs) -> anyhow::Result<()>
                     conflicts += 1;
                     continue 'plans;
                 }
-                Err(error) => return Err(error).with_context(|| format!("files of {} were not merged", day(task))),
+                // The next plan leaves the file out.
+                Err(error) if error.damaged().is_some() => {
+                    unreadable += 1;
+                    tracing::error!(%error, "the others of its day are merged without it");
+                    continue 'plans;
+                }
+                Err(error) => {
+                    return Err(error).with_context(|| format!("files of {} were not merged", day(task.event_date)));
+                }
             }
         }
         if args.date.is_some() {
-            return Ok(());
+            break;
         }
     }
+    anyhow::ensure!(unreadable == 0, "{unreadable} files can't be read and are not merged");
+    Ok(())
 }
 
-fn days_since_1970(date: NaiveDate) -> anyhow::Result<i32> {
+/// The lake's number of a day.
+pub(crate) fn days_since_1970(date: NaiveDate) -> anyhow::Result<i32> {
     Ok(i32::try_from((date - NaiveDate::default()).num_days())?)
 }
 
-fn day(task: &MergeTask) -> String {
-    let days = Days::new(u64::try_from(task.event_date).unwrap_or_default());
+/// A day for people.
+pub(crate) fn day(event_date: i32) -> String {
+    let days = Days::new(u64::try_from(event_date).unwrap_or_default());
     let date = NaiveDate::default().checked_add_days(days);
-    date.map_or_else(|| task.event_date.to_string(), |date| date.to_string())
+    date.map_or_else(|| event_date.to_string(), |date| date.to_string())
 }
 
 fn table(tasks: &[MergeTask]) -> String {
@@ -74,7 +87,7 @@ fn table(tasks: &[MergeTask]) -> String {
     let mut table = TextTable::new(["DAY", "FILES", "ROWS", "SIZE", "REASON"]);
     for task in tasks {
         table.row([
-            day(task),
+            day(task.event_date),
             task.inputs.len().to_string(),
             task.rows().to_string(),
             HumanBytes(task.bytes()).to_string(),
@@ -88,7 +101,7 @@ fn line(task: &MergeTask, merged: &Merged, seconds: f64) -> String {
     format!(
         "{}: {} files -> {}, {} events ({} duplicates dropped), {} -> {} and {} of segments, {seconds:.1} s ({:.0} events/s): \
          {}\n",
-        day(task),
+        day(task.event_date),
         merged.files_read,
         merged.files_written,
         merged.rows_written,
@@ -99,11 +112,4 @@ fn line(task: &MergeTask, merged: &Merged, seconds: f64) -> String {
         merged.rows_read as f64 / seconds.max(1e-9),
         task.reason,
     )
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
 }

@@ -15,10 +15,14 @@ mod config;
 mod contents;
 mod demo;
 mod import;
+mod retention;
 mod serve;
 mod sql;
 mod state;
+mod table;
 mod threads;
+mod vacuum;
+mod verify;
 
 use std::process::ExitCode;
 

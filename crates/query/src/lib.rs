@@ -50,5 +50,6 @@ pub use datafusion::execution::SendableRecordBatchStream;
 pub use engine::{Description, Engine};
 pub use error::QueryError;
 pub use options::EngineOptions;
+pub use pins::KEPT as SNAPSHOT_KEPT;
 pub use public_tables::TableInfo;
 pub use views::Views;

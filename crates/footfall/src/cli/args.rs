@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use footfall_model::hash::DedupeBy;
 
 use super::import_args::ImportArgs;
+use super::lake_args::{RetentionArgs, TableArgs, VacuumArgs, VerifyArgs};
 use super::overrides::{Folders, Listen, Overrides};
 use crate::config::Roles;
 
@@ -45,6 +46,14 @@ pub(super) enum Command {
     Import(ImportArgs),
     /// Merge files of events and build the segments of the rollups
     Compact(CompactArgs),
+    /// Delete files that no table needs any more
+    Vacuum(VacuumArgs),
+    /// Remove events that have reached the end of their time
+    Retention(RetentionArgs),
+    /// Compare rollups with the events that they stand for
+    Verify(VerifyArgs),
+    /// Let other programs write the lake's tables, or not
+    Table(TableArgs),
     /// Serve, send generated traffic, and show the results
     Demo(DemoArgs),
     /// Check the write-ahead log (WAL)
@@ -168,11 +177,15 @@ pub(super) struct SiteCreate {
 }
 
 #[derive(Debug, Args)]
+#[group(required = true, multiple = true, args = ["dedupe_by", "retention"])]
 pub(super) struct SiteUpdate {
     pub(super) tracking_id: String,
     /// What tells events without an id apart from now on: content, key, or default (as the server is configured)
     #[arg(long, value_name = "content|key|default", value_parser = parse_dedupe_by)]
-    pub(super) dedupe_by: SiteDedupeBy,
+    pub(super) dedupe_by: Option<SiteDedupeBy>,
+    /// How long its events are kept: days, such as 90d, or default (as the server is configured)
+    #[arg(long, value_name = "DAYS|default", value_parser = parse_retention)]
+    pub(super) retention: Option<SiteRetention>,
     #[command(flatten)]
     pub(super) admin: AdminArgs,
 }
@@ -186,6 +199,22 @@ fn parse_dedupe_by(text: &str) -> Result<SiteDedupeBy, String> {
     match text {
         "default" => Ok(SiteDedupeBy(None)),
         _ => text.parse().map(|dedupe_by| SiteDedupeBy(Some(dedupe_by))),
+    }
+}
+
+/// Days; `None`: as the server is configured.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SiteRetention(pub(super) Option<u32>);
+
+fn parse_retention(text: &str) -> Result<SiteRetention, String> {
+    if text == "default" {
+        return Ok(SiteRetention(None));
+    }
+    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let days = time.as_secs() / 86_400;
+    match u32::try_from(days) {
+        Ok(whole) if whole > 0 && time == Duration::from_hours(24 * days) => Ok(SiteRetention(Some(whole))),
+        _ => Err("expected whole days, such as 90d".into()),
     }
 }
 

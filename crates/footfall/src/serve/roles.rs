@@ -97,7 +97,7 @@ pub(super) fn compact(config: &Config, shared: &RoleParts, tasks: &Tasks) -> any
         compactor: Compactor::new(
             lake,
             crate::contents::segment_kinds(),
-            config.compact.policy(),
+            config.compact.policy(config.ingest.dedupe_window.0),
             Arc::clone(clock),
             Arc::clone(ids),
         )?,

@@ -1,0 +1,110 @@
+//! `footfall retention`: removes events that have reached the end of their time.
+
+use std::sync::Arc;
+
+use footfall_catalog::Catalog;
+use footfall_compactor::{CompactError, Compactor, Policy, RetentionPolicy, RetentionTask};
+use footfall_lake::Lake;
+use footfall_model::clock::{Clock, DAY, Micros, RandomIds, SystemClock};
+use indicatif::HumanBytes;
+
+use crate::cli::{RetentionArgs, TextTable, print};
+use crate::compact::{ATTEMPTS, day};
+use crate::config::Config;
+
+/// Removes until nothing is due.
+pub(crate) async fn run(config: Config, args: RetentionArgs) -> anyhow::Result<()> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let catalog = crate::state::open_catalog(&config.state_dir()).await?;
+    let lake = crate::serve::open_lake(&config, Arc::clone(&clock)).await?;
+    let policy = policy(&config, catalog.as_ref()).await?;
+    let compactor = compactor(&lake, clock)?.with_retention(policy);
+    let tasks = compactor.plan_retention();
+    if args.dry_run || tasks.is_empty() {
+        return print(&table(&tasks));
+    }
+    execute(&lake, &compactor, tasks).await
+}
+
+fn compactor(lake: &Lake, clock: Arc<dyn Clock>) -> Result<Compactor, CompactError> {
+    let kinds = crate::contents::segment_kinds();
+    Compactor::new(lake, kinds, Policy::default(), clock, Arc::new(RandomIds))
+}
+
+/// The configured retention, and those of sites that have their own.
+pub(crate) async fn policy(config: &Config, catalog: &dyn Catalog) -> anyhow::Result<RetentionPolicy> {
+    let sites = catalog.sites().await?.into_iter();
+    let own = sites.filter_map(|site| Some((site.tracking_id, Micros::from(site.retention_days?) * DAY)));
+    Ok(RetentionPolicy {
+        keep: Micros::try_from(config.ingest.retention.0.as_micros()).unwrap_or(Micros::MAX),
+        sites: own.collect(),
+    })
+}
+
+async fn execute(lake: &Lake, compactor: &Compactor, mut tasks: Vec<RetentionTask>) -> anyhow::Result<()> {
+    let (mut conflicts, mut unreadable) = (0, 0);
+    'plans: loop {
+        for task in &tasks {
+            let done = match task {
+                RetentionTask::RemoveDays(files) => compactor.remove_days(files, None).await,
+                RetentionTask::DropSites(task) => compactor.execute(task, None).await.map(|merged| merged.expired),
+            };
+            match done {
+                Ok(rows) => print(&format!("{}: {rows} events removed\n", days(task)))?,
+                Err(error) if error.is_conflict() && conflicts < ATTEMPTS => {
+                    conflicts += 1;
+                    lake.refresh().await?;
+                    tasks = compactor.plan_retention();
+                    continue 'plans;
+                }
+                Err(error) if error.damaged().is_some() => {
+                    unreadable += 1;
+                    tracing::error!(%error, "the file stays as it is");
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        break;
+    }
+    anyhow::ensure!(
+        unreadable == 0,
+        "{unreadable} files can't be read; their events stay until their day ends"
+    );
+    Ok(())
+}
+
+fn days(task: &RetentionTask) -> String {
+    match task {
+        RetentionTask::DropSites(task) => day(task.event_date),
+        RetentionTask::RemoveDays(files) => {
+            let dates = || files.iter().map(|file| file.event_date);
+            let (first, last) = (dates().min().unwrap_or_default(), dates().max().unwrap_or_default());
+            if first == last {
+                day(first)
+            } else {
+                format!("{} to {}", day(first), day(last))
+            }
+        }
+    }
+}
+
+fn table(tasks: &[RetentionTask]) -> String {
+    if tasks.is_empty() {
+        return "Nothing to remove.\n".into();
+    }
+    let mut table = TextTable::new(["DAYS", "FILES", "ROWS", "SIZE", "WHY"]);
+    for task in tasks {
+        let (files, why) = match task {
+            RetentionTask::RemoveDays(files) => (files, "over for every site"),
+            RetentionTask::DropSites(task) => (&task.inputs, "over for some sites: rewritten without them"),
+        };
+        table.row([
+            days(task),
+            files.len().to_string(),
+            files.iter().map(|file| file.rows).sum::<u64>().to_string(),
+            HumanBytes(files.iter().map(|file| file.bytes).sum()).to_string(),
+            why.to_owned(),
+        ]);
+    }
+    table.render()
+}
