@@ -30,3 +30,4 @@ pub use verify::Verified;
 const STAGE: &str = "stage";
 const STAGE_FINAL: &str = "final";
 const STAGE_MERGED: &str = "merged";
+const STAGE_RETIRED: &str = "retired";

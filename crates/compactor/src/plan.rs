@@ -16,7 +16,7 @@ use footfall_model::clock::{DAY, Micros};
 use footfall_model::table::events;
 use object_store::path::Path;
 
-use crate::{STAGE, STAGE_FINAL, STAGE_MERGED};
+use crate::{STAGE, STAGE_FINAL, STAGE_MERGED, STAGE_RETIRED};
 
 const MIB: u64 = 1_024 * 1_024;
 
@@ -43,6 +43,8 @@ pub enum Stage {
     Merged,
     /// Written by a merge of its whole day: it does not overlap the other files of that merge.
     Final,
+    /// Empty: the events are gone, and the segments of the same name stand alone.
+    Retired,
 }
 
 impl FileState {
@@ -50,6 +52,7 @@ impl FileState {
     pub fn of(file: &DataFile) -> Self {
         let tag = file.tags.iter().find(|(name, _)| name == STAGE);
         let stage = match (file.origin, tag.map(|(_, value)| value.as_str())) {
+            (Origin::Compaction, Some(STAGE_RETIRED)) => Stage::Retired,
             (Origin::Compaction | Origin::Import, Some(STAGE_FINAL)) => Stage::Final,
             (Origin::Compaction, _) | (Origin::Import, Some(STAGE_MERGED)) => Stage::Merged,
             (Origin::Wal | Origin::Import | Origin::Foreign, _) => Stage::Fresh,
@@ -299,7 +302,7 @@ impl Policy {
         let mut tiers: BTreeMap<MergeReason, Vec<&FileState>> = BTreeMap::new();
         for file in files {
             let reason = match file.stage {
-                Stage::Final => continue,
+                Stage::Final | Stage::Retired => continue,
                 Stage::Fresh => MergeReason::Fresh,
                 Stage::Merged if file.bytes < self.small_bytes => MergeReason::Small,
                 Stage::Merged if file.bytes < self.target_bytes / 4 => MergeReason::Medium,

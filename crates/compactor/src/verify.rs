@@ -10,7 +10,7 @@ use futures::TryStreamExt;
 use object_store::path::Path;
 
 use crate::execute::KindTables;
-use crate::{CompactError, Compactor, Rows};
+use crate::{CompactError, Compactor, FileState, Rows, Stage};
 
 /// Rows that are read at a time.
 const BATCH_ROWS: usize = 8 * 1_024;
@@ -33,6 +33,7 @@ impl Compactor {
         let files = events
             .files()
             .filter(|file| event_date.is_none_or(|date| file.partition_date == date));
+        let files = files.filter(|file| FileState::of(file).stage != Stage::Retired);
         let covered = files.filter(|file| covering.iter().any(|segments| segment_of(segments, file).is_some()));
         covered.cloned().collect()
     }

@@ -38,45 +38,39 @@ pub(crate) async fn policy(config: &Config, catalog: &dyn Catalog) -> anyhow::Re
     Ok(RetentionPolicy {
         keep: Micros::try_from(config.ingest.retention.0.as_micros()).unwrap_or(Micros::MAX),
         sites: own.collect(),
+        rollups: Micros::try_from(config.compact.rollup_retention.0.as_micros()).unwrap_or(Micros::MAX),
     })
 }
 
 async fn execute(lake: &Lake, compactor: &Compactor, mut tasks: Vec<RetentionTask>) -> anyhow::Result<()> {
     let (mut conflicts, mut unreadable) = (0, 0);
-    'plans: loop {
+    while !tasks.is_empty() {
         for task in &tasks {
-            let done = match task {
-                RetentionTask::RemoveDays(files) => compactor.remove_days(files, None).await,
-                RetentionTask::DropSites(task) => compactor.execute(task, None).await.map(|merged| merged.expired),
-            };
-            match done {
+            match compactor.retain(task, None).await {
                 Ok(rows) => print(&format!("{}: {rows} events removed\n", days(task)))?,
                 Err(error) if error.is_conflict() && conflicts < ATTEMPTS => {
                     conflicts += 1;
-                    lake.refresh().await?;
-                    tasks = compactor.plan_retention();
-                    continue 'plans;
+                    break;
                 }
+                // The next plan leaves the file out.
                 Err(error) if error.damaged().is_some() => {
                     unreadable += 1;
-                    tracing::error!(%error, "the file stays as it is");
+                    tracing::error!(%error, "the file stays until its day is over for every site");
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        break;
+        lake.refresh().await?;
+        tasks = compactor.plan_retention();
     }
-    anyhow::ensure!(
-        unreadable == 0,
-        "{unreadable} files can't be read; their events stay until their day ends"
-    );
+    anyhow::ensure!(unreadable == 0, "{unreadable} files can't be read");
     Ok(())
 }
 
 fn days(task: &RetentionTask) -> String {
     match task {
-        RetentionTask::DropSites(task) => day(task.event_date),
-        RetentionTask::RemoveDays(files) => {
+        RetentionTask::Rewrite(task) => day(task.event_date),
+        RetentionTask::Remove(files) | RetentionTask::Retire(files) => {
             let dates = || files.iter().map(|file| file.event_date);
             let (first, last) = (dates().min().unwrap_or_default(), dates().max().unwrap_or_default());
             if first == last {
@@ -95,8 +89,9 @@ fn table(tasks: &[RetentionTask]) -> String {
     let mut table = TextTable::new(["DAYS", "FILES", "ROWS", "SIZE", "WHY"]);
     for task in tasks {
         let (files, why) = match task {
-            RetentionTask::RemoveDays(files) => (files, "over for every site"),
-            RetentionTask::DropSites(task) => (&task.inputs, "over for some sites: rewritten without them"),
+            RetentionTask::Remove(files) => (files, "over for every site, rollups too"),
+            RetentionTask::Retire(files) => (files, "over for every site; rollups stay"),
+            RetentionTask::Rewrite(task) => (&task.inputs, "over for some sites, or without rollups: rewritten"),
         };
         table.row([
             days(task),

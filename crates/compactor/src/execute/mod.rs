@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 
 use crate::damaged::Damaged;
 use crate::retention::{Expired, RETENTION, RetentionPolicy};
-use crate::{FileState, Merge, MergeTask, Policy, SegmentKind, plan, plan_requested};
+use crate::{FileState, Merge, MergeTask, Policy, SegmentKind, Stage, plan, plan_requested};
 use input::InputRows;
 use output::{Output, OutputPlan, Written};
 
@@ -172,7 +172,8 @@ impl Compactor {
         let damaged = self.damaged.at(self.clock.now());
         let snapshot = self.events.snapshot();
         let files = snapshot.files().filter(|file| !damaged.contains(&file.path));
-        files.map(|file| FileState::of(file)).collect()
+        let files = files.map(|file| FileState::of(file));
+        files.filter(|file| file.stage != Stage::Retired).collect()
     }
 
     /// Merges the task's files, under a lease if there is one. If one of them can't be read ([`CompactError::damaged`]),
@@ -292,13 +293,13 @@ impl Compactor {
         };
         if let Err(error) = self.events.commit(&commit).await {
             if is_final(&error) {
-                self.remove_segments(&written.events).await?;
+                let written_events: Vec<_> = written.events.iter().cloned().map(Arc::new).collect();
+                self.remove_segments(&written_events, |_| true).await?;
                 self.discard(&written).await;
             }
             return Err(error.into());
         }
-        let inputs: Vec<_> = inputs.iter().map(|file| DataFile::clone(file)).collect();
-        self.remove_segments(&inputs).await
+        self.remove_segments(inputs, |_| true).await
     }
 
     pub(crate) fn events(&self) -> &Arc<Table> {

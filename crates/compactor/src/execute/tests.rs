@@ -14,7 +14,7 @@ use futures::TryStreamExt;
 use object_store::memory::InMemory;
 
 use super::*;
-use crate::{RetentionTask, RollupSegments};
+use crate::RollupSegments;
 
 /// The first day of the events, since 1970.
 const FIRST: i32 = 20_000;
@@ -113,16 +113,19 @@ impl TestLake {
         }
     }
 
-    /// Does what retention plans; returns the rows that were removed with their days, and those that were dropped.
-    async fn retain(&self) -> (u64, u64) {
-        let (mut removed, mut dropped) = (0, 0);
+    /// Does what retention plans; returns how many events went.
+    async fn retain(&self) -> u64 {
+        let mut gone = 0;
         for task in self.compactor.plan_retention() {
-            match task {
-                RetentionTask::RemoveDays(files) => removed += self.compactor.remove_days(&files, None).await.unwrap(),
-                RetentionTask::DropSites(task) => dropped += self.compactor.execute(&task, None).await.unwrap().expired,
-            }
+            gone += self.compactor.retain(&task, None).await.unwrap();
         }
-        (removed, dropped)
+        gone
+    }
+
+    /// Rows of segments of a rollup.
+    fn segment_rows(&self) -> u64 {
+        let table = self.lake.table("events_daily").unwrap();
+        table.snapshot().files().filter_map(|file| file.rows).sum()
     }
 
     /// Site, day and number of every event, sorted.
@@ -178,6 +181,7 @@ fn keep(days: i64, sites: &[(&str, i64)]) -> RetentionPolicy {
             .iter()
             .map(|(site, days)| ((*site).to_owned(), days * DAY))
             .collect(),
+        rollups: 3 * days * DAY,
     }
 }
 
@@ -204,39 +208,68 @@ async fn days_and_sites_go_at_their_horizon_with_their_segments() {
     assert_eq!(lake.rows().await, owned(&all));
     let per_file = built_in().len();
     assert_eq!(lake.verify().await, 4 * per_file);
-    assert_eq!(lake.retain().await, (0, 0));
+    assert_eq!(lake.retain().await, 0);
 
     // Day 0 ends with day 1: at day 7 it is six days old for `m`.
     lake.clock.0.fetch_add(2 * DAY, Ordering::Relaxed);
-    assert_eq!(lake.retain().await, (0, 20));
+    assert_eq!(lake.retain().await, 20);
     let is_kept = |event: &&Event| !(event.0 == "m" && event.1 == 0);
     let kept: Vec<Event> = all.iter().filter(is_kept).copied().collect();
     assert_eq!(lake.rows().await, owned(&kept));
     assert_eq!(lake.verify().await, 4 * per_file);
-    assert_eq!(lake.retain().await, (0, 0), "once is enough");
+    assert_eq!(lake.retain().await, 0, "once is enough");
     assert!(
         lake.events()
             .snapshot()
             .files()
-            .all(|file| FileState::of(file).stage == crate::Stage::Final)
+            .all(|file| FileState::of(file).stage == Stage::Final)
     );
 
-    // Day 22: the default is over for days 0 and 1, and `m` for all.
+    // Day 22: days 0 and 1 are over for all, and `m` for the others. Rollups stay, without `m` for day 0.
     lake.clock.0.fetch_add(15 * DAY, Ordering::Relaxed);
-    assert_eq!(lake.retain().await, (0, 20 + 20 + 20 + 20 + 20));
+    let rollups = lake.segment_rows();
+    assert_eq!(lake.retain().await, 40 + 60 + 2 * 20);
     let kept: Vec<Event> = all
         .iter()
-        .filter(|event| event.0 == "z" || (event.0 == "a" && event.1 > 1))
+        .filter(|event| event.0 != "m" && event.1 > 1)
         .copied()
         .collect();
     assert_eq!(lake.rows().await, owned(&kept));
-    assert_eq!(lake.verify().await, 4 * per_file);
-
-    // Everything is over.
-    lake.clock.0.fetch_add(40 * DAY, Ordering::Relaxed);
-    assert_eq!(lake.retain().await.0, kept.len() as u64);
+    assert_eq!(lake.verify().await, 2 * per_file);
+    assert_eq!(
+        lake.segment_rows(),
+        rollups - 2,
+        "only those of `m` went, on days 2 and 3"
+    );
+    assert_eq!((lake.retain().await, lake.compactor.plan().len()), (0, 0));
+    lake.clock.0.fetch_add(3 * DAY, Ordering::Relaxed);
+    assert_eq!(lake.retain().await, kept.len() as u64);
+    assert_eq!(lake.compactor.remove_orphan_segments().await.unwrap(), 0);
+    assert_eq!(lake.segment_rows(), rollups - 2);
     assert!(lake.rows().await.is_empty());
-    assert_eq!(lake.verify().await, 0);
+
+    // Rollups are over.
+    lake.clock.0.fetch_add(60 * DAY, Ordering::Relaxed);
+    assert_eq!(lake.retain().await, 0);
+    assert!(lake.events().snapshot().is_empty());
+    assert_eq!((lake.segment_rows(), lake.verify().await), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fresh_files_get_segments_before_they_are_retired() {
+    let mut lake = test_lake().await;
+    lake.add(Origin::Wal, &[("a", 0, 1), ("b", 0, 2)]).await;
+    lake.add(Origin::Import, &[("a", 0, 1), ("b", 0, 3)]).await;
+    lake.compactor = lake.compactor.with_retention(keep(10, &[]));
+    lake.clock.0.fetch_add(11 * DAY, Ordering::Relaxed);
+    assert_eq!(lake.retain().await, 0, "a merge comes first");
+    assert_eq!(lake.verify().await, built_in().len());
+    assert_eq!(lake.retain().await, 3);
+    assert_eq!((lake.rows().await.len(), lake.segment_rows()), (0, 2));
+    // Late events of a day whose events are gone go the same way.
+    lake.add(Origin::Wal, &[("a", 0, 4)]).await;
+    assert_eq!((lake.retain().await, lake.retain().await), (0, 1));
+    assert_eq!((lake.rows().await.len(), lake.segment_rows()), (0, 3));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -246,7 +279,7 @@ async fn file_of_expired_sites_alone_leaves_nothing() {
     lake.merge_all().await;
     lake.compactor = lake.compactor.with_retention(keep(100, &[("m", 5)]));
     lake.clock.0.fetch_add(6 * DAY, Ordering::Relaxed);
-    assert_eq!(lake.retain().await, (0, 2));
+    assert_eq!(lake.retain().await, 2);
     assert!(lake.events().snapshot().is_empty());
     assert_eq!(lake.verify().await, 0);
 }

@@ -12,6 +12,7 @@ fn policy(days: i64, sites: &[(&str, i64)]) -> RetentionPolicy {
             .iter()
             .map(|(site, days)| ((*site).to_owned(), days * DAY))
             .collect(),
+        rollups: 2 * days * DAY,
     }
 }
 
@@ -46,13 +47,18 @@ fn planned(files: Vec<DataFile>, policy: &RetentionPolicy, now: Micros) -> Vec<S
             .trim_end_matches(".parquet")
             .to_owned()
     };
+    let names = |files: &[FileState]| files.iter().map(name).collect::<Vec<_>>().join(" ");
     let line = |task| match task {
-        RetentionTask::RemoveDays(files) => {
-            format!("remove {}", files.iter().map(name).collect::<Vec<_>>().join(" "))
-        }
-        RetentionTask::DropSites(task) => format!("rewrite {} {}", name(&task.inputs[0]), task.is_final),
+        RetentionTask::Remove(files) => format!("remove {}", names(&files)),
+        RetentionTask::Retire(files) => format!("retire {}", names(&files)),
+        RetentionTask::Rewrite(task) => format!(
+            "rewrite {}{}",
+            names(&task.inputs),
+            if task.is_final { ", final" } else { "" }
+        ),
     };
-    plan(&snapshot, policy, now).into_iter().map(line).collect()
+    let damaged = Path::from("events/event_date=x/damaged.parquet");
+    plan(&snapshot, &[damaged], policy, now).into_iter().map(line).collect()
 }
 
 #[test]
@@ -64,28 +70,35 @@ fn day_is_kept_until_its_last_event_is_too_old() {
 }
 
 #[test]
-fn whole_days_are_removed_and_others_rewritten() {
+fn days_are_retired_then_removed_and_others_rewritten() {
     let policy = policy(100, &[("m", 10), ("z", 200)]);
+    let fresh = |name| DataFile {
+        origin: Origin::Wal,
+        ..file(name, 150, None, &[])
+    };
     let files = vec![
-        file("whole", 0, Some(("a", "z")), &[]),
+        file("rollups-over", 0, Some(("a", "z")), &[]),
+        file("rollups-over-retired", 0, None, &[("stage", "retired")]),
+        file("merged", 150, Some(("a", "z")), &[]),
+        file("is-retired", 150, None, &[("stage", "retired")]),
+        fresh("fresh"),
+        fresh("fresh-too"),
+        fresh("damaged"),
         file("has-m", 250, Some(("a", "n")), &[]),
         file("has-m-final", 250, Some(("m", "m")), &[("stage", "final")]),
         file("beside", 250, Some(("n", "z")), &[]),
         file("unknown", 250, None, &[]),
-        file("only-z", 150, Some(("z", "z")), &[]),
-        file("all-but-z", 150, Some(("a", "z")), &[]),
         file("young", 295, Some(("a", "z")), &[]),
     ];
-    assert_eq!(
-        planned(files, &policy, 300 * DAY),
-        [
-            "remove whole",
-            "rewrite all-but-z false",
-            "rewrite has-m false",
-            "rewrite has-m-final true",
-            "rewrite unknown false"
-        ]
-    );
+    let expected = [
+        "remove rollups-over rollups-over-retired damaged",
+        "retire merged",
+        "rewrite fresh fresh-too",
+        "rewrite has-m",
+        "rewrite has-m-final, final",
+        "rewrite unknown",
+    ];
+    assert_eq!(planned(files, &policy, 300 * DAY), expected);
 }
 
 #[test]
@@ -98,7 +111,7 @@ fn rewritten_file_is_not_due_until_another_site_expires() {
     let first = digest(&both, 50, 61 * DAY);
     let done = || vec![file("x", 50, Some(("a", "z")), &[(RETENTION, &first)])];
     assert!(planned(done(), &both, 61 * DAY).is_empty());
-    assert_eq!(planned(done(), &both, 71 * DAY), ["rewrite x false"]);
+    assert_eq!(planned(done(), &both, 71 * DAY), ["rewrite x"]);
     assert_ne!(first, digest(&both, 50, 71 * DAY));
 }
 
@@ -107,7 +120,7 @@ fn many_files_are_removed_in_batches() {
     let files = (0..2_500)
         .map(|nth| file(&nth.to_string(), nth % 7, None, &[]))
         .collect();
-    let sizes: Vec<_> = planned(files, &policy(1, &[]), 100 * DAY)
+    let sizes: Vec<_> = planned(files, &policy(1, &[]), 1_000 * DAY)
         .iter()
         .map(|line| line.split(' ').count() - 1)
         .collect();
@@ -116,14 +129,14 @@ fn many_files_are_removed_in_batches() {
 
 proptest! {
     #[test]
-    fn site_expires_by_its_own_time_or_the_default(
+    fn site_expires_by_its_own_shorter_time_or_the_default(
         default in 1_i64..50, own in prop::collection::btree_map("[a-e]", 1_i64..50, 0..5), day in 0_i32..60, now in 0_i64..120
     ) {
         let own: Vec<_> = own.iter().map(|(site, days)| (site.as_str(), *days)).collect();
         let policy = policy(default, &own);
         let expired = policy.expired(day, now * DAY);
         for site in ["a", "b", "c", "d", "e", "other"] {
-            let keep = own.iter().find(|(name, _)| *name == site).map_or(default, |(_, days)| *days);
+            let keep = own.iter().find(|(name, _)| *name == site).map_or(default, |(_, days)| default.min(*days));
             let is_over = i64::from(day) + 1 + keep <= now;
             let found = match &expired {
                 Expired::Nobody => false,
