@@ -117,7 +117,7 @@ def test_other_programs_read_and_do_not_write(lake: Lake, make_server: Callable[
     check_locked()
     with lake.duckdb() as duckdb:
         assert duckdb.execute("SELECT count(*) FROM events").fetchone() == (20,)
-    assert pl.read_delta(lake.events, storage_options=lake.storage_options).height == 20
+    assert pl.read_delta(lake.events, storage_options=lake.storage_options, use_pyarrow=True).height == 20
     assert opened(lake).metadata().name == "events"
 
     unlock(lake, tmp_path)

@@ -57,15 +57,7 @@ impl Default for RetentionPolicy {
     }
 }
 
-/// Whose events of a day have reached the end of their time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Expired {
-    Nobody,
-    Everybody,
-    Sites(ExpiredSites),
-}
-
-/// Some of the sites.
+/// Sites whose own time is over for a day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpiredSites(BTreeSet<String>);
 
@@ -93,17 +85,11 @@ impl ExpiredSites {
 }
 
 impl RetentionPolicy {
-    /// Whose events of this day (since 1970) have reached the end of their time: the whole day has.
-    pub fn expired(&self, event_date: i32, now: Micros) -> Expired {
-        if is_over(event_date, self.keep, now) {
-            return Expired::Everybody;
-        }
+    /// The sites whose own time is over for this day (since 1970): the whole day is older.
+    pub fn expired_sites(&self, event_date: i32, now: Micros) -> Option<ExpiredSites> {
         let over = self.sites.iter().filter(|(_, keep)| is_over(event_date, **keep, now));
         let sites: BTreeSet<String> = over.map(|(site, _)| site.clone()).collect();
-        if sites.is_empty() {
-            return Expired::Nobody;
-        }
-        Expired::Sites(ExpiredSites(sites))
+        (!sites.is_empty()).then_some(ExpiredSites(sites))
     }
 }
 
@@ -128,41 +114,64 @@ pub fn plan(snapshot: &Snapshot, damaged: &[Path], policy: &RetentionPolicy, now
     for file in snapshot.files() {
         days.entry(file.partition_date).or_default().push(file);
     }
-    let (mut remove, mut retire, mut rewrite) = (Vec::new(), Vec::new(), Vec::new());
+    let mut planned = Planned::default();
     for (event_date, files) in days {
-        let states = files.iter().map(|file| FileState::of(file));
-        match policy.expired(event_date, now) {
-            Expired::Nobody => {}
-            Expired::Everybody if is_over(event_date, policy.rollups, now) => remove.extend(states),
-            Expired::Everybody => {
-                let raw = states.filter(|file| file.stage != Stage::Retired);
-                let (fresh, merged): (Vec<_>, Vec<_>) = raw.partition(|file| file.stage == Stage::Fresh);
-                // Nothing can be built from a damaged file.
-                let (lost, fresh): (Vec<_>, Vec<_>) = fresh.into_iter().partition(|file| damaged.contains(&file.path));
-                remove.extend(lost);
-                retire.extend(merged);
-                rewrite.extend(fresh.chunks(MERGED).map(|files| merge(files.to_vec())));
-            }
-            Expired::Sites(sites) => {
-                let digest = sites.digest();
-                let due = files.iter().filter(|file| is_due(snapshot, file, &sites, &digest));
-                let due = due.filter(|file| !damaged.contains(&file.path));
-                rewrite.extend(due.map(|file| merge(vec![FileState::of(file)])));
-            }
+        let is_over = |keep| is_over(event_date, keep, now);
+        if is_over(policy.keep) && is_over(policy.rollups) {
+            planned.remove.extend(files.iter().map(|file| FileState::of(file)));
+            continue;
+        }
+        let sites = policy.expired_sites(event_date, now);
+        let (due, others): (Vec<_>, Vec<_>) = files
+            .into_iter()
+            .filter(|file| FileState::of(file).stage != Stage::Retired)
+            .partition(|file| sites.as_ref().is_some_and(|sites| is_due(snapshot, file, sites)));
+        let others = others.into_iter().map(|file| FileState::of(file));
+        let readable = due.into_iter().filter(|file| !damaged.contains(&file.path));
+        let rewrites = readable.map(|file| merge(vec![FileState::of(file)]));
+        planned.rewrite.extend(rewrites);
+        if is_over(policy.keep) {
+            planned.retire(others, damaged);
         }
     }
-    let batches = |files: Vec<FileState>| files.chunks(BATCH).map(<[_]>::to_vec).collect::<Vec<_>>();
-    let tasks = batches(remove).into_iter().map(RetentionTask::Remove);
-    let tasks = tasks.chain(batches(retire).into_iter().map(RetentionTask::Retire));
-    tasks.chain(rewrite.into_iter().map(RetentionTask::Rewrite)).collect()
+    planned.into_tasks()
+}
+
+#[derive(Default)]
+struct Planned {
+    remove: Vec<FileState>,
+    retire: Vec<FileState>,
+    rewrite: Vec<MergeTask>,
+}
+
+impl Planned {
+    /// Files of a day that is over for everybody.
+    fn retire(&mut self, files: impl Iterator<Item = FileState>, damaged: &[Path]) {
+        let (fresh, merged): (Vec<_>, Vec<_>) = files.partition(|file| file.stage == Stage::Fresh);
+        // Nothing can be built from a damaged file.
+        let (lost, fresh): (Vec<_>, Vec<_>) = fresh.into_iter().partition(|file| damaged.contains(&file.path));
+        self.remove.extend(lost);
+        self.retire.extend(merged);
+        self.rewrite
+            .extend(fresh.chunks(MERGED).map(|files| merge(files.to_vec())));
+    }
+
+    fn into_tasks(self) -> Vec<RetentionTask> {
+        let batches = |files: Vec<FileState>| files.chunks(BATCH).map(<[_]>::to_vec).collect::<Vec<_>>();
+        let remove = batches(self.remove).into_iter().map(RetentionTask::Remove);
+        let retire = batches(self.retire).into_iter().map(RetentionTask::Retire);
+        let rewrite = self.rewrite.into_iter().map(RetentionTask::Rewrite);
+        remove.chain(retire).chain(rewrite).collect()
+    }
 }
 
 /// Whether the file may have rows of these sites.
-fn is_due(snapshot: &Snapshot, file: &DataFile, sites: &ExpiredSites, digest: &str) -> bool {
+fn is_due(snapshot: &Snapshot, file: &DataFile, sites: &ExpiredSites) -> bool {
+    let digest = sites.digest();
     if file
         .tags
         .iter()
-        .any(|(name, value)| name == RETENTION && value == digest)
+        .any(|(name, value)| name == RETENTION && *value == digest)
     {
         return false;
     }

@@ -25,7 +25,7 @@ use object_store::path::Path;
 use tokio::sync::mpsc;
 
 use crate::damaged::Damaged;
-use crate::retention::{Expired, RETENTION, RetentionPolicy};
+use crate::retention::{RETENTION, RetentionPolicy};
 use crate::{FileState, Merge, MergeTask, Policy, SegmentKind, Stage, plan, plan_requested};
 use input::InputRows;
 use output::{Output, OutputPlan, Written};
@@ -205,10 +205,8 @@ impl Compactor {
     async fn merge_files(&self, task: &MergeTask, fence: Option<&Fence>) -> Result<Merged, CompactError> {
         let snapshot = self.events.snapshot();
         let files = inputs(&snapshot, &task.inputs)?;
-        let expired = match self.retention.expired(task.event_date, self.clock.now()) {
-            Expired::Sites(sites) => Some(Arc::new(sites)),
-            Expired::Nobody | Expired::Everybody => None,
-        };
+        let expired = self.retention.expired_sites(task.event_date, self.clock.now());
+        let expired = expired.map(Arc::new);
         let rows = Arc::new(InputRows::default());
         let inputs = input::open(&self.events, &files, expired.as_ref(), &rows);
         let (sender, mut batches) = mpsc::channel(AHEAD);

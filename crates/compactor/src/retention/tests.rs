@@ -63,10 +63,9 @@ fn planned(files: Vec<DataFile>, policy: &RetentionPolicy, now: Micros) -> Vec<S
 
 #[test]
 fn day_is_kept_until_its_last_event_is_too_old() {
-    let policy = policy(10, &[]);
-    assert_eq!(policy.expired(100, 111 * DAY - 1), Expired::Nobody);
-    assert_eq!(policy.expired(100, 111 * DAY), Expired::Everybody);
-    assert_eq!(RetentionPolicy::default().expired(0, 100_000 * DAY), Expired::Nobody);
+    assert!(!is_over(100, 10 * DAY, 111 * DAY - 1));
+    assert!(is_over(100, 10 * DAY, 111 * DAY));
+    assert!(!is_over(0, RetentionPolicy::default().keep, 100_000 * DAY));
 }
 
 #[test]
@@ -74,12 +73,13 @@ fn days_are_retired_then_removed_and_others_rewritten() {
     let policy = policy(100, &[("m", 10), ("z", 200)]);
     let fresh = |name| DataFile {
         origin: Origin::Wal,
-        ..file(name, 150, None, &[])
+        ..file(name, 150, Some(("a", "b")), &[])
     };
     let files = vec![
         file("rollups-over", 0, Some(("a", "z")), &[]),
         file("rollups-over-retired", 0, None, &[("stage", "retired")]),
-        file("merged", 150, Some(("a", "z")), &[]),
+        file("merged", 150, Some(("n", "z")), &[]),
+        file("merged-with-m", 150, Some(("a", "z")), &[]),
         file("is-retired", 150, None, &[("stage", "retired")]),
         fresh("fresh"),
         fresh("fresh-too"),
@@ -93,6 +93,7 @@ fn days_are_retired_then_removed_and_others_rewritten() {
     let expected = [
         "remove rollups-over rollups-over-retired damaged",
         "retire merged",
+        "rewrite merged-with-m",
         "rewrite fresh fresh-too",
         "rewrite has-m",
         "rewrite has-m-final, final",
@@ -104,10 +105,7 @@ fn days_are_retired_then_removed_and_others_rewritten() {
 #[test]
 fn rewritten_file_is_not_due_until_another_site_expires() {
     let both = policy(100, &[("a", 10), ("m", 20)]);
-    let digest = |policy: &RetentionPolicy, day, now| match policy.expired(day, now) {
-        Expired::Sites(sites) => sites.digest(),
-        other => panic!("{other:?}"),
-    };
+    let digest = |policy: &RetentionPolicy, day, now| policy.expired_sites(day, now).unwrap().digest();
     let first = digest(&both, 50, 61 * DAY);
     let done = || vec![file("x", 50, Some(("a", "z")), &[(RETENTION, &first)])];
     assert!(planned(done(), &both, 61 * DAY).is_empty());
@@ -129,20 +127,18 @@ fn many_files_are_removed_in_batches() {
 
 proptest! {
     #[test]
-    fn site_expires_by_its_own_shorter_time_or_the_default(
+    fn site_expires_by_its_own_time(
         default in 1_i64..50, own in prop::collection::btree_map("[a-e]", 1_i64..50, 0..5), day in 0_i32..60, now in 0_i64..120
     ) {
         let own: Vec<_> = own.iter().map(|(site, days)| (site.as_str(), *days)).collect();
         let policy = policy(default, &own);
-        let expired = policy.expired(day, now * DAY);
+        let expired = policy.expired_sites(day, now * DAY);
         for site in ["a", "b", "c", "d", "e", "other"] {
-            let keep = own.iter().find(|(name, _)| *name == site).map_or(default, |(_, days)| default.min(*days));
-            let is_over = i64::from(day) + 1 + keep <= now;
-            let found = match &expired {
-                Expired::Nobody => false,
-                Expired::Everybody => true,
-                Expired::Sites(sites) => sites.contains(site) && sites.may_be_in(site, site) && sites.may_be_in("", "zz"),
-            };
+            let keep = own.iter().find(|(name, _)| *name == site).map(|(_, days)| *days);
+            let is_over = keep.is_some_and(|keep| i64::from(day) + 1 + keep <= now);
+            let found = expired.as_ref().is_some_and(|sites| {
+                sites.contains(site) && sites.may_be_in(site, site) && sites.may_be_in("", "zz")
+            });
             prop_assert_eq!(found, is_over, "{}", site);
         }
     }
