@@ -25,7 +25,7 @@ pub(crate) fn commit_path(spec: &TableSpec, version: u64) -> Path {
 pub fn data_path(spec: &TableSpec, partition_date: i32, name: &str) -> Path {
     let partition = folder(spec).join(partition_folder(spec, partition_date));
     let name = format!("{name}.parquet");
-    name.split('/').fold(partition, |path, part| path.join(part))
+    name.split('/').fold(partition, Path::join)
 }
 
 /// The name of the `nth` file of a commit, unique over all tables. A file's kind is in its tags, not in its name.

@@ -31,7 +31,8 @@ impl VacuumArgs {
   footfall retention                                remove it
   footfall site update shop --retention 90d         keep the events of one site for a shorter time
 
-Events go by whole days (UTC), with the rollups of these days: `ingest.retention` of the configuration, or a site's own.
+Events go by whole days (UTC): `ingest.retention` of the configuration. Their rollups stay for `compact.rollup_retention`.
+A site's own, shorter time holds for its events and its rollups.
 The files themselves are deleted by `footfall vacuum`, a day later. A server may run beside it.")]
 pub(crate) struct RetentionArgs {
     /// Print what would be removed, and remove nothing

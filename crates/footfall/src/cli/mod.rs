@@ -9,6 +9,7 @@ mod lake_args;
 mod logging;
 mod overrides;
 mod site;
+mod site_args;
 mod table;
 mod token;
 mod wal_verify;

@@ -4,7 +4,8 @@ use footfall_catalog::{DEFAULT_TENANT, NewSite, Secret, Site, SiteChange};
 use footfall_model::hash::DedupeBy;
 use serde_json::{Value, json};
 
-use super::args::{AdminArgs, SiteArgs, SiteCommand, SiteCreate, SiteUpdate};
+use super::args::AdminArgs;
+use super::site_args::{SiteArgs, SiteCommand, SiteCreate, SiteUpdate};
 use super::table::TextTable;
 use super::{print, token};
 use crate::admin::client::Admin;

@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(legacy["minReaderVersion"], 1, "readers need nothing new");
         assert_eq!(legacy["minWriterVersion"], 7);
         let mut features: Vec<_> = legacy["writerFeatures"].as_array().unwrap().iter().collect();
-        features.sort_by_key(|feature| feature.to_string());
+        features.sort_by_key(ToString::to_string);
         assert_eq!(
             json!(features),
             json!(["appendOnly", "checkConstraints", FEATURE, "invariants"])
