@@ -50,8 +50,8 @@ def main() -> None:
         lines = [measure(args.binary, folder, file, args.rows)]
         if not args.no_peer:
             lines.append(compare(folder, file))
-    show(lines)
-    print(f"\nfile: {file.stat().st_size / 1e6:,.0f} MB, events {'by time' if args.in_order else 'of all days mixed'}\n")
+        show(lines)
+        print(f"\nfile: {file.stat().st_size / 1e6:,.0f} MB, events {'by time' if args.in_order else 'of all days mixed'}\n")
     print(table(list(GOALS), ("goals", "")))
     print()
     print(machine())

@@ -5,15 +5,18 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::error::ArrowError;
-use footfall_lake::{DataFile, Snapshot, blocking, partition_folder, read_rows};
+use footfall_lake::{BatchLimit, DataFile, Snapshot, blocking, partition_folder, read_rows};
 use futures::TryStreamExt;
 use object_store::path::Path;
 
 use crate::execute::KindTables;
 use crate::{CompactError, Compactor, FileState, Rows, Stage};
 
-/// Rows that are read at a time.
-const BATCH_ROWS: usize = 8 * 1_024;
+/// What is read of a file at a time.
+const BATCH: BatchLimit = BatchLimit {
+    rows: 8 * 1_024,
+    bytes: 16 * 1_024 * 1_024,
+};
 
 /// What the check of one file of events has found.
 #[derive(Debug, Default)]
@@ -66,7 +69,7 @@ impl Compactor {
             };
             verified.segments += 1;
             let schema = table.spec().file_schema();
-            let stored = read_rows(table.store(), table.spec(), &segment, BATCH_ROWS).await?;
+            let stored = read_rows(table.store(), table.spec(), &segment, BATCH).await?;
             let stored: Vec<_> = stored.try_collect().await?;
             let (expected, stored) = (concat_batches(schema, &expected)?, concat_batches(schema, &stored)?);
             verified.differences.extend(difference(&segment, &expected, &stored));
@@ -78,7 +81,7 @@ impl Compactor {
     async fn rebuild(&self, file: &DataFile, verified: &mut Verified) -> Result<Vec<Vec<RecordBatch>>, CompactError> {
         let builder = |kind: &KindTables| Ok::<_, CompactError>((kind.kind.builder()?, Rows::new(kind.tables.len())));
         let mut builders = self.kinds().iter().map(builder).collect::<Result<Vec<_>, _>>()?;
-        let mut batches = read_rows(self.events().store(), self.events().spec(), file, BATCH_ROWS).await?;
+        let mut batches = read_rows(self.events().store(), self.events().spec(), file, BATCH).await?;
         while let Some(batch) = batches.try_next().await? {
             verified.rows += batch.num_rows() as u64;
             let building = blocking(move || {

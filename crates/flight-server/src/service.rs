@@ -79,7 +79,7 @@ impl FlightSql {
             let (schema, ticket) = statements::promise(&self.engine, &self.running, principal, statement).await?;
             return Ok((client.schema(&schema), ticket));
         }
-        match metadata::answer(&command, &self.engine.tables(), client)? {
+        match metadata::answer(&command, &self.engine.tables(&principal.sites), client)? {
             Some(batch) => Ok((batch.schema(), Ticket::new(descriptor.cmd.clone()))),
             None => Err(not_offered(command.type_url())),
         }
@@ -108,7 +108,7 @@ impl FlightSql {
         let command = handle::command(&ticket.ticket).map_err(status::of_malformed)?;
         call::record_command(command.type_url());
         let Some(statement) = statements::asked(&command)? else {
-            return match metadata::answer(&command, &self.engine.tables(), client)? {
+            return match metadata::answer(&command, &self.engine.tables(&principal.sites), client)? {
                 Some(batch) => Ok((rows::encode(Rows::once(batch), &self.options)?, None)),
                 None => Err(not_offered(command.type_url())),
             };

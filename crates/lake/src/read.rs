@@ -73,8 +73,38 @@ fn may_have(group: &RowGroupMetaData, range: &TextRange) -> bool {
     bounds.0 <= range.max.as_bytes() && range.min.as_bytes() <= bounds.1
 }
 
-/// The rows of `file` with exactly the columns of the table's files, at most `batch_rows` at once. A column that was
-/// added to the table after the file was written is null.
+/// The most of a file that a reader takes at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchLimit {
+    pub rows: usize,
+    /// Of rows as large as those of the file's largest row group are on average.
+    pub bytes: usize,
+}
+
+impl BatchLimit {
+    /// At least one row.
+    fn rows_of(self, file: &ParquetMetaData) -> usize {
+        let row_bytes = file
+            .row_groups()
+            .iter()
+            .map(|group| decoded_bytes(group) / group.num_rows().max(1));
+        let largest = usize::try_from(row_bytes.max().unwrap_or_default()).unwrap_or(usize::MAX);
+        (self.bytes / largest.max(1)).min(self.rows).max(1)
+    }
+}
+
+/// Bytes of a row group in memory, about: texts as the writer counted them, else as they are encoded.
+fn decoded_bytes(group: &RowGroupMetaData) -> i64 {
+    let fixed = 8 * group.num_rows();
+    let bytes = group.columns().iter().map(|column| {
+        let texts = column.unencoded_byte_array_data_bytes();
+        texts.unwrap_or(column.uncompressed_size()).saturating_add(fixed)
+    });
+    bytes.fold(0, i64::saturating_add)
+}
+
+/// The rows of `file` with exactly the columns of the table's files, at most `limit` at once. A column that was added to
+/// the table after the file was written is null.
 ///
 /// # Errors
 /// `Unreadable` with the file's path: the store failed, the file is damaged, or it lacks a column that is never null.
@@ -82,12 +112,13 @@ pub async fn read_rows(
     store: &Arc<dyn ObjectStore>,
     spec: &Arc<TableSpec>,
     file: &DataFile,
-    batch_rows: usize,
+    limit: BatchLimit,
 ) -> Result<BoxStream<'static, Result<RecordBatch, LakeError>>, LakeError> {
     let unreadable = unreadable(file);
     let builder = open(store, file).await?;
     let known = spec.file_schema().fields().iter().map(|field| field.name().as_str());
     let wanted = ProjectionMask::columns(builder.parquet_schema(), known);
+    let batch_rows = limit.rows_of(builder.metadata());
     let builder = builder.with_projection(wanted).with_batch_size(batch_rows);
     let schema = Arc::clone(spec.file_schema());
     let batches = builder.build().map_err(&unreadable)?;
@@ -223,6 +254,17 @@ mod tests {
         let batches: Vec<_> = batches.try_collect().await.unwrap();
         let sites = batches.iter().flat_map(|batch| batch.column(0).as_string::<i32>());
         sites.map(|site| site.unwrap().to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn batches_of_large_rows_are_small() {
+        let large = "x".repeat(1_000);
+        let (store, file) = stored(&["a", &large, &large, &large], EnabledStatistics::Page).await;
+        let metadata = read_footer(&store, &file).await.unwrap();
+        let rows = |rows, bytes| BatchLimit { rows, bytes }.rows_of(&metadata);
+        assert_eq!(rows(8, 1 << 20), 8);
+        assert_eq!(rows(1_000, 10_000), 9, "a row of the second group has 1,008 bytes");
+        assert_eq!(rows(1_000, 10), 1);
     }
 
     #[tokio::test]

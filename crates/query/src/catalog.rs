@@ -1,4 +1,5 @@
-//! The tables that SQL can name: `footfall.public.events` and the views. Nothing can be registered.
+//! The tables that SQL can name: `footfall.public.events` and the views, and for some callers the schema `system`. Nothing
+//! can be registered.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use datafusion::common::Result;
 
 /// The only catalog.
 pub const CATALOG: &str = "footfall";
-/// Its only schema, beside `information_schema`.
+/// Its schema, beside `information_schema` and [`crate::system`].
 pub const SCHEMA: &str = "public";
 pub(crate) const EVENTS: &str = "events";
 
@@ -34,17 +35,30 @@ impl NamedTables for Tables {
     }
 }
 
-/// One statement's view of the lake.
+/// One statement's view of the lake: tables by schema.
 #[derive(Debug, Clone)]
 pub(crate) struct LakeView {
-    tables: Arc<dyn NamedTables>,
+    schemas: BTreeMap<&'static str, Arc<dyn NamedTables>>,
 }
 
 impl LakeView {
+    /// With the tables of [`SCHEMA`].
     pub(crate) fn new(tables: Arc<dyn NamedTables>) -> Self {
-        Self { tables }
+        Self {
+            schemas: BTreeMap::from([(SCHEMA, tables)]),
+        }
+    }
+
+    /// With another schema.
+    pub(crate) fn with_schema(mut self, name: &'static str, tables: Arc<dyn NamedTables>) -> Self {
+        self.schemas.insert(name, tables);
+        self
     }
 }
+
+/// The tables of one schema.
+#[derive(Debug)]
+struct LakeSchema(Arc<dyn NamedTables>);
 
 impl CatalogProviderList for LakeView {
     fn register_catalog(&self, _name: String, _catalog: Arc<dyn CatalogProvider>) -> Option<Arc<dyn CatalogProvider>> {
@@ -62,25 +76,26 @@ impl CatalogProviderList for LakeView {
 
 impl CatalogProvider for LakeView {
     fn schema_names(&self) -> Vec<String> {
-        vec![SCHEMA.to_owned()]
+        self.schemas.keys().map(|name| (*name).to_owned()).collect()
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        (name == SCHEMA).then(|| Arc::new(self.clone()) as _)
+        let tables = self.schemas.get(name)?;
+        Some(Arc::new(LakeSchema(Arc::clone(tables))))
     }
 }
 
 #[async_trait]
-impl SchemaProvider for LakeView {
+impl SchemaProvider for LakeSchema {
     fn table_names(&self) -> Vec<String> {
-        self.tables.names()
+        self.0.names()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        self.tables.table(name)
+        self.0.table(name)
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.tables.names().iter().any(|known| known == name)
+        self.0.names().iter().any(|known| known == name)
     }
 }

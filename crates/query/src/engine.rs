@@ -27,9 +27,8 @@ use crate::segments::{LakeTables, PinnedLake};
 use crate::session::{self, SessionFactory};
 use crate::slots::{Admission, Slot, Slots};
 use crate::stack::planning;
-use crate::views::LakeTableView;
 use crate::workers::Workers;
-use crate::{EngineOptions, QueryError, Views, output, parameters, plan_size, statement, views};
+use crate::{EngineOptions, QueryError, Views, output, parameters, plan_size, statement, system, views};
 
 /// DataFusion's own check, in addition to that of [`statement::parse`].
 static READ_ONLY: LazyLock<SQLOptions> = LazyLock::new(|| {
@@ -102,7 +101,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::with_views`].
     pub fn new(events: Arc<Table>, options: &EngineOptions) -> Result<Self, QueryError> {
-        Self::over(events, Vec::new(), Vec::new(), options)
+        Self::over(events, Vec::new(), Views::default(), options)
     }
 
     /// Over the newest snapshots of the lake's tables, with the views over its segments.
@@ -116,18 +115,22 @@ impl Engine {
             .partition(|table| table.spec().name() == table::events().name());
         let events = events.into_iter().next();
         let events = events.ok_or_else(|| QueryError::Internal("the lake was opened without its events".into()))?;
-        Self::over(events, segments, views::all(views), options)
+        Self::over(events, segments, views, options)
     }
 
     fn over(
         events: Arc<Table>,
         segments: Vec<Arc<Table>>,
-        views: Vec<Box<dyn LakeTableView>>,
+        views: Views,
         options: &EngineOptions,
     ) -> Result<Self, QueryError> {
         let runtime = session::runtime(events.store(), options)?;
         let sessions = SessionFactory::new(Arc::clone(&runtime), options);
-        let tables = PublicTables::new(LakeTables::new(events, segments, sessions, &runtime)?, views);
+        let tables = PublicTables::new(
+            LakeTables::new(events, segments, sessions, &runtime)?,
+            views::all(views.rollups),
+            views.compactions,
+        );
         Ok(Self {
             infos: tables.infos()?,
             planner: Arc::new(Planner {
@@ -220,9 +223,10 @@ impl Engine {
         Ok(QueryStream::start(rows, schema, outcome, governed, begun.slot))
     }
 
-    /// The tables that SQL can name.
-    pub fn tables(&self) -> Vec<TableInfo> {
-        self.infos.clone()
+    /// The tables that a caller's SQL can name.
+    pub fn tables(&self, sites: &SiteScope) -> Vec<TableInfo> {
+        let named = |info: &&TableInfo| *sites == SiteScope::All || info.schema != system::SCHEMA;
+        self.infos.iter().filter(named).cloned().collect()
     }
 
     /// Whether no statement holds a thread or memory.

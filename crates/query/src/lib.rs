@@ -35,6 +35,7 @@ mod slots;
 mod stack;
 mod statement;
 mod store;
+mod system;
 mod table;
 #[cfg(test)]
 mod testing;
@@ -52,4 +53,5 @@ pub use error::QueryError;
 pub use options::EngineOptions;
 pub use pins::KEPT as SNAPSHOT_KEPT;
 pub use public_tables::TableInfo;
+pub use system::{CompactionLog, CompactionRecord};
 pub use views::Views;

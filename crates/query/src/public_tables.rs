@@ -1,4 +1,5 @@
-//! What SQL can name, over one version of the lake and for one caller: `events` and the views.
+//! What SQL can name, over one version of the lake and for one caller: `events` and the views, and the schema `system` for
+//! those who may read all sites.
 
 use std::sync::Arc;
 
@@ -9,8 +10,9 @@ use datafusion::execution::SessionState;
 use footfall_model::access::SiteScope;
 use footfall_model::schema;
 
-use crate::catalog::{CATALOG, EVENTS, NamedTables, SCHEMA};
+use crate::catalog::{CATALOG, EVENTS, LakeView, NamedTables, SCHEMA};
 use crate::segments::{LakeTables, PinnedLake, ScopedLake};
+use crate::system::{self, CompactionLog, SystemTables};
 use crate::views::LakeTableView;
 
 /// A table that SQL can name.
@@ -29,13 +31,15 @@ pub struct TableInfo {
 pub(crate) struct PublicTables {
     lake: Arc<LakeTables>,
     views: Arc<[Box<dyn LakeTableView>]>,
+    compactions: Arc<CompactionLog>,
 }
 
 impl PublicTables {
-    pub(crate) fn new(lake: LakeTables, views: Vec<Box<dyn LakeTableView>>) -> Self {
+    pub(crate) fn new(lake: LakeTables, views: Vec<Box<dyn LakeTableView>>, compactions: Arc<CompactionLog>) -> Self {
         Self {
             lake: Arc::new(lake),
             views: views.into(),
+            compactions,
         }
     }
 
@@ -46,28 +50,35 @@ impl PublicTables {
 
     /// Their names and columns.
     pub(crate) fn infos(&self) -> Result<Vec<TableInfo>> {
-        let info = |name: &str, kind, columns| TableInfo {
+        let info = |schema: &str, name: &str, kind, columns| TableInfo {
             catalog: CATALOG.into(),
-            schema: SCHEMA.into(),
+            schema: schema.into(),
             name: name.into(),
             kind,
             columns,
         };
         let lake = self.scoped(self.pin(), SiteScope::All);
-        let mut infos = vec![info(EVENTS, "TABLE", schema::events())];
+        let mut infos = vec![info(SCHEMA, EVENTS, "TABLE", schema::events())];
         for view in self.views.iter() {
-            infos.push(info(view.name(), "VIEW", view.over(&lake)?.schema()));
+            infos.push(info(SCHEMA, view.name(), "VIEW", view.over(&lake)?.schema()));
         }
+        infos.extend(system::tables().map(|(name, columns)| info(system::SCHEMA, name, "VIEW", columns)));
         Ok(infos)
     }
 
     /// The state of one statement, which sees them over `lake` and as far as `sites` reach.
     pub(crate) fn state(&self, lake: PinnedLake, sites: SiteScope) -> SessionState {
+        let sees_all = sites == SiteScope::All;
         let lake = self.scoped(lake, sites);
-        lake.state(StatementTables {
+        let mut view = LakeView::new(Arc::new(StatementTables {
             views: Arc::clone(&self.views),
             lake: lake.clone(),
-        })
+        }));
+        if sees_all {
+            let tables = SystemTables::new(lake.clone(), Arc::clone(&self.compactions));
+            view = view.with_schema(system::SCHEMA, Arc::new(tables));
+        }
+        lake.session(view)
     }
 
     fn scoped(&self, pinned: PinnedLake, sites: SiteScope) -> ScopedLake {

@@ -125,20 +125,47 @@ impl ScopedLake {
     /// # Errors
     /// The lake was opened without this table.
     pub(crate) fn sources(&self, name: &str) -> Result<Sources> {
-        let mut tables = self.tables.segments.iter().zip(self.pinned.segments.iter());
-        let (table, segments) = tables
-            .find(|(table, _)| table.table.spec().name() == name)
-            .ok_or_else(|| internal_datafusion_err!("the lake was opened without its table {name}"))?;
-        let coverage = table.coverage(&self.pinned.events, segments);
+        let (table, coverage) = self.coverage(name)?;
         Ok(Sources {
             segments: self.read(coverage.segments, &table.reader),
             uncovered: self.read(coverage.uncovered, &self.tables.reader),
         })
     }
 
+    /// The names of all tables of segments.
+    pub(crate) fn segment_tables(&self) -> impl Iterator<Item = &str> {
+        self.tables.segments.iter().map(|segments| segments.table.spec().name())
+    }
+
+    /// The files of events that no segment of table `name` covers.
+    ///
+    /// # Errors
+    /// The lake was opened without this table.
+    pub(crate) fn uncovered(&self, name: &str) -> Result<Snapshot> {
+        self.coverage(name).map(|(_, coverage)| coverage.uncovered)
+    }
+
+    /// The pinned version of every table.
+    pub(crate) fn snapshots(&self) -> impl Iterator<Item = &Snapshot> {
+        [&self.pinned.events].into_iter().chain(self.pinned.segments.iter())
+    }
+
     /// A state in which SQL of ours sees only these tables.
     pub(crate) fn state(&self, tables: impl NamedTables + 'static) -> SessionState {
-        self.tables.sessions.state(LakeView::new(Arc::new(tables)))
+        self.session(LakeView::new(Arc::new(tables)))
+    }
+
+    /// A state in which SQL sees this.
+    pub(crate) fn session(&self, view: LakeView) -> SessionState {
+        self.tables.sessions.state(view)
+    }
+
+    fn coverage(&self, name: &str) -> Result<(&SegmentTable, Coverage)> {
+        let mut tables = self.tables.segments.iter().zip(self.pinned.segments.iter());
+        let (table, segments) = tables
+            .find(|(table, _)| table.table.spec().name() == name)
+            .ok_or_else(|| internal_datafusion_err!("the lake was opened without its table {name}"))?;
+        Ok((table, table.coverage(&self.pinned.events, segments)))
     }
 
     fn read(&self, snapshot: Snapshot, reader: &Arc<TableReader>) -> Arc<dyn TableProvider> {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::error::ArrowError;
-use footfall_lake::{DataFile, LakeError, Table, read_rows};
+use footfall_lake::{BatchLimit, DataFile, LakeError, Table, read_rows};
 use footfall_model::table::SITE_COLUMN;
 use futures::TryStreamExt;
 use tokio::sync::mpsc;
@@ -14,8 +14,8 @@ use tokio::sync::mpsc;
 use super::CompactError;
 use crate::retention::ExpiredSites;
 
-/// Rows of all inputs together that may be in memory.
-const ROWS: usize = 256 * 1_024;
+/// Rows of a batch: fewer cost more time for each, more gain nothing.
+const BATCH_ROWS: usize = 8 * 1_024;
 
 /// Batches that a file is ahead of the merge, beside the one that is merged and the one that is being read.
 const AHEAD: usize = 1;
@@ -35,20 +35,24 @@ pub(super) struct InputRows {
     pub(super) expired: AtomicU64,
 }
 
-/// Begins to read files without the rows of expired sites, with bounded memory for all of them together. `rows` counts
+/// Begins to read files without the rows of expired sites, with this much memory for all of their batches. `rows` counts
 /// what the merge takes.
 pub(super) fn open(
     table: &Arc<Table>,
     files: &[Arc<DataFile>],
     expired: Option<&Arc<ExpiredSites>>,
+    memory_bytes: usize,
     rows: &Arc<InputRows>,
 ) -> Vec<Input> {
-    let batch_rows = (ROWS / ((AHEAD + 2) * files.len().max(1))).clamp(256, 8 * 1_024);
+    let limit = BatchLimit {
+        rows: BATCH_ROWS,
+        bytes: memory_bytes / ((AHEAD + 2) * files.len().max(1)),
+    };
     let open = |file: &Arc<DataFile>| {
         let (sender, batches) = mpsc::channel(AHEAD);
         let (table, file) = (Arc::clone(table), Arc::clone(file));
         tokio::spawn(async move {
-            if let Err(error) = send(&table, &file, batch_rows, &sender).await {
+            if let Err(error) = send(&table, &file, limit, &sender).await {
                 // A merge that is gone needs no error.
                 let _ = sender.send(Err(error)).await;
             }
@@ -65,10 +69,10 @@ pub(super) fn open(
 async fn send(
     table: &Table,
     file: &DataFile,
-    batch_rows: usize,
+    limit: BatchLimit,
     sender: &mpsc::Sender<Result<RecordBatch, LakeError>>,
 ) -> Result<(), LakeError> {
-    let mut rows = read_rows(table.store(), table.spec(), file, batch_rows).await?;
+    let mut rows = read_rows(table.store(), table.spec(), file, limit).await?;
     while let Some(batch) = rows.try_next().await? {
         if sender.send(Ok(batch)).await.is_err() {
             break;

@@ -33,6 +33,9 @@ use output::{Output, OutputPlan, Written};
 /// Batches that the merge is ahead of the encoder.
 const AHEAD: usize = 2;
 
+/// Memory for the events of a merge, unless it is configured.
+const MEMORY_BYTES: usize = 256 * 1_024 * 1_024;
+
 /// Why a merge failed. The table is as before.
 #[derive(Debug, thiserror::Error)]
 pub enum CompactError {
@@ -91,7 +94,7 @@ pub(crate) struct KindTables {
 }
 
 /// What a merge did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Merged {
     pub files_read: usize,
     pub files_written: usize,
@@ -114,6 +117,7 @@ pub struct Compactor {
     policy: Policy,
     retention: RetentionPolicy,
     damaged: Damaged,
+    memory_bytes: usize,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGen>,
 }
@@ -145,6 +149,7 @@ impl Compactor {
             policy,
             retention: RetentionPolicy::default(),
             damaged: Damaged::default(),
+            memory_bytes: MEMORY_BYTES,
             clock,
             ids,
         })
@@ -154,6 +159,13 @@ impl Compactor {
     #[must_use]
     pub fn with_retention(mut self, retention: RetentionPolicy) -> Self {
         self.retention = retention;
+        self
+    }
+
+    /// With this much memory for the events that a merge has read and not yet written.
+    #[must_use]
+    pub fn with_memory(mut self, bytes: usize) -> Self {
+        self.memory_bytes = bytes;
         self
     }
 
@@ -208,7 +220,7 @@ impl Compactor {
         let expired = self.retention.expired_sites(task.event_date, self.clock.now());
         let expired = expired.map(Arc::new);
         let rows = Arc::new(InputRows::default());
-        let inputs = input::open(&self.events, &files, expired.as_ref(), &rows);
+        let inputs = input::open(&self.events, &files, expired.as_ref(), self.memory_bytes, &rows);
         let (sender, mut batches) = mpsc::channel(AHEAD);
         let merging = tokio::task::spawn_blocking(move || merge(inputs, &sender));
         let plan = OutputPlan {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64};
 use arrow::array::{
     ArrayRef, AsArray, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array,
 };
-use footfall_lake::{NewFile, partitions, read_rows, write_file};
+use footfall_lake::{BatchLimit, NewFile, partitions, read_rows, write_file};
 use footfall_model::clock::{DAY, HOUR, Micros, SECOND};
 use footfall_model::rollup::built_in;
 use footfall_model::schema;
@@ -15,6 +15,11 @@ use object_store::memory::InMemory;
 
 use super::*;
 use crate::RollupSegments;
+
+const ALL: BatchLimit = BatchLimit {
+    rows: 1_000,
+    bytes: usize::MAX,
+};
 
 /// The first day of the events, since 1970.
 const FIRST: i32 = 20_000;
@@ -132,7 +137,7 @@ impl TestLake {
     async fn rows(&self) -> Vec<(String, i32, i64)> {
         let mut all = Vec::new();
         for file in self.events().snapshot().files() {
-            let mut batches = read_rows(self.events().store(), events(), file, 1_000).await.unwrap();
+            let mut batches = read_rows(self.events().store(), events(), file, ALL).await.unwrap();
             while let Some(batch) = batches.try_next().await.unwrap() {
                 let text = |name| batch.column_by_name(name).unwrap().as_string::<i32>().clone();
                 let (sites, ids) = (text("tracking_id"), text("event_id"));

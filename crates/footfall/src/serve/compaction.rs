@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use footfall_compactor::{CompactError, Compactor, MergeTask, Merged, Schedule};
 use footfall_lake::Fence;
-use footfall_model::clock::Clock;
+use footfall_model::clock::{Clock, Micros};
+use footfall_query::{CompactionLog, CompactionRecord};
 use metrics::{counter, gauge, histogram};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,7 @@ pub(super) struct Compaction {
     pub(super) compactor: Compactor,
     pub(super) lease: Arc<LeaseKeeper>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) log: Arc<CompactionLog>,
     pub(super) shard: u8,
 }
 
@@ -58,11 +60,14 @@ impl Compaction {
                 app_id: lease_name(self.shard),
                 epoch,
             };
-            let started = Instant::now();
-            match self.compactor.execute(task, Some(&fence)).await {
+            let (started_at, started) = (self.clock.now(), Instant::now());
+            let outcome = self.compactor.execute(task, Some(&fence)).await;
+            let seconds = started.elapsed().as_secs_f64();
+            self.log.push(record(task, &outcome, started_at, seconds));
+            match outcome {
                 Ok(merged) => {
                     schedule.done(task);
-                    record(task, &merged, started.elapsed());
+                    count(task, &merged, seconds);
                 }
                 Err(error) => {
                     schedule.failed(task, self.clock.now());
@@ -86,7 +91,7 @@ impl Compaction {
     }
 }
 
-fn record(task: &MergeTask, merged: &Merged, took: Duration) {
+fn count(task: &MergeTask, merged: &Merged, seconds: f64) {
     let reason = task.reason.as_str();
     counter!("footfall_compactions_total", "reason" => reason).increment(1);
     counter!("footfall_compaction_rows_total").increment(merged.rows_written);
@@ -94,12 +99,31 @@ fn record(task: &MergeTask, merged: &Merged, took: Duration) {
     counter!("footfall_compaction_read_bytes_total").increment(merged.bytes_read);
     counter!("footfall_compaction_written_bytes_total").increment(merged.bytes_written);
     counter!("footfall_compaction_segment_bytes_total").increment(merged.segment_bytes);
-    histogram!("footfall_compaction_seconds").record(took.as_secs_f64());
-    tracing::debug!(
-        ?merged,
-        reason,
-        day = task.event_date,
-        seconds = took.as_secs_f64(),
-        "files merged"
-    );
+    histogram!("footfall_compaction_seconds").record(seconds);
+    tracing::debug!(?merged, reason, day = task.event_date, seconds, "files merged");
+}
+
+/// What `system.compactions` shows of it.
+fn record(
+    task: &MergeTask,
+    outcome: &Result<Merged, CompactError>,
+    started_at: Micros,
+    seconds: f64,
+) -> CompactionRecord {
+    let merged = outcome.as_ref().copied().unwrap_or_default();
+    CompactionRecord {
+        started_at,
+        seconds,
+        event_date: task.event_date,
+        reason: task.reason.as_str(),
+        files_read: merged.files_read as u64,
+        files_written: merged.files_written as u64,
+        rows_read: merged.rows_read,
+        rows_written: merged.rows_written,
+        duplicates: merged.duplicates,
+        bytes_read: merged.bytes_read,
+        bytes_written: merged.bytes_written,
+        segment_bytes: merged.segment_bytes,
+        error: outcome.as_ref().err().map(ToString::to_string),
+    }
 }

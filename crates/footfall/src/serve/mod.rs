@@ -30,6 +30,7 @@ use footfall_ingest::collect::Budget;
 use footfall_lake::{Lake, Location, Table};
 use footfall_model::clock::{Clock, IdGen, RandomIds, SystemClock};
 use footfall_model::table;
+use footfall_query::CompactionLog;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
@@ -70,6 +71,7 @@ struct RoleParts {
     lake: Lake,
     /// The table of events.
     table: Arc<Table>,
+    compactions: Arc<CompactionLog>,
 }
 
 /// Serves until SIGTERM, Ctrl-C or a fatal failure.
@@ -158,6 +160,7 @@ async fn open(config: &Config) -> anyhow::Result<RoleParts> {
         directory: Arc::new(Directory::new(catalog)),
         lake,
         table,
+        compactions: Arc::default(),
     })
 }
 

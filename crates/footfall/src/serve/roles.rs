@@ -100,9 +100,11 @@ pub(super) fn compact(config: &Config, shared: &RoleParts, tasks: &Tasks) -> any
             config.compact.policy(config.ingest.dedupe_window.0),
             Arc::clone(clock),
             Arc::clone(ids),
-        )?,
+        )?
+        .with_memory(config.compact.memory_bytes.bytes()),
         lease: Arc::clone(&lease),
         clock: Arc::clone(clock),
+        log: Arc::clone(&shared.compactions),
         shard: SHARD,
     };
     let threads = Threads::low_priority("footfall-compactor", COMPACTOR_THREADS)?;
@@ -120,7 +122,11 @@ pub(super) fn query(
 ) -> anyhow::Result<TokenCheck<FlightServiceServer<impl FlightService>>> {
     let spill = config.state_dir().join("spill");
     let options = config.query.options(spill);
-    let engine = Engine::with_views(&shared.lake, crate::contents::views(), &options)?;
+    let engine = Engine::with_views(
+        &shared.lake,
+        crate::contents::views(Arc::clone(&shared.compactions)),
+        &options,
+    )?;
     Ok(footfall_flight_server::service(
         Arc::new(engine),
         Arc::clone(&shared.directory),

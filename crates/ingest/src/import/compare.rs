@@ -18,7 +18,8 @@ use arrow::array::{AsArray, BooleanArray, BooleanBufferBuilder};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::DataType;
 use footfall_lake::{
-    DataFile, FileWriter, LakeError, NewFile, Origin, Snapshot, Table, TextRange, read_columns_in, read_rows,
+    BatchLimit, DataFile, FileWriter, LakeError, NewFile, Origin, Snapshot, Table, TextRange, read_columns_in,
+    read_rows,
 };
 use footfall_model::clock::Micros;
 use footfall_model::field::EventField;
@@ -36,7 +37,10 @@ use crate::writer::EventKey;
 const SLOT_BYTES: usize = size_of::<(EventKey, Place)>() + 1;
 
 /// Rows of a file that are rewritten at a time.
-const BATCH_ROWS: usize = 16 * 1_024;
+const BATCH: BatchLimit = BatchLimit {
+    rows: 16 * 1_024,
+    bytes: 32 * 1_024 * 1_024,
+};
 
 const SITE: &str = EventField::TrackingId.name();
 
@@ -345,7 +349,7 @@ async fn rewrite(
     dropped: &BooleanBufferBuilder,
     new: NewFile,
 ) -> Result<DataFile, LakeError> {
-    let mut batches = read_rows(table.store(), table.spec(), file, BATCH_ROWS).await?;
+    let mut batches = read_rows(table.store(), table.spec(), file, BATCH).await?;
     let mut writer = FileWriter::new(table.store(), new)?;
     let mut first = 0;
     while let Some(batch) = batches.try_next().await? {

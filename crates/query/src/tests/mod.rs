@@ -4,6 +4,7 @@ mod added_columns;
 mod answers;
 mod bounds;
 mod clauses;
+mod compaction_crashes;
 mod custom_properties;
 mod documented;
 mod isolation;

@@ -8,6 +8,7 @@ use footfall_model::access::SiteScope;
 use footfall_model::clock::{DAY, IdGen, Micros, SystemClock};
 use footfall_model::rollup::built_in;
 use footfall_model::table::{TableSpec, events as events_table};
+use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,13 +24,11 @@ impl IdGen for CountedIds {
     }
 }
 
-/// Ours have ids from 0 on; a second compactor's begin here.
-const SECOND: u64 = 1 << 40;
-
-struct Rolled {
+/// A lake with its views and two compactors.
+pub(super) struct Rolled {
     lake: Lake,
     engine: Engine,
-    compactors: [Compactor; 2],
+    pub(super) compactors: [Compactor; 2],
     ids: CountedIds,
     _spill: tempfile::TempDir,
 }
@@ -39,34 +38,53 @@ fn specs() -> Vec<Arc<TableSpec>> {
     [Arc::clone(events_table())].into_iter().chain(rollups).collect()
 }
 
+/// Merges of few and small files.
+pub(super) fn small_merges() -> Policy {
+    Policy {
+        target_bytes: 8 * 1_024,
+        fresh_age: 0,
+        fresh_bytes: 0,
+        fresh_files: 4,
+        small_files: 3,
+        small_bytes: 4 * 1_024,
+        ..Policy::default()
+    }
+}
+
+/// Each process over a store has ids of its own.
+static PROCESSES: AtomicU64 = AtomicU64::new(0);
+
 async fn rolled(policy: &Policy) -> Rolled {
-    let lake = Lake::open(Arc::new(InMemory::new()), &specs(), Arc::new(SystemClock))
-        .await
-        .unwrap();
-    let spill = tempfile::tempdir().unwrap();
-    let options = crate::EngineOptions::new(spill.path().to_owned());
-    let compactor = |first| {
-        let ids = Arc::new(CountedIds(AtomicU64::new(first)));
-        Compactor::new(
-            &lake,
-            vec![Arc::new(RollupSegments(built_in()))],
-            policy.clone(),
-            Arc::new(SystemClock),
-            ids,
-        )
-        .unwrap()
-    };
-    Rolled {
-        engine: Engine::with_views(&lake, Views { rollups: built_in() }, &options).unwrap(),
-        compactors: [compactor(SECOND), compactor(2 * SECOND)],
-        lake,
-        ids: CountedIds::default(),
-        _spill: spill,
+    Rolled::over(Arc::new(InMemory::new()), policy).await
+}
+
+impl Rolled {
+    /// A process over this store.
+    pub(super) async fn over(store: Arc<dyn ObjectStore>, policy: &Policy) -> Self {
+        let lake = Lake::open(store, &specs(), Arc::new(SystemClock)).await.unwrap();
+        let spill = tempfile::tempdir().unwrap();
+        let options = crate::EngineOptions::new(spill.path().to_owned());
+        let ids = || CountedIds(AtomicU64::new(PROCESSES.fetch_add(1, Ordering::SeqCst) << 32));
+        let compactor = || {
+            let kinds = vec![Arc::new(RollupSegments(built_in())) as _];
+            Compactor::new(&lake, kinds, policy.clone(), Arc::new(SystemClock), Arc::new(ids())).unwrap()
+        };
+        let views = Views {
+            rollups: built_in(),
+            ..Views::default()
+        };
+        Self {
+            engine: Engine::with_views(&lake, views, &options).unwrap(),
+            compactors: [compactor(), compactor()],
+            ids: ids(),
+            lake,
+            _spill: spill,
+        }
     }
 }
 
 impl Rolled {
-    async fn add(&self, events: EventsBuilder, written_at: Micros) {
+    pub(super) async fn add(&self, events: EventsBuilder, written_at: Micros) {
         let table = self.lake.table("events").unwrap();
         let id = self.ids.next_id();
         let mut add = Vec::new();
@@ -78,7 +96,7 @@ impl Rolled {
         table.commit(&Commit::append(id, add)).await.unwrap();
     }
 
-    async fn assert_views_equal_events(&self, scope: &SiteScope, context: &str) {
+    pub(super) async fn assert_views_equal_events(&self, scope: &SiteScope, context: &str) {
         for rollup in built_in() {
             let raw = rollup.view_sql("(SELECT * FROM events_daily WHERE false)", "events");
             // The half of the view that aggregates events, over all of them.
@@ -102,7 +120,21 @@ impl Rolled {
         }
     }
 
-    async fn count(&self) -> u64 {
+    /// The total of every view equals that of the events.
+    pub(super) async fn assert_totals_equal_events(&self, context: &str) {
+        let totals = |table: &str, count: &str, revenue: &str| {
+            format!("SELECT sum({count}) AS events, sum({revenue}) AS revenue FROM {table}")
+        };
+        let raw = totals("(SELECT 1 AS one, revenue FROM events)", "one", "revenue");
+        let raw = table(&self.engine, &SiteScope::All, &raw).await;
+        for rollup in built_in() {
+            let view = totals(&rollup.name, "event_count", "total_revenue");
+            let view = table(&self.engine, &SiteScope::All, &view).await;
+            assert_eq!(view, raw, "{} {context}", rollup.name);
+        }
+    }
+
+    pub(super) async fn count(&self) -> u64 {
         value(&self.engine, &SiteScope::All, "SELECT count(*) FROM events")
             .await
             .parse()
@@ -145,15 +177,7 @@ fn random_events(random: &mut Random) -> EventsBuilder {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn views_equal_events_after_every_merge() {
-    let policy = Policy {
-        target_bytes: 8 * 1_024,
-        fresh_age: 0,
-        fresh_bytes: 0,
-        fresh_files: 4,
-        small_files: 3,
-        small_bytes: 4 * 1_024,
-        ..Policy::default()
-    };
+    let policy = small_merges();
     for seed in 0..4 {
         let mut random = Random(seed);
         let rolled = rolled(&policy).await;
@@ -280,7 +304,11 @@ async fn rollups_outlive_their_events() {
         .await
         .unwrap();
     let options = crate::EngineOptions::new(_spill.path().join("again"));
-    let engine = Engine::with_views(&again, Views { rollups: built_in() }, &options).unwrap();
+    let views = Views {
+        rollups: built_in(),
+        ..Views::default()
+    };
+    let engine = Engine::with_views(&again, views, &options).unwrap();
     assert_eq!(table(&engine, &SiteScope::All, rollup).await, before);
 }
 
@@ -298,12 +326,84 @@ async fn views_are_listed_with_their_columns() {
     | events_totals | VIEW       |
     +---------------+------------+
     ");
-    let infos = rolled.engine.tables();
+    let infos = rolled.engine.tables(&SiteScope::All);
     let hourly = infos.iter().find(|info| info.name == "events_hourly").unwrap();
     assert_eq!(hourly.kind, "VIEW");
     assert_eq!(hourly.columns.field(2).name(), "hour");
     assert_eq!(
         hourly.columns.field(2).data_type(),
         &arrow::datatypes::DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("UTC".into()))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn system_tables_tell_what_is_covered() {
+    let rolled = rolled(&Policy::default()).await;
+    rolled.add(events().crowd(50), 0).await;
+    rolled.add(events().site("b").crowd(50), 1).await;
+    let [compactor, _] = &rolled.compactors;
+    compactor.execute(&compactor.plan_day(20_758)[0], None).await.unwrap();
+    rolled.add(events().crowd(5), 2).await;
+    let ask = async |sql: &str| table(&rolled.engine, &SiteScope::All, sql).await;
+    let files = "SELECT table_name, written_by, count(*) AS files, sum(rows) AS rows FROM system.files GROUP BY 1, 2 ORDER BY 1, 2";
+    insta::assert_snapshot!(ask(files).await, @r"
+    +---------------+------------+-------+------+
+    | table_name    | written_by | files | rows |
+    +---------------+------------+-------+------+
+    | events        | compactor  | 1     | 100  |
+    | events        | writer     | 1     | 5    |
+    | events_daily  | compactor  | 1     | 2    |
+    | events_hourly | compactor  | 1     | 2    |
+    | events_totals | compactor  | 1     | 2    |
+    +---------------+------------+-------+------+
+    ");
+    let coverage =
+        "SELECT table_name, event_date, files, covered_files, rows, covered_rows FROM system.coverage ORDER BY 1";
+    insta::assert_snapshot!(ask(coverage).await, @r"
+    +---------------+------------+-------+---------------+------+--------------+
+    | table_name    | event_date | files | covered_files | rows | covered_rows |
+    +---------------+------------+-------+---------------+------+--------------+
+    | events_daily  | 2026-11-01 | 2     | 1             | 105  | 100          |
+    | events_hourly | 2026-11-01 | 2     | 1             | 105  | 100          |
+    | events_totals | 2026-11-01 | 2     | 1             | 105  | 100          |
+    +---------------+------------+-------+---------------+------+--------------+
+    ");
+    let listed =
+        "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema = 'system' ORDER BY 2";
+    insta::assert_snapshot!(ask(listed).await, @r"
+    +--------------+-------------+
+    | table_schema | table_name  |
+    +--------------+-------------+
+    | system       | compactions |
+    | system       | coverage    |
+    | system       | files       |
+    +--------------+-------------+
+    ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_of_some_sites_see_no_system_tables() {
+    let rolled = rolled(&Policy::default()).await;
+    let mine = only(&["a"]);
+    for name in ["files", "coverage", "compactions"] {
+        let sql = format!("SELECT * FROM system.{name}");
+        rolled.engine.execute(&SiteScope::All, &sql, &[]).await.unwrap();
+        let refused = rolled.engine.execute(&mine, &sql, &[]).await.err().unwrap();
+        let missing = rolled
+            .engine
+            .execute(&mine, "SELECT * FROM systen.files", &[])
+            .await
+            .err()
+            .unwrap();
+        let same = missing.to_string().replace("systen.files", &format!("system.{name}"));
+        assert_eq!(refused.to_string(), same, "as if there were no such table");
+    }
+    assert!(rolled.engine.tables(&mine).iter().all(|info| info.schema == "public"));
+    assert!(
+        rolled
+            .engine
+            .tables(&SiteScope::All)
+            .iter()
+            .any(|info| info.schema == "system")
     );
 }

@@ -10,6 +10,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::Result;
 use footfall_model::rollup::Rollup;
 
+use crate::CompactionLog;
 use crate::segments::ScopedLake;
 use rollup::RollupView;
 
@@ -28,12 +29,13 @@ pub(crate) trait LakeTableView: Debug + Send + Sync {
 #[derive(Debug, Clone, Default)]
 pub struct Views {
     pub rollups: Vec<Rollup>,
+    /// What `system.compactions` shows.
+    pub compactions: Arc<CompactionLog>,
 }
 
 /// All views, in the order in which they are listed.
-pub(crate) fn all(views: Views) -> Vec<Box<dyn LakeTableView>> {
-    views
-        .rollups
+pub(crate) fn all(rollups: Vec<Rollup>) -> Vec<Box<dyn LakeTableView>> {
+    rollups
         .into_iter()
         .map(|rollup| Box::new(RollupView::new(rollup)) as _)
         .collect()
