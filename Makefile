@@ -120,6 +120,10 @@ SEED ?= 0
 simulate: cargo-there ## SEEDS random histories of the write path: crashes, faults, two writers (SEED=n: from seed n on)
 	SEED=$(SEED) SEEDS=$(SEEDS) cargo test --locked --profile demo -p footfall-ingest -p footfall --lib -- --nocapture simulation::tests::random
 
+.PHONY: sketch-error
+sketch-error: cargo-there ## the error of 1,000 HLL sketches of up to 10 million values is within the stated one
+	cargo test --locked --release -p footfall-model --lib -- --ignored --nocapture sketch::tests::error_of_many
+
 # How often the server is killed on a local lake; on S3 half as often.
 ROUNDS ?= 100
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import datasketches
 import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable
@@ -46,7 +47,7 @@ def answers(server: Server, site: str) -> list:
         return server.query(BY_DAY.format(table=table, measures=measures, site=site)).to_pylist()
 
     raw = ask("events", "count(*) AS events, sum(revenue) AS revenue, min(event_timestamp) AS first")
-    for view in ("events_totals", "events_hourly", "events_daily"):
+    for view in ("events_totals", "events_hourly", "events_daily", "pages_daily", "sources_daily"):
         rolled = ask(view, "sum(event_count) AS events, sum(total_revenue) AS revenue, min(first_event) AS first")
         assert rolled == raw, view
     return raw
@@ -127,3 +128,47 @@ def test_compactor_of_its_own_takes_turns_with_the_server(make_server, lake):
     assert server.metric("footfall_compactions_total") + alone.metric("footfall_compactions_total") >= 1
     assert alone.stop() == 0
     assert server.lake.delta_events().num_rows == 1_000
+
+
+def test_other_programs_read_and_make_sketches(filled, tmp_path):
+    """The PyPI library reads the segments' sketches, unites them with its own, and Footfall reads the result."""
+    server, site = filled
+    footfall = Footfall(server.lake, tmp_path / "cli" / "state")
+    footfall.must("compact", "--date", days_ago(1))
+    folder = f"{server.lake.data}/shard=00/rollups/events_hourly"
+    segments = DeltaTable(folder, storage_options=server.lake.storage_options).to_pyarrow_table()
+    assert segments.num_rows > 0
+
+    visitors = server.query(f"SELECT DISTINCT client_id FROM events WHERE event_date = DATE '{days_ago(1)}'")
+    visitors = visitors["client_id"].to_pylist()
+    own = datasketches.hll_sketch(12)
+    for visitor in visitors:
+        own.update(visitor)
+    stored = datasketches.hll_union(12)
+    for sketch in segments["visitors_sketch"].to_pylist():
+        stored.update(datasketches.hll_sketch.deserialize(sketch))
+    assert stored.get_result().get_estimate() == pytest.approx(len(visitors), rel=0.01)
+
+    # The same visitors have the same hashes: nothing is added by our own sketch of them.
+    both = datasketches.hll_union(12)
+    both.update(stored.get_result())
+    both.update(own)
+    assert both.get_result().get_estimate() == pytest.approx(stored.get_result().get_estimate(), rel=1e-9)
+
+    for bytes_of in (own.serialize_compact(), own.serialize_updatable()):
+        estimate = server.query(f"SELECT hll_estimate(decode('{bytes(bytes_of).hex()}', 'hex')) AS visitors")
+        assert estimate["visitors"].to_pylist() == [len(visitors)]
+
+
+def test_visitors_are_counted_exactly(filled, tmp_path):
+    server, site = filled
+    where = f"WHERE tracking_id = '{site}'"
+    raw = f"SELECT event_date, count(DISTINCT client_id) AS visitors FROM events {where} GROUP BY 1 ORDER BY 1"
+    exact = server.query(raw).to_pylist()
+    assert sum(row["visitors"] for row in exact) > DAYS
+    for day in range(DAYS):
+        for visitors, view in (("count(DISTINCT client_hash)", "visits"), ("sum(unique_users)", "sources_daily")):
+            sql = f"SELECT event_date, {visitors} AS visitors FROM {view} {where} GROUP BY 1 ORDER BY 1"
+            # All come from one source, so that no visitor is in two rows of a day.
+            assert server.query(sql).to_pylist() == exact, view
+        Footfall(server.lake, tmp_path / "cli" / "state").must("compact", "--date", days_ago(day + 1))

@@ -22,14 +22,20 @@ mod validate;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use footfall_funnels::{Funnel, FunnelSet};
 use footfall_model::access::Principal;
 
 pub use directory::Directory;
 pub use sqlite::SqliteCatalog;
-pub use types::{CatalogError, Lease, LeaseRequest, LeaseRole, NewSite, NewToken, Secret, Site, SiteChange, Token};
+pub use types::{
+    CatalogError, Lease, LeaseRequest, LeaseRole, NewFunnel, NewSite, NewToken, Secret, Site, SiteChange, Token,
+};
 
 /// The tenant that always exists.
 pub const DEFAULT_TENANT: &str = "default";
+
+/// Each event of a site is compared with the steps of all of its funnels.
+pub const MAX_FUNNELS: i64 = 100;
 
 /// The metadata store.
 #[async_trait]
@@ -63,6 +69,21 @@ pub trait Catalog: Debug + Send + Sync {
 
     /// The principal that a secret belongs to; `None` if the secret is unknown, or its token is revoked or expired.
     async fn principal(&self, secret: &str) -> Result<Option<Principal>, CatalogError>;
+
+    /// Creates a funnel. Fails with [`CatalogError::Invalid`] if its definition is not valid, there is no such site, or
+    /// the site has [`MAX_FUNNELS`] already.
+    async fn create_funnel(&self, funnel: NewFunnel) -> Result<Funnel, CatalogError>;
+
+    async fn funnel(&self, id: &str) -> Result<Option<Funnel>, CatalogError>;
+
+    /// All funnels, oldest first, as of one revision.
+    async fn funnels(&self) -> Result<FunnelSet, CatalogError>;
+
+    /// [`FunnelSet::revision`] alone, to see whether anything has changed.
+    async fn funnel_revision(&self) -> Result<u64, CatalogError>;
+
+    /// Deletes a funnel and returns what it was. Fails with [`CatalogError::NotFound`] if it does not exist.
+    async fn delete_funnel(&self, id: &str) -> Result<Funnel, CatalogError>;
 
     /// Takes a shard's lease, or renews it; `None` while another holds it.
     async fn take_lease(&self, request: &LeaseRequest) -> Result<Option<Lease>, CatalogError>;

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use footfall_funnels::{Definition, Step, Window};
 use footfall_model::access::{Role, SiteScope};
 use footfall_model::clock::{Clock, IdGen, Micros};
 use footfall_model::hash::DedupeBy;
 
-use crate::{DEFAULT_TENANT, NewSite, NewToken};
+use crate::{DEFAULT_TENANT, NewFunnel, NewSite, NewToken};
 
 /// 2026-02-02T10:30:00Z.
 pub(crate) const START: Micros = 1_770_028_200_000_000;
@@ -69,4 +70,20 @@ pub(crate) fn only(sites: &[&str]) -> SiteScope {
     SiteScope::Only(Arc::new(
         sites.iter().map(|&site| site.to_owned()).collect::<BTreeSet<_>>(),
     ))
+}
+
+pub(crate) fn new_funnel(tracking_id: &str) -> NewFunnel {
+    let step = |event_type: &str| Step {
+        name: format!("Step {event_type}"),
+        event_type: event_type.into(),
+        filters: [("page_path".to_owned(), "/products/*".to_owned())].into(),
+    };
+    NewFunnel {
+        tracking_id: tracking_id.into(),
+        definition: Definition {
+            name: "Purchase Funnel".into(),
+            steps: vec![step("pageview"), step("purchase")],
+            window: Window::default(),
+        },
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use footfall_funnels::{Definition, DefinitionError};
 use footfall_model::access::{Role, SiteScope};
 use footfall_model::clock::{IdGen, Micros};
 use footfall_model::hash::DedupeBy;
@@ -80,6 +81,14 @@ pub struct NewToken {
     pub expires_at: Option<Micros>,
 }
 
+/// A funnel to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewFunnel {
+    /// An existing site.
+    pub tracking_id: String,
+    pub definition: Definition,
+}
+
 /// A token's secret. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -103,6 +112,15 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
+    }
+}
+
+impl From<DefinitionError> for CatalogError {
+    fn from(error: DefinitionError) -> Self {
+        Self::Invalid {
+            field: error.field,
+            reason: error.reason,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use footfall_model::access::{Role, SiteScope};
 use footfall_model::clock::Micros;
 use url::Url;
 
-use crate::{CatalogError, NewSite, NewToken, SiteChange};
+use crate::{CatalogError, MAX_FUNNELS, NewSite, NewToken, SiteChange};
 
 const MAX_TRACKING_ID: usize = 64;
 const MAX_NAME: usize = 200;
@@ -116,6 +116,27 @@ pub(crate) fn unknown_site(tracking_id: &str) -> CatalogError {
         tracking_id,
         "does not exist",
         "expected tracking ids of existing sites; create the site first",
+    )
+}
+
+/// For a funnel of a site that the catalog does not have.
+pub(crate) fn unknown_site_of_funnel(tracking_id: &str) -> CatalogError {
+    invalid(
+        "tracking_id",
+        tracking_id,
+        "does not exist",
+        "expected the tracking id of an existing site; create the site first",
+    )
+}
+
+/// For a site that has as many funnels as it may have.
+pub(crate) fn too_many_funnels(tracking_id: &str) -> CatalogError {
+    let problem = format!("has {MAX_FUNNELS} funnels");
+    invalid(
+        "tracking_id",
+        tracking_id,
+        &problem,
+        "delete one that is no longer needed",
     )
 }
 

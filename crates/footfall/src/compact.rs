@@ -1,12 +1,13 @@
-//! `footfall compact`: merges what is due, or what is asked for.
+//! `footfall compact`: merges what is due, or what is asked for, and adds the steps of new funnels to merged files.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
 use chrono::{Days, NaiveDate};
-use footfall_compactor::{Compactor, MergeTask, Merged};
-use footfall_model::clock::{Clock, RandomIds, SystemClock};
+use footfall_compactor::{Compactor, FunnelBackfill, MergeTask, Merged};
+use footfall_funnels::FunnelDefinitions;
+use footfall_model::clock::{Clock, IdGen, RandomIds, SystemClock};
 use indicatif::HumanBytes;
 
 use crate::cli::{CompactArgs, TextTable, print};
@@ -19,24 +20,32 @@ pub(crate) const ATTEMPTS: usize = 5;
 pub(crate) async fn run(config: Config, args: CompactArgs) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let lake = crate::serve::open_lake(&config, Arc::clone(&clock)).await?;
+    let funnels = funnels(&config).await?;
+    let ids: Arc<dyn IdGen> = Arc::new(RandomIds);
     let compactor = Compactor::new(
         &lake,
-        crate::contents::segment_kinds(),
+        crate::contents::segment_kinds(&funnels),
         config.compact.policy(config.ingest.dedupe_window.0),
-        clock,
-        Arc::new(RandomIds),
+        Arc::clone(&clock),
+        Arc::clone(&ids),
     )?;
-    let plan = || match args.date {
-        Some(date) => days_since_1970(date).map(|day| compactor.plan_day(day)),
-        None => Ok(compactor.plan()),
+    let backfill = FunnelBackfill::new(&lake, funnels, clock, ids)?;
+    let date = args.date.map(days_since_1970).transpose()?;
+    let plan = || match date {
+        Some(day) => compactor.plan_day(day),
+        None => compactor.plan(),
     };
     if args.dry_run {
-        return print(&table(&plan()?));
+        print(&table(&plan()))?;
+        return match backfill.plan().len() {
+            0 => Ok(()),
+            files => print(&format!("{files} files lack the steps of newer funnels.\n")),
+        };
     }
     let (mut conflicts, mut unreadable) = (0, 0);
     'plans: loop {
         lake.refresh().await?;
-        let tasks = plan()?;
+        let tasks = plan();
         if tasks.is_empty() {
             print("Nothing to merge.\n")?;
             break;
@@ -56,16 +65,44 @@ pub(crate) async fn run(config: Config, args: CompactArgs) -> anyhow::Result<()>
                     continue 'plans;
                 }
                 Err(error) => {
-                    return Err(error).with_context(|| format!("files of {} were not merged", day(task.event_date)));
+                    let date = day(task.event_date);
+                    return Err(error).with_context(|| format!("files of {date} were not merged"));
                 }
             }
         }
-        if args.date.is_some() {
+        if date.is_some() {
             break;
         }
     }
+    add_funnels(&backfill, date).await?;
     anyhow::ensure!(unreadable == 0, "{unreadable} files can't be read and are not merged");
     Ok(())
+}
+
+/// Gives the merged files, those of one day if it is given, the steps of funnels that are newer.
+async fn add_funnels(backfill: &FunnelBackfill, date: Option<i32>) -> anyhow::Result<()> {
+    let tasks = backfill.plan().into_iter();
+    for task in tasks.filter(|task| date.is_none_or(|date| task.file.event_date == date)) {
+        let date = day(task.file.event_date);
+        match backfill.execute(&task).await {
+            Ok(rows) => print(&format!(
+                "{date}: {rows} steps of funnels that are newer than the file {}\n",
+                task.file.path
+            ))?,
+            // Another compactor was there: whoever merged the file has added them, too.
+            Err(error) if error.is_conflict() => {}
+            Err(error) => return Err(error).with_context(|| format!("steps of funnels were not added to {date}")),
+        }
+    }
+    Ok(())
+}
+
+/// The funnels of the state folder's catalog; none without one.
+pub(crate) async fn funnels(config: &Config) -> anyhow::Result<Arc<FunnelDefinitions>> {
+    let Some(catalog) = crate::state::open_catalog_if_there(&config.state_dir()).await? else {
+        return Ok(Arc::default());
+    };
+    Ok(Arc::new(FunnelDefinitions::new(catalog.funnels().await?)))
 }
 
 /// The lake's number of a day.

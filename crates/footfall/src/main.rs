@@ -14,6 +14,7 @@ mod compact;
 mod config;
 mod contents;
 mod demo;
+mod funnels;
 mod import;
 mod retention;
 mod serve;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use footfall_catalog::Catalog;
-use footfall_compactor::{CompactError, Compactor, Policy, RetentionPolicy, RetentionTask};
+use footfall_compactor::{Compactor, RetentionPolicy, RetentionTask};
 use footfall_lake::Lake;
 use footfall_model::clock::{Clock, DAY, Micros, RandomIds, SystemClock};
 use indicatif::HumanBytes;
@@ -18,7 +18,7 @@ pub(crate) async fn run(config: Config, args: RetentionArgs) -> anyhow::Result<(
     let catalog = crate::state::open_catalog(&config.state_dir()).await?;
     let lake = crate::serve::open_lake(&config, Arc::clone(&clock)).await?;
     let policy = policy(&config, catalog.as_ref()).await?;
-    let compactor = compactor(&lake, clock)?.with_retention(policy);
+    let compactor = compactor(&config, &lake, clock).await?.with_retention(policy);
     let tasks = compactor.plan_retention();
     if args.dry_run || tasks.is_empty() {
         return print(&table(&tasks));
@@ -26,9 +26,11 @@ pub(crate) async fn run(config: Config, args: RetentionArgs) -> anyhow::Result<(
     execute(&lake, &compactor, tasks).await
 }
 
-fn compactor(lake: &Lake, clock: Arc<dyn Clock>) -> Result<Compactor, CompactError> {
-    let kinds = crate::contents::segment_kinds();
-    Compactor::new(lake, kinds, Policy::default(), clock, Arc::new(RandomIds))
+async fn compactor(config: &Config, lake: &Lake, clock: Arc<dyn Clock>) -> anyhow::Result<Compactor> {
+    let funnels = crate::compact::funnels(config).await?;
+    let kinds = crate::contents::segment_kinds(&funnels);
+    let policy = config.compact.policy(config.ingest.dedupe_window.0);
+    Ok(Compactor::new(lake, kinds, policy, clock, Arc::new(RandomIds))?)
 }
 
 /// The configured retention, and those of sites that have their own.

@@ -11,11 +11,19 @@ use footfall_model::clock::{RandomIds, SystemClock};
 pub(crate) async fn open_catalog(state: &Path) -> anyhow::Result<Arc<dyn Catalog>> {
     footfall_lake::create_durably(state)
         .with_context(|| format!("the state folder {} can't be created", state.display()))?;
-    let path = state.join("catalog.sqlite");
+    let path = state.join(CATALOG);
     let catalog = SqliteCatalog::open(&path, Arc::new(SystemClock), Arc::new(RandomIds))
         .await
         .with_context(|| format!("the catalog {} can't be opened", path.display()))?;
     Ok(Arc::new(catalog))
+}
+
+/// Opens the catalog of a state folder, if it has one.
+pub(crate) async fn open_catalog_if_there(state: &Path) -> anyhow::Result<Option<Arc<dyn Catalog>>> {
+    if !state.join(CATALOG).exists() {
+        return Ok(None);
+    }
+    open_catalog(state).await.map(Some)
 }
 
 /// The folder of the WAL. It may be moved away while no server runs; nothing else is lost with it. A WAL that an
@@ -39,6 +47,7 @@ pub(crate) fn wal_to_read(state: &Path) -> PathBuf {
     if !wal.exists() && is_wal(&before) { before } else { wal }
 }
 
+const CATALOG: &str = "catalog.sqlite";
 const WAL: &str = "wal";
 const WAL_BEFORE: &str = "log";
 

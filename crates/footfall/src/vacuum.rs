@@ -22,7 +22,8 @@ pub(crate) async fn run(config: Config, args: VacuumArgs) -> anyhow::Result<()> 
     if args.dry_run {
         return Ok(());
     }
-    let kinds = crate::contents::segment_kinds();
+    let funnels = crate::compact::funnels(&config).await?;
+    let kinds = crate::contents::segment_kinds(&funnels);
     let compactor = Compactor::new(&lake, kinds, Policy::default(), clock, Arc::new(RandomIds))?;
     // The next vacuum deletes them.
     compactor.remove_orphan_segments().await?;

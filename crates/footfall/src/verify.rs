@@ -14,7 +14,8 @@ use crate::config::Config;
 pub(crate) async fn run(config: Config, args: VerifyArgs) -> anyhow::Result<()> {
     let clock = Arc::new(SystemClock);
     let lake = crate::serve::open_lake(&config, clock.clone()).await?;
-    let kinds = crate::contents::segment_kinds();
+    let funnels = crate::compact::funnels(&config).await?;
+    let kinds = crate::contents::segment_kinds(&funnels);
     let compactor = Compactor::new(&lake, kinds, Policy::default(), clock, Arc::new(RandomIds))?;
     let date = args.date.map(days_since_1970).transpose()?;
     let merged = compactor.merged_files(date);

@@ -5,10 +5,14 @@ use std::sync::Arc;
 
 use footfall_model::clock::Clock;
 use footfall_model::table::TableSpec;
-use futures::future::try_join_all;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 
 use crate::{LakeError, LakeSnapshot, Table};
+
+/// Delta's reader blocks a thread for files while others read for it: with as many tables at once as there are such
+/// threads, all of them would wait for ever. The binary has 6.
+const OPENED_AT_ONCE: usize = 4;
 
 /// The tables of one shard, over one store.
 #[derive(Debug, Clone)]
@@ -31,7 +35,7 @@ impl Lake {
             let table = Table::open(Arc::clone(&store), Arc::clone(spec), Arc::clone(&clock)).await?;
             Ok::<_, LakeError>((spec.name().to_owned(), Arc::new(table)))
         });
-        let tables = try_join_all(tables).await?.into_iter().collect();
+        let tables = stream::iter(tables).buffered(OPENED_AT_ONCE).try_collect().await?;
         Ok(Self { store, tables })
     }
 

@@ -27,7 +27,7 @@ pub use error::LakeError;
 pub use folders::create_durably;
 pub use lake::Lake;
 pub use layout::{data_path, file_name, partition_folder};
-pub use read::{BatchLimit, TextRange, read_columns, read_columns_in, read_rows};
+pub use read::{BatchLimit, TextRange, read_columns, read_columns_in, read_rows, read_rows_in};
 pub use snapshot::{DataFile, FileChunk, LakeSnapshot, Origin, Snapshot};
 pub use statistics::{ChunkStatistics, ColumnArrays, ColumnStatistics, StatValue};
 pub use store::{Location, S3Options};

@@ -126,6 +126,29 @@ pub async fn read_rows(
     Ok(conformed.map_err(unreadable).boxed())
 }
 
+/// As [`read_rows`], only these columns of the table's files, in this order, and without row groups that have no row in
+/// `range`. Rows outside of it may come all the same.
+///
+/// # Errors
+/// As [`read_rows`], or a column is not one of the table's.
+pub async fn read_rows_in(
+    store: &Arc<dyn ObjectStore>,
+    spec: &Arc<TableSpec>,
+    file: &DataFile,
+    columns: &[&str],
+    range: Option<&TextRange>,
+) -> Result<BoxStream<'static, Result<RecordBatch, LakeError>>, LakeError> {
+    let unreadable = unreadable(file);
+    let indices = columns.iter().map(|name| spec.file_schema().index_of(name));
+    let indices = indices.collect::<Result<Vec<_>, _>>();
+    let schema = indices.and_then(|indices| spec.file_schema().project(&indices));
+    let schema = Arc::new(schema.map_err(|error| unreadable(error.into()))?);
+    let batches = read_columns_in(store, file, columns, range).await?;
+    let conformed = batches.map(move |batch| Ok(conform(&schema, &batch?)));
+    let conformed = conformed.map(move |batch| batch.and_then(|batch| batch.map_err(|error| unreadable(error.into()))));
+    Ok(conformed.boxed())
+}
+
 /// Other writers order columns as they like, and store times in other units.
 fn conform(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let columns = schema

@@ -23,4 +23,5 @@ pub mod json;
 pub mod proto;
 pub mod rollup;
 pub mod schema;
+pub mod sketch;
 pub mod table;

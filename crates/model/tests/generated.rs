@@ -1,11 +1,13 @@
-//! The files that follow from the declaration of the event's fields: `proto/footfall/v1/ingest.proto` and
-//! `docs/events.md`. `UPDATE_GENERATED=1 cargo test -p footfall-model --test generated` writes them anew.
+//! The files that follow from declarations: of the event's fields `proto/footfall/v1/ingest.proto` and `docs/events.md`,
+//! of the rollups `docs/rollups.md`. `UPDATE_GENERATED=1 cargo test -p footfall-model --test generated` writes them anew.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use std::fmt::Write as _;
 use std::path::Path;
 
+use arrow::datatypes::{DataType, Field};
 use footfall_model::field::{EventField, FieldOrigin, FieldSpec, FieldType};
+use footfall_model::rollup::{Grain, Period, RollupView, UNIQUE_USERS, Visitors, views};
 
 #[test]
 fn wire_schema_matches_declaration() {
@@ -17,6 +19,11 @@ fn documentation_matches_declaration() {
     assert_generated("docs/events.md", &documentation());
 }
 
+#[test]
+fn rollups_documentation_matches_declaration() {
+    assert_generated("docs/rollups.md", &rollups());
+}
+
 fn assert_generated(file: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
     if std::env::var_os("UPDATE_GENERATED").is_some() {
@@ -25,7 +32,7 @@ fn assert_generated(file: &str, text: &str) {
     let found = std::fs::read_to_string(&path).unwrap_or_default();
     assert_eq!(
         found, text,
-        "{file} differs from crates/model/src/field.rs: run with UPDATE_GENERATED=1"
+        "{file} differs from the declarations in crates/model/src: run with UPDATE_GENERATED=1"
     );
 }
 
@@ -151,4 +158,101 @@ fn documentation() -> String {
         .unwrap();
     }
     text
+}
+
+/// The results of the examples in it are those of the file: the query engine's tests run them.
+const ROLLUPS_HEAD: &str = include_str!("rollups_head.md");
+
+fn rollups() -> String {
+    let mut text = ROLLUPS_HEAD.to_owned();
+    for view in views() {
+        let rows = if view.visitors == Visitors::OnePerRow {
+            "visitor, "
+        } else {
+            ""
+        };
+        let dimensions: Vec<_> = view.dimensions.iter().map(|name| format!("`{name}`")).collect();
+        let period = period(view.period);
+        let dimensions = dimensions.join(", ");
+        writeln!(
+            text,
+            "## `{}`\n\nA row for each site, {rows}{period} and {dimensions}.\n",
+            view.name
+        )
+        .unwrap();
+        text.push_str("| Column | Type | Meaning |\n| --- | --- | --- |\n");
+        for (name, kind, meaning) in columns(&view) {
+            writeln!(text, "| `{name}` | {kind} | {meaning} |").unwrap();
+        }
+        text.push('\n');
+    }
+    text.truncate(text.trim_end().len());
+    text + "\n"
+}
+
+fn period(period: Period) -> &'static str {
+    match period {
+        Period::Buckets(Grain::QuarterHour) => "quarter of an hour",
+        Period::Buckets(Grain::Hour) => "hour",
+        Period::Buckets(Grain::Day) => "day",
+        Period::Week => "week",
+        Period::Month => "month",
+    }
+}
+
+fn columns(view: &RollupView) -> Vec<(String, String, String)> {
+    let mut columns: Vec<_> = view.keys().into_iter().map(|name| key(view, name)).collect();
+    if view.period == Period::Buckets(Grain::Day) {
+        columns.push(("day".into(), "DATE".into(), "The same as `event_date`.".into()));
+    }
+    let table = view.rollup.table().unwrap();
+    columns.extend(view.measures().iter().map(|measure| {
+        let stored = table.table_schema().field_with_name(&measure.name).unwrap();
+        (measure.name.clone(), sql_type(stored), measure.description.clone())
+    }));
+    let counted = match &view.visitors {
+        Visitors::OnePerRow => return columns,
+        Visitors::Of(rollup) => format!("Counted in `{}`.", rollup.name),
+        Visitors::Events => {
+            "Counted in the events themselves, which takes longer; `visitors_sketch` estimates it.".into()
+        }
+    };
+    columns.push((
+        UNIQUE_USERS.into(),
+        "BIGINT".into(),
+        format!("Exact number of distinct visitors of this row; not to be summed. {counted}"),
+    ));
+    columns
+}
+
+fn key(view: &RollupView, name: &str) -> (String, String, String) {
+    let column = |kind: &str, meaning: &str| (name.to_owned(), kind.to_owned(), meaning.to_owned());
+    if name == view.period.column() {
+        return match view.period {
+            Period::Week => column("DATE", "The Monday with which the week begins."),
+            Period::Month => column("DATE", "The first day of the month."),
+            Period::Buckets(grain) => {
+                let start = format!("Start of the {}.", period(Period::Buckets(grain)));
+                column("TIMESTAMP WITH TIME ZONE", &start)
+            }
+        };
+    }
+    let field = EventField::ALL.iter().find(|field| field.spec().name == name);
+    let spec = field.expect("a field of events").spec();
+    let meaning = if name == "event_date" {
+        "The day."
+    } else {
+        spec.description
+    };
+    column(spec.field_type.sql(), meaning)
+}
+
+fn sql_type(field: &Field) -> String {
+    match field.data_type() {
+        DataType::Int64 => "BIGINT".into(),
+        DataType::Decimal128(precision, scale) => format!("DECIMAL({precision}, {scale})"),
+        DataType::Timestamp(..) => "TIMESTAMP WITH TIME ZONE".into(),
+        DataType::Binary => "BYTEA".into(),
+        other => other.to_string(),
+    }
 }

@@ -126,11 +126,9 @@ impl Engine {
     ) -> Result<Self, QueryError> {
         let runtime = session::runtime(events.store(), options)?;
         let sessions = SessionFactory::new(Arc::clone(&runtime), options);
-        let tables = PublicTables::new(
-            LakeTables::new(events, segments, sessions, &runtime)?,
-            views::all(views.rollups),
-            views.compactions,
-        );
+        let funnels = views.funnels.clone().unwrap_or_default();
+        let tables = LakeTables::new(events, segments, funnels, sessions, &runtime)?;
+        let tables = PublicTables::new(tables, views::all(&views), views.compactions);
         Ok(Self {
             infos: tables.infos()?,
             planner: Arc::new(Planner {

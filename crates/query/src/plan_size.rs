@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, Result};
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, LogicalPlan, TableType};
 
 use crate::QueryError;
 
@@ -17,6 +17,9 @@ const MAX_PARTS: u64 = 20_000;
 
 /// Maximum number of columns of all operators together.
 const MAX_COLUMNS: usize = 30_000;
+
+/// A view has about as many operators, each with its columns, of which a statement's own plan shows one.
+const VIEW_OPERATORS: usize = 10;
 
 /// Bytes of a constant that count as one part.
 const PART_BYTES: usize = 16;
@@ -59,7 +62,11 @@ fn measure(plan: &LogicalPlan, total: &mut Total) -> Result<Vec<u64>, QueryError
         }
         below.extend(parts);
     }
-    total.columns = total.columns.saturating_add(plan.schema().fields().len());
+    let operators = match plan {
+        LogicalPlan::TableScan(scan) if scan.source.table_type() == TableType::View => VIEW_OPERATORS,
+        _ => 1,
+    };
+    total.columns = total.columns.saturating_add(operators * plan.schema().fields().len());
     let mut made = Vec::new();
     let mut subqueries = Vec::new();
     plan.apply_expressions(|expr| {

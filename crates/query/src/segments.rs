@@ -16,6 +16,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::{Result, internal_datafusion_err};
 use datafusion::execution::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use footfall_funnels::{FunnelDefinitions, FunnelSet};
 use footfall_lake::{Snapshot, Table};
 use footfall_model::access::SiteScope;
 use footfall_model::table;
@@ -25,12 +26,13 @@ use crate::catalog::{LakeView, NamedTables};
 use crate::session::SessionFactory;
 use crate::table::{LakeTable, TableReader};
 
-/// One version of every table.
+/// One version of every table, and of what views are defined by.
 #[derive(Debug, Clone)]
 pub(crate) struct PinnedLake {
     pub(crate) events: Snapshot,
     /// In the order of [`LakeTables`].
     segments: Arc<[Snapshot]>,
+    pub(crate) funnels: Arc<FunnelSet>,
 }
 
 impl PinnedLake {
@@ -46,6 +48,7 @@ pub(crate) struct LakeTables {
     events: Arc<Table>,
     reader: Arc<TableReader>,
     segments: Vec<SegmentTable>,
+    funnels: Arc<FunnelDefinitions>,
     sessions: SessionFactory,
 }
 
@@ -79,6 +82,7 @@ impl LakeTables {
     pub(crate) fn new(
         events: Arc<Table>,
         segments: Vec<Arc<Table>>,
+        funnels: Arc<FunnelDefinitions>,
         sessions: SessionFactory,
         runtime: &RuntimeEnv,
     ) -> Result<Self> {
@@ -93,6 +97,7 @@ impl LakeTables {
             reader: Arc::new(TableReader::new(table::events(), events.store(), runtime)?),
             events,
             segments: segments.collect::<Result<_>>()?,
+            funnels,
             sessions,
         })
     }
@@ -102,6 +107,7 @@ impl LakeTables {
         PinnedLake {
             events: self.events.snapshot(),
             segments: self.segments.iter().map(|segments| segments.table.snapshot()).collect(),
+            funnels: self.funnels.current(),
         }
     }
 }
@@ -132,6 +138,30 @@ impl ScopedLake {
         })
     }
 
+    /// The same, where `cover` decides: from the events and the segments that are pinned, the segments that stand for
+    /// their files and the events that none of them covers.
+    ///
+    /// # Errors
+    /// The lake was opened without this table.
+    pub(crate) fn sources_by(
+        &self,
+        name: &str,
+        cover: impl FnOnce(&Snapshot, &Snapshot) -> (Snapshot, Snapshot),
+    ) -> Result<Sources> {
+        let (table, segments) = self.segment_table(name)?;
+        let (segments, uncovered) = cover(&self.pinned.events, segments);
+        Ok(Sources {
+            segments: self.read(segments, &table.reader),
+            uncovered: self.read(uncovered, &self.tables.reader),
+        })
+    }
+
+    fn segment_table(&self, name: &str) -> Result<(&SegmentTable, &Snapshot)> {
+        let mut tables = self.tables.segments.iter().zip(self.pinned.segments.iter());
+        let found = tables.find(|(table, _)| table.table.spec().name() == name);
+        found.ok_or_else(|| internal_datafusion_err!("the lake was opened without its table {name}"))
+    }
+
     /// The names of all tables of segments.
     pub(crate) fn segment_tables(&self) -> impl Iterator<Item = &str> {
         self.tables.segments.iter().map(|segments| segments.table.spec().name())
@@ -150,22 +180,19 @@ impl ScopedLake {
         [&self.pinned.events].into_iter().chain(self.pinned.segments.iter())
     }
 
-    /// A state in which SQL of ours sees only these tables.
-    pub(crate) fn state(&self, tables: impl NamedTables + 'static) -> SessionState {
-        self.session(LakeView::new(Arc::new(tables)))
-    }
-
     /// A state in which SQL sees this.
     pub(crate) fn session(&self, view: LakeView) -> SessionState {
         self.tables.sessions.state(view)
     }
 
     fn coverage(&self, name: &str) -> Result<(&SegmentTable, Coverage)> {
-        let mut tables = self.tables.segments.iter().zip(self.pinned.segments.iter());
-        let (table, segments) = tables
-            .find(|(table, _)| table.table.spec().name() == name)
-            .ok_or_else(|| internal_datafusion_err!("the lake was opened without its table {name}"))?;
+        let (table, segments) = self.segment_table(name)?;
         Ok((table, table.coverage(&self.pinned.events, segments)))
+    }
+
+    /// A state that plans a part of a statement for SQL of ours, which sees only these tables.
+    pub(crate) fn view_state(&self, tables: impl NamedTables + 'static) -> SessionState {
+        self.tables.sessions.view_state(LakeView::new(Arc::new(tables)))
     }
 
     fn read(&self, snapshot: Snapshot, reader: &Arc<TableReader>) -> Arc<dyn TableProvider> {

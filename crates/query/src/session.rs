@@ -32,6 +32,8 @@ const SPILL_PREFIX: &str = "datafusion-";
 #[derive(Debug)]
 pub(crate) struct SessionFactory {
     base: SessionState,
+    /// Without physical optimizer rules: a view's plan becomes a part of a statement's, on which they run.
+    view_base: SessionState,
     clock: Arc<dyn Clock>,
 }
 
@@ -53,15 +55,28 @@ impl SessionFactory {
             .with_analyzer_rule(Arc::new(RewriteOperators::default()))
             .with_table_function_list(SessionStateDefaults::default_table_functions())
             .build();
+        let view_base = SessionStateBuilder::new_from_existing(base.clone())
+            .with_physical_optimizer_rules(Vec::new())
+            .build();
         Self {
             base,
+            view_base,
             clock: Arc::clone(&options.clock),
         }
     }
 
     /// The state of one statement, over its own view of the lake.
     pub(crate) fn state(&self, lake: LakeView) -> SessionState {
-        let mut state = self.base.clone();
+        self.over(&self.base, lake)
+    }
+
+    /// The state that plans a view as a part of a statement.
+    pub(crate) fn view_state(&self, lake: LakeView) -> SessionState {
+        self.over(&self.view_base, lake)
+    }
+
+    fn over(&self, base: &SessionState, lake: LakeView) -> SessionState {
+        let mut state = base.clone();
         state.register_catalog_list(Arc::new(lake));
         let props = state.execution_props_mut();
         props.query_execution_start_time = DateTime::from_timestamp_micros(self.clock.now());
@@ -98,7 +113,8 @@ fn clear_spill(dir: &Path) -> Result<()> {
 
 fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     let functions = SessionStateDefaults::default_aggregate_functions();
-    functions.into_iter().map(semantics::aggregate).collect()
+    let functions = functions.into_iter().map(semantics::aggregate);
+    functions.chain(functions::aggregates()).collect()
 }
 
 fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {

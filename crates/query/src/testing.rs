@@ -1,6 +1,6 @@
 //! Real lakes in memory for tests: `lake().await` and `events().site("a").client("x").at("2026-11-01 10:00").pageview("/")`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use arrow::array::{
     ArrayRef, BooleanArray, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
     new_null_array,
 };
+use arrow::datatypes::DataType;
 use arrow::util::pretty::pretty_format_batches;
 use async_trait::async_trait;
 use chrono::NaiveDateTime;
@@ -71,14 +72,16 @@ struct Event {
     url: String,
     revenue: Option<i128>,
     properties: Option<String>,
+    texts: BTreeMap<&'static str, String>,
 }
 
-/// Consecutive events; site, client and time stay until they are set again.
+/// Consecutive events; site, client, time and text columns stay until they are set again.
 #[derive(Debug, Clone)]
 pub(crate) struct EventsBuilder {
     site: String,
     client: String,
     at: Micros,
+    texts: BTreeMap<&'static str, String>,
     rows: Vec<Event>,
 }
 
@@ -87,6 +90,7 @@ pub(crate) fn events() -> EventsBuilder {
         site: "a".into(),
         client: "c".into(),
         at: micros("2026-11-01 10:00"),
+        texts: BTreeMap::new(),
         rows: Vec::new(),
     }
 }
@@ -104,6 +108,15 @@ impl EventsBuilder {
 
     pub(crate) fn at(mut self, time: &str) -> Self {
         self.at = micros(time);
+        self
+    }
+
+    /// A nullable text column; `None` is null.
+    pub(crate) fn text(mut self, column: &'static str, value: Option<&str>) -> Self {
+        match value {
+            Some(value) => self.texts.insert(column, value.into()),
+            None => self.texts.remove(column),
+        };
         self
     }
 
@@ -135,6 +148,7 @@ impl EventsBuilder {
             url: url.into(),
             revenue,
             properties: None,
+            texts: self.texts.clone(),
         });
         self
     }
@@ -173,6 +187,9 @@ impl EventsBuilder {
                     .unwrap(),
             ),
             "custom_properties" => Arc::new(rows.clone().map(|e| e.properties.as_deref()).collect::<StringArray>()),
+            name if field.data_type() == &DataType::Utf8 => {
+                Arc::new(rows.clone().map(|e| e.texts.get(name)).collect::<StringArray>())
+            }
             _ => new_null_array(field.data_type(), self.rows.len()),
         });
         let columns = columns.collect();

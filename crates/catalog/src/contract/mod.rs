@@ -1,6 +1,7 @@
 //! The contract that every [`Catalog`] fulfils, one function per rule. [`catalog_contract!`] turns each rule into a
 //! test of an implementation.
 
+mod funnels;
 mod leases;
 mod sites;
 mod tokens;
@@ -36,6 +37,12 @@ macro_rules! catalog_contract {
             revoking_unknown_token_is_not_found
             bad_token_error_names_field
             refused_token_leaves_no_rows
+            funnel_round_trips
+            funnels_are_listed_by_revision
+            funnel_revisions_never_repeat
+            deleted_funnel_is_gone
+            bad_funnel_error_names_field
+            site_has_a_limited_number_of_funnels
             lease_has_one_holder
             expired_lease_gets_a_new_epoch
             released_lease_is_free_at_once
@@ -56,6 +63,7 @@ macro_rules! catalog_contract {
     };
 }
 pub(crate) use catalog_contract;
+pub(crate) use funnels::*;
 pub(crate) use leases::*;
 pub(crate) use sites::*;
 pub(crate) use tokens::*;

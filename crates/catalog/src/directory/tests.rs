@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use footfall_funnels::{Funnel, FunnelSet};
 use footfall_model::access::{Principal, Role, SiteScope};
 use footfall_model::clock::RandomIds;
 use tempfile::TempDir;
@@ -15,7 +16,8 @@ use tokio::time::sleep;
 use super::{CacheLimits, Directory, FOUND_TTL, Lifetimes, MISSING_TTL};
 use crate::testing::{ManualClock, new_site, new_token};
 use crate::{
-    Catalog, CatalogError, Lease, LeaseRequest, NewSite, NewToken, Secret, Site, SiteChange, SqliteCatalog, Token,
+    Catalog, CatalogError, Lease, LeaseRequest, NewFunnel, NewSite, NewToken, Secret, Site, SiteChange, SqliteCatalog,
+    Token,
 };
 
 const FOR_EVER: Duration = Duration::from_secs(3600);
@@ -60,6 +62,21 @@ impl Catalog for Counting {
     async fn principal(&self, secret: &str) -> Result<Option<Principal>, CatalogError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.catalog.principal(secret).await
+    }
+    async fn create_funnel(&self, funnel: NewFunnel) -> Result<Funnel, CatalogError> {
+        self.catalog.create_funnel(funnel).await
+    }
+    async fn funnel(&self, id: &str) -> Result<Option<Funnel>, CatalogError> {
+        self.catalog.funnel(id).await
+    }
+    async fn funnels(&self) -> Result<FunnelSet, CatalogError> {
+        self.catalog.funnels().await
+    }
+    async fn funnel_revision(&self) -> Result<u64, CatalogError> {
+        self.catalog.funnel_revision().await
+    }
+    async fn delete_funnel(&self, id: &str) -> Result<Funnel, CatalogError> {
+        self.catalog.delete_funnel(id).await
     }
     async fn take_lease(&self, request: &LeaseRequest) -> Result<Option<Lease>, CatalogError> {
         self.catalog.take_lease(request).await

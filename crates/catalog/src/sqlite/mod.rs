@@ -4,6 +4,7 @@
 //! running server: each waits up to [`BUSY_TIMEOUT`] for the other. The file must lie on a local disk, because SQLite's
 //! write-ahead log does not work on network file systems.
 
+mod funnels;
 mod leases;
 mod open;
 mod sites;
@@ -14,13 +15,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use footfall_funnels::{Funnel, FunnelSet};
 use footfall_model::access::Principal;
 use footfall_model::clock::{Clock, IdGen};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::secret::SecretHash;
-use crate::{Catalog, CatalogError, Lease, LeaseRequest, NewSite, NewToken, Secret, Site, SiteChange, Token, validate};
+use crate::{
+    Catalog, CatalogError, Lease, LeaseRequest, MAX_FUNNELS, NewFunnel, NewSite, NewToken, Secret, Site, SiteChange,
+    Token, validate,
+};
 
 /// How long a writer waits for another one, in this process or another, before it fails.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -174,6 +179,51 @@ impl Catalog for SqliteCatalog {
             role: token.role,
             sites: token.sites,
         }))
+    }
+
+    async fn create_funnel(&self, new: NewFunnel) -> Result<Funnel, CatalogError> {
+        new.definition.validate()?;
+        let now = self.clock.now();
+        let mut write = self.write().await?;
+        if funnels::count(&mut write.transaction, &new.tracking_id).await? >= MAX_FUNNELS {
+            return Err(validate::too_many_funnels(&new.tracking_id));
+        }
+        let funnel = Funnel {
+            id: format!("funnel_{:032x}", self.ids.next_id()),
+            tracking_id: new.tracking_id,
+            revision: funnels::next_revision(&mut write.transaction, now).await?,
+            definition: new.definition,
+            created_at: now,
+        };
+        funnels::insert(&mut write.transaction, &funnel).await?;
+        write.commit().await?;
+        Ok(funnel)
+    }
+
+    async fn funnel(&self, id: &str) -> Result<Option<Funnel>, CatalogError> {
+        funnels::find(&self.pool, id).await.map_err(unavailable)
+    }
+
+    async fn funnels(&self) -> Result<FunnelSet, CatalogError> {
+        let mut read = self.pool.begin().await.map_err(unavailable)?;
+        funnels::all(&mut read).await.map_err(unavailable)
+    }
+
+    async fn funnel_revision(&self) -> Result<u64, CatalogError> {
+        funnels::revision(&self.pool).await.map_err(unavailable)
+    }
+
+    async fn delete_funnel(&self, id: &str) -> Result<Funnel, CatalogError> {
+        let mut write = self.write().await?;
+        let funnel = funnels::find(&mut *write.transaction, id).await.map_err(unavailable)?;
+        let funnel = funnel.ok_or_else(|| CatalogError::NotFound {
+            what: "funnel",
+            id: id.to_owned(),
+        })?;
+        funnels::delete(&mut write.transaction, id).await.map_err(unavailable)?;
+        funnels::next_revision(&mut write.transaction, self.clock.now()).await?;
+        write.commit().await?;
+        Ok(funnel)
     }
 
     async fn take_lease(&self, request: &LeaseRequest) -> Result<Option<Lease>, CatalogError> {

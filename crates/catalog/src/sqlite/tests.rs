@@ -259,7 +259,7 @@ async fn specified_tables_reference_a_site() {
     let (_folder, path) = index();
     let catalog = open(&path).await.unwrap();
     make_sites(&catalog, "shop", 1).await;
-    for table in ["funnels", "user_segments", "dashboards"] {
+    for table in ["user_segments", "dashboards"] {
         let insert = async |site: &str, definition: &str| {
             let sql = format!("INSERT INTO {table} VALUES ('x', ?, 'Purchase', ?, 1, 1)");
             sqlx::query(sqlx::AssertSqlSafe(sql))

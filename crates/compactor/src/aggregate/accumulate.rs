@@ -2,16 +2,23 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Int64Array, TimestampMicrosecondArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray,
+};
 use arrow::datatypes::{DataType, Decimal128Type, TimeUnit, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use footfall_model::rollup::Function;
+use footfall_model::sketch::{Coupon, Sketch};
 use footfall_model::table::SpecError;
 
 #[derive(Debug)]
 pub(super) enum Accumulator {
     Count(Vec<i64>),
     CountOf(Vec<i64>),
+    CountWhere {
+        value: String,
+        counts: Vec<i64>,
+    },
     Sum {
         scale: i8,
         sums: Vec<Option<i128>>,
@@ -25,6 +32,7 @@ pub(super) enum Accumulator {
         bound: Bound,
         values: Vec<Option<i64>>,
     },
+    Sketch(Vec<Option<Sketch>>),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +60,10 @@ impl Accumulator {
         match (function, of) {
             (Function::Count, _) => Ok(Self::Count(Vec::new())),
             (Function::CountOf(_), Some(_)) => Ok(Self::CountOf(Vec::new())),
+            (Function::CountWhere { value, .. }, Some(DataType::Utf8)) => Ok(Self::CountWhere {
+                value: value.clone(),
+                counts: Vec::new(),
+            }),
             (Function::Sum(_), Some(DataType::Decimal128(_, scale))) => Ok(Self::Sum {
                 scale: *scale,
                 sums: Vec::new(),
@@ -67,6 +79,7 @@ impl Accumulator {
                     values: Vec::new(),
                 })
             }
+            (Function::Sketch(_), Some(DataType::Utf8)) => Ok(Self::Sketch(Vec::new())),
             (function, _) => Err(SpecError::new(format!("{} is not possible", function.over_events()))),
         }
     }
@@ -85,6 +98,13 @@ impl Accumulator {
                 counts.resize(count, 0);
                 let column = column.ok_or_else(wrong)?;
                 each_valid(column.as_ref(), groups, |_, group| counts[group] += 1);
+            }
+            Self::CountWhere { value, counts } => {
+                counts.resize(count, 0);
+                let column = column.and_then(|c| c.as_string_opt::<i32>()).ok_or_else(wrong)?;
+                each_valid(column, groups, |row, group| {
+                    counts[group] += i64::from(column.value(row) == value);
+                });
             }
             Self::Sum { sums, .. } => {
                 sums.resize(count, None);
@@ -116,6 +136,11 @@ impl Accumulator {
                     values[group] = Some(values[group].map_or(value, |known| bound.of(known, value)));
                 });
             }
+            Self::Sketch(sketches) => {
+                sketches.resize(count, None);
+                let column = column.and_then(|c| c.as_string_opt::<i32>()).ok_or_else(wrong)?;
+                add_to_sketches(column, groups, sketches);
+            }
         }
         Ok(())
     }
@@ -124,7 +149,7 @@ impl Accumulator {
     pub(super) fn values(&self, groups: &[u32]) -> Result<ArrayRef, ArrowError> {
         let indices = || groups.iter().map(|group| *group as usize);
         Ok(match self {
-            Self::Count(counts) | Self::CountOf(counts) => {
+            Self::Count(counts) | Self::CountOf(counts) | Self::CountWhere { counts, .. } => {
                 Arc::new(Int64Array::from_iter_values(indices().map(|group| counts[group])))
             }
             Self::Sum { scale, sums } => {
@@ -139,17 +164,49 @@ impl Accumulator {
                 let values: TimestampMicrosecondArray = indices().map(|group| values[group]).collect();
                 Arc::new(values.with_timezone("UTC"))
             }
+            Self::Sketch(sketches) => {
+                let sketches = indices().map(|group| sketches[group].as_ref().map(Sketch::to_bytes));
+                Arc::new(sketches.collect::<BinaryArray>())
+            }
         })
     }
 
-    pub(super) fn clear(&mut self) {
+    /// Forgets the first `count` groups.
+    pub(super) fn drain(&mut self, count: usize) {
         match self {
-            Self::Count(counts) | Self::CountOf(counts) => counts.clear(),
-            Self::Sum { sums, .. } => sums.clear(),
-            Self::DecimalBound { values, .. } => values.clear(),
-            Self::TimeBound { values, .. } => values.clear(),
+            Self::Count(counts) | Self::CountOf(counts) | Self::CountWhere { counts, .. } => {
+                counts.drain(..count);
+            }
+            Self::Sum { sums: values, .. } | Self::DecimalBound { values, .. } => {
+                values.drain(..count);
+            }
+            Self::TimeBound { values, .. } => {
+                values.drain(..count);
+            }
+            Self::Sketch(sketches) => {
+                sketches.drain(..count);
+            }
         }
     }
+}
+
+fn add_to_sketches(column: &StringArray, groups: &[u32], sketches: &mut [Option<Sketch>]) {
+    // A visitor's events follow one another, and mostly belong to the group of the previous event.
+    let mut last: Option<(&str, Option<Coupon>)> = None;
+    let mut last_group = None;
+    each_valid(column, groups, |row, group| {
+        let text = column.value(row);
+        let known = last.filter(|(known, _)| *known == text);
+        if known.is_some() && last_group == Some(group) {
+            return;
+        }
+        let coupon = known.map_or_else(|| Coupon::of_text(text), |(_, coupon)| coupon);
+        (last, last_group) = (Some((text, coupon)), Some(group));
+        let sketch = sketches[group].get_or_insert_default();
+        if let Some(coupon) = coupon {
+            sketch.add(coupon);
+        }
+    });
 }
 
 /// Calls `update` with each row that is not null, and its group.

@@ -1,6 +1,7 @@
 //! Codes for the values of dimensions: within a site, equal values have equal codes, so that group keys are tuples of
 //! numbers and each text is looked up once for all rollups.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
@@ -59,9 +60,10 @@ impl Codes {
         &self.columns[dimension].rows
     }
 
-    /// For each dimension and code its rank in the order of values, nulls first.
-    pub(super) fn ranks(&self) -> Vec<Vec<u32>> {
-        self.columns.iter().map(|column| column.dictionary.ranks()).collect()
+    /// The order of a dimension's values, nulls first.
+    pub(super) fn compare(&self, dimension: usize, a: u32, b: u32) -> Ordering {
+        let dictionary = &self.columns[dimension].dictionary;
+        dictionary.value(a).cmp(&dictionary.value(b))
     }
 
     /// The values of these codes.
@@ -143,16 +145,6 @@ impl Dictionary {
 
     fn value(&self, code: u32) -> Option<&str> {
         value(&self.texts, &self.ends, code)
-    }
-
-    fn ranks(&self) -> Vec<u32> {
-        let mut sorted: Vec<u32> = (1..).take(self.ends.len()).collect();
-        sorted.sort_unstable_by_key(|code| self.value(*code));
-        let mut ranks = vec![0; self.ends.len() + 1];
-        for (rank, code) in (1..).zip(sorted) {
-            ranks[code as usize] = rank;
-        }
-        ranks
     }
 
     fn clear(&mut self) {

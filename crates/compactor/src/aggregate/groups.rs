@@ -1,14 +1,21 @@
-//! The groups of one rollup and one site: a group is a time bucket and a code for each dimension.
+//! The groups of one rollup and one site: a group is a visitor (in rollups per visitor), a time bucket and a code for
+//! each dimension.
+
+use std::cmp::Ordering;
 
 use arrow::array::TimestampMicrosecondArray;
 use footfall_model::clock::Micros;
+use footfall_model::rollup::MAX_DIMENSIONS;
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
+
+/// The numbers of a key before its dimensions' codes: the visitor's and the bucket's.
+const FIRST_CODE: usize = 2;
 
 #[derive(Debug)]
 pub(super) struct Groups {
     grain: Micros,
-    /// Numbers per key: the bucket and the dimensions.
+    /// Numbers per key.
     width: usize,
     index: HashTable<u32>,
     /// `width` numbers per group.
@@ -21,7 +28,7 @@ impl Groups {
     pub(super) fn new(grain: Micros, dimensions: usize) -> Self {
         Self {
             grain,
-            width: dimensions + 1,
+            width: FIRST_CODE + dimensions,
             index: HashTable::new(),
             keys: Vec::new(),
             key: Vec::new(),
@@ -33,12 +40,13 @@ impl Groups {
         self.keys.len() / self.width
     }
 
-    /// The group of each row.
-    pub(super) fn assign(&mut self, times: &[Micros], codes: &[&[u32]]) -> Vec<u32> {
+    /// The group of each row. `visitors` has the number of each row's visitor, if the rollup is per visitor.
+    pub(super) fn assign(&mut self, visitors: Option<&[u32]>, times: &[Micros], codes: &[&[u32]]) -> Vec<u32> {
         let mut groups = std::mem::take(&mut self.recycled);
         let mut last: Option<u32> = None;
         for (row, time) in times.iter().enumerate() {
             self.key.clear();
+            self.key.push(visitors.map_or(0, |visitors| visitors[row]));
             self.key.push(bucket(*time, self.grain));
             self.key.extend(codes.iter().map(|codes| codes[row]));
             let group = match last {
@@ -77,22 +85,31 @@ impl Groups {
         group
     }
 
-    /// All groups, sorted by bucket and then by the `ranks` of their dimensions' codes.
-    pub(super) fn sorted(&self, ranks: &[&[u32]]) -> Vec<u32> {
-        let mut order: Vec<u32> = (0..).take(self.len()).collect();
-        let ranked = |group: &u32| {
-            let key = key_of(&self.keys, self.width, *group);
-            let ranks = key[1..].iter().zip(ranks).map(|(code, ranks)| ranks[*code as usize]);
-            (key[0].cast_signed(), ranks.collect::<Vec<_>>())
-        };
-        order.sort_by_cached_key(ranked);
+    /// The first `count` groups in the order of a segment: by visitor, by bucket, then as `compare` orders the codes of a
+    /// dimension.
+    pub(super) fn sorted(&self, count: usize, compare: impl Fn(usize, u32, u32) -> Ordering) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..).take(count).collect();
+        order.sort_unstable_by(|a, b| {
+            let (a, b) = (key_of(&self.keys, self.width, *a), key_of(&self.keys, self.width, *b));
+            let start = |key: &[u32]| (key[0], key[1].cast_signed());
+            let codes = || a.iter().zip(b).skip(FIRST_CODE).enumerate();
+            start(a).cmp(&start(b)).then_with(|| {
+                let orders = codes().map(|(nth, (a, b))| if a == b { Ordering::Equal } else { compare(nth, *a, *b) });
+                orders.fold(Ordering::Equal, Ordering::then)
+            })
+        });
         order
+    }
+
+    /// The number of a group's visitor.
+    pub(super) fn visitor(&self, group: u32) -> u32 {
+        key_of(&self.keys, self.width, group)[0]
     }
 
     /// The start times of the groups' buckets.
     pub(super) fn buckets(&self, groups: &[u32]) -> TimestampMicrosecondArray {
         let starts = groups.iter().map(|group| {
-            let bucket = key_of(&self.keys, self.width, *group)[0];
+            let bucket = key_of(&self.keys, self.width, *group)[1];
             Micros::from(bucket.cast_signed()) * self.grain
         });
         TimestampMicrosecondArray::from_iter_values(starts).with_timezone("UTC")
@@ -100,12 +117,19 @@ impl Groups {
 
     /// The code of a group's `nth` dimension.
     pub(super) fn code(&self, group: u32, nth: usize) -> u32 {
-        key_of(&self.keys, self.width, group)[nth + 1]
+        key_of(&self.keys, self.width, group)[FIRST_CODE + nth]
     }
 
-    pub(super) fn clear(&mut self) {
-        self.index.clear();
-        self.keys.clear();
+    /// Forgets the first `count` groups. The others must be of one visitor, whose number becomes 0.
+    pub(super) fn drain(&mut self, count: usize) {
+        let Self { width, index, keys, .. } = self;
+        keys.drain(..count * *width);
+        index.clear();
+        for (group, key) in (0..).zip(keys.chunks_exact_mut(*width)) {
+            key[0] = 0;
+            let hash = hash(key);
+            index.insert_unique(hash, group, |_| hash);
+        }
     }
 }
 
@@ -121,7 +145,7 @@ fn key_of(keys: &[u32], width: usize, group: u32) -> &[u32] {
 }
 
 fn hash(key: &[u32]) -> u64 {
-    let mut bytes = [0; 4 * 17];
+    let mut bytes = [0; 4 * (FIRST_CODE + MAX_DIMENSIONS)];
     let mut used = 0;
     for (number, bytes) in key.iter().zip(bytes.chunks_exact_mut(4)) {
         bytes.copy_from_slice(&number.to_le_bytes());

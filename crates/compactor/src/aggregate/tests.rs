@@ -1,9 +1,13 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use arrow::array::{BooleanArray, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array};
+use arrow::array::{
+    ArrayRef, BooleanArray, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array,
+};
 use arrow::datatypes::{DataType, Decimal128Type, Int64Type};
 use footfall_model::clock::Micros;
 use footfall_model::rollup::{Grain, built_in};
+use footfall_model::schema;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -13,6 +17,7 @@ use arrow::compute::concat_batches;
 #[derive(Debug, Clone)]
 struct Event {
     site: u8,
+    visitor: i64,
     at: Micros,
     event_type: u8,
     country: Option<u8>,
@@ -20,17 +25,21 @@ struct Event {
     revenue: Option<i32>,
 }
 
+const TYPES: [&str; 3] = ["click", "pageview", "purchase"];
+
 fn event() -> impl Strategy<Value = Event> {
     (
         0_u8..4,
+        -3_i64..3,
         0_i64..3 * 3_600_000_000,
         0_u8..3,
         proptest::option::of(0_u8..3),
         any::<bool>(),
         proptest::option::of(any::<i32>()),
     )
-        .prop_map(|(site, at, event_type, country, is_bot, revenue)| Event {
+        .prop_map(|(site, visitor, at, event_type, country, is_bot, revenue)| Event {
             site,
+            visitor,
             at,
             event_type,
             country,
@@ -46,11 +55,12 @@ fn rows(events: &[Event]) -> RecordBatch {
             "tracking_id" => Arc::new(StringArray::from_iter_values(
                 events.iter().map(|e| format!("site {}", e.site)),
             )),
+            "client_hash" => Arc::new(Int64Array::from_iter_values(events.iter().map(|e| e.visitor))),
             "event_timestamp" => {
                 Arc::new(TimestampMicrosecondArray::from_iter_values(events.iter().map(|e| e.at)).with_timezone("UTC"))
             }
             "event_type" => Arc::new(StringArray::from_iter_values(
-                events.iter().map(|e| format!("type {}", e.event_type)),
+                events.iter().map(|e| TYPES[usize::from(e.event_type)]),
             )),
             "country" => Arc::new(
                 events
@@ -94,36 +104,56 @@ fn segments(rollups: &[Rollup], files: &[Vec<RecordBatch>]) -> Vec<Vec<RecordBat
     segments.collect()
 }
 
-fn hourly() -> Rollup {
+fn hourly(per_visitor: bool) -> Rollup {
     Rollup {
         name: "mine".into(),
         grain: Grain::Hour,
+        per_visitor,
         dimensions: ["country", "is_bot", "event_type"].map(str::to_owned).to_vec(),
         measures: built_in()[0].measures.clone(),
     }
 }
 
-type Key = (String, Micros, Option<String>, bool, String);
-type Group = (i64, i64, Option<i128>, Option<i128>, Option<i128>, Micros, Micros);
+type Key = (String, Option<i64>, Micros, Option<String>, bool, String);
+type Group = (
+    i64,
+    i64,
+    i64,
+    i64,
+    Option<i128>,
+    Option<i128>,
+    Option<i128>,
+    Micros,
+    Micros,
+);
 
 /// The simplest way to compute the same, in the order of a segment.
-fn expected(events: &[Event]) -> Vec<(Key, Group)> {
+fn expected(events: &[Event], per_visitor: bool) -> Vec<(Key, Group)> {
     let mut groups: BTreeMap<Key, Vec<&Event>> = BTreeMap::new();
     for event in events {
         let key = (
             format!("site {}", event.site),
+            per_visitor.then_some(event.visitor),
             event.at - event.at.rem_euclid(3_600_000_000),
             event.country.map(|c| c.to_string()),
             event.is_bot,
-            format!("type {}", event.event_type),
+            TYPES[usize::from(event.event_type)].to_owned(),
         );
         groups.entry(key).or_default().push(event);
     }
     let group = |events: Vec<&Event>| {
         let revenue = || events.iter().filter_map(|e| e.revenue).map(i128::from);
         let times = || events.iter().map(|e| e.at);
+        let of_type = |name| {
+            events
+                .iter()
+                .filter(|e| TYPES[usize::from(e.event_type)] == name)
+                .count() as i64
+        };
         (
             events.len() as i64,
+            of_type("pageview"),
+            of_type("purchase"),
             revenue().count() as i64,
             revenue().reduce(|a, b| a + b),
             revenue().min(),
@@ -160,6 +190,9 @@ fn found(segment: &RecordBatch) -> Vec<(Key, Group)> {
             let is_bot = segment.column_by_name("is_bot").unwrap().as_boolean().value(row);
             let key = (
                 text(row, "tracking_id").unwrap(),
+                segment
+                    .column_by_name("client_hash")
+                    .map(|hashes| hashes.as_primitive::<Int64Type>().value(row)),
                 time(row, "hour"),
                 text(row, "country"),
                 is_bot,
@@ -167,6 +200,8 @@ fn found(segment: &RecordBatch) -> Vec<(Key, Group)> {
             );
             let group = (
                 count(row, "event_count"),
+                count(row, "pageviews"),
+                count(row, "purchases"),
                 count(row, "revenue_count"),
                 decimal(row, "total_revenue"),
                 decimal(row, "min_revenue"),
@@ -183,6 +218,7 @@ fn found(segment: &RecordBatch) -> Vec<(Key, Group)> {
 fn built_in_rollups_aggregate_real_events() {
     let event = Event {
         site: 1,
+        visitor: 7,
         at: 5,
         event_type: 0,
         country: None,
@@ -200,11 +236,32 @@ fn built_in_rollups_aggregate_real_events() {
 
 proptest! {
     #[test]
-    fn segment_equals_group_by(mut events in vec(event(), 0..200), batch in 1_usize..50, others in 0_usize..3) {
-        events.sort_by_key(|event| event.site);
+    fn segment_equals_group_by(
+        mut events in vec(event(), 0..200), batch in 1_usize..50, others in 0_usize..3, per_visitor in any::<bool>()
+    ) {
+        events.sort_by_key(|event| (event.site, event.visitor));
         let mut rollups = built_in();
-        rollups.insert(others, hourly());
+        rollups.insert(others, hourly(per_visitor));
         let segments = segments(&rollups, &[events.chunks(batch).map(rows).collect()]).swap_remove(0);
-        prop_assert_eq!(found(&segments[others]), expected(&events));
+        prop_assert_eq!(found(&segments[others]), expected(&events, per_visitor));
     }
+}
+
+#[test]
+fn rows_of_visitors_leave_before_the_site_ends() {
+    let event = |visitor| Event {
+        site: 1,
+        visitor,
+        at: 5,
+        event_type: 0,
+        country: None,
+        is_bot: false,
+        revenue: None,
+    };
+    let mut aggregation = Aggregation::new(&[hourly(true)]).unwrap();
+    let mut done = Rows::new(1);
+    let events: Vec<_> = (0..100).map(event).collect();
+    aggregation.push(&rows(&events), &mut done).unwrap();
+    let complete: usize = done.take()[0].iter().map(RecordBatch::num_rows).sum();
+    assert_eq!(complete, 99, "all but the last visitor, who may go on");
 }

@@ -8,6 +8,7 @@
 //!
 //! Whatever is interrupted in between: a segment without its file of events is not used by any query.
 
+mod backfill;
 mod input;
 mod output;
 mod remove;
@@ -27,6 +28,7 @@ use tokio::sync::mpsc;
 use crate::damaged::Damaged;
 use crate::retention::{RETENTION, RetentionPolicy};
 use crate::{FileState, Merge, MergeTask, Policy, SegmentKind, Stage, plan, plan_requested};
+pub use backfill::FunnelBackfill;
 use input::InputRows;
 use output::{Output, OutputPlan, Written};
 
@@ -328,6 +330,12 @@ impl Compactor {
             }
         }
     }
+}
+
+/// A file's name without its extension.
+fn file_stem(path: &Path) -> &str {
+    let name = path.filename().unwrap_or_default();
+    name.strip_suffix(".parquet").unwrap_or(name)
 }
 
 /// Whether a commit is not in the table and never will be.

@@ -4,12 +4,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use footfall_funnels::coverage::covered_name;
 use footfall_lake::{Commit, DataFile, Fence, LakeError, MAX_STAGED, NewFile, Operation, Origin, Table, write_file};
 use footfall_model::clock::HOUR;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 
-use super::{CompactError, Compactor, inputs};
+use super::{CompactError, Compactor, file_stem, inputs};
 use crate::retention::{self, RetentionTask};
 use crate::{FileState, STAGE, STAGE_RETIRED, SegmentKind, Stage};
 
@@ -49,8 +50,7 @@ impl Compactor {
 
     /// A file without events, of the same name, so that the segments of that name are read on.
     async fn write_empty(&self, file: &DataFile) -> Result<DataFile, LakeError> {
-        let name = file.path.filename().unwrap_or_default().trim_end_matches(".parquet");
-        let name = format!("{STAGE_RETIRED}/{name}");
+        let name = format!("{STAGE_RETIRED}/{}", file_stem(&file.path));
         let spec = self.events.spec();
         let new = NewFile::new(spec, file.partition_date, name, Origin::Compaction, self.clock.now());
         let rows = RecordBatch::new_empty(Arc::clone(spec.file_schema()));
@@ -92,9 +92,9 @@ impl Compactor {
             let covered = events
                 .files()
                 .filter(|file| kind.outlives_events() || !is_retired(file));
-            let covered: HashSet<&str> = covered.filter_map(|file| file.path.filename()).collect();
+            let covered: HashSet<&str> = covered.map(|file| file_stem(&file.path)).collect();
             let is_orphan = |file: &&Arc<DataFile>| {
-                file.written_at < latest && file.path.filename().is_some_and(|name| !covered.contains(name))
+                file.written_at < latest && !covered.contains(covered_name(file_stem(&file.path)))
             };
             let orphans: Vec<_> = segments
                 .files()
@@ -113,10 +113,10 @@ impl Compactor {
         files: &[Arc<DataFile>],
         which: impl Fn(&dyn SegmentKind) -> bool,
     ) -> Result<(), CompactError> {
-        let names: HashSet<&str> = files.iter().filter_map(|file| file.path.filename()).collect();
+        let names: HashSet<&str> = files.iter().map(|file| file_stem(&file.path)).collect();
         for (_, table) in self.kind_tables().filter(|(kind, _)| which(*kind)) {
             let snapshot = table.snapshot();
-            let covering = |file: &&Arc<DataFile>| file.path.filename().is_some_and(|name| names.contains(name));
+            let covering = |file: &&Arc<DataFile>| names.contains(covered_name(file_stem(&file.path)));
             let remove = snapshot.files().filter(covering).map(|file| file.path.clone());
             self.remove_from(table, remove.collect()).await?;
         }

@@ -1,9 +1,10 @@
-//! Administration from the command line: the same six operations on the state folder's catalog or on a running server.
+//! Administration from the command line: the same operations on the state folder's catalog or on a running server.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use footfall_catalog::{Catalog, CatalogError, NewSite, NewToken, Secret, Site, SiteChange, Token};
+use footfall_catalog::{Catalog, CatalogError, NewFunnel, NewSite, NewToken, Secret, Site, SiteChange, Token};
+use footfall_funnels::Funnel;
 use footfall_ingest::collect::ErrorBody;
 use http::StatusCode;
 use serde::Serialize;
@@ -11,7 +12,8 @@ use serde::de::DeserializeOwned;
 use url::{Host, Url};
 
 use super::wire::{
-    NewTokenBody, SiteBody, SiteChangeBody, SiteRequest, SitesBody, TokenBody, TokenRequest, TokensBody,
+    FunnelBody, FunnelRequest, FunnelsBody, NewTokenBody, SiteBody, SiteChangeBody, SiteRequest, SitesBody, TokenBody,
+    TokenRequest, TokensBody,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -144,6 +146,55 @@ impl Admin {
             }
         }
     }
+
+    /// Created or deleted in the folder of a running server, it is known there within a second.
+    pub(crate) async fn create_funnel(&self, funnel: NewFunnel) -> Result<Funnel, AdminError> {
+        match self {
+            Self::Local(catalog) => Ok(catalog.create_funnel(funnel).await?),
+            Self::Remote(server) => {
+                let made: FunnelBody = server.post(&["funnels"], &FunnelRequest::from(funnel)).await?;
+                Ok(made.into())
+            }
+        }
+    }
+
+    /// Oldest first.
+    pub(crate) async fn list_funnels(&self) -> Result<Vec<Funnel>, AdminError> {
+        match self {
+            Self::Local(catalog) => Ok(catalog.funnels().await?.funnels),
+            Self::Remote(server) => {
+                let listed: FunnelsBody = server.get(&["funnels"]).await?;
+                Ok(listed.funnels.into_iter().map(Funnel::from).collect())
+            }
+        }
+    }
+
+    pub(crate) async fn funnel(&self, id: &str) -> Result<Funnel, AdminError> {
+        match self {
+            Self::Local(catalog) => {
+                let not_found = || CatalogError::NotFound {
+                    what: "funnel",
+                    id: id.to_owned(),
+                };
+                Ok(catalog.funnel(id).await?.ok_or_else(not_found)?)
+            }
+            Self::Remote(server) => {
+                let funnel: FunnelBody = server.get(&["funnels", id]).await?;
+                Ok(funnel.into())
+            }
+        }
+    }
+
+    /// What it was.
+    pub(crate) async fn delete_funnel(&self, id: &str) -> Result<Funnel, AdminError> {
+        match self {
+            Self::Local(catalog) => Ok(catalog.delete_funnel(id).await?),
+            Self::Remote(server) => {
+                let deleted: FunnelBody = server.delete(&["funnels", id]).await?;
+                Ok(deleted.into())
+            }
+        }
+    }
 }
 
 impl Remote {
@@ -157,6 +208,10 @@ impl Remote {
 
     async fn patch<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, AdminError> {
         self.send(self.client.patch(self.endpoint(path)?).json(body)).await
+    }
+
+    async fn delete<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, AdminError> {
+        self.send(self.client.delete(self.endpoint(path)?)).await
     }
 
     async fn send<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, AdminError> {

@@ -6,7 +6,8 @@ use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Extension, Path, State};
 use axum::response::Response;
 use bytes::Bytes;
-use footfall_catalog::Directory;
+use footfall_catalog::{CatalogError, Directory};
+use footfall_funnels::FunnelDefinitions;
 use footfall_ingest::collect::json_response;
 use footfall_model::access::Principal;
 use footfall_model::clock::Clock;
@@ -16,12 +17,14 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use super::wire::{
-    NewTokenBody, SiteBody, SiteChangeBody, SiteRequest, SitesBody, TokenBody, TokenRequest, TokensBody,
+    FunnelBody, FunnelRequest, FunnelsBody, NewTokenBody, SiteBody, SiteChangeBody, SiteRequest, SitesBody, TokenBody,
+    TokenRequest, TokensBody,
 };
 
 #[derive(Debug, Clone)]
 pub(super) struct Handlers {
     pub(super) directory: Arc<Directory>,
+    pub(super) funnels: Arc<FunnelDefinitions>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -96,6 +99,66 @@ pub(super) async fn revoke_token(
     state.directory.forget_principals();
     tracing::info!(by = admin.token_id, token = token.id, "token revoked");
     Ok(json_response(StatusCode::OK, &TokenBody::from(token)))
+}
+
+pub(super) async fn list_funnels(State(state): State<Handlers>) -> Result<Response, ApiError> {
+    let funnels = state.directory.catalog().funnels().await?.funnels;
+    let funnels = funnels.into_iter().map(FunnelBody::from).collect();
+    Ok(json_response(StatusCode::OK, &FunnelsBody { funnels }))
+}
+
+pub(super) async fn create_funnel(
+    State(state): State<Handlers>,
+    Extension(admin): Extension<Principal>,
+    body: BodyBytes,
+) -> Result<Response, ApiError> {
+    let new: FunnelRequest = parse(body)?;
+    let funnel = state.directory.catalog().create_funnel(new.into()).await?;
+    state.refresh_funnels().await;
+    tracing::info!(
+        by = admin.token_id,
+        funnel = funnel.id,
+        tracking_id = funnel.tracking_id,
+        "funnel created"
+    );
+    Ok(json_response(StatusCode::CREATED, &FunnelBody::from(funnel)))
+}
+
+pub(super) async fn show_funnel(
+    State(state): State<Handlers>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let Path(id) = id.map_err(|error| ApiError::unreadable(error.status()))?;
+    let funnel = state.directory.catalog().funnel(&id).await?;
+    let funnel = funnel.ok_or(CatalogError::NotFound { what: "funnel", id })?;
+    Ok(json_response(StatusCode::OK, &FunnelBody::from(funnel)))
+}
+
+pub(super) async fn delete_funnel(
+    State(state): State<Handlers>,
+    Extension(admin): Extension<Principal>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let Path(id) = id.map_err(|error| ApiError::unreadable(error.status()))?;
+    let funnel = state.directory.catalog().delete_funnel(&id).await?;
+    state.refresh_funnels().await;
+    tracing::info!(
+        by = admin.token_id,
+        funnel = funnel.id,
+        tracking_id = funnel.tracking_id,
+        "funnel deleted"
+    );
+    Ok(json_response(StatusCode::OK, &FunnelBody::from(funnel)))
+}
+
+impl Handlers {
+    /// So that this process knows the change at once. If it fails, it will know within a second or when the catalog
+    /// answers again.
+    async fn refresh_funnels(&self) {
+        if let Err(error) = crate::funnels::refresh(self.directory.catalog().as_ref(), &self.funnels).await {
+            tracing::warn!(%error, "the funnels can't be read for now");
+        }
+    }
 }
 
 /// Ignores the content type, because curl's `-d` sends a form's.

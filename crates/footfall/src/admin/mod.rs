@@ -1,10 +1,11 @@
-//! Administration: sites and tokens, over HTTP and from the command line.
+//! Administration: sites, tokens and funnels, over HTTP and from the command line.
 //!
 //! ```text
 //! client::Admin   what the command line calls: the state folder itself, or
 //!    | JSON       a running server, through
 //! router          GET, POST /api/v1/sites    PATCH /api/v1/sites/{tracking_id}
 //!    |            GET, POST /api/v1/tokens    POST /api/v1/tokens/{id}/revoke
+//!    |            GET, POST /api/v1/funnels   GET, DELETE /api/v1/funnels/{id}
 //!    |            auth: an admin's bearer token, checked before the body is read
 //! Directory       and the catalog behind it
 //! ```
@@ -24,16 +25,19 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, patch, post};
 use footfall_catalog::Directory;
+use footfall_funnels::FunnelDefinitions;
 use footfall_model::clock::Clock;
 
 use error::ApiError;
 use handlers::Handlers;
+pub(crate) use wire::parse_funnel;
 
 /// The largest request body, in bytes. A token for a thousand sites fits.
 const MAX_BODY: usize = 64 * 1024;
 
-/// The endpoints under `/api/v1/sites` and `/api/v1/tokens`, to be merged into the server's router.
-pub(crate) fn router(directory: Arc<Directory>, clock: Arc<dyn Clock>) -> Router {
+/// The endpoints under `/api/v1/sites`, `/api/v1/tokens` and `/api/v1/funnels`, to be merged into the server's router.
+/// `funnels` are those that this process uses.
+pub(crate) fn router(directory: Arc<Directory>, funnels: Arc<FunnelDefinitions>, clock: Arc<dyn Clock>) -> Router {
     let wrong_method = || async { ApiError::method_not_allowed() };
     let authenticated = from_fn_with_state(directory.clone(), auth::require_admin);
     Router::new()
@@ -57,9 +61,25 @@ pub(crate) fn router(directory: Arc<Directory>, clock: Arc<dyn Clock>) -> Router
             "/api/v1/tokens/{id}/revoke",
             post(handlers::revoke_token).fallback(wrong_method),
         )
+        .route(
+            "/api/v1/funnels",
+            get(handlers::list_funnels)
+                .post(handlers::create_funnel)
+                .fallback(wrong_method),
+        )
+        .route(
+            "/api/v1/funnels/{id}",
+            get(handlers::show_funnel)
+                .delete(handlers::delete_funnel)
+                .fallback(wrong_method),
+        )
         .route_layer(authenticated)
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(Handlers { directory, clock })
+        .with_state(Handlers {
+            directory,
+            funnels,
+            clock,
+        })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Over HTTP, on a listener, with a catalog in a file.
 
 mod client;
+mod funnels;
 mod refusals;
 mod server;
 mod sites;

@@ -3,6 +3,8 @@
 //! Requests refuse unknown fields, so that a misspelt one is noticed; responses may gain fields, so clients ignore
 //! unknown ones.
 
+mod funnels;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +15,9 @@ use footfall_model::access::{Role, SiteScope};
 use footfall_model::clock::Micros;
 use footfall_model::hash::DedupeBy;
 use serde::{Deserialize, Serialize};
+
+pub(crate) use funnels::parse_funnel;
+pub(super) use funnels::{FunnelBody, FunnelRequest, FunnelsBody};
 
 /// `POST /api/v1/sites`; only the tracking id is required.
 #[derive(Debug, Serialize, Deserialize)]

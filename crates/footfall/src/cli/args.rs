@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::funnel_args::FunnelArgs;
 use super::import_args::ImportArgs;
 use super::lake_args::{RetentionArgs, TableArgs, VacuumArgs, VerifyArgs};
 use super::overrides::{Folders, Listen, Overrides};
@@ -40,11 +41,13 @@ pub(super) enum Command {
     Site(SiteArgs),
     /// Create, list and revoke tokens
     Token(TokenArgs),
+    /// Create, list, show and delete funnels
+    Funnel(FunnelArgs),
     /// Query a server in SQL; without a statement, open a prompt
     Sql(SqlArgs),
     /// Import files of events into the lake
     Import(ImportArgs),
-    /// Merge files of events and build the segments of the rollups
+    /// Merge files of events and build the segments of rollups and funnels
     Compact(CompactArgs),
     /// Delete files that no table needs any more
     Vacuum(VacuumArgs),

@@ -4,6 +4,8 @@
 
 mod args;
 mod failure;
+mod funnel;
+mod funnel_args;
 mod import_args;
 mod lake_args;
 mod logging;
@@ -63,6 +65,10 @@ async fn dispatch(Cli { config, command }: Cli) -> anyhow::Result<()> {
         Command::Token(args) => {
             let config = load(args.admin().overrides())?;
             Box::pin(token::run(&config, args)).await
+        }
+        Command::Funnel(args) => {
+            let config = load(args.admin().overrides())?;
+            Box::pin(funnel::run(&config, args)).await
         }
         Command::Sql(args) => {
             let config = load(args.overrides())?;

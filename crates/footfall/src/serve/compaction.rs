@@ -1,4 +1,5 @@
-//! Compacts in the background: one merge after the other, while this process holds the shard's lease.
+//! Compacts in the background: one merge after the other, while this process holds the shard's lease. When none is due,
+//! merged files get the steps of new funnels.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use metrics::{counter, gauge, histogram};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::funnel_backfill::Backfill;
 use super::lease::LeaseKeeper;
 
 /// How often to look for something to merge.
@@ -24,6 +26,7 @@ fn lease_name(shard: u8) -> String {
 /// The background compaction of one shard.
 pub(super) struct Compaction {
     pub(super) compactor: Compactor,
+    pub(super) backfill: Backfill,
     pub(super) lease: Arc<LeaseKeeper>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) log: Arc<CompactionLog>,
@@ -32,7 +35,7 @@ pub(super) struct Compaction {
 
 impl Compaction {
     /// Merges what is due until `stop`. What is interrupted leaves the table as it was.
-    pub(super) async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+    pub(super) async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut schedule = Schedule::default();
         let mut ticks = interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -48,12 +51,15 @@ impl Compaction {
         }
     }
 
-    async fn merge_all_due(&self, schedule: &mut Schedule) {
+    async fn merge_all_due(&mut self, schedule: &mut Schedule) {
         loop {
             let tasks = self.compactor.plan();
             gauge!("footfall_compaction_tasks").set(tasks.len() as f64);
             let Some(epoch) = self.lease.epoch() else { return };
             let Some(task) = schedule.next(&tasks, self.clock.now()) else {
+                if self.backfill.do_one(self.clock.now()).await {
+                    continue;
+                }
                 return;
             };
             let fence = Fence {

@@ -11,6 +11,7 @@ mod admin_token;
 mod compaction;
 mod descriptors;
 mod follow;
+mod funnel_backfill;
 mod grpc;
 mod http;
 mod io_timeouts;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use footfall_catalog::Directory;
+use footfall_funnels::FunnelDefinitions;
 use footfall_ingest::collect::Budget;
 use footfall_lake::{Lake, Location, Table};
 use footfall_model::clock::{Clock, IdGen, RandomIds, SystemClock};
@@ -68,6 +70,7 @@ struct RoleParts {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGen>,
     directory: Arc<Directory>,
+    funnels: Arc<FunnelDefinitions>,
     lake: Lake,
     /// The table of events.
     table: Arc<Table>,
@@ -100,10 +103,18 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Server> {
     let (front, back) = (Tasks::new(&failure), Tasks::new(&failure));
     let stopping = CancellationToken::new();
     back.spawn("lake follower", |stop| follow::refresh(shared.lake.clone(), stop));
+    back.spawn("funnels follower", |stop| {
+        crate::funnels::follow(
+            Arc::clone(shared.directory.catalog()),
+            Arc::clone(&shared.funnels),
+            stop,
+        )
+    });
 
     let mut routes = tonic::service::Routes::builder();
     let mut router = ops::router(metrics, stopping.clone()).merge(crate::admin::router(
         Arc::clone(&shared.directory),
+        Arc::clone(&shared.funnels),
         Arc::clone(&shared.clock),
     ));
     let mut log = None;
@@ -152,12 +163,14 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Server> {
 async fn open(config: &Config) -> anyhow::Result<RoleParts> {
     let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdGen>) = (Arc::new(SystemClock), Arc::new(RandomIds));
     let catalog = crate::state::open_catalog(&config.state_dir()).await?;
+    let funnels = Arc::new(FunnelDefinitions::new(catalog.funnels().await?));
     let lake = lake_startup::open_with_retries(config, Arc::clone(&clock)).await?;
     let table = events_of(&lake)?;
     Ok(RoleParts {
         clock,
         ids,
         directory: Arc::new(Directory::new(catalog)),
+        funnels,
         lake,
         table,
         compactions: Arc::default(),
@@ -169,7 +182,7 @@ pub(crate) async fn open_lake(config: &Config, clock: Arc<dyn Clock>) -> anyhow:
     let location: Location = config.data.parse()?;
     let store = location.shard_store(SHARD, &config.s3.options())?;
     let mut tables = vec![Arc::clone(table::events())];
-    for kind in crate::contents::segment_kinds() {
+    for kind in crate::contents::segment_kinds(&Arc::default()) {
         tables.extend(kind.tables()?);
     }
     let lake = Lake::open(store, &tables, clock).await;

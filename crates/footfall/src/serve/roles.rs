@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
 use footfall_catalog::LeaseRole;
-use footfall_compactor::Compactor;
+use footfall_compactor::{Compactor, FunnelBackfill};
 use footfall_flight_server::{FlightOptions, TokenCheck};
 use footfall_ingest::collect::{Collector, CollectorParts};
 use footfall_ingest::enrich::Enricher;
@@ -15,6 +15,7 @@ use footfall_ingest::writer::{ShardWriter, WriterError, WriterParts};
 use footfall_query::Engine;
 
 use super::compaction::Compaction;
+use super::funnel_backfill::Backfill;
 use super::lease::LeaseKeeper;
 use super::tasks::Tasks;
 use super::{RoleParts, SHARD, follow};
@@ -89,19 +90,31 @@ pub(super) fn maintain(shared: &RoleParts, tasks: &Tasks) {
 
 /// Starts the compactor, on threads of its own that give way to others.
 pub(super) fn compact(config: &Config, shared: &RoleParts, tasks: &Tasks) -> anyhow::Result<()> {
-    let RoleParts { clock, ids, lake, .. } = shared;
+    let RoleParts {
+        clock,
+        ids,
+        lake,
+        funnels,
+        ..
+    } = shared;
     let catalog = shared.directory.catalog();
     let role = (SHARD, LeaseRole::Compactor);
     let lease = LeaseKeeper::new(catalog, clock, ids.as_ref(), role, config.compact.lease.0);
     let compaction = Compaction {
         compactor: Compactor::new(
             lake,
-            crate::contents::segment_kinds(),
+            crate::contents::segment_kinds(funnels),
             config.compact.policy(config.ingest.dedupe_window.0),
             Arc::clone(clock),
             Arc::clone(ids),
         )?
         .with_memory(config.compact.memory_bytes.bytes()),
+        backfill: Backfill::new(FunnelBackfill::new(
+            lake,
+            Arc::clone(funnels),
+            Arc::clone(clock),
+            Arc::clone(ids),
+        )?),
         lease: Arc::clone(&lease),
         clock: Arc::clone(clock),
         log: Arc::clone(&shared.compactions),
@@ -122,11 +135,8 @@ pub(super) fn query(
 ) -> anyhow::Result<TokenCheck<FlightServiceServer<impl FlightService>>> {
     let spill = config.state_dir().join("spill");
     let options = config.query.options(spill);
-    let engine = Engine::with_views(
-        &shared.lake,
-        crate::contents::views(Arc::clone(&shared.compactions)),
-        &options,
-    )?;
+    let views = crate::contents::views(&shared.funnels, &shared.compactions);
+    let engine = Engine::with_views(&shared.lake, views, &options)?;
     Ok(footfall_flight_server::service(
         Arc::new(engine),
         Arc::clone(&shared.directory),

@@ -126,10 +126,11 @@ pub(super) fn encode(error: ParquetError) -> LakeError {
 }
 
 /// High-cardinality columns: a dictionary of them costs time and is discarded.
-const WITHOUT_DICTIONARY: [(&str, Encoding); 3] = [
+const WITHOUT_DICTIONARY: [(&str, Encoding); 4] = [
     ("event_timestamp", Encoding::DELTA_BINARY_PACKED),
     ("created_at", Encoding::DELTA_BINARY_PACKED),
     ("event_id", Encoding::DELTA_LENGTH_BYTE_ARRAY),
+    ("visitors_sketch", Encoding::DELTA_LENGTH_BYTE_ARRAY),
 ];
 
 fn properties(spec: &TableSpec) -> WriterProperties {

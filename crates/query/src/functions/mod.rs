@@ -1,11 +1,12 @@
-//! The scalar functions that SQL may call: DataFusion's, where the length of the result is up to the caller with
-//! bounds of ours, and those that read `custom_properties`.
+//! The functions that SQL may call: DataFusion's scalar ones, where the length of the result is up to the caller with
+//! bounds of ours, those that read `custom_properties`, and sketches.
 
 mod bounded;
 mod concat_operator;
 mod growth;
 mod json;
 mod patterns;
+mod sketches;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use bounded::Bounded;
 pub(crate) use concat_operator::ConcatOperators;
 pub(crate) use json::PropertyOperators;
 pub(crate) use patterns::{DEFAULT_ESCAPE, escape_character, like_escape, similar_to_escape};
+pub(crate) use sketches::aggregates;
 
 /// Lists of numbers and times as values; `FROM generate_series(...)` makes the same as rows, in bounded memory.
 const LEFT_OUT: [&str; 2] = ["range", "generate_series"];
@@ -29,6 +31,7 @@ pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
         .map(bounded)
         .chain(json::functions())
         .chain(patterns::functions())
+        .chain(sketches::functions())
         .collect()
 }
 

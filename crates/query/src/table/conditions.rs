@@ -158,7 +158,7 @@ fn has_subquery(filter: &Expr) -> bool {
 
 /// Whether evaluating `condition` on a row can't fail, whatever the row holds: comparisons of a column with a literal
 /// of exactly its type, and AND, OR and NOT of them.
-pub(super) fn is_plain(condition: &Arc<dyn PhysicalExpr>, schema: &Schema) -> bool {
+pub(crate) fn is_plain(condition: &Arc<dyn PhysicalExpr>, schema: &Schema) -> bool {
     if let Some(comparison) = condition.downcast_ref::<BinaryExpr>() {
         let (left, right) = (comparison.left(), comparison.right());
         return match comparison.op() {

@@ -16,7 +16,7 @@ const MAX_VISITORS: usize = 100;
 
 /// Conditions on `event_date` that follow from those on `event_timestamp`, and vice versa: a row's `event_date` is the
 /// UTC day of its `event_timestamp`.
-pub(super) fn dates_and_times(filters: &[Expr]) -> Vec<Expr> {
+pub(crate) fn dates_and_times(filters: &[Expr]) -> Vec<Expr> {
     let mut implied = Vec::new();
     for (column, operator, value) in filters.iter().flat_map(split_conjunction).flat_map(comparisons) {
         match (column, value) {
@@ -55,7 +55,7 @@ pub(super) fn dates_and_times(filters: &[Expr]) -> Vec<Expr> {
 
 /// Comparisons of `event_timestamp` that hold for the same rows as those of its date in `filters`, such as
 /// `event_timestamp::date = '2026-11-01'`.
-pub(super) fn times_of_days(filters: &[Expr]) -> Vec<Expr> {
+pub(crate) fn times_of_days(filters: &[Expr]) -> Vec<Expr> {
     let date_of_time = |expr: &Expr| match expr {
         Expr::Cast(cast) if cast.field.data_type() == &DataType::Date32 => {
             matches!(cast.expr.as_ref(), Expr::Column(column) if column.name() == "event_timestamp")
@@ -97,8 +97,17 @@ pub(super) fn visitors(filters: &[Expr], sites: Option<&BTreeSet<String>>) -> Op
     Some(col("client_hash").in_list(hashes.collect(), false))
 }
 
+/// What the filters compare a column of times with.
+pub(crate) fn time_comparisons(filters: &[Expr], column: &str) -> Vec<(Operator, Micros)> {
+    let all = filters.iter().flat_map(split_conjunction).flat_map(comparisons);
+    let of_column = all.filter(|(name, ..)| *name == column);
+    of_column
+        .filter_map(|(_, operator, value)| Some((operator, micros(value)?)))
+        .collect()
+}
+
 /// `(column, operator, value)` of simple comparisons, the column on the left.
-fn comparisons(condition: &Expr) -> Vec<(&str, Operator, &ScalarValue)> {
+pub(crate) fn comparisons(condition: &Expr) -> Vec<(&str, Operator, &ScalarValue)> {
     match condition {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => match (left.as_ref(), right.as_ref()) {
             (Expr::Column(column), Expr::Literal(value, _)) => vec![(column.name(), *op, value)],

@@ -14,7 +14,7 @@
 
 mod check;
 mod conditions;
-mod derived_filters;
+pub(crate) mod derived_filters;
 mod provider;
 mod prune;
 mod regroup;
@@ -23,5 +23,7 @@ mod site_filter;
 mod statistics;
 
 pub(crate) use check::CheckIsolation;
+pub(crate) use conditions::is_plain;
+pub(crate) use derived_filters::time_comparisons;
 pub(crate) use provider::LakeTable;
 pub(crate) use scan::TableReader;

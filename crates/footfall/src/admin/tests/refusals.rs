@@ -8,13 +8,17 @@ use serde_json::json;
 
 use super::server::*;
 
-const ENDPOINTS: [(Method, &str); 6] = [
+const ENDPOINTS: [(Method, &str); 10] = [
     (Method::PATCH, "/api/v1/sites/shop"),
     (Method::GET, "/api/v1/sites"),
     (Method::POST, "/api/v1/sites"),
     (Method::GET, "/api/v1/tokens"),
     (Method::POST, "/api/v1/tokens"),
     (Method::POST, "/api/v1/tokens/tok_x/revoke"),
+    (Method::GET, "/api/v1/funnels"),
+    (Method::POST, "/api/v1/funnels"),
+    (Method::GET, "/api/v1/funnels/funnel_x"),
+    (Method::DELETE, "/api/v1/funnels/funnel_x"),
 ];
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use footfall_catalog::{Catalog, DEFAULT_TENANT, Directory, NewSite, NewToken, Secret, SqliteCatalog};
+use footfall_funnels::FunnelDefinitions;
 use footfall_model::access::{Role, SiteScope};
 use footfall_model::clock::{Clock, Micros, RandomIds};
 use footfall_model::hash::DedupeBy;
@@ -33,6 +34,7 @@ pub(super) struct Server {
     pub(super) url: String,
     pub(super) catalog: Arc<SqliteCatalog>,
     pub(super) directory: Arc<Directory>,
+    pub(super) funnels: Arc<FunnelDefinitions>,
     pub(super) clock: Arc<ManualClock>,
     pub(super) admin: Secret,
     pub(super) client: reqwest::Client,
@@ -59,12 +61,14 @@ impl Server {
         let catalog = Arc::new(open(folder.path(), clock.clone()).await);
         let (_, admin) = catalog.create_token(token(Role::Admin, SiteScope::All)).await.unwrap();
         let directory = Arc::new(Directory::new(catalog.clone()));
-        let (url, serving) = serve(crate::admin::router(directory.clone(), clock.clone())).await;
+        let funnels = Arc::new(FunnelDefinitions::new(catalog.funnels().await.unwrap()));
+        let (url, serving) = serve(crate::admin::router(directory.clone(), funnels.clone(), clock.clone())).await;
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self {
             url,
             catalog,
             directory,
+            funnels,
             clock,
             admin,
             client,

@@ -10,9 +10,14 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::{Checked, absent, refused};
+use crate::functions;
 
 static AGGREGATES: LazyLock<HashSet<String>> = LazyLock::new(|| {
-    let functions = SessionStateDefaults::default_aggregate_functions();
+    let functions = [
+        SessionStateDefaults::default_aggregate_functions(),
+        functions::aggregates(),
+    ]
+    .concat();
     names(functions.iter().map(|f| (f.name(), f.aliases())))
 });
 

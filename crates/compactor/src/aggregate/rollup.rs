@@ -1,0 +1,143 @@
+//! The groups of one rollup and one site, and the rows that they become.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use footfall_model::rollup::Rollup;
+use footfall_model::schema;
+use footfall_model::table::{SpecError, TableSpec};
+
+use super::accumulate::Accumulator;
+use super::codes::Codes;
+use super::groups::Groups;
+use super::visitors::Visitors;
+
+/// Rows of a batch of output; few in tests, so that they have several.
+const BATCH_ROWS: usize = if cfg!(test) { 8 } else { 8 * 1_024 };
+
+#[derive(Debug)]
+pub(super) struct RollupState {
+    schema: SchemaRef,
+    /// Of a rollup per visitor.
+    visitors: Option<Visitors>,
+    /// Whether a bucket's start is a column; a daily bucket is the partition.
+    has_bucket: bool,
+    /// Indices into [`Codes`].
+    dimensions: Vec<usize>,
+    groups: Groups,
+    /// Each with the index of its column in events.
+    accumulators: Vec<(Option<usize>, Accumulator)>,
+}
+
+impl RollupState {
+    pub(super) fn new(rollup: &Rollup, table: &TableSpec, codes: &mut Codes) -> Result<Self, SpecError> {
+        let events = schema::event_file();
+        let dimensions: Vec<_> = rollup.dimensions.iter().map(|name| codes.dimension(name)).collect();
+        let accumulators = rollup.measures.iter().map(|measure| {
+            let column = measure.function.column().and_then(|name| events.index_of(name).ok());
+            let kind = column.map(|column| events.field(column).data_type());
+            Accumulator::new(&measure.function, kind).map(|accumulator| (column, accumulator))
+        });
+        Ok(Self {
+            schema: Arc::clone(table.file_schema()),
+            visitors: rollup.per_visitor.then(Visitors::default),
+            has_bucket: rollup.grain.column().is_some(),
+            groups: Groups::new(rollup.grain.micros(), dimensions.len()),
+            dimensions,
+            accumulators: accumulators.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Adds the next events of the site.
+    pub(super) fn push(&mut self, run: &RecordBatch, times: &[i64], codes: &Codes) -> Result<(), ArrowError> {
+        let codes: Vec<&[u32]> = self.dimensions.iter().map(|dimension| codes.of(*dimension)).collect();
+        let visitors = self
+            .visitors
+            .as_mut()
+            .map(|visitors| visitors.assign(run))
+            .transpose()?;
+        let groups = self.groups.assign(visitors, times, &codes);
+        let count = self.groups.len();
+        for (column, accumulator) in &mut self.accumulators {
+            accumulator.update(column.map(|column| run.column(column)), &groups, count)?;
+        }
+        self.groups.recycle(groups);
+        Ok(())
+    }
+
+    /// The rows of visitors that have ended, once they are worth a batch.
+    pub(super) fn end_visitors(
+        &mut self,
+        site: &str,
+        codes: &Codes,
+        done: impl FnMut(RecordBatch),
+    ) -> Result<(), ArrowError> {
+        let Some(last) = self.groups.len().checked_sub(1) else {
+            return Ok(());
+        };
+        if self.visitors.is_none() || last < BATCH_ROWS {
+            return Ok(());
+        }
+        // The visitors follow one another, so the last one's groups are the last.
+        let visitor = |group: usize| self.groups.visitor(u32::try_from(group).unwrap_or(u32::MAX));
+        let complete = (0..last).rev().find(|group| visitor(*group) != visitor(last));
+        match complete {
+            Some(group) => self.end(group + 1, site, codes, done),
+            None => Ok(()),
+        }
+    }
+
+    /// The rows that are left.
+    pub(super) fn end_site(
+        &mut self,
+        site: &str,
+        codes: &Codes,
+        done: impl FnMut(RecordBatch),
+    ) -> Result<(), ArrowError> {
+        self.end(self.groups.len(), site, codes, done)?;
+        self.visitors = self.visitors.take().map(|_| Visitors::default());
+        Ok(())
+    }
+
+    /// Makes rows of the first `count` groups and forgets these.
+    fn end(
+        &mut self,
+        count: usize,
+        site: &str,
+        codes: &Codes,
+        mut done: impl FnMut(RecordBatch),
+    ) -> Result<(), ArrowError> {
+        let compare = |nth: usize, a, b| codes.compare(self.dimensions[nth], a, b);
+        for groups in self.groups.sorted(count, compare).chunks(BATCH_ROWS) {
+            done(self.rows(groups, site, codes)?);
+        }
+        self.groups.drain(count);
+        for (_, accumulator) in &mut self.accumulators {
+            accumulator.drain(count);
+        }
+        if let Some(visitors) = &mut self.visitors {
+            visitors.keep_last();
+        }
+        Ok(())
+    }
+
+    fn rows(&self, groups: &[u32], site: &str, codes: &Codes) -> Result<RecordBatch, ArrowError> {
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from_iter_values(groups.iter().map(|_| site)))];
+        if let Some(visitors) = &self.visitors {
+            let numbers = groups.iter().map(|group| self.groups.visitor(*group));
+            columns.push(Arc::new(visitors.hashes(numbers)));
+        }
+        if self.has_bucket {
+            columns.push(Arc::new(self.groups.buckets(groups)));
+        }
+        for (nth, dimension) in self.dimensions.iter().enumerate() {
+            columns.push(codes.values(*dimension, groups.iter().map(|group| self.groups.code(*group, nth))));
+        }
+        for (_, accumulator) in &self.accumulators {
+            columns.push(accumulator.values(groups)?);
+        }
+        RecordBatch::try_new(Arc::clone(&self.schema), columns)
+    }
+}

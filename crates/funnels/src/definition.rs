@@ -1,0 +1,344 @@
+//! A funnel as its owner writes it: JSON with a name, steps and a window.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use footfall_model::clock::{DAY, Micros, SECOND};
+use footfall_model::field::{EventField, FieldType};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// A funnel has at least two steps, and at most so many: the steps of an event are bits of a number.
+pub const MAX_STEPS: usize = 20;
+
+const MAX_NAME: usize = 200;
+const MAX_EVENT_TYPE: usize = 128;
+const MAX_FILTERS: usize = 16;
+const MAX_PATTERN: usize = 1024;
+const MAX_WINDOW: Micros = 366 * DAY;
+
+/// What addresses a custom property that has the name of a column.
+const PROPERTY: &str = "custom_properties.";
+
+/// Steps that a visitor takes one after the other within a window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Definition {
+    pub name: String,
+    pub steps: Vec<Step>,
+    /// How long after the first step the last one may be.
+    #[serde(default)]
+    pub window: Window,
+}
+
+/// Which events take a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    pub name: String,
+    pub event_type: String,
+    /// All of them must hold: a column of `events` or a key of `custom_properties`, and the text that its value must
+    /// equal, in which `*` stands for any characters.
+    #[serde(default, deserialize_with = "filters", skip_serializing_if = "BTreeMap::is_empty")]
+    pub filters: BTreeMap<String, String>,
+}
+
+/// A length of time in JSON: `7d`, `12h`, `30m` or `45s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Window(Micros);
+
+/// Why a definition is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {reason}")]
+pub struct DefinitionError {
+    /// `name`, `steps` or `window`.
+    pub field: &'static str,
+    /// What is wrong, where, and what is expected.
+    pub reason: String,
+}
+
+/// Where the value of a filter is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FilterSource<'a> {
+    Column(EventField),
+    Property(&'a str),
+}
+
+impl Definition {
+    /// # Errors
+    /// With the field, what is wrong in it, and what is expected.
+    pub fn validate(&self) -> Result<(), DefinitionError> {
+        let wrong = |field, reason| DefinitionError { field, reason };
+        check_text(&self.name, MAX_NAME).map_err(|reason| wrong("name", reason))?;
+        if !(2..=MAX_STEPS).contains(&self.steps.len()) {
+            let count = self.steps.len();
+            let reason =
+                format!("there are {count}; expected 2 to {MAX_STEPS}, in the order in which visitors take them");
+            return Err(wrong("steps", reason));
+        }
+        for (nth, step) in self.steps.iter().enumerate() {
+            let check = step.validate();
+            check.map_err(|reason| wrong("steps", format!("step {} ({:?}): {reason}", nth + 1, step.name)))?;
+        }
+        Ok(())
+    }
+}
+
+impl Step {
+    fn validate(&self) -> Result<(), String> {
+        check_text(&self.name, MAX_NAME).map_err(|reason| format!("name: {reason}"))?;
+        check_text(&self.event_type, MAX_EVENT_TYPE).map_err(|reason| format!("event_type: {reason}"))?;
+        if self.filters.len() > MAX_FILTERS {
+            return Err(format!("filters: expected at most {MAX_FILTERS}"));
+        }
+        for (key, pattern) in &self.filters {
+            FilterSource::of(key)?;
+            if pattern.chars().count() > MAX_PATTERN {
+                return Err(format!(
+                    "filters.{key}: expected a text of at most {MAX_PATTERN} characters"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'a> FilterSource<'a> {
+    /// # Errors
+    /// The key names a column that can't be compared with a text.
+    pub(crate) fn of(key: &'a str) -> Result<Self, String> {
+        if let Some(property) = key.strip_prefix(PROPERTY) {
+            return Ok(Self::Property(property));
+        }
+        let Some(field) = EventField::ALL.iter().find(|field| field.name() == key) else {
+            return Ok(Self::Property(key));
+        };
+        if is_comparable(*field) {
+            return Ok(Self::Column(*field));
+        }
+        let columns = EventField::ALL.iter().filter(|field| is_comparable(**field));
+        let columns: Vec<_> = columns.map(|field| field.name()).collect();
+        Err(format!(
+            "filters.{key}: no filter compares this column; expected one of {}, or a key of custom_properties",
+            columns.join(", ")
+        ))
+    }
+}
+
+/// The site and the type of the event have their own places in a definition.
+fn is_comparable(field: EventField) -> bool {
+    let own = matches!(field, EventField::TrackingId | EventField::EventType);
+    matches!(field.spec().field_type, FieldType::Text | FieldType::Flag) && !own
+}
+
+fn check_text(text: &str, max: usize) -> Result<(), String> {
+    let chars = text.chars().count();
+    if text.trim().is_empty() || chars > max || text.chars().any(char::is_control) {
+        return Err(format!(
+            "expected 1 to {max} characters, none of them a control character"
+        ));
+    }
+    Ok(())
+}
+
+/// Numbers and truth values are compared as JSON writes them.
+fn filters<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(
+        untagged,
+        expecting = "filters: expected a text, a number, true or false for each key"
+    )]
+    enum Value {
+        Text(String),
+        Flag(bool),
+        Number(serde_json::Number),
+    }
+    let values = BTreeMap::<String, Value>::deserialize(deserializer)?;
+    let text = |value| match value {
+        Value::Text(text) => text,
+        Value::Flag(flag) => flag.to_string(),
+        Value::Number(number) => number.to_string(),
+    };
+    Ok(values.into_iter().map(|(key, value)| (key, text(value))).collect())
+}
+
+const UNITS: [(char, Micros); 4] = [('d', DAY), ('h', 3_600 * SECOND), ('m', 60 * SECOND), ('s', SECOND)];
+
+impl Window {
+    pub fn micros(self) -> Micros {
+        self.0
+    }
+}
+
+/// The specification's seven days.
+impl Default for Window {
+    fn default() -> Self {
+        Self(7 * DAY)
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = UNITS.iter().find(|(_, micros)| self.0 % micros == 0);
+        let (unit, micros) = whole.unwrap_or(&('s', SECOND));
+        write!(f, "{}{unit}", self.0 / micros)
+    }
+}
+
+impl FromStr for Window {
+    type Err = DefinitionError;
+
+    fn from_str(text: &str) -> Result<Self, DefinitionError> {
+        let unit = UNITS.iter().find(|(unit, _)| text.ends_with(*unit));
+        let number = unit.and_then(|(unit, micros)| {
+            let number: Micros = text.strip_suffix(*unit)?.parse().ok()?;
+            number.checked_mul(*micros)
+        });
+        let window = number.filter(|window| (SECOND..=MAX_WINDOW).contains(window));
+        window.map(Self).ok_or_else(|| DefinitionError {
+            field: "window",
+            reason: format!("{text:?} is not a window; expected 1s to 366d, such as 7d, 12h, 30m or 45s"),
+        })
+    }
+}
+
+impl From<Window> for String {
+    fn from(window: Window) -> Self {
+        window.to_string()
+    }
+}
+
+impl TryFrom<String> for Window {
+    type Error = DefinitionError;
+
+    fn try_from(text: String) -> Result<Self, DefinitionError> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The specification's example.
+    const PURCHASE: &str = r#"{
+        "name": "Purchase Funnel",
+        "steps": [
+            {"name": "View Product", "event_type": "pageview", "filters": {"page_path": "/products/*"}},
+            {"name": "Add to Cart", "event_type": "click", "filters": {"element_id": "add-to-cart"}},
+            {"name": "Checkout", "event_type": "pageview", "filters": {"page_path": "/checkout"}},
+            {"name": "Purchase", "event_type": "purchase"}
+        ],
+        "window": "7d"
+    }"#;
+
+    fn parse(json: &str) -> Result<Definition, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+
+    #[test]
+    fn specified_example_round_trips() {
+        let definition = parse(PURCHASE).unwrap();
+        definition.validate().unwrap();
+        assert_eq!(definition.window.micros(), 7 * DAY);
+        assert_eq!(definition.steps[1].filters["element_id"], "add-to-cart");
+        let again = serde_json::to_string(&definition).unwrap();
+        assert_eq!(parse(&again).unwrap(), definition);
+        let expected: serde_json::Value = serde_json::from_str(PURCHASE).unwrap();
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&again).unwrap(), expected);
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_by_name() {
+        for (key, known) in [("strict_order", "window"), ("step_window", "steps")] {
+            let json = PURCHASE.replacen('{', &format!("{{\"{key}\": true,"), 1);
+            let error = parse(&json).unwrap_err().to_string();
+            assert!(error.contains(key) && error.contains(known), "{error}");
+        }
+        let error = parse(&PURCHASE.replace("\"filters\"", "\"filter\""))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("unknown field `filter`") && error.contains("event_type"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn bad_values_are_refused_with_what_is_expected() {
+        let refused = |from: &str, to: &str| match parse(&PURCHASE.replacen(from, to, 1)) {
+            Ok(definition) => definition.validate().unwrap_err().to_string(),
+            Err(error) => error.to_string(),
+        };
+        let cases = [
+            ("Purchase Funnel", "", "name: expected 1 to 200"),
+            ("\"7d\"", "\"7\"", "expected 1s to 366d"),
+            ("\"7d\"", "\"0s\"", "expected 1s to 366d"),
+            ("\"7d\"", "\"367d\"", "expected 1s to 366d"),
+            ("\"7d\"", "\"99999999999999999d\"", "expected 1s to 366d"),
+            ("\"/products/*\"", "null", "expected a text, a number, true or false"),
+            (
+                "page_path",
+                "revenue",
+                "steps: step 1 (\"View Product\"): filters.revenue: no filter compares this column; expected one of",
+            ),
+            ("page_path", "event_type", "or a key of custom_properties"),
+            (
+                "\"click\"",
+                "\" \"",
+                "step 2 (\"Add to Cart\"): event_type: expected 1 to 128",
+            ),
+        ];
+        for (from, to, expected) in cases {
+            let error = refused(from, to);
+            assert!(error.contains(expected), "{to}: {error}");
+        }
+        let mut definition = parse(PURCHASE).unwrap();
+        definition.steps.truncate(1);
+        assert!(
+            definition
+                .validate()
+                .unwrap_err()
+                .reason
+                .contains("there are 1; expected 2 to 20")
+        );
+    }
+
+    #[test]
+    fn numbers_and_flags_are_compared_as_text() {
+        let json = PURCHASE
+            .replacen("\"add-to-cart\"", "3", 1)
+            .replacen("\"/checkout\"", "false", 1);
+        let definition = parse(&json).unwrap();
+        assert_eq!(definition.steps[1].filters["element_id"], "3");
+        assert_eq!(definition.steps[2].filters["page_path"], "false");
+    }
+
+    #[test]
+    fn windows_are_written_in_their_largest_unit() {
+        for (text, written) in [
+            ("7d", "7d"),
+            ("24h", "1d"),
+            ("90m", "90m"),
+            ("90s", "90s"),
+            ("3600s", "1h"),
+        ] {
+            assert_eq!(text.parse::<Window>().unwrap().to_string(), written);
+        }
+    }
+
+    #[test]
+    fn filter_names_column_or_property() {
+        assert_eq!(
+            FilterSource::of("page_path"),
+            Ok(FilterSource::Column(EventField::PagePath))
+        );
+        assert_eq!(FilterSource::of("element_id"), Ok(FilterSource::Property("element_id")));
+        assert_eq!(
+            FilterSource::of("custom_properties.page_path"),
+            Ok(FilterSource::Property("page_path"))
+        );
+        assert!(FilterSource::of("created_at").is_err());
+    }
+}

@@ -1,0 +1,153 @@
+//! The rollups of every lake, and their views.
+
+use super::{Function, Grain, Measure, Period, Rollup, RollupView};
+
+/// The rollups of every lake.
+pub fn built_in() -> Vec<Rollup> {
+    let rollup = |name: &str, grain, dimensions: &[&str]| Rollup {
+        name: name.to_owned(),
+        grain,
+        per_visitor: false,
+        dimensions: names(dimensions),
+        measures: measures(),
+    };
+    let with_sketch = |name: &str, grain, dimensions: &[&str]| {
+        let mut rollup = rollup(name, grain, dimensions);
+        rollup.measures.push(visitors_sketch());
+        rollup
+    };
+    vec![
+        with_sketch("events_totals", Grain::QuarterHour, &["event_type"]),
+        with_sketch("events_hourly", Grain::Hour, &["event_type", "country", "device"]),
+        // Its groups are of so few visitors that a sketch would be a list of them, which `visits` is already.
+        rollup("events_daily", Grain::Day, &DAILY),
+        with_sketch("pages_daily", Grain::Day, &["page_host", "page_path"]),
+        with_sketch(
+            "sources_daily",
+            Grain::Day,
+            &["source", "channel", "utm_source", "utm_medium", "utm_campaign"],
+        ),
+        Rollup {
+            name: "visits".to_owned(),
+            grain: Grain::Hour,
+            per_visitor: true,
+            dimensions: [names(&DAILY), names(&["source"])].concat(),
+            measures: vec![event_count()],
+        },
+    ]
+}
+
+/// The views of every lake: one of each rollup, and those by longer periods.
+pub fn views() -> Vec<RollupView> {
+    let rollups = built_in();
+    let mut views: Vec<_> = rollups
+        .iter()
+        .map(|rollup| RollupView::new(rollup.clone(), &rollups))
+        .collect();
+    let daily = rollups.iter().find(|rollup| rollup.name == "events_daily");
+    views.extend(daily.into_iter().flat_map(|daily| {
+        let by = |name, period, dimensions: &[&str]| {
+            RollupView::grouped(name, daily.clone(), period, names(dimensions), &rollups)
+        };
+        [
+            by("events_weekly", Period::Week, &["country", "device"]),
+            by("events_monthly", Period::Month, &["country"]),
+        ]
+    }));
+    views
+}
+
+/// The dimensions of days.
+const DAILY: [&str; 9] = [
+    "event_type",
+    "country",
+    "device",
+    "browser",
+    "os",
+    "utm_source",
+    "utm_medium",
+    "utm_campaign",
+    "channel",
+];
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn measure(name: &str, function: Function, description: &str) -> Measure {
+    Measure {
+        name: name.to_owned(),
+        function,
+        description: description.to_owned(),
+    }
+}
+
+fn event_count() -> Measure {
+    measure("event_count", Function::Count, "Number of events.")
+}
+
+fn visitors_sketch() -> Measure {
+    measure(
+        "visitors_sketch",
+        Function::Sketch("client_id".to_owned()),
+        "HLL sketch of the visitors, for `hll_union` and `hll_estimate`.",
+    )
+}
+
+fn measures() -> Vec<Measure> {
+    let revenue = || "revenue".to_owned();
+    let time = || "event_timestamp".to_owned();
+    let of_type = |value: &str| Function::CountWhere {
+        column: "event_type".to_owned(),
+        value: value.to_owned(),
+    };
+    vec![
+        event_count(),
+        measure("pageviews", of_type("pageview"), "Number of events of type `pageview`."),
+        measure("purchases", of_type("purchase"), "Number of events of type `purchase`."),
+        measure(
+            "revenue_count",
+            Function::CountOf(revenue()),
+            "Number of events with revenue.",
+        ),
+        measure(
+            "total_revenue",
+            Function::Sum(revenue()),
+            "Sum of revenue; null if no event has any.",
+        ),
+        measure(
+            "min_revenue",
+            Function::Min(revenue()),
+            "Smallest revenue of one event.",
+        ),
+        measure("max_revenue", Function::Max(revenue()), "Largest revenue of one event."),
+        measure("first_event", Function::Min(time()), "Time of the first event."),
+        measure("last_event", Function::Max(time()), "Time of the last event."),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Visitors;
+    use super::*;
+
+    #[test]
+    fn built_in_rollups_are_tables() {
+        for rollup in built_in() {
+            let table = rollup.table().unwrap();
+            assert_eq!(table.folder(), format!("rollups/{}", rollup.name));
+            let keys = usize::from(rollup.grain.column().is_some()) + usize::from(rollup.per_visitor);
+            assert_eq!(table.sort_columns().count(), 1 + keys + rollup.dimensions.len());
+        }
+    }
+
+    #[test]
+    fn visits_count_visitors_of_hours_and_longer_periods() {
+        let from_events: Vec<_> = views()
+            .into_iter()
+            .filter(|view| view.visitors == Visitors::Events)
+            .map(|view| view.name)
+            .collect();
+        assert_eq!(from_events, ["events_totals", "pages_daily"]);
+    }
+}

@@ -1,0 +1,150 @@
+//! The plain computation: for each visitor and each first step, walk through all events.
+
+use std::collections::{BTreeMap, HashSet};
+
+use footfall_funnels::{Funnel, Step};
+use footfall_model::clock::{DAY, Micros};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TestEvent {
+    pub(super) site: &'static str,
+    pub(super) client: &'static str,
+    pub(super) time: Micros,
+    pub(super) arrived: Micros,
+    pub(super) id: String,
+    pub(super) kind: &'static str,
+    pub(super) path: Option<&'static str>,
+    pub(super) country: Option<&'static str>,
+}
+
+#[derive(Debug, Clone, PartialEq, PartialOrd)]
+pub(super) struct Entry {
+    pub(super) site: String,
+    pub(super) funnel: String,
+    pub(super) client: String,
+    pub(super) times: Vec<Micros>,
+    pub(super) converted: bool,
+    pub(super) seconds: Option<i64>,
+    pub(super) deepest_of_day: bool,
+    pub(super) country: Option<String>,
+}
+
+/// Site, funnel, day, step, name, users, rate, mean seconds to the next step.
+pub(super) type DayStep = (String, String, i32, i32, String, i64, f64, Option<f64>);
+
+fn matches(event: &TestEvent, step: &Step) -> bool {
+    let path = step
+        .filters
+        .get("page_path")
+        .is_none_or(|pattern| match pattern.strip_suffix('*') {
+            Some(prefix) => event.path.is_some_and(|path| path.starts_with(prefix)),
+            None => event.path == Some(pattern),
+        });
+    event.kind == step.event_type && path
+}
+
+/// Each id once per visitor and day, in the order of time and arrival.
+fn distinct(events: &[TestEvent]) -> Vec<&TestEvent> {
+    let mut sorted: Vec<_> = events.iter().collect();
+    sorted.sort_by(|a, b| (a.time, a.arrived, &a.id).cmp(&(b.time, b.arrived, &b.id)));
+    let mut seen = HashSet::new();
+    sorted.retain(|event| seen.insert((event.site, event.client, event.time.div_euclid(DAY), &event.id)));
+    sorted
+}
+
+pub(super) fn entries(events: &[TestEvent], funnels: &[Funnel]) -> Vec<Entry> {
+    let mut visitors: BTreeMap<(&str, &str), Vec<&TestEvent>> = BTreeMap::new();
+    for event in distinct(events) {
+        visitors.entry((event.site, event.client)).or_default().push(event);
+    }
+    let mut entries = Vec::new();
+    for funnel in funnels {
+        for ((site, _), events) in &visitors {
+            if *site == funnel.tracking_id {
+                entries.extend(of_visitor(events, funnel));
+            }
+        }
+    }
+    entries
+        .sort_by(|a, b| (&a.site, &a.funnel, &a.client, a.times[0]).cmp(&(&b.site, &b.funnel, &b.client, b.times[0])));
+    entries
+}
+
+fn of_visitor(events: &[&TestEvent], funnel: &Funnel) -> Vec<Entry> {
+    let steps = &funnel.definition.steps;
+    let mut quarters: BTreeMap<i64, Entry> = BTreeMap::new();
+    for (first, event) in events.iter().enumerate().filter(|(_, event)| matches(event, &steps[0])) {
+        let mut times = vec![event.time];
+        for later in &events[first + 1..] {
+            let in_window = later.time - event.time <= funnel.definition.window.micros();
+            if times.len() < steps.len() && in_window && matches(later, &steps[times.len()]) {
+                times.push(later.time);
+            }
+        }
+        let converted = times.len() == steps.len();
+        let entry = Entry {
+            site: event.site.into(),
+            funnel: funnel.id.clone(),
+            client: event.client.into(),
+            seconds: converted.then(|| (times[times.len() - 1] - times[0]) / 1_000_000),
+            converted,
+            times,
+            deepest_of_day: false,
+            country: event.country.map(str::to_owned),
+        };
+        let best = quarters
+            .entry(event.time.div_euclid(900_000_000))
+            .or_insert_with(|| entry.clone());
+        if entry.times.len() > best.times.len() {
+            *best = entry;
+        }
+    }
+    let mut entries: Vec<_> = quarters.into_values().collect();
+    let mut deepest: BTreeMap<i64, usize> = BTreeMap::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let best = deepest.entry(entry.times[0].div_euclid(DAY)).or_insert(index);
+        if entry.times.len() > entries[*best].times.len() {
+            *best = index;
+        }
+    }
+    for index in deepest.into_values() {
+        entries[index].deepest_of_day = true;
+    }
+    entries
+}
+
+pub(super) fn results(entries: &[Entry], funnels: &[Funnel]) -> Vec<DayStep> {
+    let mut days: BTreeMap<(&str, &str, i64), Vec<&Entry>> = BTreeMap::new();
+    for entry in entries.iter().filter(|entry| entry.deepest_of_day) {
+        let key = (
+            entry.site.as_str(),
+            entry.funnel.as_str(),
+            entry.times[0].div_euclid(DAY),
+        );
+        days.entry(key).or_default().push(entry);
+    }
+    let mut results = Vec::new();
+    for ((site, id, day), entries) in days {
+        let funnel = funnels.iter().find(|funnel| funnel.id == id).unwrap();
+        for (index, step) in funnel.definition.steps.iter().enumerate() {
+            let reached = |step: usize| entries.iter().filter(|entry| entry.times.len() > step).count();
+            let (users, before) = (reached(index), reached(index.saturating_sub(1)));
+            let gaps: Vec<f64> = entries
+                .iter()
+                .filter(|entry| entry.times.len() > index + 1)
+                .map(|entry| (entry.times[index + 1] - entry.times[index]) as f64 / 1e6)
+                .collect();
+            results.push((
+                site.to_owned(),
+                id.to_owned(),
+                i32::try_from(day).unwrap(),
+                i32::try_from(index).unwrap(),
+                step.name.clone(),
+                i64::try_from(users).unwrap(),
+                if before == 0 { 0.0 } else { users as f64 / before as f64 },
+                (!gaps.is_empty()).then(|| gaps.iter().sum::<f64>() / gaps.len() as f64),
+            ));
+        }
+    }
+    results
+}

@@ -1,0 +1,126 @@
+//! Entries as a table: from a statement's conditions to the plan that computes them.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::Result;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType, col, lit};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::union::UnionExec;
+use footfall_funnels::table::{funnel_steps, progress};
+use footfall_funnels::{Funnel, Matcher, Progress};
+use footfall_model::table;
+
+use super::cover::CoverCache;
+use super::filters::EntryFilters;
+use super::stage_exec::StageExec;
+use super::stages::{FindEntries, MatchSteps};
+use crate::segments::ScopedLake;
+
+/// The entries into the funnels of a caller's sites.
+#[derive(Debug)]
+pub(super) struct FunnelEntries {
+    lake: ScopedLake,
+    pub(super) funnels: Vec<Funnel>,
+    cache: Arc<CoverCache>,
+}
+
+#[async_trait]
+impl TableProvider for FunnelEntries {
+    fn schema(&self) -> SchemaRef {
+        progress()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = match projection {
+            Some(projection) => Arc::new(progress().project(projection)?),
+            None => progress(),
+        };
+        let filters = EntryFilters::of(filters);
+        let funnels: Arc<[Funnel]> = self.asked(&filters).into();
+        if funnels.is_empty() {
+            return Ok(Arc::new(EmptyExec::new(schema)));
+        }
+        let columns = Progress::new(&funnels, Arc::clone(&schema));
+        let columns = columns.columns();
+        let steps = self.steps(session, &funnels, &filters, &columns).await?;
+        let stage = FindEntries::try_new(funnels, schema, &steps.schema())?;
+        Ok(Arc::new(StageExec::new(steps, Arc::new(stage))))
+    }
+}
+
+impl FunnelEntries {
+    pub(super) fn new(lake: &ScopedLake, cache: &Arc<CoverCache>) -> Self {
+        Self {
+            funnels: lake.pinned.funnels.of(&lake.sites, |_| true),
+            lake: lake.clone(),
+            cache: Arc::clone(cache),
+        }
+    }
+
+    fn asked(&self, filters: &EntryFilters) -> Vec<Funnel> {
+        let asked = |funnel: &&Funnel| {
+            filters
+                .funnels
+                .as_ref()
+                .is_none_or(|funnels| funnels.contains(&funnel.id))
+                && filters
+                    .sites
+                    .as_ref()
+                    .is_none_or(|sites| sites.contains(&funnel.tracking_id))
+        };
+        self.funnels.iter().filter(asked).cloned().collect()
+    }
+
+    /// The step rows of `funnels`: of segments, and of events that no segment covers.
+    async fn steps(
+        &self,
+        session: &dyn Session,
+        funnels: &[Funnel],
+        filters: &EntryFilters,
+        columns: &[&str],
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let steps = funnel_steps().file_schema();
+        let indices = columns.iter().map(|name| steps.index_of(name));
+        let indices = indices.collect::<Result<Vec<_>, _>>()?;
+        let needed = funnels.iter().map(|funnel| funnel.revision).max().unwrap_or_default();
+        let sources = self.lake.sources_by(funnel_steps().name(), |events, segments| {
+            let catalog = &self.lake.pinned.funnels.catalog;
+            self.cache.cover(events, segments, catalog, needed)
+        })?;
+
+        let window = funnels.iter().map(|funnel| funnel.definition.window.micros()).max();
+        let of_events = filters.of_events(window.unwrap_or_default());
+        let mut of_steps = of_events.clone();
+        if let Some(named) = &filters.funnels {
+            of_steps.push(col("funnel_id").in_list(named.iter().map(|id| lit(id.as_str())).collect(), false));
+        }
+        let matcher = Matcher::new(funnels, Arc::new(steps.project(&indices)?));
+        let read = matcher
+            .columns()
+            .iter()
+            .map(|name| table::events().table_schema().index_of(name));
+        let read = read.collect::<Result<Vec<_>, _>>()?;
+        let segments = sources.segments.scan(session, Some(&indices), &of_steps, None).await?;
+        let uncovered = sources.uncovered.scan(session, Some(&read), &of_events, None).await?;
+        let matched = StageExec::new(uncovered, Arc::new(MatchSteps(Arc::new(matcher))));
+        UnionExec::try_new(vec![segments, Arc::new(matched)])
+    }
+}
