@@ -1,7 +1,9 @@
 """A repeated event is stored once within the dedupe window, whose length the server reports."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+from commands import Footfall
 from events import new_site, pageviews
 from lakes import Lake
 from load import check_exactly_once, event_ids, settle
@@ -14,7 +16,7 @@ def ids(events: list[dict]) -> list[str]:
     return [event["event_id"] for event in events]
 
 
-def test_restart_after_merge_and_vacuum_recalls_newest_ids(lake: Lake, make_server: Callable[..., Server]):
+def test_restart_after_merge_and_vacuum_recalls_newest_ids(lake: Lake, make_server: Callable[..., Server], tmp_path: Path):
     server = make_server(lake, FOOTFALL_INGEST__DEDUPE_IDS="400")
     site = server.create_site(new_site())
     older, newest = pageviews(site, 1_000), pageviews(site, 150)
@@ -22,6 +24,7 @@ def test_restart_after_merge_and_vacuum_recalls_newest_ids(lake: Lake, make_serv
         server.accept(events)
         settle(server, site)
     assert server.stop() == 0
+    Footfall(lake, tmp_path / "state").must("table", "unlock", "events")
     # Another program's merge: one file with more rows than there are ids, and nothing of ours about its origin.
     table = lake.delta_table()
     table.optimize.compact()

@@ -1,15 +1,19 @@
-"""Other programs write to the table while we ingest: ingestion goes on or says why not, and no row counts twice."""
+"""Other programs leave writing to us, unless they are let; then ingestion goes on or says why not, and no row counts
+twice."""
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+import polars as pl
 from deltalake import DeltaTable, Field, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 import lakes
+from commands import Footfall
 from events import ago, new_site, pageview, pageviews, rfc3339
 from lakes import Lake
 from server import Server, wait_until
@@ -57,6 +61,11 @@ def opened(lake: Lake) -> DeltaTable:
     return DeltaTable(lake.events, storage_options=lake.storage_options | {"conditional_put": "etag"})
 
 
+def unlock(lake: Lake, folder: Path) -> None:
+    """Lets other programs write the events."""
+    assert "table events is unlocked" in Footfall(lake, folder / "state").must("table", "unlock", "events")
+
+
 def committed(lake: Lake, change: Callable[[DeltaTable], object]) -> None:
     """Commits a change, again if one of our appends came first."""
     for _ in range(20):
@@ -82,9 +91,56 @@ def counts(server: Server) -> dict[str, int]:
     return dict(zip(sites, events, strict=True))
 
 
-def test_ingestion_continues_beside_deltalake(lake: Lake, make_server: Callable[..., Server]):
+def test_other_programs_read_and_do_not_write(lake: Lake, make_server: Callable[..., Server], tmp_path: Path):
+    """Until they are let, and again after they no longer are."""
+    server = make_server(lake)
+    site = server.create_site(new_site())
+    server.accept(pageviews(site, 20))
+    server.wait_for_events(site, 20)
+    rows = copies(lake, site, "other")
+    changes = {
+        "append": lambda: write_deltalake(opened(lake), rows, mode="append"),
+        "overwrite": lambda: write_deltalake(opened(lake), rows, mode="overwrite"),
+        "delete": lambda: opened(lake).delete(),
+        "optimize": lambda: opened(lake).optimize.z_order(["client_hash"]),
+        "properties": lambda: opened(lake).alter.set_table_properties({"delta.appendOnly": "true"}),
+        "polars": lambda: pl.from_arrow(rows).write_delta(opened(lake), mode="append"),
+    }
+
+    def check_locked() -> None:
+        for name, change in changes.items():
+            with pytest.raises(CommitFailedError, match="footfall-exclusiveWriter"):
+                change()
+            assert lake.delta_events().num_rows == expected, name
+
+    expected = 20
+    check_locked()
+    with lake.duckdb() as duckdb:
+        assert duckdb.execute("SELECT count(*) FROM events").fetchone() == (20,)
+    assert pl.read_delta(lake.events, storage_options=lake.storage_options, use_pyarrow=True).height == 20
+    assert opened(lake).metadata().name == "events"
+
+    unlock(lake, tmp_path)
+    changes["append"]()
+    expected = 40
+    wait_until(lambda: counts(server) == {site: 20, "other": 20}, "the appended rows are visible")
+    server.stop()
+    server.start()
+    committed(lake, lambda table: table.delete("tracking_id = 'other'"))
+    expected = 20
+    footfall = Footfall(lake, tmp_path / "state")
+    assert "table events is locked" in footfall.must("table", "lock")
+    assert "table events is locked already" in footfall.must("table", "lock", "events")
+    check_locked()
+    assert "there is no table nothing" in footfall.run("table", "lock", "nothing").errors.replace('"', "")
+    server.accept(pageview(site))
+    server.wait_for_events(site, 21)
+
+
+def test_ingestion_continues_beside_deltalake(lake: Lake, make_server: Callable[..., Server], tmp_path: Path):
     """Compacted, z-ordered, deleted from, appended to and vacuumed while events come."""
     server = make_server(lake, FOOTFALL_INGEST__FLUSH_INTERVAL="50ms")
+    unlock(lake, tmp_path)
     ours, deleted, appended = (server.create_site(new_site()) for _ in range(3))
     server.accept(pageviews(deleted, 50))
     server.wait_for_events(deleted, 50)
@@ -143,6 +199,7 @@ def test_unsupported_feature_stops_server(tmp_path, make_server, demand, mend, r
     site = server.create_site(new_site())
     server.accept(pageviews(site, 10))
     server.wait_for_events(site, 10)
+    unlock(lake, tmp_path)
     demand(opened(lake))
     server.accept(pageviews(site, 10))
     assert server.wait_for_end() != 0
@@ -159,6 +216,7 @@ def test_table_with_foreign_column_is_refused(tmp_path, make_server):
     lake = lakes.local(tmp_path / "lake")
     server = make_server(lake)
     server.stop()
+    unlock(lake, tmp_path)
     opened(lake).alter.add_columns([Field("mine", "string", nullable=True)])
     server.launch()
     assert server.wait_for_end() != 0

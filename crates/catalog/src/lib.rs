@@ -24,11 +24,12 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use footfall_funnels::{Funnel, FunnelSet};
 use footfall_model::access::Principal;
-use footfall_model::hash::DedupeBy;
 
 pub use directory::Directory;
 pub use sqlite::SqliteCatalog;
-pub use types::{CatalogError, Lease, LeaseRequest, LeaseRole, NewFunnel, NewSite, NewToken, Secret, Site, Token};
+pub use types::{
+    CatalogError, Lease, LeaseRequest, LeaseRole, NewFunnel, NewSite, NewToken, Secret, Site, SiteChange, Token,
+};
 
 /// The tenant that always exists.
 pub const DEFAULT_TENANT: &str = "default";
@@ -43,9 +44,9 @@ pub trait Catalog: Debug + Send + Sync {
     /// [`CatalogError::Invalid`] if a field does not conform to [`NewSite`].
     async fn create_site(&self, site: NewSite) -> Result<Site, CatalogError>;
 
-    /// What tells the site's events without an id apart from now on. Fails with [`CatalogError::NotFound`] if there is
-    /// no such site.
-    async fn set_dedupe_by(&self, tracking_id: &str, dedupe_by: Option<DedupeBy>) -> Result<Site, CatalogError>;
+    /// Changes settings of a site. Fails with [`CatalogError::NotFound`] if there is no such site, and with
+    /// [`CatalogError::Invalid`] if the change does not conform to [`SiteChange`].
+    async fn change_site(&self, tracking_id: &str, change: SiteChange) -> Result<Site, CatalogError>;
 
     async fn site(&self, tracking_id: &str) -> Result<Option<Site>, CatalogError>;
 

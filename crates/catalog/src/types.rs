@@ -25,7 +25,17 @@ pub struct Site {
     pub writer_token_required: bool,
     /// What tells events without an id apart; `None`: as the server is configured.
     pub dedupe_by: Option<DedupeBy>,
+    /// How many days its events are kept; `None`: as the server is configured.
+    pub retention_days: Option<u32>,
     pub created_at: Micros,
+}
+
+/// Settings of a site to be changed, at least one; what is `None` stays. `Some(None)`: as the server is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SiteChange {
+    pub dedupe_by: Option<Option<DedupeBy>>,
+    /// 1 to 36,500.
+    pub retention_days: Option<Option<u32>>,
 }
 
 /// A site to be created.

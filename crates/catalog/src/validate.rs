@@ -5,11 +5,14 @@ use footfall_model::access::{Role, SiteScope};
 use footfall_model::clock::Micros;
 use url::Url;
 
-use crate::{CatalogError, MAX_FUNNELS, NewSite, NewToken};
+use crate::{CatalogError, MAX_FUNNELS, NewSite, NewToken, SiteChange};
 
 const MAX_TRACKING_ID: usize = 64;
 const MAX_NAME: usize = 200;
 const MAX_URL: usize = 2048;
+
+/// A century.
+const MAX_RETENTION_DAYS: u32 = 36_500;
 
 /// How much of a bad value a message repeats, in characters.
 const MAX_ECHO: usize = 64;
@@ -44,6 +47,27 @@ pub(crate) fn site(site: &NewSite) -> Result<(), CatalogError> {
         return Err(invalid("currency", &site.currency, "is not a currency", expected));
     }
     Ok(())
+}
+
+pub(crate) fn change(change: &SiteChange) -> Result<(), CatalogError> {
+    if *change == SiteChange::default() {
+        return Err(CatalogError::Invalid {
+            field: "dedupe_by",
+            reason: "is missing, and so is retention_days; expected one of them".into(),
+        });
+    }
+    match change.retention_days.flatten() {
+        Some(days) if !(1..=MAX_RETENTION_DAYS).contains(&days) => {
+            let expected = format!("expected 1 to {MAX_RETENTION_DAYS} days");
+            Err(invalid(
+                "retention_days",
+                &days.to_string(),
+                "is not a time to keep events",
+                &expected,
+            ))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// `now`: UTC microseconds.

@@ -37,7 +37,7 @@ pub fn plan_backfill(files: &[FunnelFile], funnels: &FunnelSet, now: Micros) -> 
     let task = |FunnelFile { file, segments }: &FunnelFile| {
         let is_merged_soon = file.stage == Stage::Fresh && now.saturating_sub(file.written_at) < SETTLED;
         let (reached, used) = chain(&funnels.catalog, segments);
-        if is_merged_soon || funnels.needed() <= reached {
+        if is_merged_soon || file.stage == Stage::Retired || funnels.needed() <= reached {
             return None;
         }
         let anew = used.len() >= MAX_SEGMENTS;
@@ -99,6 +99,7 @@ mod tests {
                 bytes: 1,
                 written_at: 0,
                 stage,
+                imported_at: None,
             },
             segments: segments.iter().map(segment).collect(),
         }

@@ -8,13 +8,17 @@
 
 mod aggregate;
 mod backfill;
+mod damaged;
 mod execute;
 mod funnels;
 mod merge;
 mod plan;
+pub mod retention;
 mod schedule;
 mod segments;
 mod session_parts;
+pub mod vacuum;
+mod verify;
 
 pub use aggregate::Aggregation;
 pub use backfill::{BackfillTask, FunnelFile, plan_backfill};
@@ -22,10 +26,14 @@ pub use execute::{CompactError, Compactor, FunnelBackfill, Merged};
 pub use funnels::FunnelSegments;
 pub use merge::Merge;
 pub use plan::{FileState, MergeReason, MergeTask, Policy, Stage, plan, plan_requested};
+pub use retention::{RetentionPolicy, RetentionTask};
 pub use schedule::Schedule;
 pub use segments::{RollupSegments, Rows, SegmentBuilder, SegmentKind};
 pub use session_parts::SessionSegments;
+pub use verify::Verified;
 
 /// The tag of a file that says how far it has been compacted.
 const STAGE: &str = "stage";
 const STAGE_FINAL: &str = "final";
+const STAGE_MERGED: &str = "merged";
+const STAGE_RETIRED: &str = "retired";

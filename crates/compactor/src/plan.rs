@@ -11,11 +11,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use footfall_lake::{DataFile, Origin};
+use footfall_lake::{DataFile, Origin, StatValue};
 use footfall_model::clock::{DAY, Micros};
+use footfall_model::table::events;
 use object_store::path::Path;
 
-use crate::{STAGE, STAGE_FINAL};
+use crate::{STAGE, STAGE_FINAL, STAGE_MERGED, STAGE_RETIRED};
 
 const MIB: u64 = 1_024 * 1_024;
 
@@ -29,6 +30,8 @@ pub struct FileState {
     pub written_at: Micros,
     /// What wrote it.
     pub stage: Stage,
+    /// When its rows were imported; `None` if not all of them were.
+    pub imported_at: Option<Micros>,
 }
 
 /// How far a file has been compacted.
@@ -40,27 +43,43 @@ pub enum Stage {
     Merged,
     /// Written by a merge of its whole day: it does not overlap the other files of that merge.
     Final,
+    /// Empty: the events are gone, and the segments of the same name stand alone.
+    Retired,
 }
 
 impl FileState {
     /// A live file. Foreign ones count as fresh: what is in them is not known to be covered.
     pub fn of(file: &DataFile) -> Self {
-        let is_final = file
-            .tags
-            .iter()
-            .any(|(name, value)| name == STAGE && value == STAGE_FINAL);
+        let tag = file.tags.iter().find(|(name, _)| name == STAGE);
+        let stage = match (file.origin, tag.map(|(_, value)| value.as_str())) {
+            (Origin::Compaction, Some(STAGE_RETIRED)) => Stage::Retired,
+            (Origin::Compaction | Origin::Import, Some(STAGE_FINAL)) => Stage::Final,
+            (Origin::Compaction, _) | (Origin::Import, Some(STAGE_MERGED)) => Stage::Merged,
+            (Origin::Wal | Origin::Import | Origin::Foreign, _) => Stage::Fresh,
+        };
+        let received = file
+            .column(events(), "created_at")
+            .and_then(|received| received.max.as_ref());
+        let newest = match received {
+            Some(StatValue::Timestamp(newest)) => *newest,
+            _ => file.written_at,
+        };
         Self {
             path: file.path.clone(),
             event_date: file.partition_date,
             rows: file.rows.unwrap_or_default(),
             bytes: file.size,
             written_at: file.written_at,
-            stage: match file.origin {
-                Origin::Compaction if is_final => Stage::Final,
-                Origin::Compaction => Stage::Merged,
-                Origin::Wal | Origin::Import | Origin::Foreign => Stage::Fresh,
-            },
+            stage,
+            imported_at: (file.origin == Origin::Import).then_some(newest),
         }
+    }
+
+    /// Whether the writer would take its rows for recently received ones, were they merged with others. It remembers a
+    /// limited number of ids, and at its start it reads them from the files that are not imports.
+    fn is_recent_import(&self, policy: &Policy, now: Micros) -> bool {
+        self.imported_at
+            .is_some_and(|at| now.saturating_sub(at) <= policy.dedupe_window)
     }
 }
 
@@ -85,6 +104,8 @@ pub struct Policy {
     pub closed_after: Micros,
     /// How long late events wait for others before a closed day is rewritten.
     pub late_age: Micros,
+    /// How long the writer remembers ids: until then, imported files are merged only with one another.
+    pub dedupe_window: Micros,
 }
 
 impl Default for Policy {
@@ -100,6 +121,7 @@ impl Default for Policy {
             max_inputs: 256,
             closed_after: 2 * 3_600_000_000,
             late_age: 6 * 3_600_000_000,
+            dedupe_window: 6 * 3_600_000_000,
         }
     }
 }
@@ -119,6 +141,8 @@ pub enum MergeReason {
     Late,
     /// A user asked for it.
     Requested,
+    /// Rows of sites whose retention is over are dropped.
+    Retention,
 }
 
 impl MergeReason {
@@ -130,6 +154,7 @@ impl MergeReason {
             Self::ClosedDay => "the day is over",
             Self::Late => "late events of a closed day",
             Self::Requested => "requested",
+            Self::Retention => "retention of some sites",
         }
     }
 }
@@ -152,6 +177,15 @@ pub struct MergeTask {
 }
 
 impl MergeTask {
+    fn new(event_date: i32, inputs: &[&FileState], reason: MergeReason, is_final: bool) -> Self {
+        Self {
+            event_date,
+            inputs: inputs.iter().map(|file| (*file).clone()).collect(),
+            reason,
+            is_final,
+        }
+    }
+
     pub fn rows(&self) -> u64 {
         self.inputs.iter().map(|file| file.rows).sum()
     }
@@ -177,9 +211,15 @@ pub fn plan(files: &[FileState], policy: &Policy, now: Micros) -> Vec<MergeTask>
 }
 
 /// The tasks for one day whose merge a user asks for, due or not. Files of the target size stay as they are.
-pub fn plan_requested(files: &[FileState], event_date: i32, policy: &Policy) -> Vec<MergeTask> {
+pub fn plan_requested(files: &[FileState], event_date: i32, policy: &Policy, now: Micros) -> Vec<MergeTask> {
     let of_day = |file: &&FileState| file.event_date == event_date;
-    let mut files: Vec<&FileState> = files.iter().filter(of_day).collect();
+    let files: Vec<&FileState> = files.iter().filter(of_day).collect();
+    let groups = mergeable(files, policy, now);
+    let tasks = groups.into_iter().flat_map(|files| request(files, event_date, policy));
+    tasks.collect()
+}
+
+fn request(mut files: Vec<&FileState>, event_date: i32, policy: &Policy) -> Vec<MergeTask> {
     if files.iter().all(|file| file.stage == Stage::Final) || matches!(files[..], [file] if file.stage == Stage::Merged)
     {
         return Vec::new();
@@ -188,32 +228,45 @@ pub fn plan_requested(files: &[FileState], event_date: i32, policy: &Policy) -> 
         files.retain(|file| file.stage == Stage::Fresh || file.bytes < policy.target_bytes);
     }
     files.sort_by(|a, b| (a.written_at, &a.path).cmp(&(b.written_at, &b.path)));
-    let task = |inputs: &[&FileState]| MergeTask {
-        event_date,
-        inputs: inputs.iter().map(|file| (*file).clone()).collect(),
-        reason: MergeReason::Requested,
-        is_final: false,
-    };
     let chunks = files.chunks(policy.max_inputs);
     chunks
         .filter(|chunk| chunk.len() > 1 || chunk.iter().any(|file| file.stage == Stage::Fresh))
-        .map(task)
+        .map(|chunk| MergeTask::new(event_date, chunk, MergeReason::Requested, false))
         .collect()
 }
 
-fn plan_day(event_date: i32, mut files: Vec<&FileState>, policy: &Policy, now: Micros) -> Vec<MergeTask> {
+/// The files of a day in groups that may be merged: all, or recent imports and the others.
+fn mergeable<'a>(files: Vec<&'a FileState>, policy: &Policy, now: Micros) -> Vec<Vec<&'a FileState>> {
+    let is_recent = |file: &&FileState| file.is_recent_import(policy, now);
+    let (imports, others): (Vec<_>, Vec<_>) = files.into_iter().partition(is_recent);
+    [imports, others]
+        .into_iter()
+        .filter(|group| !group.is_empty())
+        .collect()
+}
+
+fn plan_day(event_date: i32, files: Vec<&FileState>, policy: &Policy, now: Micros) -> Vec<MergeTask> {
+    let groups = mergeable(files, policy, now);
+    // A day ends as one group.
+    let closed = groups.len() == 1 && now >= (Micros::from(event_date) + 1) * DAY + policy.closed_after;
+    let tasks = groups
+        .into_iter()
+        .flat_map(|files| plan_group(event_date, files, policy, closed, now));
+    tasks.collect()
+}
+
+fn plan_group(
+    event_date: i32,
+    mut files: Vec<&FileState>,
+    policy: &Policy,
+    closed: bool,
+    now: Micros,
+) -> Vec<MergeTask> {
     files.sort_by(|a, b| (a.written_at, &a.path).cmp(&(b.written_at, &b.path)));
-    let task = |inputs: &[&FileState], reason, is_final| MergeTask {
-        event_date,
-        inputs: inputs.iter().map(|file| (*file).clone()).collect(),
-        reason,
-        is_final,
-    };
-    let closed = now >= (Micros::from(event_date) + 1) * DAY + policy.closed_after;
     if let Some(reason) = closed.then(|| close(&files, policy, now)).flatten()
         && files.len() <= policy.max_inputs
     {
-        return vec![task(&files, reason, true)];
+        return vec![MergeTask::new(event_date, &files, reason, true)];
     }
     let (count, mut tasks) = (files.len(), Vec::new());
     for (reason, files) in policy.tiers(files) {
@@ -221,7 +274,7 @@ fn plan_day(event_date: i32, mut files: Vec<&FileState>, policy: &Policy, now: M
             // A closed day with more files than one task may read is first reduced to fewer.
             let too_many = closed && count > policy.max_inputs && chunk.len() > 1;
             if too_many || policy.is_due(reason, chunk, closed, now) {
-                tasks.push(task(chunk, reason, false));
+                tasks.push(MergeTask::new(event_date, chunk, reason, false));
             }
         }
     }
@@ -249,7 +302,7 @@ impl Policy {
         let mut tiers: BTreeMap<MergeReason, Vec<&FileState>> = BTreeMap::new();
         for file in files {
             let reason = match file.stage {
-                Stage::Final => continue,
+                Stage::Final | Stage::Retired => continue,
                 Stage::Fresh => MergeReason::Fresh,
                 Stage::Merged if file.bytes < self.small_bytes => MergeReason::Small,
                 Stage::Merged if file.bytes < self.target_bytes / 4 => MergeReason::Medium,

@@ -76,6 +76,7 @@ mod tests {
             bytes: 1,
             written_at: 0,
             stage: Stage::Fresh,
+            imported_at: None,
         };
         MergeTask {
             event_date: 0,

@@ -18,6 +18,11 @@ pub trait SegmentKind: Debug + Send + Sync {
     /// A declaration is not a valid table.
     fn tables(&self) -> Result<Vec<Arc<TableSpec>>, SpecError>;
 
+    /// Whether segments are kept when the events that they cover reach the end of their time.
+    fn outlives_events(&self) -> bool {
+        false
+    }
+
     /// A builder for the files of one merge.
     ///
     /// # Errors
@@ -79,6 +84,10 @@ pub struct RollupSegments(pub Vec<Rollup>);
 impl SegmentKind for RollupSegments {
     fn tables(&self) -> Result<Vec<Arc<TableSpec>>, SpecError> {
         self.0.iter().map(|rollup| rollup.table().map(Arc::new)).collect()
+    }
+
+    fn outlives_events(&self) -> bool {
+        true
     }
 
     fn builder(&self) -> Result<Box<dyn SegmentBuilder>, SpecError> {

@@ -5,16 +5,16 @@ use std::time::Instant;
 
 use anyhow::Context;
 use chrono::{Days, NaiveDate};
-use footfall_compactor::{Compactor, FunnelBackfill, MergeTask, Merged, Policy};
+use footfall_compactor::{Compactor, FunnelBackfill, MergeTask, Merged};
 use footfall_funnels::FunnelDefinitions;
 use footfall_model::clock::{Clock, IdGen, RandomIds, SystemClock};
 use indicatif::HumanBytes;
 
-use crate::cli::{CompactArgs, TextTable};
+use crate::cli::{CompactArgs, TextTable, print};
 use crate::config::Config;
 
 /// How often files may change under a merge before it is given up.
-const ATTEMPTS: usize = 5;
+pub(crate) const ATTEMPTS: usize = 5;
 
 /// Merges until nothing is due; with `--date`, that day once.
 pub(crate) async fn run(config: Config, args: CompactArgs) -> anyhow::Result<()> {
@@ -25,7 +25,7 @@ pub(crate) async fn run(config: Config, args: CompactArgs) -> anyhow::Result<()>
     let compactor = Compactor::new(
         &lake,
         crate::contents::segment_kinds(&funnels),
-        Policy::default(),
+        config.compact.policy(config.ingest.dedupe_window.0),
         Arc::clone(&clock),
         Arc::clone(&ids),
     )?;
@@ -42,7 +42,7 @@ pub(crate) async fn run(config: Config, args: CompactArgs) -> anyhow::Result<()>
             files => print(&format!("{files} files lack the steps of newer funnels.\n")),
         };
     }
-    let mut conflicts = 0;
+    let (mut conflicts, mut unreadable) = (0, 0);
     'plans: loop {
         lake.refresh().await?;
         let tasks = plan();
@@ -58,6 +58,12 @@ pub(crate) async fn run(config: Config, args: CompactArgs) -> anyhow::Result<()>
                     conflicts += 1;
                     continue 'plans;
                 }
+                // The next plan leaves the file out.
+                Err(error) if error.damaged().is_some() => {
+                    unreadable += 1;
+                    tracing::error!(%error, "the others of its day are merged without it");
+                    continue 'plans;
+                }
                 Err(error) => {
                     let date = day(task.event_date);
                     return Err(error).with_context(|| format!("files of {date} were not merged"));
@@ -68,7 +74,9 @@ pub(crate) async fn run(config: Config, args: CompactArgs) -> anyhow::Result<()>
             break;
         }
     }
-    add_funnels(&backfill, date).await
+    add_funnels(&backfill, date).await?;
+    anyhow::ensure!(unreadable == 0, "{unreadable} files can't be read and are not merged");
+    Ok(())
 }
 
 /// Gives the merged files, those of one day if it is given, the steps of funnels that are newer.
@@ -90,18 +98,20 @@ async fn add_funnels(backfill: &FunnelBackfill, date: Option<i32>) -> anyhow::Re
 }
 
 /// The funnels of the state folder's catalog; none without one.
-async fn funnels(config: &Config) -> anyhow::Result<Arc<FunnelDefinitions>> {
+pub(crate) async fn funnels(config: &Config) -> anyhow::Result<Arc<FunnelDefinitions>> {
     let Some(catalog) = crate::state::open_catalog_if_there(&config.state_dir()).await? else {
         return Ok(Arc::default());
     };
     Ok(Arc::new(FunnelDefinitions::new(catalog.funnels().await?)))
 }
 
-fn days_since_1970(date: NaiveDate) -> anyhow::Result<i32> {
+/// The lake's number of a day.
+pub(crate) fn days_since_1970(date: NaiveDate) -> anyhow::Result<i32> {
     Ok(i32::try_from((date - NaiveDate::default()).num_days())?)
 }
 
-fn day(event_date: i32) -> String {
+/// A day for people.
+pub(crate) fn day(event_date: i32) -> String {
     let days = Days::new(u64::try_from(event_date).unwrap_or_default());
     let date = NaiveDate::default().checked_add_days(days);
     date.map_or_else(|| event_date.to_string(), |date| date.to_string())
@@ -139,11 +149,4 @@ fn line(task: &MergeTask, merged: &Merged, seconds: f64) -> String {
         merged.rows_read as f64 / seconds.max(1e-9),
         task.reason,
     )
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
 }

@@ -16,10 +16,14 @@ mod contents;
 mod demo;
 mod funnels;
 mod import;
+mod retention;
 mod serve;
 mod sql;
 mod state;
+mod table;
 mod threads;
+mod vacuum;
+mod verify;
 
 use std::process::ExitCode;
 

@@ -46,6 +46,9 @@ pub enum LakeError {
     /// Another commit has added a file to the partitions that a commit depends on.
     #[error("{path} was added by version {version} or shortly before; read it and commit again")]
     ReadSetChanged { path: Path, version: u64 },
+    /// The files of a commit have waited for it so long that vacuum may have deleted them.
+    #[error("{path} waited for its commit for more than {hours} hours and may be deleted; write it again")]
+    StagedTooLong { path: Path, hours: i64 },
     /// The table requires a feature that we don't support.
     #[error("the table {table} can't be followed: {reason}. To go on, {advice}")]
     Unsupported {

@@ -21,10 +21,11 @@ pub(crate) fn commit_path(spec: &TableSpec, version: u64) -> Path {
     log_folder(spec).join(format!("{version:020}.json"))
 }
 
-/// A data file. `name` must be unique over all tables, see [`file_name`].
+/// A data file. `name` must be unique over all tables, see [`file_name`]; folders may stand before it.
 pub fn data_path(spec: &TableSpec, partition_date: i32, name: &str) -> Path {
-    let partition = partition_folder(spec, partition_date);
-    folder(spec).join(partition).join(format!("{name}.parquet"))
+    let partition = folder(spec).join(partition_folder(spec, partition_date));
+    let name = format!("{name}.parquet");
+    name.split('/').fold(partition, Path::join)
 }
 
 /// The name of the `nth` file of a commit, unique over all tables. A file's kind is in its tags, not in its name.
@@ -82,6 +83,8 @@ mod tests {
         assert_eq!(inner, format!("event_date=2026-11-01/{name}.parquet"));
         assert_eq!(shard_path(events(), &inner).unwrap(), path);
         assert_eq!(partition_folder(events(), -1), "event_date=1969-12-31");
+        let inner = data_path(events(), 20_758, "sub/x");
+        assert_eq!(inner.as_ref(), "events/event_date=2026-11-01/sub/x.parquet");
     }
 
     #[test]

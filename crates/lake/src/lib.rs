@@ -22,7 +22,7 @@ mod table;
 mod write;
 
 pub use blocking::{OwnRuntime, blocking};
-pub use commit::{Commit, CommittedPosition, Fence, Operation, ReadSet, Txn};
+pub use commit::{Commit, CommittedPosition, Fence, MAX_STAGED, Operation, ReadSet, Txn};
 pub use error::LakeError;
 pub use folders::create_durably;
 pub use lake::Lake;
@@ -31,7 +31,7 @@ pub use read::{BatchLimit, TextRange, read_columns, read_columns_in, read_rows, 
 pub use snapshot::{DataFile, FileChunk, LakeSnapshot, Origin, Snapshot};
 pub use statistics::{ChunkStatistics, ColumnArrays, ColumnStatistics, StatValue};
 pub use store::{Location, S3Options};
-pub use table::{CheckpointReason, LogGrowth, Table};
+pub use table::{CheckpointReason, Deleted, LogGrowth, REMOVED_KNOWN, Table, Unused, UnusedFile};
 pub use write::{
     EncodedFile, FileWriter, NewFile, Partition, SortedPieces, encode_ordered, encode_pieces, partitions, split_days,
     write_file,

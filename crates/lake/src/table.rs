@@ -19,14 +19,16 @@
 mod compat;
 mod complete;
 mod delta;
+mod exclusive;
 mod follow;
 mod log_growth;
+mod unused;
 
 use std::sync::Arc;
 
 use deltalake_core::DeltaTable;
 use deltalake_core::logstore::LogStoreRef;
-use footfall_model::clock::Clock;
+use footfall_model::clock::{Clock, HOUR};
 use footfall_model::table::TableSpec;
 use futures::TryStreamExt;
 use object_store::path::Path;
@@ -35,10 +37,12 @@ use parking_lot::Mutex as SyncMutex;
 use tokio::sync::{Mutex, watch};
 
 use crate::blocking::in_runtime;
-use crate::commit::{self, AppliedTxn, Commit, CommitDecision, CommittedPosition, Txn};
+use crate::commit::{self, AppliedTxn, Commit, CommitDecision, CommittedPosition, MAX_STAGED, Txn};
 use crate::{LakeError, Snapshot, layout};
+pub use compat::REMOVED_KNOWN;
 use follow::Following;
 pub use log_growth::{CheckpointReason, LogGrowth};
+pub use unused::{Deleted, Unused, UnusedFile};
 
 /// A table of a shard.
 #[derive(Debug)]
@@ -189,6 +193,7 @@ impl Table {
                 CommitDecision::Refused(error) => return Err(error),
                 CommitDecision::Land(removed) => removed,
             };
+            self.check_staged(commit)?;
             let version = snapshot.version() + 1;
             let path = layout::commit_path(&self.spec, version);
             let bytes = commit::encode(&self.spec, commit, &removed, self.clock.now()).map_err(malformed(&path))?;
@@ -206,6 +211,17 @@ impl Table {
                 }
                 Err(source) => return Err(LakeError::Store { path, source }),
             }
+        }
+    }
+
+    fn check_staged(&self, commit: &Commit) -> Result<(), LakeError> {
+        let waited = commit.staged_at.map_or(0, |at| self.clock.now().saturating_sub(at));
+        match commit.add.first() {
+            Some(file) if waited > MAX_STAGED => Err(LakeError::StagedTooLong {
+                path: file.path.clone(),
+                hours: MAX_STAGED / HOUR,
+            }),
+            _ => Ok(()),
         }
     }
 

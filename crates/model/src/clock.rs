@@ -9,6 +9,9 @@ pub type Micros = i64;
 /// Microseconds of a second.
 pub const SECOND: Micros = 1_000_000;
 
+/// Microseconds of an hour.
+pub const HOUR: Micros = 3_600 * SECOND;
+
 /// Microseconds of a day.
 pub const DAY: Micros = 86_400 * SECOND;
 

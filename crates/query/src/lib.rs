@@ -51,6 +51,7 @@ pub use datafusion::execution::SendableRecordBatchStream;
 pub use engine::{Description, Engine};
 pub use error::QueryError;
 pub use options::EngineOptions;
+pub use pins::KEPT as SNAPSHOT_KEPT;
 pub use public_tables::TableInfo;
 pub use system::{CompactionLog, CompactionRecord};
 pub use views::Views;

@@ -12,7 +12,7 @@ use crate::segments::PinnedLake;
 const MAX_KEPT: usize = 32;
 
 /// How long a snapshot is kept; a client asks for the rows right after the schema.
-const KEPT: Duration = Duration::from_secs(120);
+pub const KEPT: Duration = Duration::from_secs(120);
 
 /// Recently described snapshots, newest last.
 #[derive(Debug, Default)]

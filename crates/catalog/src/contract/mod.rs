@@ -19,7 +19,7 @@ macro_rules! catalog_contract {
             site_round_trips
             unknown_site_is_none
             sites_are_listed_by_tracking_id
-            dedupe_by_of_one_site_changes
+            settings_of_one_site_change
             tracking_id_is_unique
             tracking_id_is_case_sensitive
             concurrent_creation_succeeds_once

@@ -4,7 +4,7 @@ use footfall_model::hash::DedupeBy;
 
 use super::{Subject, assert_invalid};
 use crate::testing::{ManualClock, START, new_site};
-use crate::{CatalogError, NewSite, Site};
+use crate::{CatalogError, NewSite, SiteChange};
 
 pub(crate) async fn site_round_trips(catalog: Subject, _: &ManualClock) {
     let new = new_site("UA-123456-1");
@@ -40,22 +40,41 @@ pub(crate) async fn site_round_trips(catalog: Subject, _: &ManualClock) {
     assert_eq!(catalog.site("bare").await.unwrap(), Some(bare));
 }
 
-pub(crate) async fn dedupe_by_of_one_site_changes(catalog: Subject, _: &ManualClock) {
-    let shop = catalog.create_site(new_site("shop")).await.unwrap();
+pub(crate) async fn settings_of_one_site_change(catalog: Subject, _: &ManualClock) {
+    let mut shop = catalog.create_site(new_site("shop")).await.unwrap();
     let blog = catalog.create_site(new_site("blog")).await.unwrap();
-    for dedupe_by in [None, Some(DedupeBy::Content), Some(DedupeBy::Key), None] {
-        let changed = catalog.set_dedupe_by("shop", dedupe_by).await.unwrap();
-        let expected = Site {
-            dedupe_by,
-            ..shop.clone()
-        };
-        assert_eq!(
-            (&changed, catalog.site("shop").await.unwrap()),
-            (&expected, Some(expected.clone()))
-        );
+    let dedupe_by = |dedupe_by| SiteChange {
+        dedupe_by: Some(dedupe_by),
+        ..SiteChange::default()
+    };
+    let retention = |days| SiteChange {
+        retention_days: Some(days),
+        ..SiteChange::default()
+    };
+    for change in [
+        dedupe_by(None),
+        dedupe_by(Some(DedupeBy::Content)),
+        retention(Some(90)),
+        dedupe_by(Some(DedupeBy::Key)),
+        retention(None),
+        SiteChange {
+            dedupe_by: Some(None),
+            retention_days: Some(Some(36_500)),
+        },
+    ] {
+        shop.dedupe_by = change.dedupe_by.unwrap_or(shop.dedupe_by);
+        shop.retention_days = change.retention_days.unwrap_or(shop.retention_days);
+        assert_eq!(catalog.change_site("shop", change).await.unwrap(), shop, "{change:?}");
+        assert_eq!(catalog.site("shop").await.unwrap().as_ref(), Some(&shop));
         assert_eq!(catalog.site("blog").await.unwrap().as_ref(), Some(&blog));
     }
-    let unknown = catalog.set_dedupe_by("nobody", None).await;
+    for days in [0, 36_501, u32::MAX] {
+        let refused = catalog.change_site("shop", retention(Some(days))).await;
+        assert_invalid(refused, "retention_days", "expected 1 to 36500 days", "days");
+    }
+    let nothing = catalog.change_site("shop", SiteChange::default()).await;
+    assert_invalid(nothing, "dedupe_by", "expected one of them", "nothing");
+    let unknown = catalog.change_site("nobody", dedupe_by(None)).await;
     assert!(matches!(unknown, Err(CatalogError::NotFound { what: "site", id }) if id == "nobody"));
 }
 

@@ -9,7 +9,6 @@ use async_trait::async_trait;
 use footfall_funnels::{Funnel, FunnelSet};
 use footfall_model::access::{Principal, Role, SiteScope};
 use footfall_model::clock::RandomIds;
-use footfall_model::hash::DedupeBy;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -17,7 +16,8 @@ use tokio::time::sleep;
 use super::{CacheLimits, Directory, FOUND_TTL, Lifetimes, MISSING_TTL};
 use crate::testing::{ManualClock, new_site, new_token};
 use crate::{
-    Catalog, CatalogError, Lease, LeaseRequest, NewFunnel, NewSite, NewToken, Secret, Site, SqliteCatalog, Token,
+    Catalog, CatalogError, Lease, LeaseRequest, NewFunnel, NewSite, NewToken, Secret, Site, SiteChange, SqliteCatalog,
+    Token,
 };
 
 const FOR_EVER: Duration = Duration::from_secs(3600);
@@ -37,8 +37,8 @@ impl Catalog for Counting {
     async fn create_site(&self, site: NewSite) -> Result<Site, CatalogError> {
         self.catalog.create_site(site).await
     }
-    async fn set_dedupe_by(&self, tracking_id: &str, dedupe_by: Option<DedupeBy>) -> Result<Site, CatalogError> {
-        self.catalog.set_dedupe_by(tracking_id, dedupe_by).await
+    async fn change_site(&self, tracking_id: &str, change: SiteChange) -> Result<Site, CatalogError> {
+        self.catalog.change_site(tracking_id, change).await
     }
     async fn site(&self, tracking_id: &str) -> Result<Option<Site>, CatalogError> {
         self.asked.fetch_add(1, Ordering::SeqCst);

@@ -18,14 +18,13 @@ use async_trait::async_trait;
 use footfall_funnels::{Funnel, FunnelSet};
 use footfall_model::access::Principal;
 use footfall_model::clock::{Clock, IdGen};
-use footfall_model::hash::DedupeBy;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::secret::SecretHash;
 use crate::{
-    Catalog, CatalogError, Lease, LeaseRequest, MAX_FUNNELS, NewFunnel, NewSite, NewToken, Secret, Site, Token,
-    validate,
+    Catalog, CatalogError, Lease, LeaseRequest, MAX_FUNNELS, NewFunnel, NewSite, NewToken, Secret, Site, SiteChange,
+    Token, validate,
 };
 
 /// How long a writer waits for another one, in this process or another, before it fails.
@@ -101,6 +100,7 @@ impl Catalog for SqliteCatalog {
             currency: new.currency,
             writer_token_required: new.writer_token_required,
             dedupe_by: new.dedupe_by,
+            retention_days: None,
             created_at: self.clock.now(),
         };
         let mut write = self.write().await?;
@@ -109,9 +109,10 @@ impl Catalog for SqliteCatalog {
         Ok(site)
     }
 
-    async fn set_dedupe_by(&self, tracking_id: &str, dedupe_by: Option<DedupeBy>) -> Result<Site, CatalogError> {
+    async fn change_site(&self, tracking_id: &str, change: SiteChange) -> Result<Site, CatalogError> {
+        validate::change(&change)?;
         let mut write = self.write().await?;
-        let found = sites::set_dedupe_by(&mut write.transaction, tracking_id, dedupe_by).await;
+        let found = sites::change(&mut write.transaction, tracking_id, &change).await;
         if found.map_err(unavailable)? {
             write.commit().await?;
         }

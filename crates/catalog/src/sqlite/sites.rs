@@ -5,12 +5,13 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, SqlitePool};
 
 use super::unavailable;
-use crate::{CatalogError, Site, validate};
+use crate::{CatalogError, Site, SiteChange, validate};
 
 macro_rules! select_sites {
     ($rest:literal) => {
         concat!(
-            "SELECT tracking_id, tenant, name, url, timezone, currency, writer_token_required, dedupe_by, created_at FROM sites ",
+            "SELECT tracking_id, tenant, name, url, timezone, currency, writer_token_required, dedupe_by, retention_days,
+             created_at FROM sites ",
             $rest
         )
     };
@@ -46,16 +47,23 @@ pub(super) async fn insert(connection: &mut SqliteConnection, site: &Site) -> Re
 }
 
 /// False if there is no such site.
-pub(super) async fn set_dedupe_by(
+pub(super) async fn change(
     connection: &mut SqliteConnection,
     tracking_id: &str,
-    dedupe_by: Option<DedupeBy>,
+    change: &SiteChange,
 ) -> Result<bool, sqlx::Error> {
-    let updated = sqlx::query("UPDATE sites SET dedupe_by = ? WHERE tracking_id = ?")
-        .bind(dedupe_by.map(DedupeBy::name))
-        .bind(tracking_id)
-        .execute(connection)
-        .await?;
+    let dedupe_by = change.dedupe_by.flatten().map(DedupeBy::name);
+    let updated = sqlx::query(
+        "UPDATE sites SET dedupe_by = iif(?, ?, dedupe_by), retention_days = iif(?, ?, retention_days)
+         WHERE tracking_id = ?",
+    )
+    .bind(change.dedupe_by.is_some())
+    .bind(dedupe_by)
+    .bind(change.retention_days.is_some())
+    .bind(change.retention_days.flatten())
+    .bind(tracking_id)
+    .execute(connection)
+    .await?;
     Ok(updated.rows_affected() == 1)
 }
 
@@ -86,6 +94,7 @@ fn site(row: &SqliteRow) -> Result<Site, sqlx::Error> {
         currency: row.try_get("currency")?,
         writer_token_required: row.try_get("writer_token_required")?,
         dedupe_by: dedupe_by.map(|name| name.parse()).transpose().map_err(unknown)?,
+        retention_days: row.try_get("retention_days")?,
         created_at: row.try_get("created_at")?,
     })
 }

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::error::ArrowError;
 use footfall_lake::{BatchLimit, DataFile, LakeError, Table, read_rows};
+use footfall_model::table::SITE_COLUMN;
 use futures::TryStreamExt;
 use tokio::sync::mpsc;
 
 use super::CompactError;
+use crate::retention::ExpiredSites;
 
 /// Rows of a batch: fewer cost more time for each, more gain nothing.
 const BATCH_ROWS: usize = 8 * 1_024;
@@ -16,18 +20,29 @@ const BATCH_ROWS: usize = 8 * 1_024;
 /// Batches that a file is ahead of the merge, beside the one that is merged and the one that is being read.
 const AHEAD: usize = 1;
 
-/// The rows of one file, in order. Its iterator blocks: it is for a thread that may.
+/// The rows of one file that are kept, in order. Its iterator blocks: it is for a thread that may.
 pub(super) struct Input {
     batches: mpsc::Receiver<Result<RecordBatch, LakeError>>,
-    rows: Arc<AtomicU64>,
+    rows: Arc<InputRows>,
+    expired: Option<Arc<ExpiredSites>>,
 }
 
-/// Begins to read files, with this much memory for all of their batches. `rows` counts what the merge takes.
+/// What the merge has taken from all inputs.
+#[derive(Debug, Default)]
+pub(super) struct InputRows {
+    pub(super) read: AtomicU64,
+    /// Of these, rows of sites whose retention is over.
+    pub(super) expired: AtomicU64,
+}
+
+/// Begins to read files without the rows of expired sites, with this much memory for all of their batches. `rows` counts
+/// what the merge takes.
 pub(super) fn open(
     table: &Arc<Table>,
     files: &[Arc<DataFile>],
+    expired: Option<&Arc<ExpiredSites>>,
     memory_bytes: usize,
-    rows: &Arc<AtomicU64>,
+    rows: &Arc<InputRows>,
 ) -> Vec<Input> {
     let limit = BatchLimit {
         rows: BATCH_ROWS,
@@ -45,6 +60,7 @@ pub(super) fn open(
         Input {
             batches,
             rows: Arc::clone(rows),
+            expired: expired.cloned(),
         }
     };
     files.iter().map(open).collect()
@@ -65,14 +81,37 @@ async fn send(
     Ok(())
 }
 
+impl Input {
+    /// The batch without the rows of expired sites.
+    fn keep(&self, batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
+        self.rows.read.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+        let Some(expired) = &self.expired else { return Ok(batch) };
+        let sites = batch
+            .column_by_name(SITE_COLUMN)
+            .and_then(|column| column.as_string_opt::<i32>());
+        let sites = sites.ok_or_else(|| ArrowError::SchemaError("events without a column of sites".into()))?;
+        let kept: BooleanArray = sites
+            .iter()
+            .map(|site| Some(!site.is_some_and(|site| expired.contains(site))))
+            .collect();
+        let dropped = kept.false_count() as u64;
+        if dropped == 0 {
+            return Ok(batch);
+        }
+        self.rows.expired.fetch_add(dropped, Ordering::Relaxed);
+        filter_record_batch(&batch, &kept)
+    }
+}
+
 impl Iterator for Input {
     type Item = Result<RecordBatch, CompactError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.batches.blocking_recv()?;
-        if let Ok(batch) = &batch {
-            self.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
-        }
-        Some(batch.map_err(CompactError::from))
+        Some(
+            batch
+                .map_err(CompactError::from)
+                .and_then(|batch| Ok(self.keep(batch)?)),
+        )
     }
 }

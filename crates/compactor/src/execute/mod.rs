@@ -11,23 +11,25 @@
 mod backfill;
 mod input;
 mod output;
+mod remove;
 
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
-use footfall_funnels::coverage::covered_name;
-use footfall_lake::{Commit, DataFile, Fence, Lake, LakeError, Operation, Snapshot, Table};
+use footfall_lake::{Commit, DataFile, Fence, Lake, LakeError, Operation, Origin, Snapshot, Table};
 use footfall_model::clock::{Clock, IdGen};
 use footfall_model::table::{SpecError, events};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use tokio::sync::mpsc;
 
-use crate::{FileState, Merge, MergeTask, Policy, SegmentKind, plan, plan_requested};
+use crate::damaged::Damaged;
+use crate::retention::{RETENTION, RetentionPolicy};
+use crate::{FileState, Merge, MergeTask, Policy, SegmentKind, Stage, plan, plan_requested};
 pub use backfill::FunnelBackfill;
+use input::InputRows;
 use output::{Output, OutputPlan, Written};
 
 /// Batches that the merge is ahead of the encoder.
@@ -46,17 +48,30 @@ pub enum CompactError {
     #[error(transparent)]
     Segments(#[from] SpecError),
     #[error(
-        "the merge would change the number of events: {read} were read, {written} written and {duplicates} dropped as \
-         duplicates. Nothing was committed; this is a fault of Footfall's, please report it"
+        "the merge would change the number of events: {read} were read, {written} written, {duplicates} dropped as \
+         duplicates and {expired} by retention. Nothing was committed; this is a fault of Footfall's, please report it"
     )]
-    RowsNotConserved { read: u64, written: u64, duplicates: u64 },
+    RowsNotConserved {
+        read: u64,
+        written: u64,
+        duplicates: u64,
+        expired: u64,
+    },
     #[error("{0}")]
     Internal(String),
 }
 
 impl CompactError {
-    fn of_task(error: &tokio::task::JoinError) -> Self {
+    pub(crate) fn of_task(error: &tokio::task::JoinError) -> Self {
         Self::Internal(format!("a merge's thread failed: {error}"))
+    }
+
+    /// The file that can't be read, though the store has answered.
+    pub fn damaged(&self) -> Option<&Path> {
+        match self {
+            Self::Lake(error @ LakeError::Unreadable { path, .. }) if !error.is_unreachable() => Some(path),
+            _ => None,
+        }
     }
 
     /// Whether the files had changed meanwhile: plan again.
@@ -75,9 +90,9 @@ impl CompactError {
 
 /// A kind of segments and its tables.
 #[derive(Debug)]
-struct KindTables {
-    kind: Arc<dyn SegmentKind>,
-    tables: Vec<Arc<Table>>,
+pub(crate) struct KindTables {
+    pub(crate) kind: Arc<dyn SegmentKind>,
+    pub(crate) tables: Vec<Arc<Table>>,
 }
 
 /// What a merge did.
@@ -88,6 +103,8 @@ pub struct Merged {
     pub rows_read: u64,
     pub rows_written: u64,
     pub duplicates: u64,
+    /// Rows of sites whose retention is over.
+    pub expired: u64,
     pub bytes_read: u64,
     pub bytes_written: u64,
     /// Of the segments.
@@ -100,6 +117,8 @@ pub struct Compactor {
     events: Arc<Table>,
     segments: Vec<KindTables>,
     policy: Policy,
+    retention: RetentionPolicy,
+    damaged: Damaged,
     memory_bytes: usize,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGen>,
@@ -130,10 +149,19 @@ impl Compactor {
             segments: kinds.into_iter().map(with_tables).collect::<Result<_, _>>()?,
             events: table(events().name())?,
             policy,
+            retention: RetentionPolicy::default(),
+            damaged: Damaged::default(),
             memory_bytes: MEMORY_BYTES,
             clock,
             ids,
         })
+    }
+
+    /// The same, for events that are kept for so long.
+    #[must_use]
+    pub fn with_retention(mut self, retention: RetentionPolicy) -> Self {
+        self.retention = retention;
+        self
     }
 
     /// With this much memory for the events that a merge has read and not yet written.
@@ -150,23 +178,51 @@ impl Compactor {
 
     /// What merges one whole day (UTC; days since 1970), due or not.
     pub fn plan_day(&self, event_date: i32) -> Vec<MergeTask> {
-        plan_requested(&self.files(), event_date, &self.policy)
+        plan_requested(&self.files(), event_date, &self.policy, self.clock.now())
     }
 
+    /// The files that may be merged.
     fn files(&self) -> Vec<FileState> {
-        self.events.snapshot().files().map(|file| FileState::of(file)).collect()
+        let damaged = self.damaged.at(self.clock.now());
+        let snapshot = self.events.snapshot();
+        let files = snapshot.files().filter(|file| !damaged.contains(&file.path));
+        let files = files.map(|file| FileState::of(file));
+        files.filter(|file| file.stage != Stage::Retired).collect()
     }
 
-    /// Merges the task's files, under a lease if there is one.
+    /// Merges the task's files, under a lease if there is one. If one of them can't be read ([`CompactError::damaged`]),
+    /// the next plans leave it out for a while, and merge the others.
     ///
     /// # Errors
     /// A file can't be read, the store failed, the files had changed meanwhile, or the lease is another's: nothing is
     /// merged.
     pub async fn execute(&self, task: &MergeTask, fence: Option<&Fence>) -> Result<Merged, CompactError> {
+        let merged = self.merge_files(task, fence).await;
+        if let Some(path) = merged.as_ref().err().and_then(CompactError::damaged) {
+            self.check_live(path).await?;
+            self.damaged.remember(path.clone(), self.clock.now());
+        }
+        merged
+    }
+
+    /// Fails with a conflict if the file is no longer live: then it need not be readable.
+    pub(crate) async fn check_live(&self, path: &Path) -> Result<(), CompactError> {
+        self.events.refresh().await?;
         let snapshot = self.events.snapshot();
-        let files = inputs(&snapshot, task)?;
-        let rows_read = Arc::new(AtomicU64::new(0));
-        let inputs = input::open(&self.events, &files, self.memory_bytes, &rows_read);
+        if snapshot.file(path).is_none() {
+            let (path, version) = (path.clone(), snapshot.version());
+            return Err(LakeError::Conflict { path, version }.into());
+        }
+        Ok(())
+    }
+
+    async fn merge_files(&self, task: &MergeTask, fence: Option<&Fence>) -> Result<Merged, CompactError> {
+        let snapshot = self.events.snapshot();
+        let files = inputs(&snapshot, &task.inputs)?;
+        let expired = self.retention.expired_sites(task.event_date, self.clock.now());
+        let expired = expired.map(Arc::new);
+        let rows = Arc::new(InputRows::default());
+        let inputs = input::open(&self.events, &files, expired.as_ref(), self.memory_bytes, &rows);
         let (sender, mut batches) = mpsc::channel(AHEAD);
         let merging = tokio::task::spawn_blocking(move || merge(inputs, &sender));
         let plan = OutputPlan {
@@ -175,6 +231,15 @@ impl Compactor {
             target_bytes: self.policy.target_bytes,
             is_final: task.is_final,
             written_at: self.clock.now(),
+            // Imports alone stay one: see `Policy::dedupe_window`.
+            origin: match files.iter().all(|file| file.origin == Origin::Import) {
+                true => Origin::Import,
+                false => Origin::Compaction,
+            },
+            tags: expired
+                .iter()
+                .map(|sites| (RETENTION.to_owned(), sites.digest()))
+                .collect(),
         };
         let mut output = Output::new(&self.events, &self.segments, plan)?;
         while let Some(batch) = batches.recv().await {
@@ -186,83 +251,75 @@ impl Compactor {
         let merged = Merged {
             files_read: files.len(),
             files_written: written.events.len(),
-            rows_read: rows_read.load(Ordering::Relaxed),
+            rows_read: rows.read.load(Ordering::Relaxed),
+            expired: rows.expired.load(Ordering::Relaxed),
             rows_written: written.events.iter().filter_map(|file| file.rows).sum(),
             duplicates,
             bytes_read: files.iter().map(|file| file.size).sum(),
             bytes_written: sum(&written.events),
             segment_bytes: written.segments.iter().map(|files| sum(files)).sum(),
         };
-        if merged.rows_read != merged.rows_written + duplicates {
+        if merged.rows_read != merged.rows_written + duplicates + merged.expired {
             self.discard(&written).await;
             return Err(CompactError::RowsNotConserved {
                 read: merged.rows_read,
                 written: merged.rows_written,
                 duplicates,
+                expired: merged.expired,
             });
         }
-        self.commit(&files, written, fence).await?;
+        let operation = if merged.expired > 0 {
+            Operation::Delete
+        } else {
+            Operation::Merge
+        };
+        self.commit(operation, &files, written, fence).await?;
         Ok(merged)
     }
 
     /// Segments first, so that queries need not read the merged files raw.
     async fn commit(
         &self,
+        operation: Operation,
         inputs: &[Arc<DataFile>],
         written: Written,
         fence: Option<&Fence>,
     ) -> Result<(), CompactError> {
+        let staged_at = written.events.iter().map(|file| file.written_at).min();
         for (table, segments) in self.segment_tables().zip(&written.segments) {
-            let commit = Commit::append(self.ids.next_id(), segments.clone());
+            if segments.is_empty() {
+                continue;
+            }
+            let commit = Commit {
+                staged_at,
+                ..Commit::append(self.ids.next_id(), segments.clone())
+            };
             table.commit(&commit).await?;
         }
         let commit = Commit {
-            operation: Operation::Merge,
+            operation,
             remove: inputs.iter().map(|file| file.path.clone()).collect(),
             fence: fence.cloned(),
+            staged_at,
             ..Commit::append(self.ids.next_id(), written.events.clone())
         };
         if let Err(error) = self.events.commit(&commit).await {
-            if matches!(error, LakeError::Conflict { .. } | LakeError::StaleLease { .. }) {
-                self.remove_segments(&written.events).await?;
+            if is_final(&error) {
+                let written_events: Vec<_> = written.events.iter().cloned().map(Arc::new).collect();
+                self.remove_segments(&written_events, |_| true).await?;
                 self.discard(&written).await;
             }
             return Err(error.into());
         }
-        let inputs: Vec<_> = inputs.iter().map(|file| DataFile::clone(file)).collect();
-        self.remove_segments(&inputs).await
+        self.remove_segments(inputs, |_| true).await
     }
 
-    /// Removes the segments that cover these files.
-    async fn remove_segments(&self, files: &[DataFile]) -> Result<(), CompactError> {
-        let names: HashSet<&str> = files.iter().map(|file| file_stem(&file.path)).collect();
-        for table in self.segment_tables() {
-            let snapshot = table.snapshot();
-            let covering = |file: &&Arc<DataFile>| names.contains(covered_name(file_stem(&file.path)));
-            let remove: Vec<Path> = snapshot
-                .files()
-                .filter(covering)
-                .map(|file| file.path.clone())
-                .collect();
-            if remove.is_empty() {
-                continue;
-            }
-            let commit = Commit {
-                operation: Operation::Delete,
-                remove,
-                ..Commit::append(self.ids.next_id(), Vec::new())
-            };
-            match table.commit(&commit).await {
-                // Another compactor has just removed one of them, and will remove the others.
-                Ok(_) | Err(LakeError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
+    pub(crate) fn events(&self) -> &Arc<Table> {
+        &self.events
     }
 
-    fn segment_tables(&self) -> impl Iterator<Item = &Arc<Table>> {
-        self.segments.iter().flat_map(|kind| &kind.tables)
+    pub(crate) fn kinds(&self) -> &[KindTables] {
+        &self.segments
     }
 
     /// Deletes files that no commit names. What can't be deleted is an orphan, which harms nobody.
@@ -281,8 +338,14 @@ fn file_stem(path: &Path) -> &str {
     name.strip_suffix(".parquet").unwrap_or(name)
 }
 
-/// The live files of the task.
-fn inputs(snapshot: &Snapshot, task: &MergeTask) -> Result<Vec<Arc<DataFile>>, LakeError> {
+/// Whether a commit is not in the table and never will be.
+fn is_final(error: &LakeError) -> bool {
+    use LakeError::{Conflict, StagedTooLong, StaleLease};
+    matches!(error, Conflict { .. } | StaleLease { .. } | StagedTooLong { .. })
+}
+
+/// The live files.
+fn inputs(snapshot: &Snapshot, files: &[FileState]) -> Result<Vec<Arc<DataFile>>, LakeError> {
     let live = |file: &FileState| {
         let live = snapshot.file(&file.path).cloned();
         live.ok_or_else(|| LakeError::Conflict {
@@ -290,7 +353,7 @@ fn inputs(snapshot: &Snapshot, task: &MergeTask) -> Result<Vec<Arc<DataFile>>, L
             version: snapshot.version(),
         })
     };
-    task.inputs.iter().map(live).collect()
+    files.iter().map(live).collect()
 }
 
 /// Sends merged events; returns how many duplicates were dropped.
@@ -304,3 +367,6 @@ fn merge(inputs: Vec<input::Input>, sender: &mpsc::Sender<RecordBatch>) -> Resul
     }
     Ok(merge.duplicates())
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use footfall_model::clock::Micros;
 use footfall_model::table::SITE_COLUMN;
 
 use super::{CompactError, KindTables};
-use crate::{Rows, STAGE, STAGE_FINAL, SegmentBuilder};
+use crate::{Rows, STAGE, STAGE_FINAL, STAGE_MERGED, SegmentBuilder};
 
 /// What a merge has written and not committed.
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ struct Builder {
 }
 
 /// What the files have in common.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct OutputPlan {
     /// Names the files.
     pub(super) id: u128,
@@ -54,6 +54,9 @@ pub(super) struct OutputPlan {
     pub(super) target_bytes: u64,
     pub(super) is_final: bool,
     pub(super) written_at: Micros,
+    /// Of the files of events, as are the tags.
+    pub(super) origin: Origin,
+    pub(super) tags: Vec<(String, String)>,
 }
 
 impl<'a> Output<'a> {
@@ -135,9 +138,9 @@ impl<'a> Output<'a> {
             return Ok(());
         };
         let mut events = file.events.finish().await?;
-        if self.plan.is_final {
-            events.tags.push((STAGE.into(), STAGE_FINAL.into()));
-        }
+        events.tags.extend(self.plan.tags.iter().cloned());
+        let stage = if self.plan.is_final { STAGE_FINAL } else { STAGE_MERGED };
+        events.tags.push((STAGE.into(), stage.into()));
         self.written.events.push(events);
         for (nth, (segment, tags)) in file.segments.into_iter().zip(tags).enumerate() {
             let mut segment = segment.finish().await?;
@@ -172,16 +175,19 @@ impl<'a> Output<'a> {
     fn new_file(&self) -> Result<CurrentFile, CompactError> {
         let name = file_name(self.plan.id, self.written.events.len());
         let OutputPlan {
-            event_date, written_at, ..
+            event_date,
+            written_at,
+            origin,
+            ..
         } = self.plan;
-        let writer = |table: &Table| {
+        let writer = |table: &Table, origin| {
             let spec = Arc::clone(table.spec());
-            let new = NewFile::new(&spec, event_date, name.clone(), Origin::Compaction, written_at);
+            let new = NewFile::new(&spec, event_date, name.clone(), origin, written_at);
             FileWriter::new(table.store(), new)
         };
-        let segments = self.tables.iter().map(|table| writer(table));
+        let segments = self.tables.iter().map(|table| writer(table, Origin::Compaction));
         Ok(CurrentFile {
-            events: writer(self.events)?,
+            events: writer(self.events, origin)?,
             segments: segments.collect::<Result<_, _>>()?,
         })
     }

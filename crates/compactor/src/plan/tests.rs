@@ -14,6 +14,7 @@ fn file(name: u64, bytes: u64, written_at: Micros) -> FileState {
         bytes,
         written_at,
         stage: Stage::Fresh,
+        imported_at: None,
     }
 }
 
@@ -152,6 +153,55 @@ fn backlog_of_100_000_small_files_drains() {
         files.len() <= 4 && files.iter().all(|file| file.stage == Stage::Final),
         "{files:?}"
     );
+}
+
+#[test]
+fn recent_imports_merge_only_with_one_another() {
+    let policy = Policy::default();
+    let imported = |n, at| FileState {
+        imported_at: Some(at),
+        ..file(n, 20 * MIB, at)
+    };
+    let files = [
+        file(1, 2 * MIB, 0),
+        imported(2, 0),
+        file(3, 2 * MIB, 0),
+        imported(4, SECOND),
+    ];
+    let merges = |files: &[FileState], now| {
+        let tasks = plan(files, &policy, now);
+        let merges = tasks.iter().map(|task| {
+            (
+                names(task).join(" ").replace("events-", "").replace(".parquet", ""),
+                task.is_final,
+            )
+        });
+        let mut merges: Vec<_> = merges.collect();
+        merges.sort();
+        merges
+    };
+    let apart = [("1 3".to_owned(), false), ("2 4".to_owned(), false)];
+    assert_eq!(merges(&files, 3_600 * SECOND), apart);
+    let requested = plan_requested(&files, 0, &policy, 3_600 * SECOND);
+    assert_eq!(
+        requested.iter().map(|task| task.inputs.len()).collect::<Vec<_>>(),
+        [2, 2]
+    );
+    // The day of a late import is over, but closes when its rows are no longer recent.
+    let late = |file: &FileState| FileState {
+        written_at: file.written_at + 3 * DAY,
+        imported_at: file.imported_at.map(|at| at + 3 * DAY),
+        ..file.clone()
+    };
+    let late: Vec<_> = files.iter().map(late).collect();
+    assert_eq!(merges(&late, 3 * DAY + 3_600 * SECOND), apart);
+    assert_eq!(
+        merges(&late, 3 * DAY + 7 * 3_600 * SECOND),
+        [("1 2 3 4".to_owned(), true)]
+    );
+    // An import of history is all that its days have.
+    let only: Vec<_> = late.iter().filter(|file| file.imported_at.is_some()).cloned().collect();
+    assert_eq!(merges(&only, 3 * DAY + 3_600 * SECOND), [("2 4".to_owned(), true)]);
 }
 
 /// Executes planned merges, with outputs cut at the target size; returns the bytes written.

@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use footfall_catalog::{Catalog, CatalogError, NewFunnel, NewSite, NewToken, Secret, Site, Token};
+use footfall_catalog::{Catalog, CatalogError, NewFunnel, NewSite, NewToken, Secret, Site, SiteChange, Token};
 use footfall_funnels::Funnel;
 use footfall_ingest::collect::ErrorBody;
-use footfall_model::hash::DedupeBy;
 use http::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::{Host, Url};
 
 use super::wire::{
-    FunnelBody, FunnelRequest, FunnelsBody, NewTokenBody, SiteBody, SiteChange, SiteRequest, SitesBody, TokenBody,
+    FunnelBody, FunnelRequest, FunnelsBody, NewTokenBody, SiteBody, SiteChangeBody, SiteRequest, SitesBody, TokenBody,
     TokenRequest, TokensBody,
 };
 
@@ -92,19 +91,12 @@ impl Admin {
         }
     }
 
-    /// `None`: as the server is configured. Done in the folder of a running server, that server goes by the old value
-    /// for some seconds more.
-    pub(crate) async fn set_dedupe_by(
-        &self,
-        tracking_id: &str,
-        dedupe_by: Option<DedupeBy>,
-    ) -> Result<Site, AdminError> {
+    /// Done in the folder of a running server, that server goes by the old settings for some seconds more.
+    pub(crate) async fn change_site(&self, tracking_id: &str, change: SiteChange) -> Result<Site, AdminError> {
         match self {
-            Self::Local(catalog) => Ok(catalog.set_dedupe_by(tracking_id, dedupe_by).await?),
+            Self::Local(catalog) => Ok(catalog.change_site(tracking_id, change).await?),
             Self::Remote(server) => {
-                let change = SiteChange {
-                    dedupe_by: dedupe_by.map(Into::into),
-                };
+                let change = SiteChangeBody::from(change);
                 let changed: SiteBody = server.patch(&["sites", tracking_id], &change).await?;
                 Ok(changed.into())
             }

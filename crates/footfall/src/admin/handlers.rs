@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use super::wire::{
-    FunnelBody, FunnelRequest, FunnelsBody, NewTokenBody, SiteBody, SiteChange, SiteRequest, SitesBody, TokenBody,
+    FunnelBody, FunnelRequest, FunnelsBody, NewTokenBody, SiteBody, SiteChangeBody, SiteRequest, SitesBody, TokenBody,
     TokenRequest, TokensBody,
 };
 
@@ -55,11 +55,11 @@ pub(super) async fn change_site(
     body: BodyBytes,
 ) -> Result<Response, ApiError> {
     let Path(tracking_id) = tracking_id.map_err(|error| ApiError::unreadable(error.status()))?;
-    let change: SiteChange = parse(body)?;
-    let dedupe_by = change.dedupe_by.map(Into::into);
-    let site = state.directory.catalog().set_dedupe_by(&tracking_id, dedupe_by).await?;
+    let change: SiteChangeBody = parse(body)?;
+    let change = change.into();
+    let site = state.directory.catalog().change_site(&tracking_id, change).await?;
     state.directory.forget_site(&tracking_id).await;
-    tracing::info!(by = admin.token_id, tracking_id, ?dedupe_by, "site changed");
+    tracing::info!(by = admin.token_id, tracking_id, ?change, "site changed");
     Ok(json_response(StatusCode::OK, &SiteBody::from(site)))
 }
 

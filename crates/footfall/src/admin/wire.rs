@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use footfall_catalog::{CatalogError, DEFAULT_TENANT, NewSite, NewToken, Site, Token};
+use footfall_catalog::{CatalogError, DEFAULT_TENANT, NewSite, NewToken, Site, SiteChange, Token};
 use footfall_model::access::{Role, SiteScope};
 use footfall_model::clock::Micros;
 use footfall_model::hash::DedupeBy;
@@ -64,13 +64,37 @@ impl From<SiteRequest> for NewSite {
     }
 }
 
-/// `PATCH /api/v1/sites/{tracking_id}`.
+/// `PATCH /api/v1/sites/{tracking_id}`: what is not given stays; `null`: as the server is configured.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SiteChange {
-    /// `null`: as the server is configured.
-    #[serde(deserialize_with = "Option::deserialize")]
-    pub(super) dedupe_by: Option<DedupeByName>,
+pub(super) struct SiteChangeBody {
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    dedupe_by: Option<Option<DedupeByName>>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    retention_days: Option<Option<u32>>,
+}
+
+/// A field that is there, `null` or not.
+fn given<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(value).map(Some)
+}
+
+impl From<SiteChange> for SiteChangeBody {
+    fn from(change: SiteChange) -> Self {
+        Self {
+            dedupe_by: change.dedupe_by.map(|dedupe_by| dedupe_by.map(Into::into)),
+            retention_days: change.retention_days,
+        }
+    }
+}
+
+impl From<SiteChangeBody> for SiteChange {
+    fn from(change: SiteChangeBody) -> Self {
+        Self {
+            dedupe_by: change.dedupe_by.map(|dedupe_by| dedupe_by.map(Into::into)),
+            retention_days: change.retention_days,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -108,6 +132,7 @@ pub(super) struct SiteBody {
     currency: String,
     writer_token_required: bool,
     dedupe_by: Option<DedupeByName>,
+    retention_days: Option<u32>,
     created_at: TimeText,
 }
 
@@ -122,6 +147,7 @@ impl From<Site> for SiteBody {
             currency: site.currency,
             writer_token_required: site.writer_token_required,
             dedupe_by: site.dedupe_by.map(Into::into),
+            retention_days: site.retention_days,
             created_at: TimeText(site.created_at),
         }
     }
@@ -138,6 +164,7 @@ impl From<SiteBody> for Site {
             currency: site.currency,
             writer_token_required: site.writer_token_required,
             dedupe_by: site.dedupe_by.map(Into::into),
+            retention_days: site.retention_days,
             created_at: site.created_at.0,
         }
     }

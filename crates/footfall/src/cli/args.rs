@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use footfall_model::hash::DedupeBy;
 
 use super::funnel_args::FunnelArgs;
 use super::import_args::ImportArgs;
+use super::lake_args::{RetentionArgs, TableArgs, VacuumArgs, VerifyArgs};
 use super::overrides::{Folders, Listen, Overrides};
+use super::site_args::SiteArgs;
 use crate::config::Roles;
 
 /// Web and product analytics that you own: events in over HTTP, open Delta/Parquet tables, Arrow out over Flight SQL.
@@ -48,6 +49,14 @@ pub(super) enum Command {
     Import(ImportArgs),
     /// Merge files of events and build the segments of rollups and funnels
     Compact(CompactArgs),
+    /// Delete files that no table needs any more
+    Vacuum(VacuumArgs),
+    /// Remove events that have reached the end of their time
+    Retention(RetentionArgs),
+    /// Compare rollups with the events that they stand for
+    Verify(VerifyArgs),
+    /// Let other programs write the lake's tables, or not
+    Table(TableArgs),
     /// Serve, send generated traffic, and show the results
     Demo(DemoArgs),
     /// Check the write-ahead log (WAL)
@@ -110,85 +119,6 @@ pub(super) struct AdminArgs {
 impl AdminArgs {
     pub(super) fn overrides(&self) -> Overrides {
         self.folders.overrides()
-    }
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  footfall site create shop --name \"My shop\" --url https://shop.example --timezone Europe/Berlin --currency EUR
-  footfall site update shop --dedupe-by key
-  footfall site list
-  footfall site list --server http://127.0.0.1:8080 --token ffp_...")]
-pub(super) struct SiteArgs {
-    #[command(subcommand)]
-    pub(super) command: SiteCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum SiteCommand {
-    /// Create a site
-    Create(SiteCreate),
-    /// Change a site
-    Update(SiteUpdate),
-    /// List the sites
-    List(AdminArgs),
-}
-
-impl SiteArgs {
-    pub(super) fn admin(&self) -> &AdminArgs {
-        match &self.command {
-            SiteCommand::Create(create) => &create.admin,
-            SiteCommand::Update(update) => &update.admin,
-            SiteCommand::List(admin) => admin,
-        }
-    }
-}
-
-#[derive(Debug, Args)]
-pub(super) struct SiteCreate {
-    /// The id that its events carry
-    pub(super) tracking_id: String,
-    /// Display name [default: the tracking id]
-    #[arg(long)]
-    pub(super) name: Option<String>,
-    #[arg(long)]
-    pub(super) url: Option<String>,
-    /// IANA name; reports use its days
-    #[arg(long, default_value = "UTC")]
-    pub(super) timezone: String,
-    /// ISO 4217; the currency of `revenue`
-    #[arg(long, default_value = "USD")]
-    pub(super) currency: String,
-    /// Accept its events only with a writer token
-    #[arg(long)]
-    pub(super) require_writer_token: bool,
-    /// What tells events without an id apart: content (all that was sent) or key (client, session, time and type)
-    /// [default: as the server is configured]
-    #[arg(long, value_name = "content|key")]
-    pub(super) dedupe_by: Option<DedupeBy>,
-    #[command(flatten)]
-    pub(super) admin: AdminArgs,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct SiteUpdate {
-    pub(super) tracking_id: String,
-    /// What tells events without an id apart from now on: content, key, or default (as the server is configured)
-    #[arg(long, value_name = "content|key|default", value_parser = parse_dedupe_by)]
-    pub(super) dedupe_by: SiteDedupeBy,
-    #[command(flatten)]
-    pub(super) admin: AdminArgs,
-}
-
-/// `None`: as the server is configured. A type of its own, because clap takes an option for an argument that may be
-/// missing.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct SiteDedupeBy(pub(super) Option<DedupeBy>);
-
-fn parse_dedupe_by(text: &str) -> Result<SiteDedupeBy, String> {
-    match text {
-        "default" => Ok(SiteDedupeBy(None)),
-        _ => text.parse().map(|dedupe_by| SiteDedupeBy(Some(dedupe_by))),
     }
 }
 

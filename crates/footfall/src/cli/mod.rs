@@ -7,9 +7,11 @@ mod failure;
 mod funnel;
 mod funnel_args;
 mod import_args;
+mod lake_args;
 mod logging;
 mod overrides;
 mod site;
+mod site_args;
 mod table;
 mod token;
 mod wal_verify;
@@ -26,6 +28,7 @@ use overrides::Overrides;
 pub(crate) use args::{CompactArgs, DemoArgs, SqlArgs, SqlFormat};
 pub(crate) use failure::report as report_failure;
 pub(crate) use import_args::ImportArgs;
+pub(crate) use lake_args::{RetentionArgs, TableArgs, TableCommand, VacuumArgs, VerifyArgs};
 pub(crate) use table::{TextTable, printable_lines};
 pub(crate) use token::given_or_local;
 
@@ -81,6 +84,26 @@ async fn dispatch(Cli { config, command }: Cli) -> anyhow::Result<()> {
             logging::init(&config.log);
             Box::pin(crate::compact::run(config, args)).await
         }
+        Command::Vacuum(args) => {
+            let config = load(args.overrides().quiet())?;
+            logging::init(&config.log);
+            Box::pin(crate::vacuum::run(config, args)).await
+        }
+        Command::Retention(args) => {
+            let config = load(args.overrides().quiet())?;
+            logging::init(&config.log);
+            Box::pin(crate::retention::run(config, args)).await
+        }
+        Command::Verify(args) => {
+            let config = load(args.overrides().quiet())?;
+            logging::init(&config.log);
+            Box::pin(crate::verify::run(config, args)).await
+        }
+        Command::Table(args) => {
+            let config = load(args.overrides().quiet())?;
+            logging::init(&config.log);
+            Box::pin(crate::table::run(config, args)).await
+        }
         Command::Demo(args) => {
             // A demo must not write into a real lake because a configuration file happens to be here.
             let sources = Sources {
@@ -119,7 +142,7 @@ fn sources(overrides: Overrides) -> Sources {
 }
 
 /// Writes to standard output. A reader that has gone away is not a failure; see [`failure::report`].
-fn print(text: &str) -> anyhow::Result<()> {
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;

@@ -1,10 +1,11 @@
 //! `footfall site`.
 
-use footfall_catalog::{DEFAULT_TENANT, NewSite, Secret, Site};
+use footfall_catalog::{DEFAULT_TENANT, NewSite, Secret, Site, SiteChange};
 use footfall_model::hash::DedupeBy;
 use serde_json::{Value, json};
 
-use super::args::{AdminArgs, SiteArgs, SiteCommand, SiteCreate, SiteUpdate};
+use super::args::AdminArgs;
+use super::site_args::{SiteArgs, SiteCommand, SiteCreate, SiteUpdate};
 use super::table::TextTable;
 use super::{print, token};
 use crate::admin::client::Admin;
@@ -40,7 +41,11 @@ async fn create(config: &Config, args: SiteCreate) -> anyhow::Result<()> {
 
 async fn update(config: &Config, args: &SiteUpdate) -> anyhow::Result<()> {
     let admin = connect(config, &args.admin, Missing::Refuse).await?;
-    let changed = admin.set_dedupe_by(&args.tracking_id, args.dedupe_by.0).await?;
+    let change = SiteChange {
+        dedupe_by: args.dedupe_by.map(|dedupe_by| dedupe_by.0),
+        retention_days: args.retention.map(|retention| retention.0),
+    };
+    let changed = admin.change_site(&args.tracking_id, change).await?;
     if args.admin.json {
         return print(&format!("{}\n", to_json(&changed)));
     }
@@ -64,6 +69,7 @@ async fn list(config: &Config, args: &AdminArgs) -> anyhow::Result<()> {
         "CURRENCY",
         "WRITER TOKEN",
         "DEDUPE BY",
+        "RETENTION",
     ]);
     for site in sites {
         let writer_token = if site.writer_token_required {
@@ -79,6 +85,8 @@ async fn list(config: &Config, args: &AdminArgs) -> anyhow::Result<()> {
             site.currency,
             writer_token.into(),
             site.dedupe_by.map_or("-", DedupeBy::name).into(),
+            site.retention_days
+                .map_or_else(|| "-".into(), |days| format!("{days}d")),
         ]);
     }
     print(&table.render())
@@ -94,6 +102,7 @@ fn to_json(site: &Site) -> Value {
         "currency": site.currency,
         "writer_token_required": site.writer_token_required,
         "dedupe_by": site.dedupe_by.map(DedupeBy::name),
+        "retention_days": site.retention_days,
         "created_at": token::rfc3339(site.created_at),
     })
 }

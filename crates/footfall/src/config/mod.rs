@@ -215,6 +215,9 @@ pub(crate) struct Compact {
     pub(crate) fresh_age: Span,
     /// Size of these files together below which they wait for more, unless they are many.
     pub(crate) fresh_bytes: ByteSize,
+    /// How long rollups are kept, from their day on; their events are kept for `ingest.retention`.
+    #[serde(deserialize_with = "values::not_zero")]
+    pub(crate) rollup_retention: Span,
     /// How long after a compactor's last sign of life another one takes over.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) lease: Span,
@@ -347,6 +350,8 @@ impl Default for Compact {
             target_bytes: ByteSize::mib(384),
             fresh_age: Span(Duration::from_mins(1)),
             fresh_bytes: ByteSize::mib(1),
+            // Two years.
+            rollup_retention: Span(Duration::from_hours(24 * 731)),
             lease: Span(Duration::from_secs(30)),
         }
     }

@@ -1,6 +1,7 @@
 //! Derives the options of each part of the server.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use footfall_compactor::Policy;
 use footfall_ingest::collect::{CollectOptions, TrustedProxies};
@@ -99,11 +100,14 @@ impl Query {
 }
 
 impl Compact {
-    pub(crate) fn policy(&self) -> Policy {
+    /// `dedupe_window`: the writer's.
+    pub(crate) fn policy(&self, dedupe_window: Duration) -> Policy {
+        let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
         Policy {
             target_bytes: self.target_bytes.0,
-            fresh_age: i64::try_from(self.fresh_age.0.as_micros()).unwrap_or(i64::MAX),
+            fresh_age: micros(self.fresh_age.0),
             fresh_bytes: self.fresh_bytes.0,
+            dedupe_window: micros(dedupe_window),
             ..Policy::default()
         }
     }

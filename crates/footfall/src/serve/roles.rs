@@ -104,7 +104,7 @@ pub(super) fn compact(config: &Config, shared: &RoleParts, tasks: &Tasks) -> any
         compactor: Compactor::new(
             lake,
             crate::contents::segment_kinds(funnels),
-            config.compact.policy(),
+            config.compact.policy(config.ingest.dedupe_window.0),
             Arc::clone(clock),
             Arc::clone(ids),
         )?

@@ -150,7 +150,7 @@ pub async fn import_file(
     if parts.table.transaction(&app_id).await?.is_some() {
         return Ok(Report::repeated());
     }
-    let mut staged = Staged::new(parts.ids.next_id());
+    let mut staged = Staged::new(parts.ids.next_id(), parts.clock.now());
     let import = Import {
         parts,
         options,
@@ -224,6 +224,7 @@ impl Import<'_> {
                     partitions: compare::days(&staged.files),
                     snapshot: snapshot.clone(),
                 }),
+                staged_at: Some(staged.at),
                 ..Commit::append(staged.id, staged.files.clone())
             };
             match table.commit(&commit).await {

@@ -3,6 +3,7 @@
 use footfall_lake::{
     DataFile, EncodedFile, LakeError, NewFile, Origin, SortedPieces, blocking, encode_pieces, file_name,
 };
+use footfall_model::clock::Micros;
 use futures::future::join_all;
 use object_store::ObjectStoreExt;
 use tokio::task::JoinHandle;
@@ -16,15 +17,18 @@ use super::{ImportError, ImportParts, Report};
 pub(super) struct Staged {
     /// Names the files, and the commit.
     pub id: u128,
+    /// When the import began.
+    pub at: Micros,
     pub files: Vec<DataFile>,
     /// Files that were named so far.
     named: usize,
 }
 
 impl Staged {
-    pub(super) fn new(id: u128) -> Self {
+    pub(super) fn new(id: u128, at: Micros) -> Self {
         Self {
             id,
+            at,
             files: Vec::new(),
             named: 0,
         }
@@ -38,7 +42,7 @@ impl Staged {
 
     /// Reads, encodes and stores, all three at the same time.
     pub(super) async fn write(&mut self, parts: &ImportParts, reading: Reading) -> Result<Report, ImportError> {
-        let now = parts.clock.now();
+        let now = self.at;
         let mut encoded = None;
         let mut reading = read_on(reading);
         loop {

@@ -308,6 +308,7 @@ impl ShardWriter {
                 upto: upto.cast_signed(),
                 fingerprint: Some(self.fingerprint),
             }),
+            staged_at: add.iter().map(|file| file.written_at).min(),
             ..Commit::append(id, add)
         };
         let committing = Instant::now();

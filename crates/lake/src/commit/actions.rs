@@ -56,17 +56,29 @@ pub(crate) fn encode(
     lines(&actions)
 }
 
-/// The bytes of a commit that changes the table's columns.
-pub(crate) fn encode_metadata(metadata: Metadata, now: Micros) -> Result<Bytes, String> {
+/// A change of the table itself.
+#[derive(Debug)]
+pub(crate) struct TableChange {
+    /// As other readers see it.
+    pub operation: &'static str,
+    pub protocol: Option<Protocol>,
+    pub metadata: Option<Metadata>,
+}
+
+/// The bytes of a commit that changes the table itself.
+pub(crate) fn encode_change(change: TableChange, now: Micros) -> Result<Bytes, String> {
     let info = CommitInfo {
         timestamp: Some(now.div_euclid(1_000)),
-        operation: Some("ADD COLUMNS".into()),
+        operation: Some(change.operation.into()),
         operation_parameters: Some(HashMap::new()),
         is_blind_append: Some(false),
         engine_info: Some(ENGINE.into()),
         ..CommitInfo::default()
     };
-    lines(&[Action::CommitInfo(info), Action::Metadata(metadata)])
+    let mut actions = vec![Action::CommitInfo(info)];
+    actions.extend(change.protocol.map(Action::Protocol));
+    actions.extend(change.metadata.map(Action::Metadata));
+    lines(&actions)
 }
 
 fn lines(actions: &[Action]) -> Result<Bytes, String> {

@@ -5,11 +5,12 @@ mod decide;
 
 use std::collections::BTreeSet;
 
+use footfall_model::clock::{DAY, Micros};
 use object_store::path::Path;
 
 use crate::{DataFile, Snapshot};
 
-pub(crate) use actions::{changes_of, encode, encode_metadata, file_of};
+pub(crate) use actions::{TableChange, changes_of, encode, encode_change, file_of};
 pub(crate) use decide::{AppliedTxn, CommitDecision, Known, decide};
 
 /// What one commit changes.
@@ -28,7 +29,14 @@ pub struct Commit {
     pub fence: Option<Fence>,
     /// What the new files depend on; refused if the table has got more of it since.
     pub read_set: Option<ReadSet>,
+    /// When the first of the new files was stored. Refused if that is longer ago than [`MAX_STAGED`]: vacuum may have
+    /// deleted it as an orphan. `None` is for files that are certainly new.
+    pub staged_at: Option<Micros>,
 }
+
+/// How long files may wait for their commit. Long for an import of any size, and far from the age at which vacuum deletes
+/// files that no commit names.
+pub const MAX_STAGED: Micros = 2 * DAY;
 
 /// Why a commit is made. Determines the operation and `dataChange` that other readers see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +67,7 @@ impl Commit {
             txn: None,
             fence: None,
             read_set: None,
+            staged_at: None,
         }
     }
 }

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use arrow::datatypes::{Field, Schema};
 use deltalake_core::kernel::engine::arrow_conversion::{TryFromArrow, TryIntoArrow};
-use deltalake_core::kernel::{Metadata, Protocol, StructType};
+use deltalake_core::kernel::{Metadata, Protocol, StructType, new_metadata};
+use footfall_model::clock::{DAY, Micros};
 use footfall_model::table::TableSpec;
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::exclusive;
 
 /// The table property that counts the changes of a table's columns.
 pub(super) const SCHEMA_VERSION: &str = "footfall.schemaVersion";
@@ -19,6 +22,20 @@ pub(super) const LOG_RETENTION_KEY: &str = "delta.logRetentionDuration";
 
 /// How long versions stay in the Delta log. Followers rely on it.
 pub(super) const LOG_RETENTION: &str = "interval 1 days";
+
+/// The table property of [`REMOVED_KNOWN`].
+pub(super) const TOMBSTONES_KEY: &str = "delta.deletedFileRetentionDuration";
+
+/// [`REMOVED_KNOWN`] as the property says it. Delta's default is a week: of a table with a commit every two seconds, each
+/// checkpoint would carry a quarter of a million removed files.
+pub(super) const TOMBSTONES: &str = "interval 2 days";
+
+/// How long checkpoints keep the names of removed files, by which vacuum finds them without listing folders.
+pub const REMOVED_KNOWN: Micros = 2 * DAY;
+
+/// What other programs show of a table.
+const DESCRIPTION: &str =
+    "A table of Footfall's. Every Delta reader may read it; `footfall table unlock` lets other programs write it.";
 
 /// The shortest retention that we accept: followers could miss versions that are kept for less.
 const SHORTEST_RETENTION: Duration = Duration::from_secs(60);
@@ -115,15 +132,15 @@ fn refuse<T>(reason: impl Into<String>, advice: impl Into<String>) -> Result<T, 
     })
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ProtocolView {
-    min_reader_version: i64,
-    min_writer_version: i64,
-    #[serde(default)]
-    reader_features: Option<Vec<String>>,
-    #[serde(default)]
-    writer_features: Option<Vec<String>>,
+pub(super) struct ProtocolView {
+    pub(super) min_reader_version: i64,
+    pub(super) min_writer_version: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reader_features: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) writer_features: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -134,7 +151,7 @@ struct MetadataView {
     configuration: HashMap<String, String>,
 }
 
-fn view<T: for<'de> Deserialize<'de>>(action: &impl serde::Serialize) -> Result<T, Incompatible> {
+pub(super) fn view<T: for<'de> Deserialize<'de>>(action: &impl serde::Serialize) -> Result<T, Incompatible> {
     serde_json::to_value(action)
         .and_then(T::deserialize)
         .or_else(|e| refuse(e.to_string(), "repair the table's log"))
@@ -171,11 +188,8 @@ fn check_protocol(protocol: &ProtocolView) -> Result<(), Incompatible> {
         return refuse(reason, "use a newer Footfall");
     }
     let features = [&protocol.reader_features, &protocol.writer_features];
-    let unknown = features
-        .into_iter()
-        .flatten()
-        .flatten()
-        .find(|feature| !FEATURES.contains(&feature.as_str()));
+    let known = |feature: &str| FEATURES.contains(&feature) || feature == exclusive::FEATURE;
+    let unknown = features.into_iter().flatten().flatten().find(|feature| !known(feature));
     match unknown {
         Some(feature) => {
             let reason = format!("its protocol requires the feature {feature}, which Footfall does not have");
@@ -228,8 +242,7 @@ fn check_properties(spec: &TableSpec, properties: &HashMap<String, String>) -> R
 
 /// How long versions stay in the Delta log; `None` if the table does not set it.
 pub(super) fn log_retention(metadata: &Metadata) -> Option<Duration> {
-    let metadata: MetadataView = view(metadata).ok()?;
-    interval(&metadata.configuration.get(LOG_RETENTION_KEY)?.to_lowercase())
+    interval(&property(metadata, LOG_RETENTION_KEY)?.to_lowercase())
 }
 
 /// Parses an interval such as "interval 1 days". Months and years have no fixed length.
@@ -335,6 +348,45 @@ pub(super) fn upgraded(spec: &TableSpec, metadata: &Metadata, upgrade: &Upgrade)
     action["schemaString"] = schema.to_string().into();
     action["configuration"][SCHEMA_VERSION] = spec.version().to_string().into();
     serde_json::from_value(action).map_err(unreadable)
+}
+
+/// The metadata of a new table.
+pub(super) fn declared(spec: &TableSpec, now: Micros) -> Result<Metadata, Incompatible> {
+    let failed = |reason: String| Incompatible {
+        reason,
+        advice: "declare columns that Delta has".into(),
+    };
+    let columns = StructType::try_from_arrow(spec.commented_schema().as_ref()).map_err(|e| failed(e.to_string()))?;
+    let properties = [
+        (LOG_RETENTION_KEY, LOG_RETENTION),
+        (TOMBSTONES_KEY, TOMBSTONES),
+        (SCHEMA_VERSION, &spec.version().to_string()),
+    ];
+    let metadata = new_metadata(&columns, [spec.partition().name()], properties).map_err(|e| failed(e.to_string()))?;
+    let mut action = serde_json::to_value(metadata).map_err(|e| failed(e.to_string()))?;
+    action["name"] = json!(spec.name());
+    action["description"] = json!(DESCRIPTION);
+    action["createdTime"] = json!(now.div_euclid(1_000));
+    serde_json::from_value(action).map_err(|e| failed(e.to_string()))
+}
+
+/// The metadata with a property set, or unset.
+pub(super) fn with_property(metadata: &Metadata, key: &str, value: Option<&str>) -> Result<Metadata, Incompatible> {
+    let changed = serde_json::to_value(metadata).and_then(|mut action| {
+        if let Some(properties) = action["configuration"].as_object_mut() {
+            match value {
+                Some(value) => properties.insert(key.to_owned(), value.into()),
+                None => properties.remove(key),
+            };
+        }
+        serde_json::from_value(action)
+    });
+    changed.or_else(|e| refuse(format!("its metadata: {e}"), "repair the table's log"))
+}
+
+/// A property of the table.
+pub(super) fn property(metadata: &Metadata, key: &str) -> Option<String> {
+    view::<MetadataView>(metadata).ok()?.configuration.remove(key)
 }
 
 #[cfg(test)]

@@ -43,5 +43,6 @@ pub(super) async fn complete(
 }
 
 fn lacks_statistics(file: &DataFile) -> bool {
-    file.rows.is_none() || file.statistics.iter().all(|column| column.min.is_none())
+    file.rows
+        .is_none_or(|rows| rows > 0 && file.statistics.iter().all(|column| column.min.is_none()))
 }

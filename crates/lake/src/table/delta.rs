@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
-use deltalake_core::kernel::{Metadata, Protocol, StructType};
+use deltalake_core::kernel::{Metadata, Protocol};
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, logstore_with};
-use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::protocol::checkpoints;
 use deltalake_core::table::state::DeltaTableState;
 use deltalake_core::{DeltaTable, DeltaTableError};
@@ -17,8 +15,9 @@ use url::Url;
 
 use super::compat::{self, Fit, Incompatible};
 use super::complete::complete;
-use super::malformed;
-use crate::{LakeError, Snapshot, commit, layout};
+use super::{exclusive, malformed};
+use crate::commit::{self, TableChange};
+use crate::{LakeError, Snapshot, layout};
 
 /// Delta's own reader over the table's folder of our store. The store is already rooted: the URL only names its root.
 pub(super) fn log_store(store: &Arc<dyn ObjectStore>, spec: &TableSpec) -> Result<LogStoreRef, LakeError> {
@@ -31,7 +30,7 @@ pub(super) fn log_store(store: &Arc<dyn ObjectStore>, spec: &TableSpec) -> Resul
 /// How many lost races against other processes we accept before we give up.
 const UPGRADE_TRIES: usize = 10;
 
-/// Loads the newest version of the table. Creates the table if it is missing, and adds the columns of its declaration
+/// Loads the newest version of the table. Creates the table if it is missing, and adds what it lacks of its declaration
 /// if an older version created it.
 pub(super) async fn open_or_create(
     store: &Arc<dyn ObjectStore>,
@@ -44,38 +43,62 @@ pub(super) async fn open_or_create(
         .await
         .map_err(LakeError::delta("looked for"))?
     {
-        create(log, spec).await?;
+        create(store, spec, now).await?;
     }
     for _ in 0..UPGRADE_TRIES {
         let mut table = DeltaTable::new(Arc::clone(log));
         table.load().await.map_err(LakeError::delta("read"))?;
         let state = table.snapshot().map_err(LakeError::delta("read"))?;
-        match compat::check(spec, state.protocol(), state.metadata()).map_err(refused(spec))? {
-            Fit::Exact => return Ok(table),
-            Fit::Older(upgrade) => {
-                let metadata = compat::upgraded(spec, state.metadata(), &upgrade).map_err(refused(spec))?;
-                commit_metadata(store, spec, state.version() + 1, metadata, now).await?;
-            }
-        }
+        match upgrade(spec, state.protocol(), state.metadata()).map_err(refused(spec))? {
+            None => return Ok(table),
+            Some(change) => commit_change(store, spec, state.version() + 1, change, now).await?,
+        };
     }
     let reason = format!("other processes changed it {UPGRADE_TRIES} times while its columns were to be");
     let advice = "try again".to_owned();
     Err(refused(spec)(Incompatible { reason, advice }))
 }
 
-/// Commits this metadata as the next version. If another process has made that version, the caller has to reload the
-/// table.
-async fn commit_metadata(
+/// What a table lacks that an older Footfall has created.
+fn upgrade(spec: &TableSpec, protocol: &Protocol, metadata: &Metadata) -> Result<Option<TableChange>, Incompatible> {
+    let mut upgraded = match compat::check(spec, protocol, metadata)? {
+        Fit::Exact => None,
+        Fit::Older(upgrade) => Some(compat::upgraded(spec, metadata, &upgrade)?),
+    };
+    if compat::property(metadata, compat::TOMBSTONES_KEY).is_none() {
+        let current = upgraded.as_ref().unwrap_or(metadata);
+        upgraded = Some(compat::with_property(
+            current,
+            compat::TOMBSTONES_KEY,
+            Some(compat::TOMBSTONES),
+        )?);
+    }
+    let claimed = exclusive::claim(protocol, metadata)?;
+    let change = TableChange {
+        operation: if claimed.is_some() {
+            "UPGRADE PROTOCOL"
+        } else {
+            "ADD COLUMNS"
+        },
+        protocol: claimed,
+        metadata: upgraded,
+    };
+    Ok((change.protocol.is_some() || change.metadata.is_some()).then_some(change))
+}
+
+/// Commits a change as this version; false if another process has made that version.
+pub(super) async fn commit_change(
     store: &Arc<dyn ObjectStore>,
     spec: &TableSpec,
     version: u64,
-    metadata: Metadata,
+    change: TableChange,
     now: Micros,
-) -> Result<(), LakeError> {
+) -> Result<bool, LakeError> {
     let path = layout::commit_path(spec, version);
-    let bytes = commit::encode_metadata(metadata, now).map_err(malformed(&path))?;
+    let bytes = commit::encode_change(change, now).map_err(malformed(&path))?;
     match store.put_opts(&path, bytes.into(), PutMode::Create.into()).await {
-        Ok(_) | Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(()),
+        Ok(_) => Ok(true),
+        Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(false),
         Err(source) => Err(LakeError::Store { path, source }),
     }
 }
@@ -92,7 +115,7 @@ pub(super) fn check(spec: &TableSpec, protocol: &Protocol, metadata: &Metadata) 
     }
 }
 
-fn refused(spec: &TableSpec) -> impl Fn(Incompatible) -> LakeError {
+pub(super) fn refused(spec: &TableSpec) -> impl Fn(Incompatible) -> LakeError {
     let table = spec.name().to_owned();
     move |Incompatible { reason, advice }| LakeError::Unsupported {
         table: table.clone(),
@@ -102,28 +125,13 @@ fn refused(spec: &TableSpec) -> impl Fn(Incompatible) -> LakeError {
 }
 
 /// Two processes may both find no table: the second one then loads the table that the first one created.
-async fn create(log: &LogStoreRef, spec: &TableSpec) -> Result<(), LakeError> {
-    let columns: StructType = spec
-        .commented_schema()
-        .as_ref()
-        .try_into_kernel()
-        .map_err(|e: arrow::error::ArrowError| LakeError::delta("created")(DeltaTableError::generic(e.to_string())))?;
-    let created = CreateBuilder::new()
-        .with_log_store(Arc::clone(log))
-        .with_table_name(spec.name())
-        .with_columns(columns.fields().cloned())
-        .with_partition_columns([spec.partition().name().as_str()])
-        .with_configuration([
-            (compat::LOG_RETENTION_KEY, Some(compat::LOG_RETENTION.to_owned())),
-            (compat::SCHEMA_VERSION, Some(spec.version().to_string())),
-        ])
-        .with_raise_if_key_not_exists(false)
-        .await;
-    match created {
-        Ok(_) | Err(DeltaTableError::VersionAlreadyExists(_)) => Ok(()),
-        Err(_) if log.is_delta_table_location().await.unwrap_or(false) => Ok(()),
-        Err(source) => Err(LakeError::delta("created")(source)),
-    }
+async fn create(store: &Arc<dyn ObjectStore>, spec: &TableSpec, now: Micros) -> Result<(), LakeError> {
+    let change = TableChange {
+        operation: "CREATE TABLE",
+        protocol: Some(exclusive::new_protocol().map_err(refused(spec))?),
+        metadata: Some(compat::declared(spec, now).map_err(refused(spec))?),
+    };
+    commit_change(store, spec, 0, change, now).await.map(drop)
 }
 
 /// The files of a table that Delta's library has loaded.

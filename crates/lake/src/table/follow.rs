@@ -24,8 +24,8 @@ const FOLLOWABLE: Micros = 12 * 3_600 * 1_000_000;
 #[derive(Debug)]
 pub(super) struct Following {
     pub(super) known: Known,
-    protocol: Protocol,
-    metadata: Metadata,
+    pub(super) protocol: Protocol,
+    pub(super) metadata: Metadata,
     /// How long after `at` the next versions are certainly still in the Delta log.
     followable: Micros,
     /// When we last knew the newest version.

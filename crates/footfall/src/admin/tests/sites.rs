@@ -1,6 +1,6 @@
 //! Sites: created, listed and changed.
 
-use footfall_catalog::Catalog;
+use footfall_catalog::{Catalog, SiteChange};
 use footfall_model::hash::DedupeBy;
 use http::Method;
 use serde_json::json;
@@ -19,7 +19,7 @@ async fn site_is_created_and_listed() {
     let expected = json!({
         "tracking_id": "UA-1", "tenant": "default", "name": "The shop", "url": "https://example.com",
         "timezone": "Europe/Berlin", "currency": "EUR", "writer_token_required": true, "dedupe_by": "key",
-        "created_at": "2026-02-02T10:30:00Z",
+        "retention_days": null, "created_at": "2026-02-02T10:30:00Z",
     });
     assert_eq!((made.status, made.json()), (201, expected.clone()));
     let listed = server.get("/api/v1/sites").await;
@@ -32,13 +32,14 @@ async fn omitted_site_fields_have_defaults() {
     let made = server.post("/api/v1/sites", json!({ "tracking_id": "bare" })).await;
     let expected = json!({
         "tracking_id": "bare", "tenant": "default", "name": "bare", "url": null, "timezone": "UTC",
-        "currency": "USD", "writer_token_required": false, "dedupe_by": null, "created_at": "2026-02-02T10:30:00Z",
+        "currency": "USD", "writer_token_required": false, "dedupe_by": null, "retention_days": null,
+        "created_at": "2026-02-02T10:30:00Z",
     });
     assert_eq!((made.status, made.json()), (201, expected));
 }
 
 #[tokio::test]
-async fn dedupe_by_of_site_changes() {
+async fn settings_of_site_change() {
     let server = Server::start().await;
     server.post("/api/v1/sites", json!({ "tracking_id": "shop" })).await;
     assert_eq!(server.directory.site("shop").await.unwrap().unwrap().dedupe_by, None);
@@ -58,6 +59,8 @@ async fn dedupe_by_of_site_changes() {
         ("/api/v1/sites/nobody", r#"{"dedupe_by":"key"}"#, 404),
         ("/api/v1/sites/shop", r#"{"dedupe_by":"time"}"#, 400),
         ("/api/v1/sites/shop", r#"{"name":"x"}"#, 400),
+        ("/api/v1/sites/shop", r#"{"retention_days":0}"#, 400),
+        ("/api/v1/sites/shop", r#"{"retention_days":-1}"#, 400),
         ("/api/v1/sites/shop", "{}", 400),
     ] {
         assert_eq!(patch(path, body).await.status, status, "{path} {body}");
@@ -65,11 +68,13 @@ async fn dedupe_by_of_site_changes() {
     assert_eq!(server.catalog.site("shop").await.unwrap().unwrap().dedupe_by, None);
 
     for admin in [server.remote(), Admin::Local(server.catalog.clone())] {
-        for dedupe_by in [Some(DedupeBy::Content), None] {
-            assert_eq!(
-                admin.set_dedupe_by("shop", dedupe_by).await.unwrap().dedupe_by,
-                dedupe_by
-            );
+        for (dedupe_by, days) in [(Some(DedupeBy::Content), Some(90)), (None, None)] {
+            let change = SiteChange {
+                dedupe_by: Some(dedupe_by),
+                retention_days: Some(days),
+            };
+            let changed = admin.change_site("shop", change).await.unwrap();
+            assert_eq!((changed.dedupe_by, changed.retention_days), (dedupe_by, days));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use footfall_catalog::SiteChange;
 use footfall_model::hash::{DedupeBy, derived_event_id};
 
 use super::*;
@@ -114,7 +115,13 @@ async fn key_is_the_specifications_on_request() {
 
     server
         .catalog
-        .set_dedupe_by("shop", Some(DedupeBy::Content))
+        .change_site(
+            "shop",
+            SiteChange {
+                dedupe_by: Some(Some(DedupeBy::Content)),
+                ..SiteChange::default()
+            },
+        )
         .await
         .unwrap();
     server.directory.forget_site("shop").await;

@@ -5,12 +5,12 @@ mod sql;
 
 use std::sync::Arc;
 
-use footfall_compactor::{Compactor, MergeTask, Policy, RollupSegments, SegmentKind, SessionSegments};
+use footfall_compactor::{Compactor, MergeTask, Policy, RetentionPolicy, RollupSegments, SegmentKind, SessionSegments};
 use footfall_lake::{Commit, Lake, NewFile, Origin, partitions, write_file};
 use footfall_model::access::SiteScope;
-use footfall_model::clock::{IdGen, Micros, SystemClock};
+use footfall_model::clock::{DAY, IdGen, Micros, SystemClock};
 use footfall_model::rollup::{built_in, views};
-use footfall_model::table::events as events_table;
+use footfall_model::table::{TableSpec, events as events_table};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,6 +37,16 @@ pub(in crate::tests) struct Rolled {
     _spill: tempfile::TempDir,
 }
 
+fn specs() -> Vec<Arc<TableSpec>> {
+    let rollups = built_in().into_iter().map(|rollup| Arc::new(rollup.table().unwrap()));
+    let sessions = SessionSegments.tables().unwrap();
+    [Arc::clone(events_table())]
+        .into_iter()
+        .chain(rollups)
+        .chain(sessions)
+        .collect()
+}
+
 /// Merges of few and small files.
 pub(in crate::tests) fn small_merges() -> Policy {
     Policy {
@@ -60,10 +70,7 @@ pub(in crate::tests) async fn rolled(policy: &Policy) -> Rolled {
 impl Rolled {
     /// A process over this store.
     pub(in crate::tests) async fn over(store: Arc<dyn ObjectStore>, policy: &Policy) -> Self {
-        let mut specs = vec![Arc::clone(events_table())];
-        specs.extend(built_in().iter().map(|rollup| Arc::new(rollup.table().unwrap())));
-        specs.extend(SessionSegments.tables().unwrap());
-        let lake = Lake::open(store, &specs, Arc::new(SystemClock)).await.unwrap();
+        let lake = Lake::open(store, &specs(), Arc::new(SystemClock)).await.unwrap();
         let spill = tempfile::tempdir().unwrap();
         let options = crate::EngineOptions::new(spill.path().to_owned());
         let ids = || CountedIds(AtomicU64::new(PROCESSES.fetch_add(1, Ordering::SeqCst) << 32));
@@ -306,6 +313,60 @@ async fn merged_files_are_not_read_for_views() {
         !plan.contains("shard=00/events/") && !plan.contains(" events/event_date"),
         "{plan}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rollups_outlive_their_events() {
+    let rolled = rolled(&Policy::default()).await;
+    rolled.add(events().crowd(50), 0).await;
+    rolled.add(events().site("b").crowd(50), 1).await;
+    rolled.add(events().at("2026-11-02 10:00").crowd(5), 2).await;
+    let rollup = "SELECT * FROM events_hourly ORDER BY tracking_id, event_date, hour, event_type";
+    let before = table(&rolled.engine, &SiteScope::All, rollup).await;
+    // Whatever the machine's clock says, their time is over.
+    let policy = RetentionPolicy {
+        keep: -100_000 * DAY,
+        ..RetentionPolicy::default()
+    };
+    let Rolled {
+        lake,
+        engine,
+        compactors: [compactor, _],
+        ids: _ids,
+        _spill,
+    } = rolled;
+    let compactor = compactor.with_retention(policy);
+    let mut gone = 0;
+    for _ in 0..2 {
+        for task in compactor.plan_retention() {
+            gone += compactor.retain(&task, None).await.unwrap();
+            assert_eq!(table(&engine, &SiteScope::All, rollup).await, before);
+        }
+    }
+    assert_eq!(gone, 105);
+    assert_eq!(
+        value(&engine, &SiteScope::All, "SELECT count(*) FROM events").await,
+        "0"
+    );
+    assert_eq!(
+        value(&engine, &SiteScope::All, "SELECT count(DISTINCT client_id) FROM events").await,
+        "0"
+    );
+    let count = "SELECT sum(event_count) FROM events_totals";
+    assert_eq!(value(&engine, &SiteScope::All, count).await, "105");
+    assert_eq!(value(&engine, &only(&["b"]), count).await, "50");
+    assert!(compactor.plan().is_empty() && compactor.plan_retention().is_empty());
+    // A process that opens the lake now sees the same.
+    let again = Lake::open(Arc::clone(lake.store()), &specs(), Arc::new(SystemClock))
+        .await
+        .unwrap();
+    let options = crate::EngineOptions::new(_spill.path().join("again"));
+    let views = Views {
+        rollups: views(),
+        ..Views::default()
+    };
+    let engine = Engine::with_views(&again, views, &options).unwrap();
+    assert_eq!(table(&engine, &SiteScope::All, rollup).await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
