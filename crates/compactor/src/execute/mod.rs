@@ -164,6 +164,11 @@ impl Compactor {
         self
     }
 
+    /// From now on events are kept for so long.
+    pub fn set_retention(&mut self, retention: RetentionPolicy) {
+        self.retention = retention;
+    }
+
     /// With this much memory for the events that a merge has read and not yet written.
     #[must_use]
     pub fn with_memory(mut self, bytes: usize) -> Self {

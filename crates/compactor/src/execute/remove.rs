@@ -39,8 +39,8 @@ impl Compactor {
             }
             RetentionTask::Retire(files) => {
                 let files = inputs(&self.events.snapshot(), files)?;
-                let empty = stream::iter(files.iter().map(|file| self.write_empty(file)));
-                let empty: Vec<_> = empty.buffered(WRITES).try_collect().await?;
+                let writes: Vec<_> = files.iter().map(|file| self.write_empty(file)).collect();
+                let empty: Vec<_> = stream::iter(writes).buffered(WRITES).try_collect().await?;
                 self.replace(&files, empty, fence).await?;
                 self.remove_segments(&files, |kind| !kind.outlives_events()).await?;
                 Ok(rows(&files))

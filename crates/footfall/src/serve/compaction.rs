@@ -1,5 +1,5 @@
 //! Compacts in the background: one merge after the other, while this process holds the shard's lease. When none is due,
-//! merged files get the steps of new funnels.
+//! merged files get the steps of new funnels, and the lake is cared for.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use metrics::{counter, gauge, histogram};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::care::Care;
 use super::funnel_backfill::Backfill;
 use super::lease::LeaseKeeper;
 
@@ -27,6 +28,7 @@ fn lease_name(shard: u8) -> String {
 pub(super) struct Compaction {
     pub(super) compactor: Compactor,
     pub(super) backfill: Backfill,
+    pub(super) care: Care,
     pub(super) lease: Arc<LeaseKeeper>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) log: Arc<CompactionLog>,
@@ -45,26 +47,37 @@ impl Compaction {
                 () = stop.cancelled() => return Ok(()),
             }
             tokio::select! {
-                () = self.merge_all_due(&mut schedule) => {}
+                () = self.work(&mut schedule) => {}
                 () = stop.cancelled() => return Ok(()),
             }
         }
+    }
+
+    async fn work(&mut self, schedule: &mut Schedule) {
+        self.merge_all_due(schedule).await;
+        if let Some(fence) = self.fence() {
+            self.care.take(&mut self.compactor, &fence, self.clock.now()).await;
+        }
+    }
+
+    /// The lease, while it is held.
+    fn fence(&self) -> Option<Fence> {
+        self.lease.epoch().map(|epoch| Fence {
+            app_id: lease_name(self.shard),
+            epoch,
+        })
     }
 
     async fn merge_all_due(&mut self, schedule: &mut Schedule) {
         loop {
             let tasks = self.compactor.plan();
             gauge!("footfall_compaction_tasks").set(tasks.len() as f64);
-            let Some(epoch) = self.lease.epoch() else { return };
+            let Some(fence) = self.fence() else { return };
             let Some(task) = schedule.next(&tasks, self.clock.now()) else {
                 if self.backfill.do_one(self.clock.now()).await {
                     continue;
                 }
                 return;
-            };
-            let fence = Fence {
-                app_id: lease_name(self.shard),
-                epoch,
             };
             let (started_at, started) = (self.clock.now(), Instant::now());
             let outcome = self.compactor.execute(task, Some(&fence)).await;

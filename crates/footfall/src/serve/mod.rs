@@ -8,6 +8,7 @@
 //! Each step is awaited before the next, so that every acknowledged event has a running writer.
 
 mod admin_token;
+mod care;
 mod compaction;
 mod descriptors;
 mod follow;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
 use footfall_catalog::LeaseRole;
+use footfall_compactor::vacuum::Vacuum;
 use footfall_compactor::{Compactor, FunnelBackfill};
 use footfall_flight_server::{FlightOptions, TokenCheck};
 use footfall_ingest::collect::{Collector, CollectorParts};
@@ -14,6 +15,7 @@ use footfall_ingest::wal::LocalWal;
 use footfall_ingest::writer::{ShardWriter, WriterError, WriterParts};
 use footfall_query::Engine;
 
+use super::care::Care;
 use super::compaction::Compaction;
 use super::funnel_backfill::Backfill;
 use super::lease::LeaseKeeper;
@@ -115,6 +117,12 @@ pub(super) fn compact(config: &Config, shared: &RoleParts, tasks: &Tasks) -> any
             Arc::clone(clock),
             Arc::clone(ids),
         )?),
+        care: Care::new(
+            Vacuum::new(lake, crate::vacuum::policy(config), Arc::clone(clock)),
+            catalog,
+            config,
+            clock.now(),
+        ),
         lease: Arc::clone(&lease),
         clock: Arc::clone(clock),
         log: Arc::clone(&shared.compactions),
