@@ -21,6 +21,7 @@ use arrow::error::ArrowError;
 use footfall_lake::{Commit, DataFile, Fence, Lake, LakeError, Operation, Origin, Snapshot, Table};
 use footfall_model::clock::{Clock, IdGen};
 use footfall_model::table::{SpecError, events};
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use tokio::sync::mpsc;
@@ -34,6 +35,9 @@ use output::{Output, OutputPlan, Written};
 
 /// Batches that the merge is ahead of the encoder.
 const AHEAD: usize = 2;
+
+/// Commits to different tables at the same time.
+const COMMITS: usize = 4;
 
 /// Memory for the events of a merge, unless it is configured.
 const MEMORY_BYTES: usize = 256 * 1_024 * 1_024;
@@ -291,16 +295,20 @@ impl Compactor {
         fence: Option<&Fence>,
     ) -> Result<(), CompactError> {
         let staged_at = written.events.iter().map(|file| file.written_at).min();
-        for (table, segments) in self.segment_tables().zip(&written.segments) {
-            if segments.is_empty() {
-                continue;
-            }
-            let commit = Commit {
-                staged_at,
-                ..Commit::append(self.ids.next_id(), segments.clone())
-            };
-            table.commit(&commit).await?;
-        }
+        let tables = self.segment_tables().zip(&written.segments);
+        let commits: Vec<_> = tables
+            .filter(|(_, segments)| !segments.is_empty())
+            .map(|(table, segments)| {
+                let commit = Commit {
+                    staged_at,
+                    ..Commit::append(self.ids.next_id(), segments.clone())
+                };
+                async move { table.commit(&commit).await }
+            })
+            .collect();
+        let mut commits = stream::iter(commits).buffer_unordered(COMMITS);
+        while commits.try_next().await?.is_some() {}
+        drop(commits);
         let commit = Commit {
             operation,
             remove: inputs.iter().map(|file| file.path.clone()).collect(),

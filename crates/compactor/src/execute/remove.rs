@@ -10,7 +10,7 @@ use footfall_model::clock::HOUR;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 
-use super::{CompactError, Compactor, file_stem, inputs};
+use super::{COMMITS, CompactError, Compactor, file_stem, inputs};
 use crate::retention::{self, RetentionTask};
 use crate::{FileState, STAGE, STAGE_RETIRED, SegmentKind, Stage};
 
@@ -114,13 +114,16 @@ impl Compactor {
         which: impl Fn(&dyn SegmentKind) -> bool,
     ) -> Result<(), CompactError> {
         let names: HashSet<&str> = files.iter().map(|file| file_stem(&file.path)).collect();
-        for (_, table) in self.kind_tables().filter(|(kind, _)| which(*kind)) {
-            let snapshot = table.snapshot();
-            let covering = |file: &&Arc<DataFile>| names.contains(covered_name(file_stem(&file.path)));
-            let remove = snapshot.files().filter(covering).map(|file| file.path.clone());
-            self.remove_from(table, remove.collect()).await?;
-        }
-        Ok(())
+        let tables = self.kind_tables().filter(|(kind, _)| which(*kind));
+        let removals: Vec<_> = tables
+            .map(|(_, table)| {
+                let snapshot = table.snapshot();
+                let covering = |file: &&Arc<DataFile>| names.contains(covered_name(file_stem(&file.path)));
+                let remove = snapshot.files().filter(covering).map(|file| file.path.clone());
+                self.remove_from(table, remove.collect())
+            })
+            .collect();
+        stream::iter(removals).buffer_unordered(COMMITS).try_collect().await
     }
 
     async fn remove_from(&self, table: &Table, remove: Vec<Path>) -> Result<(), CompactError> {
