@@ -321,7 +321,7 @@ async fn rollups_outlive_their_events() {
     rolled.add(events().crowd(50), 0).await;
     rolled.add(events().site("b").crowd(50), 1).await;
     rolled.add(events().at("2026-11-02 10:00").crowd(5), 2).await;
-    let rollup = "SELECT * FROM events_hourly ORDER BY tracking_id, event_date, hour, event_type";
+    let rollup = "SELECT tracking_id, hour, event_type, event_count, total_revenue, unique_users FROM events_hourly ORDER BY 1, 2, 3";
     let before = table(&rolled.engine, &SiteScope::All, rollup).await;
     // Whatever the machine's clock says, their time is over.
     let policy = RetentionPolicy {
@@ -344,6 +344,12 @@ async fn rollups_outlive_their_events() {
         }
     }
     assert_eq!(gone, 105);
+    let sessions = "SELECT count(sessions) FROM events_hourly";
+    assert_eq!(
+        value(&engine, &SiteScope::All, sessions).await,
+        "0",
+        "unknown, and not none"
+    );
     assert_eq!(
         value(&engine, &SiteScope::All, "SELECT count(*) FROM events").await,
         "0"
