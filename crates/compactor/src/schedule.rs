@@ -3,7 +3,7 @@
 //! A task that failed is left alone for a while, longer each time, so that a damaged file or a full disk neither keeps
 //! the rest of the shard from being merged nor is tried again in a tight loop.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use footfall_model::clock::Micros;
 use object_store::path::Path;
@@ -55,9 +55,17 @@ impl Schedule {
         }
     }
 
-    /// Forgets files that no plan names any more.
-    pub fn retain(&mut self, is_live: impl Fn(&Path) -> bool) {
-        self.failed.retain(|path, _| is_live(path));
+    /// Forgets files that `tasks`, the newest plan, do not name any more.
+    pub fn forget_others(&mut self, tasks: &[MergeTask]) {
+        if self.failed.is_empty() {
+            return;
+        }
+        let planned: HashSet<&Path> = tasks
+            .iter()
+            .flat_map(|task| &task.inputs)
+            .map(|file| &file.path)
+            .collect();
+        self.failed.retain(|path, _| planned.contains(path));
     }
 }
 
@@ -121,7 +129,7 @@ mod tests {
         let bad = task(&["a", "b"]);
         let mut schedule = Schedule::default();
         schedule.failed(&bad, 0);
-        schedule.retain(|path| path.as_ref() == "a");
+        schedule.forget_others(&[task(&["a"]), task(&["c"])]);
         assert_eq!(schedule.failed.len(), 1);
         schedule.done(&bad);
         assert!(schedule.failed.is_empty());

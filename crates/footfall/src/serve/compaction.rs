@@ -72,6 +72,7 @@ impl Compaction {
         loop {
             let tasks = self.compactor.plan();
             gauge!("footfall_compaction_tasks").set(tasks.len() as f64);
+            schedule.forget_others(&tasks);
             let Some(fence) = self.fence() else { return };
             let Some(task) = schedule.next(&tasks, self.clock.now()) else {
                 if self.backfill.do_one(self.clock.now()).await {
