@@ -63,6 +63,11 @@ impl Care {
         for task in compactor.plan_retention() {
             let rows = match compactor.retain(&task, Some(fence)).await {
                 Err(error) if error.is_conflict() => continue,
+                // It must not keep the others.
+                Err(error) if error.damaged().is_some() => {
+                    tracing::warn!(%error, "events whose time is over stay in a file that can't be read");
+                    continue;
+                }
                 outcome => outcome?,
             };
             counter!("footfall_retention_rows_total").increment(rows);
