@@ -16,7 +16,7 @@ use footfall_model::table::{SITE_COLUMN, events};
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 
-use super::{CompactError, file_stem};
+use super::CompactError;
 use crate::{BackfillTask, FileState, FunnelFile, plan_backfill};
 
 /// Gives merged files the step rows of funnels that were made after them.
@@ -63,14 +63,14 @@ impl FunnelBackfill {
         let mut segments: HashMap<&str, Vec<_>> = HashMap::new();
         for file in steps.files() {
             if let Some(coverage) = Coverage::of_tags(&file.tags) {
-                let covered = covered_name(file_stem(&file.path));
+                let covered = covered_name(file.stem());
                 segments.entry(covered).or_default().push((coverage, file.path.clone()));
             }
         }
         // Nobody else's files are known to be sorted.
         let ours = events.files().filter(|file| file.origin != Origin::Foreign);
         let file = |file: &Arc<DataFile>| FunnelFile {
-            segments: segments.remove(file_stem(&file.path)).unwrap_or_default(),
+            segments: segments.remove(file.stem()).unwrap_or_default(),
             file: FileState::of(file),
         };
         let files: Vec<_> = ours.map(file).collect();
@@ -134,7 +134,7 @@ impl FunnelBackfill {
             ));
         }
         let matcher = Arc::new(Matcher::new(&funnels, Arc::clone(funnel_steps().file_schema())));
-        let name = segment_name(file_stem(&file.path), self.ids.next_id());
+        let name = segment_name(file.stem(), self.ids.next_id());
         let now = self.clock.now();
         let new = NewFile::new(funnel_steps(), file.partition_date, name, Origin::Compaction, now);
         let mut writer = FileWriter::new(self.steps.store(), new)?;

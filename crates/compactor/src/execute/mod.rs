@@ -345,12 +345,6 @@ impl Compactor {
     }
 }
 
-/// A file's name without its extension.
-fn file_stem(path: &Path) -> &str {
-    let name = path.filename().unwrap_or_default();
-    name.strip_suffix(".parquet").unwrap_or(name)
-}
-
 /// Whether a commit is not in the table and never will be.
 fn is_final(error: &LakeError) -> bool {
     use LakeError::{Conflict, StagedTooLong, StaleLease};

@@ -10,7 +10,7 @@ use footfall_model::clock::HOUR;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 
-use super::{COMMITS, CompactError, Compactor, file_stem, inputs};
+use super::{COMMITS, CompactError, Compactor, inputs};
 use crate::retention::{self, RetentionTask};
 use crate::{FileState, STAGE, STAGE_RETIRED, SegmentKind, Stage};
 
@@ -50,7 +50,7 @@ impl Compactor {
 
     /// A file without events, of the same name, so that the segments of that name are read on.
     async fn write_empty(&self, file: &DataFile) -> Result<DataFile, LakeError> {
-        let name = format!("{STAGE_RETIRED}/{}", file_stem(&file.path));
+        let name = format!("{STAGE_RETIRED}/{}", file.stem());
         let spec = self.events.spec();
         let new = NewFile::new(spec, file.partition_date, name, Origin::Compaction, self.clock.now());
         let rows = RecordBatch::new_empty(Arc::clone(spec.file_schema()));
@@ -92,10 +92,9 @@ impl Compactor {
             let covered = events
                 .files()
                 .filter(|file| kind.outlives_events() || !is_retired(file));
-            let covered: HashSet<&str> = covered.map(|file| file_stem(&file.path)).collect();
-            let is_orphan = |file: &&Arc<DataFile>| {
-                file.written_at < latest && !covered.contains(covered_name(file_stem(&file.path)))
-            };
+            let covered: HashSet<&str> = covered.map(|file| file.stem()).collect();
+            let is_orphan =
+                |file: &&Arc<DataFile>| file.written_at < latest && !covered.contains(covered_name(file.stem()));
             let orphans: Vec<_> = segments
                 .files()
                 .filter(is_orphan)
@@ -113,12 +112,12 @@ impl Compactor {
         files: &[Arc<DataFile>],
         which: impl Fn(&dyn SegmentKind) -> bool,
     ) -> Result<(), CompactError> {
-        let names: HashSet<&str> = files.iter().map(|file| file_stem(&file.path)).collect();
+        let names: HashSet<&str> = files.iter().map(|file| file.stem()).collect();
         let tables = self.kind_tables().filter(|(kind, _)| which(*kind));
         let removals: Vec<_> = tables
             .map(|(_, table)| {
                 let snapshot = table.snapshot();
-                let covering = |file: &&Arc<DataFile>| names.contains(covered_name(file_stem(&file.path)));
+                let covering = |file: &&Arc<DataFile>| names.contains(covered_name(file.stem()));
                 let remove = snapshot.files().filter(covering).map(|file| file.path.clone());
                 self.remove_from(table, remove.collect())
             })

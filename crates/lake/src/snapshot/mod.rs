@@ -73,6 +73,12 @@ impl DataFile {
         let nth = spec.statistics_columns().position(|column| column == name)?;
         self.statistics.get(nth)
     }
+
+    /// Its name in its folder, without the extension.
+    pub fn stem(&self) -> &str {
+        let name = self.path.filename().unwrap_or_default();
+        name.strip_suffix(".parquet").unwrap_or(name)
+    }
 }
 
 /// One whole version of a table. Cheap to clone and never changes: a reader pins one and keeps it.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use footfall_funnels::FunnelSet;
 use footfall_funnels::coverage::{Coverage, chain, covered_name};
-use footfall_lake::{DataFile, Snapshot};
+use footfall_lake::Snapshot;
 use object_store::path::Path;
 use parking_lot::Mutex;
 
@@ -57,14 +57,14 @@ fn cover(events: &Snapshot, segments: &Snapshot, catalog: &str, needed: u64) -> 
     for file in segments.files() {
         if let Some(coverage) = Coverage::of_tags(&file.tags) {
             by_name
-                .entry(covered_name(stem(file)))
+                .entry(covered_name(file.stem()))
                 .or_default()
                 .push((coverage, &file.path));
         }
     }
     let (mut used, mut covered) = (HashSet::new(), HashSet::new());
     for file in events.files() {
-        let Some(segments) = by_name.get_mut(stem(file)) else {
+        let Some(segments) = by_name.get_mut(file.stem()) else {
             continue;
         };
         segments.sort_by(|a, b| a.1.cmp(b.1));
@@ -78,9 +78,4 @@ fn cover(events: &Snapshot, segments: &Snapshot, catalog: &str, needed: u64) -> 
         segments.filter(|file| used.contains(&file.path)),
         events.filter(|file| !covered.contains(&file.path)),
     )
-}
-
-fn stem(file: &DataFile) -> &str {
-    let name = file.path.filename().unwrap_or_default();
-    name.strip_suffix(".parquet").unwrap_or(name)
 }
