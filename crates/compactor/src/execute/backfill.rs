@@ -16,8 +16,9 @@ use footfall_model::table::{SITE_COLUMN, events};
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 
-use super::CompactError;
-use crate::{BackfillTask, FileState, FunnelFile, plan_backfill};
+use super::{CompactError, live, table};
+use crate::backfill::{FunnelFile, plan_backfill};
+use crate::{BackfillTask, FileState};
 
 /// Gives merged files the step rows of funnels that were made after them.
 #[derive(Debug)]
@@ -40,13 +41,9 @@ impl FunnelBackfill {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdGen>,
     ) -> Result<Self, CompactError> {
-        let table = |name: &str| {
-            let table = lake.table(name).cloned();
-            table.ok_or_else(|| CompactError::Internal(format!("the lake was opened without its table {name}")))
-        };
         Ok(Self {
-            events: table(events().name())?,
-            steps: table(funnel_steps().name())?,
+            events: table(lake, events())?,
+            steps: table(lake, funnel_steps())?,
             definitions,
             clock,
             ids,
@@ -82,7 +79,7 @@ impl FunnelBackfill {
     /// # Errors
     /// The file can't be read, the store failed, or the files or the funnels had changed meanwhile: nothing is changed.
     pub async fn execute(&self, task: &BackfillTask) -> Result<u64, CompactError> {
-        let file = self.live(&task.file)?;
+        let file = live(&self.events.snapshot(), &task.file.path)?;
         let segment = self.write(task, &file).await?;
         let rows = segment.rows.unwrap_or_default();
         let commit = Commit {
@@ -98,7 +95,7 @@ impl FunnelBackfill {
         }
         // Whoever has merged the file meanwhile did not know the segment.
         self.events.refresh().await?;
-        if let Err(gone) = self.live(&task.file) {
+        if let Err(gone) = live(&self.events.snapshot(), &task.file.path) {
             let commit = Commit {
                 operation: Operation::Delete,
                 remove: vec![segment.path],
@@ -110,15 +107,6 @@ impl FunnelBackfill {
             }
         }
         Ok(rows)
-    }
-
-    fn live(&self, file: &FileState) -> Result<Arc<DataFile>, LakeError> {
-        let snapshot = self.events.snapshot();
-        let live = snapshot.file(&file.path).cloned();
-        live.ok_or_else(|| LakeError::Conflict {
-            path: file.path.clone(),
-            version: snapshot.version(),
-        })
     }
 
     async fn write(&self, task: &BackfillTask, file: &DataFile) -> Result<DataFile, CompactError> {

@@ -20,15 +20,17 @@ use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use footfall_lake::{Commit, DataFile, Fence, Lake, LakeError, Operation, Origin, Snapshot, Table};
 use footfall_model::clock::{Clock, IdGen};
-use footfall_model::table::{SpecError, events};
+use footfall_model::table::{SpecError, TableSpec, events};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use tokio::sync::mpsc;
 
 use crate::damaged::Damaged;
+use crate::merge::Merge;
+use crate::plan::{plan, plan_requested};
 use crate::retention::{RETENTION, RetentionPolicy};
-use crate::{FileState, Merge, MergeTask, Policy, SegmentKind, Stage, plan, plan_requested};
+use crate::{FileState, MergeTask, Policy, SegmentKind, Stage};
 pub use backfill::FunnelBackfill;
 use input::InputRows;
 use output::{Output, OutputPlan, Written};
@@ -140,18 +142,14 @@ impl Compactor {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdGen>,
     ) -> Result<Self, CompactError> {
-        let table = |name: &str| {
-            let table = lake.table(name).cloned();
-            table.ok_or_else(|| CompactError::Internal(format!("the lake was opened without its table {name}")))
-        };
         let with_tables = |kind: Arc<dyn SegmentKind>| {
             let specs = kind.tables()?;
-            let tables = specs.iter().map(|spec| table(spec.name())).collect::<Result<_, _>>()?;
+            let tables = specs.iter().map(|spec| table(lake, spec)).collect::<Result<_, _>>()?;
             Ok::<_, CompactError>(KindTables { kind, tables })
         };
         Ok(Self {
             segments: kinds.into_iter().map(with_tables).collect::<Result<_, _>>()?,
-            events: table(events().name())?,
+            events: table(lake, events())?,
             policy,
             retention: RetentionPolicy::default(),
             damaged: Damaged::default(),
@@ -217,11 +215,7 @@ impl Compactor {
     /// Fails with a conflict if the file is no longer live: then it need not be readable.
     pub(crate) async fn check_live(&self, path: &Path) -> Result<(), CompactError> {
         self.events.refresh().await?;
-        let snapshot = self.events.snapshot();
-        if snapshot.file(path).is_none() {
-            let (path, version) = (path.clone(), snapshot.version());
-            return Err(LakeError::Conflict { path, version }.into());
-        }
+        live(&self.events.snapshot(), path)?;
         Ok(())
     }
 
@@ -351,16 +345,24 @@ fn is_final(error: &LakeError) -> bool {
     matches!(error, Conflict { .. } | StaleLease { .. } | StagedTooLong { .. })
 }
 
+/// A table that the lake must have been opened with.
+fn table(lake: &Lake, spec: &TableSpec) -> Result<Arc<Table>, CompactError> {
+    let name = spec.name();
+    let table = lake.table(name).cloned();
+    table.ok_or_else(|| CompactError::Internal(format!("the lake was opened without its table {name}")))
+}
+
+/// The file, or a conflict if it is no longer live.
+fn live(snapshot: &Snapshot, path: &Path) -> Result<Arc<DataFile>, LakeError> {
+    snapshot.file(path).cloned().ok_or_else(|| LakeError::Conflict {
+        path: path.clone(),
+        version: snapshot.version(),
+    })
+}
+
 /// The live files.
 fn inputs(snapshot: &Snapshot, files: &[FileState]) -> Result<Vec<Arc<DataFile>>, LakeError> {
-    let live = |file: &FileState| {
-        let live = snapshot.file(&file.path).cloned();
-        live.ok_or_else(|| LakeError::Conflict {
-            path: file.path.clone(),
-            version: snapshot.version(),
-        })
-    };
-    files.iter().map(live).collect()
+    files.iter().map(|file| live(snapshot, &file.path)).collect()
 }
 
 /// Sends merged events; returns how many duplicates were dropped.
