@@ -17,9 +17,9 @@ const SETTLED: Micros = 3_600_000_000;
 
 /// A live file of events and its segments of step rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FunnelFile {
-    pub file: FileState,
-    pub segments: Vec<(Coverage, Path)>,
+pub(crate) struct FunnelFile {
+    pub(crate) file: FileState,
+    pub(crate) segments: Vec<(Coverage, Path)>,
 }
 
 /// Step rows that a file of events lacks.
@@ -33,7 +33,7 @@ pub struct BackfillTask {
 }
 
 /// The tasks for `files`, the newest day first.
-pub fn plan_backfill(files: &[FunnelFile], funnels: &FunnelSet, now: Micros) -> Vec<BackfillTask> {
+pub(crate) fn plan_backfill(files: &[FunnelFile], funnels: &FunnelSet, now: Micros) -> Vec<BackfillTask> {
     let task = |FunnelFile { file, segments }: &FunnelFile| {
         let is_merged_soon = file.stage == Stage::Fresh && now.saturating_sub(file.written_at) < SETTLED;
         let (reached, used) = chain(&funnels.catalog, segments);

@@ -20,12 +20,10 @@ mod session_parts;
 pub mod vacuum;
 mod verify;
 
-pub use aggregate::Aggregation;
-pub use backfill::{BackfillTask, FunnelFile, plan_backfill};
+pub use backfill::BackfillTask;
 pub use execute::{CompactError, Compactor, FunnelBackfill, Merged};
 pub use funnels::FunnelSegments;
-pub use merge::Merge;
-pub use plan::{FileState, MergeReason, MergeTask, Policy, Stage, plan, plan_requested};
+pub use plan::{FileState, MergeReason, MergeTask, Policy, Stage};
 pub use retention::{RetentionPolicy, RetentionTask};
 pub use schedule::Schedule;
 pub use segments::{RollupSegments, Rows, SegmentBuilder, SegmentKind};

@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::xxh3_64;
 const BATCH_ROWS: usize = 8 * 1_024;
 
 /// A merge of `inputs`, each sorted like a file of `events`; the oldest input first.
-pub struct Merge<I> {
+pub(crate) struct Merge<I> {
     inputs: Vec<I>,
     /// The inputs that still have rows, by their next row.
     heap: BinaryHeap<Cursor>,
@@ -46,7 +46,7 @@ where
 {
     /// # Errors
     /// The first error of an input, or that its events are of another schema.
-    pub fn new(inputs: Vec<I>) -> Result<Self, E> {
+    pub(crate) fn new(inputs: Vec<I>) -> Result<Self, E> {
         let mut merge = Self {
             heap: BinaryHeap::with_capacity(inputs.len()),
             inputs,
@@ -64,7 +64,7 @@ where
     }
 
     /// Events dropped so far because their visitor has an earlier one with the same id.
-    pub fn duplicates(&self) -> u64 {
+    pub(crate) fn duplicates(&self) -> u64 {
         self.duplicates
     }
 
@@ -72,7 +72,7 @@ where
     ///
     /// # Errors
     /// An input's.
-    pub fn next_batch(&mut self) -> Result<Option<RecordBatch>, E> {
+    pub(crate) fn next_batch(&mut self) -> Result<Option<RecordBatch>, E> {
         loop {
             let Some(mut first) = self.heap.peek_mut() else { break };
             if self.visitor.is_new(&first) {

@@ -196,7 +196,7 @@ impl MergeTask {
 }
 
 /// The tasks for `files`, none of which is being merged already; the most urgent first. No file is in two tasks.
-pub fn plan(files: &[FileState], policy: &Policy, now: Micros) -> Vec<MergeTask> {
+pub(crate) fn plan(files: &[FileState], policy: &Policy, now: Micros) -> Vec<MergeTask> {
     let mut days: BTreeMap<i32, Vec<&FileState>> = BTreeMap::new();
     for file in files {
         days.entry(file.event_date).or_default().push(file);
@@ -211,7 +211,7 @@ pub fn plan(files: &[FileState], policy: &Policy, now: Micros) -> Vec<MergeTask>
 }
 
 /// The tasks for one day whose merge a user asks for, due or not. Files of the target size stay as they are.
-pub fn plan_requested(files: &[FileState], event_date: i32, policy: &Policy, now: Micros) -> Vec<MergeTask> {
+pub(crate) fn plan_requested(files: &[FileState], event_date: i32, policy: &Policy, now: Micros) -> Vec<MergeTask> {
     let of_day = |file: &&FileState| file.event_date == event_date;
     let files: Vec<&FileState> = files.iter().filter(of_day).collect();
     let groups = mergeable(files, policy, now);

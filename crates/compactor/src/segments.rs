@@ -8,7 +8,7 @@ use arrow::error::ArrowError;
 use footfall_model::rollup::Rollup;
 use footfall_model::table::{SpecError, TableSpec};
 
-use crate::Aggregation;
+use crate::aggregate::Aggregation;
 
 /// What the compactor keeps beside the merged events: one or several tables of segments.
 pub trait SegmentKind: Debug + Send + Sync {

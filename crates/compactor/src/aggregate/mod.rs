@@ -27,7 +27,7 @@ use crate::{Rows, SegmentBuilder};
 
 /// Builds the segments that cover one file of events.
 #[derive(Debug)]
-pub struct Aggregation {
+pub(crate) struct Aggregation {
     site: Option<String>,
     codes: Codes,
     rollups: Vec<RollupState>,
@@ -36,7 +36,7 @@ pub struct Aggregation {
 impl Aggregation {
     /// # Errors
     /// If a rollup is not a valid table.
-    pub fn new(rollups: &[Rollup]) -> Result<Self, SpecError> {
+    pub(crate) fn new(rollups: &[Rollup]) -> Result<Self, SpecError> {
         let mut codes = Codes::default();
         let rollups = rollups
             .iter()
