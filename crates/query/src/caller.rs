@@ -9,6 +9,16 @@ use crate::slots::Token;
 pub struct Caller {
     pub(crate) sites: SiteScope,
     pub(crate) token: Token,
+    /// Whether segments may answer for events.
+    pub(crate) routing: bool,
+}
+
+impl Caller {
+    /// Reads `events` alone where a statement says so, for comparing.
+    #[must_use]
+    pub fn with_routing(self, routing: bool) -> Self {
+        Self { routing, ..self }
+    }
 }
 
 impl From<&Principal> for Caller {
@@ -16,6 +26,7 @@ impl From<&Principal> for Caller {
         Self {
             sites: principal.sites.clone(),
             token: principal.token_id.as_str().into(),
+            routing: true,
         }
     }
 }
@@ -26,6 +37,7 @@ impl From<&SiteScope> for Caller {
         Self {
             sites: sites.clone(),
             token: Token::from(""),
+            routing: true,
         }
     }
 }

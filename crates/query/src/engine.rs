@@ -23,12 +23,13 @@ use crate::memory::SharedMemory;
 use crate::pins::Pins;
 use crate::public_tables::{PublicTables, TableInfo};
 use crate::query_stream::{QueryStream, StatementOutcome};
+use crate::routing::StatementRouting;
 use crate::segments::{LakeTables, PinnedLake};
 use crate::session::{self, SessionFactory};
 use crate::slots::{Admission, Slot, Slots};
 use crate::stack::planning;
 use crate::workers::Workers;
-use crate::{EngineOptions, QueryError, Views, output, parameters, plan_size, statement, system, views};
+use crate::{EngineOptions, QueryError, Views, explain, output, parameters, plan_size, statement, system, views};
 
 /// DataFusion's own check, in addition to that of [`statement::parse`].
 static READ_ONLY: LazyLock<SQLOptions> = LazyLock::new(|| {
@@ -72,6 +73,7 @@ struct Planner {
 struct PinnedStatement {
     state: SessionState,
     plan: LogicalPlan,
+    routing: StatementRouting,
     parameters: Vec<Field>,
     version: u64,
 }
@@ -127,7 +129,7 @@ impl Engine {
         let runtime = session::runtime(events.store(), options)?;
         let sessions = SessionFactory::new(Arc::clone(&runtime), options);
         let funnels = views.funnels.clone().unwrap_or_default();
-        let tables = LakeTables::new(events, segments, funnels, sessions, &runtime)?;
+        let tables = LakeTables::new(events, segments, views.rollups(), funnels, sessions, &runtime)?;
         let tables = PublicTables::new(tables, views::all(&views), views.compactions);
         Ok(Self {
             infos: tables.infos()?,
@@ -149,9 +151,9 @@ impl Engine {
     /// The description of `sql`. Where it depends on the type of a parameter that can't be inferred, see
     /// [`Engine::describe_bound`].
     pub async fn describe(&self, caller: impl Into<Caller>, sql: &str) -> Result<Description, QueryError> {
-        let work = |planner: Arc<Planner>, sites: SiteScope, sql: Arc<str>| async move {
+        let work = |planner: Arc<Planner>, caller: Caller, sql: Arc<str>| async move {
             let lake = planner.pins.pin(planner.tables.pin());
-            planner.prepare(lake, &sites, &sql).await?.describe()
+            planner.prepare(lake, &caller, &sql).await?.describe()
         };
         self.planned(caller.into(), sql, work).await
     }
@@ -164,9 +166,9 @@ impl Engine {
         values: &[ScalarValue],
     ) -> Result<Description, QueryError> {
         let values = values.to_vec();
-        let work = |planner: Arc<Planner>, sites: SiteScope, sql: Arc<str>| async move {
+        let work = |planner: Arc<Planner>, caller: Caller, sql: Arc<str>| async move {
             let lake = planner.pins.pin(planner.tables.pin());
-            let prepared = planner.prepare(lake, &sites, &sql).await?;
+            let prepared = planner.prepare(lake, &caller, &sql).await?;
             prepared.bind(&values)?.describe()
         };
         self.planned(caller.into(), sql, work).await
@@ -200,9 +202,9 @@ impl Engine {
             .inspect_err(|error| StatementOutcome::begin().failed(error))?;
         let mut outcome = StatementOutcome::begin();
         let control = Arc::clone(&begun.control);
-        let work = |planner: Arc<Planner>, sites: SiteScope, sql: Arc<str>| async move {
+        let work = |planner: Arc<Planner>, caller: Caller, sql: Arc<str>| async move {
             let lake = planner.pins.at(version, || planner.tables.pin());
-            let prepared = planner.prepare(lake, &sites, &sql).await?.bind(&values)?;
+            let prepared = planner.prepare(lake, &caller, &sql).await?.bind(&values)?;
             let (plan, schema) = prepared.physical().await?;
             let context = TaskContext::from(&prepared.state);
             Ok((cooperative(plan, &control)?, context, schema))
@@ -256,7 +258,7 @@ impl Engine {
         &self,
         caller: Caller,
         sql: &str,
-        work: impl FnOnce(Arc<Planner>, SiteScope, Arc<str>) -> W,
+        work: impl FnOnce(Arc<Planner>, Caller, Arc<str>) -> W,
     ) -> Result<T, QueryError>
     where
         T: Send + 'static,
@@ -274,7 +276,7 @@ impl Engine {
         begun: Begun,
         caller: Caller,
         sql: &str,
-        work: impl FnOnce(Arc<Planner>, SiteScope, Arc<str>) -> W,
+        work: impl FnOnce(Arc<Planner>, Caller, Arc<str>) -> W,
     ) -> Result<(Begun, T), QueryError>
     where
         T: Send + 'static,
@@ -283,7 +285,7 @@ impl Engine {
         let deadline = begun.at + self.times.statement;
         let control = Arc::clone(&begun.control);
         let mut stop = StopOnDrop(Some(Arc::clone(&control)));
-        let work = work(Arc::clone(&self.planner), caller.sites, sql.into());
+        let work = work(Arc::clone(&self.planner), caller, sql.into());
         let work = planning(Arc::clone(&control), Box::pin(work));
         let detached = self.workers.detached(async move { (begun, work.await) });
         match timeout_at(deadline, detached).await {
@@ -301,10 +303,11 @@ impl Engine {
 }
 
 impl Planner {
-    async fn prepare(&self, lake: PinnedLake, sites: &SiteScope, sql: &str) -> Result<PinnedStatement, QueryError> {
-        let statement = statement::parse(sql, sites)?;
+    async fn prepare(&self, lake: PinnedLake, caller: &Caller, sql: &str) -> Result<PinnedStatement, QueryError> {
+        let statement = statement::parse(sql, &caller.sites)?;
         let version = lake.version();
-        let state = self.tables.state(lake, sites.clone());
+        let routing = StatementRouting::new(caller.routing);
+        let state = self.tables.state(lake, caller.sites.clone(), &routing);
         let plan = state.statement_to_plan(statement).await?;
         READ_ONLY.verify_plan(&plan).map_err(refused)?;
         plan_size::check(&plan)?;
@@ -312,6 +315,7 @@ impl Planner {
         Ok(PinnedStatement {
             state,
             plan,
+            routing,
             parameters,
             version,
         })
@@ -345,7 +349,8 @@ impl PinnedStatement {
     async fn physical(&self) -> Result<(Arc<dyn ExecutionPlan>, SchemaRef), QueryError> {
         let analyzed = analyze(&self.state, self.plan.clone())?;
         let schema = output::schema_of(analyzed.schema().as_arrow());
-        Ok((physical(&self.state, analyzed).await?, schema))
+        let plan = physical(&self.state, analyzed).await?;
+        Ok((explain::with_routing(plan, &self.routing)?, schema))
     }
 }
 

@@ -11,6 +11,7 @@ use footfall_model::access::SiteScope;
 use footfall_model::schema;
 
 use crate::catalog::{CATALOG, EVENTS, LakeView, NamedTables, SCHEMA};
+use crate::routing::{RoutableEvents, StatementRouting};
 use crate::segments::{LakeTables, PinnedLake, ScopedLake};
 use crate::system::{self, CompactionLog, SystemTables};
 use crate::views::LakeTableView;
@@ -66,13 +67,15 @@ impl PublicTables {
         Ok(infos)
     }
 
-    /// The state of one statement, which sees them over `lake` and as far as `sites` reach.
-    pub(crate) fn state(&self, lake: PinnedLake, sites: SiteScope) -> SessionState {
+    /// The state of one statement, which sees them over `lake` and as far as `sites` reach. What is decided of its
+    /// aggregates is told to `routing`.
+    pub(crate) fn state(&self, lake: PinnedLake, sites: SiteScope, routing: &StatementRouting) -> SessionState {
         let sees_all = sites == SiteScope::All;
         let lake = self.scoped(lake, sites);
         let mut view = LakeView::new(Arc::new(StatementTables {
             views: Arc::clone(&self.views),
             lake: lake.clone(),
+            routing: routing.clone(),
         }));
         if sees_all {
             let tables = SystemTables::new(lake.clone(), Arc::clone(&self.compactions));
@@ -95,6 +98,7 @@ impl PublicTables {
 struct StatementTables {
     views: Arc<[Box<dyn LakeTableView>]>,
     lake: ScopedLake,
+    routing: StatementRouting,
 }
 
 impl NamedTables for StatementTables {
@@ -105,7 +109,8 @@ impl NamedTables for StatementTables {
 
     fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         if name == EVENTS {
-            return Ok(Some(self.lake.events()));
+            let events = RoutableEvents::new(self.lake.clone(), self.routing.clone());
+            return Ok(Some(Arc::new(events)));
         }
         let view = self.views.iter().find(|view| view.name() == name);
         view.map(|view| view.over(&self.lake)).transpose()

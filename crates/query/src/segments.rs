@@ -9,7 +9,7 @@
 //! segment is read raw, and a pinned segment without its file of events is not read at all: whatever versions were
 //! pinned, each event counts once.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
@@ -18,8 +18,9 @@ use datafusion::execution::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use footfall_funnels::table::funnel_steps;
 use footfall_funnels::{FunnelDefinitions, FunnelSet};
-use footfall_lake::{Snapshot, Table};
+use footfall_lake::{DataFile, Snapshot, Table};
 use footfall_model::access::SiteScope;
+use footfall_model::rollup::Rollup;
 use footfall_model::table;
 use parking_lot::Mutex;
 
@@ -50,6 +51,8 @@ pub(crate) struct LakeTables {
     events: Arc<Table>,
     reader: Arc<TableReader>,
     segments: Vec<SegmentTable>,
+    /// Whose segments can answer for events.
+    pub(crate) rollups: Vec<Rollup>,
     funnels: Arc<FunnelDefinitions>,
     sessions: SessionFactory,
 }
@@ -64,9 +67,12 @@ struct SegmentTable {
 
 /// Which segments stand for which files of events.
 #[derive(Debug, Clone)]
-struct Coverage {
-    segments: Snapshot,
-    uncovered: Snapshot,
+pub(crate) struct Coverage {
+    pub(crate) segments: Snapshot,
+    pub(crate) uncovered: Snapshot,
+    /// Without those of files whose events are retired: what is left says the same as the covered events.
+    pub(crate) backed_segments: Snapshot,
+    pub(crate) covered: Snapshot,
     /// Versions of the events and the segments.
     versions: (u64, u64),
 }
@@ -80,10 +86,22 @@ pub(crate) struct Sources {
     pub(crate) uncovered: Arc<dyn TableProvider>,
 }
 
+/// What stands for events where an aggregate is routed.
+#[derive(Debug)]
+pub(crate) struct RoutedSources {
+    /// Segments of files that have their events.
+    pub(crate) segments: Arc<dyn TableProvider>,
+    /// Events of files without a segment.
+    pub(crate) uncovered: Arc<dyn TableProvider>,
+    /// Events of the files of the segments.
+    pub(crate) covered: Arc<dyn TableProvider>,
+}
+
 impl LakeTables {
     pub(crate) fn new(
         events: Arc<Table>,
         segments: Vec<Arc<Table>>,
+        rollups: Vec<Rollup>,
         funnels: Arc<FunnelDefinitions>,
         sessions: SessionFactory,
         runtime: &RuntimeEnv,
@@ -99,6 +117,7 @@ impl LakeTables {
             reader: Arc::new(TableReader::new(table::events(), events.store(), runtime)?),
             events,
             segments: segments.collect::<Result<_>>()?,
+            rollups,
             funnels,
             sessions,
         })
@@ -138,6 +157,28 @@ impl ScopedLake {
             segments: self.read(coverage.segments, &table.reader),
             uncovered: self.read(coverage.uncovered, &self.tables.reader),
         })
+    }
+
+    /// What an aggregate that is routed to `rollup` may read.
+    ///
+    /// # Errors
+    /// The lake was opened without this table.
+    pub(crate) fn routed(&self, rollup: &str) -> Result<RoutedSources> {
+        let (table, coverage) = self.coverage(rollup)?;
+        let events = |files| self.read(files, &self.tables.reader);
+        Ok(RoutedSources {
+            segments: self.read(coverage.backed_segments, &table.reader),
+            uncovered: events(coverage.uncovered),
+            covered: events(coverage.covered),
+        })
+    }
+
+    /// Which files of events have segments of `rollup`.
+    ///
+    /// # Errors
+    /// The lake was opened without this table.
+    pub(crate) fn coverage_of(&self, rollup: &str) -> Result<Coverage> {
+        self.coverage(rollup).map(|(_, coverage)| coverage)
     }
 
     /// The same, where `cover` decides: from the events and the segments that are pinned, the segments that stand for
@@ -220,16 +261,26 @@ impl SegmentTable {
 }
 
 fn cover(events: &Snapshot, segments: &Snapshot) -> Coverage {
-    fn names(snapshot: &Snapshot) -> HashSet<&str> {
-        snapshot.files().filter_map(|file| file.path.filename()).collect()
-    }
-    let (merged, files) = (names(segments), names(events));
-    let among = |names: &HashSet<&str>, path: &object_store::path::Path| {
-        path.filename().is_some_and(|name| names.contains(name))
+    let merged: HashSet<&str> = segments.files().filter_map(|file| file.path.filename()).collect();
+    // The rows of each file of events; a retired one has none.
+    let files = events
+        .files()
+        .filter_map(|file| Some((file.path.filename()?, file.rows)));
+    let files: HashMap<&str, Option<u64>> = files.collect();
+    let rows = |path: &object_store::path::Path| path.filename().and_then(|name| files.get(name));
+    let is_merged = |file: &DataFile| file.path.filename().is_some_and(|name| merged.contains(name));
+    let covering = segments.filter(|file| rows(&file.path).is_some());
+    let retired = |file: &DataFile| rows(&file.path) == Some(&Some(0));
+    let backed_segments = if covering.files().any(|file| retired(file)) {
+        covering.filter(|file| !retired(file))
+    } else {
+        covering.clone()
     };
     Coverage {
-        segments: segments.filter(|file| among(&files, &file.path)),
-        uncovered: events.filter(|file| !among(&merged, &file.path)),
+        segments: covering,
+        uncovered: events.filter(|file| !is_merged(file)),
+        backed_segments,
+        covered: events.filter(is_merged),
         versions: (events.version(), segments.version()),
     }
 }

@@ -11,12 +11,14 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
 use datafusion::logical_expr::AggregateUDF;
 use datafusion::logical_expr::planner::ExprPlanner;
+use datafusion::optimizer::OptimizerRule;
 use datafusion::prelude::SessionConfig;
 use footfall_model::clock::Clock;
 use object_store::ObjectStore;
 
 use crate::catalog::{CATALOG, LakeView, SCHEMA};
 use crate::functions::{self, PropertyOperators};
+use crate::routing::RouteAggregates;
 use crate::semantics::{self, DateArithmetic, RewriteOperators};
 use crate::store::OneStore;
 use crate::table::CheckIsolation;
@@ -49,7 +51,7 @@ impl SessionFactory {
             .with_aggregate_functions(aggregate_functions())
             .with_window_functions(SessionStateDefaults::default_window_functions())
             .with_analyzer_rules(interruptible::analyzer_rules())
-            .with_optimizer_rules(interruptible::optimizer_rules())
+            .with_optimizer_rules(optimizer_rules())
             .with_physical_optimizer_rules(interruptible::physical_optimizer_rules())
             .with_physical_optimizer_rule(Arc::new(CheckIsolation))
             .with_analyzer_rule(Arc::new(RewriteOperators::default()))
@@ -109,6 +111,17 @@ fn clear_spill(dir: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// DataFusion's own rules. Aggregates are routed once their filters are pushed down, and before distinct counts are
+/// turned into groups.
+fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = interruptible::optimizer_rules();
+    let before = rules
+        .iter()
+        .position(|rule| rule.name() == "single_distinct_aggregation_to_group_by");
+    rules.insert(before.unwrap_or(rules.len()), Arc::new(RouteAggregates));
+    rules
 }
 
 fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {

@@ -31,7 +31,7 @@ use object_store::{
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
-use crate::{Engine, EngineOptions, QueryError, ScalarValue};
+use crate::{Caller, Engine, EngineOptions, QueryError, ScalarValue};
 
 /// Tests that measure time hold it exclusively; those that compute for long share it, so that they don't disturb the
 /// others.
@@ -253,11 +253,11 @@ impl TestLake {
 /// The rows, or the error.
 pub(crate) async fn rows(
     engine: &Engine,
-    sites: &SiteScope,
+    caller: impl Into<Caller>,
     sql: &str,
     values: &[ScalarValue],
 ) -> Result<Vec<RecordBatch>, QueryError> {
-    let stream = engine.execute(sites, sql, values).await?;
+    let stream = engine.execute(caller, sql, values).await?;
     Ok(stream.try_collect().await?)
 }
 

@@ -1,6 +1,6 @@
 //! `+`, `-` and `*` of integers that fail where DataFusion's wrap around.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{ArrayRef, Datum};
 use arrow::compute::kernels::numeric::{add, mul, sub};
@@ -40,11 +40,7 @@ impl Default for Arithmetic {
         let operators = [Operator::Plus, Operator::Minus, Operator::Multiply];
         let functions = operators.into_iter().flat_map(|operator| {
             TYPES.into_iter().map(move |data_type| {
-                let function = Checked {
-                    operator,
-                    signature: Signature::exact(vec![data_type.clone(); 2], Volatility::Immutable),
-                    data_type: data_type.clone(),
-                };
+                let function = Checked::new(operator, data_type.clone());
                 (operator, data_type, Arc::new(ScalarUDF::new_from_impl(function)))
             })
         });
@@ -89,6 +85,17 @@ impl Arithmetic {
     }
 }
 
+/// The product of two numbers of type `Int64`.
+pub(crate) fn product(left: Expr, right: Expr) -> Expr {
+    static PRODUCT: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
+        Arc::new(ScalarUDF::new_from_impl(Checked::new(
+            Operator::Multiply,
+            DataType::Int64,
+        )))
+    });
+    call(&PRODUCT, left, right)
+}
+
 fn call(function: &Arc<ScalarUDF>, left: Expr, right: Expr) -> Expr {
     Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(function), vec![left, right]))
 }
@@ -115,6 +122,14 @@ struct Checked {
 }
 
 impl Checked {
+    fn new(operator: Operator, data_type: DataType) -> Self {
+        Self {
+            operator,
+            signature: Signature::exact(vec![data_type.clone(); 2], Volatility::Immutable),
+            data_type,
+        }
+    }
+
     fn kernel(&self) -> fn(&dyn Datum, &dyn Datum) -> std::result::Result<ArrayRef, ArrowError> {
         match self.operator {
             Operator::Plus => add,

@@ -27,6 +27,7 @@ use datafusion::optimizer::AnalyzerRule;
 
 use crate::functions::ConcatOperators;
 
+pub(crate) use arithmetic::product;
 pub(crate) use casts::with_seconds;
 pub(crate) use dates::DateArithmetic;
 

@@ -172,7 +172,8 @@ fn text(expr: &Expr) -> Option<String> {
     }
 }
 
-fn micros(value: &ScalarValue) -> Option<Micros> {
+/// The time in a literal.
+pub(crate) fn micros(value: &ScalarValue) -> Option<Micros> {
     match value {
         ScalarValue::TimestampMicrosecond(at, _) => *at,
         ScalarValue::TimestampMillisecond(Some(at), _) => at.checked_mul(1_000),

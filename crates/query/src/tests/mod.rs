@@ -16,6 +16,7 @@ mod parameters;
 mod planning;
 mod pruning;
 mod rollups;
+mod routing;
 mod security;
 mod semantics;
 mod sessions;

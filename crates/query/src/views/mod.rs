@@ -12,7 +12,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::{Result, internal_datafusion_err};
 use datafusion::datasource::ViewTable;
 use footfall_funnels::FunnelDefinitions;
-use footfall_model::rollup::RollupView;
+use footfall_model::rollup::{Rollup, RollupView};
 use futures::FutureExt;
 
 use crate::CompactionLog;
@@ -43,6 +43,19 @@ pub struct Views {
     pub funnels: Option<Arc<FunnelDefinitions>>,
     /// What `system.compactions` shows.
     pub compactions: Arc<CompactionLog>,
+}
+
+impl Views {
+    /// The rollups whose segments they read.
+    pub(crate) fn rollups(&self) -> Vec<Rollup> {
+        let mut rollups: Vec<Rollup> = Vec::new();
+        for view in &self.rollups {
+            if !rollups.iter().any(|known| known.name == view.rollup.name) {
+                rollups.push(view.rollup.clone());
+            }
+        }
+        rollups
+    }
 }
 
 /// All views, in the order in which they are listed.

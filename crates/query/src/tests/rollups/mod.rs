@@ -107,6 +107,23 @@ impl Rolled {
         table.commit(&Commit::append(id, add)).await.unwrap();
     }
 
+    /// Without any event, as if the time of all were over; their rollups stay.
+    pub(in crate::tests) async fn retired(self) -> Self {
+        let policy = RetentionPolicy {
+            keep: -100_000 * DAY,
+            ..RetentionPolicy::default()
+        };
+        let [first, second] = self.compactors;
+        let first = first.with_retention(policy);
+        for task in first.plan_retention() {
+            first.retain(&task, None).await.unwrap();
+        }
+        Self {
+            compactors: [first, second],
+            ..self
+        }
+    }
+
     pub(in crate::tests) async fn assert_views_equal_events(&self, scope: &SiteScope, context: &str) {
         for view in views() {
             let sorted = |sql: &str| {
@@ -180,10 +197,10 @@ impl Rolled {
 }
 
 /// splitmix64.
-struct Random(u64);
+pub(in crate::tests) struct Random(pub(in crate::tests) u64);
 
 impl Random {
-    fn below(&mut self, end: u64) -> u64 {
+    pub(in crate::tests) fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -192,7 +209,7 @@ impl Random {
 }
 
 /// Few sites, visitors and times, so that ids repeat: an id is made of them.
-fn random_events(random: &mut Random) -> EventsBuilder {
+pub(in crate::tests) fn random_events(random: &mut Random) -> EventsBuilder {
     let mut events = events();
     for _ in 0..1 + random.below(40) {
         let (site, client) = (random.below(3), random.below(4));

@@ -1,0 +1,233 @@
+//! Aggregate functions over events, as functions over rows of segments and rows of events together.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams};
+use datafusion::logical_expr::{AggregateUDF, BinaryExpr, Expr, ExprSchemable, Operator, cast, lit};
+use footfall_model::rollup::Function;
+
+use super::segment::{Segment, Unfit, event_columns, if_then, visitor, widest};
+
+/// A function over a column of both kinds of rows.
+#[derive(Debug, Clone)]
+pub(super) struct Merge {
+    pub(super) function: MergeFunction,
+    pub(super) distinct: bool,
+    pub(super) over_segments: Expr,
+    pub(super) over_events: Expr,
+    pub(super) filter: Option<Both>,
+}
+
+/// A condition over both kinds of rows.
+#[derive(Debug, Clone)]
+pub(super) struct Both {
+    pub(super) over_segments: Expr,
+    pub(super) over_events: Expr,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum MergeFunction {
+    /// Footfall's, which fails where DataFusion's wraps around.
+    Sum,
+    Same(Arc<AggregateUDF>),
+}
+
+/// What becomes of the merged columns.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Finish {
+    /// The only one, as this type.
+    Cast(DataType),
+    /// The only one, or zero where no row counted.
+    OrZero,
+    /// The first divided by the second, as this type.
+    Ratio(DataType),
+}
+
+/// An aggregate that segments can answer.
+#[derive(Debug, Clone)]
+pub(super) struct Merged {
+    pub(super) parts: Vec<Merge>,
+    pub(super) finish: Finish,
+}
+
+/// Whether repeated values leave the function's result as it is.
+fn ignores_repetition(name: &str, distinct: bool) -> bool {
+    distinct
+        || matches!(
+            name,
+            "min" | "max" | "bool_and" | "bool_or" | "bit_and" | "bit_or" | "approx_distinct"
+        )
+}
+
+/// `aggregate` over the segments and over events, if both together give exactly what it gives over events alone.
+/// `one_site` says that all rows of a group are of one site.
+pub(super) fn merged(aggregate: &Expr, segment: &Segment<'_>, one_site: bool) -> Result<Merged, Unfit> {
+    let unfit = || Unfit::Aggregate(aggregate.to_string());
+    let Expr::AggregateFunction(AggregateFunction { func, params }) = aggregate else {
+        return Err(unfit());
+    };
+    let filter = match &params.filter {
+        None => None,
+        Some(filter) => Some(Both {
+            over_segments: segment.key(filter)?,
+            over_events: filter.as_ref().clone(),
+        }),
+    };
+    let call = Call {
+        func,
+        params,
+        segment,
+        one_site,
+        filter,
+    };
+    call.merged().ok_or_else(|| call.obstacle().unwrap_or_else(unfit))
+}
+
+struct Call<'a> {
+    func: &'a Arc<AggregateUDF>,
+    params: &'a AggregateFunctionParams,
+    segment: &'a Segment<'a>,
+    one_site: bool,
+    filter: Option<Both>,
+}
+
+impl Call<'_> {
+    fn merged(&self) -> Option<Merged> {
+        let [argument] = self.params.args.as_slice() else {
+            return None;
+        };
+        if !self.params.order_by.is_empty() || self.params.null_treatment.is_some() {
+            return None;
+        }
+        let name = self.func.name();
+        let (of_type, _) = self.of(argument)?;
+        if ignores_repetition(name, self.params.distinct) {
+            let (over_segments, over_events) = self.same(argument)?;
+            let part = self.part(MergeFunction::Same(Arc::clone(self.func)), over_segments, over_events);
+            return Some(Merged {
+                parts: vec![part],
+                finish: Finish::Cast(of_type),
+            });
+        }
+        match name {
+            "count" => Some(Merged {
+                parts: vec![self.count(argument)?],
+                finish: Finish::OrZero,
+            }),
+            "sum" => Some(Merged {
+                parts: vec![self.sum(argument)?],
+                finish: Finish::Cast(of_type),
+            }),
+            "avg" => {
+                let argument = whole_number(argument).unwrap_or(argument);
+                let parts = vec![self.sum(argument)?, self.count(argument)?];
+                Some(Merged {
+                    parts,
+                    finish: Finish::Ratio(of_type),
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// The result's type and the argument's.
+    fn of(&self, argument: &Expr) -> Option<(DataType, DataType)> {
+        let columns = event_columns().ok()?;
+        let argument = argument.get_type(columns).ok()?;
+        let result = self.func.return_type(std::slice::from_ref(&argument)).ok()?;
+        Some((result, argument))
+    }
+
+    fn part(&self, function: MergeFunction, over_segments: Expr, over_events: Expr) -> Merge {
+        Merge {
+            distinct: matches!(function, MergeFunction::Same(_)) && self.params.distinct,
+            function,
+            over_segments,
+            over_events,
+            filter: self.filter.clone(),
+        }
+    }
+
+    /// The argument over both, where repetition does not matter.
+    fn same(&self, argument: &Expr) -> Option<(Expr, Expr)> {
+        if let Ok(key) = self.segment.key(argument) {
+            return Some((key, argument.clone()));
+        }
+        let extreme = match self.func.name() {
+            "min" => self.segment.extreme(argument, Function::Min),
+            "max" => self.segment.extreme(argument, Function::Max),
+            "count" if self.one_site => {
+                let visitor = visitor(argument)?;
+                return Some((self.segment.key(&visitor).ok()?, visitor));
+            }
+            _ => None,
+        };
+        Some((extreme?, argument.clone()))
+    }
+
+    fn count(&self, argument: &Expr) -> Option<Merge> {
+        let over_segments = self.segment.count(argument)?;
+        let over_events = match argument {
+            Expr::Literal(value, _) if !value.is_null() => lit(1_i64),
+            other => if_then(other.clone().is_not_null(), lit(1_i64), lit(0_i64)),
+        };
+        Some(self.part(MergeFunction::Sum, over_segments, over_events))
+    }
+
+    fn sum(&self, argument: &Expr) -> Option<Merge> {
+        let (_, of) = self.of(argument)?;
+        let over_segments = self.segment.sum(argument)?;
+        let over_events = cast(argument.clone(), widest(&of)?);
+        Some(self.part(MergeFunction::Sum, over_segments, over_events))
+    }
+
+    /// What of the arguments the rollup lacks.
+    fn obstacle(&self) -> Option<Unfit> {
+        let mut arguments = self.params.args.iter();
+        arguments.find_map(|argument| match self.segment.key(argument) {
+            Err(Unfit::Column(name)) if name != "client_id" && name != "revenue" => Some(Unfit::Column(name)),
+            _ => None,
+        })
+    }
+}
+
+/// `x` of a whole number `CAST(x AS DOUBLE)`: sums of whole numbers are exact as long as they have fewer than 16 digits.
+fn whole_number(argument: &Expr) -> Option<&Expr> {
+    let Expr::Cast(cast) = argument else { return None };
+    let inner = cast.expr.get_type(event_columns().ok()?).ok()?;
+    (cast.field.data_type() == &DataType::Float64 && inner == DataType::Int64).then_some(cast.expr.as_ref())
+}
+
+impl Finish {
+    /// The aggregate's value from its merged columns.
+    pub(super) fn over(&self, mut columns: impl Iterator<Item = Expr>) -> Option<Expr> {
+        let first = columns.next()?;
+        Some(match self {
+            Self::Cast(to) => cast(first, to.clone()),
+            Self::OrZero => if_then(first.clone().is_not_null(), first, lit(0_i64)),
+            Self::Ratio(to) => {
+                let count = columns.next()?;
+                if_then(
+                    count.clone().gt(lit(0_i64)),
+                    quotient(first, count, to),
+                    lit(ScalarValue::try_from(to).ok()?),
+                )
+            }
+        })
+    }
+}
+
+/// As `avg` divides: floating-point numbers; decimals with four more digits, cut off.
+fn quotient(sum: Expr, count: Expr, to: &DataType) -> Expr {
+    let (sum, count) = match to {
+        DataType::Decimal128(_, scale) => (
+            cast(sum, DataType::Decimal128(28, scale - 4)),
+            cast(count, DataType::Decimal128(19, 0)),
+        ),
+        other => (cast(sum, other.clone()), cast(count, other.clone())),
+    };
+    let divided = Expr::BinaryExpr(BinaryExpr::new(Box::new(sum), Operator::Divide, Box::new(count)));
+    cast(divided, to.clone())
+}

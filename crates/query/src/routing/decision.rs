@@ -1,0 +1,141 @@
+//! What was decided for each aggregate over events, and why.
+
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::segment::Unfit;
+
+/// From where an aggregate over events is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// From segments of this rollup, and from events that they don't cover.
+    Routed {
+        rollup: String,
+        /// Whether the asked time cuts buckets, whose events are read raw.
+        edges: bool,
+        /// `None` for readers of some sites: files hold other sites' rows too.
+        figures: Option<Figures>,
+    },
+    /// From events.
+    Raw(Reason),
+}
+
+/// What is read, by the files' statistics, before pages are skipped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Figures {
+    pub(crate) segments: u64,
+    pub(crate) segment_rows: u64,
+    /// Files of events: those without a segment, and those at the edges.
+    pub(crate) files: u64,
+    pub(crate) rows: u64,
+    /// Rows of all files of events in the asked time.
+    pub(crate) rows_of_events: u64,
+}
+
+impl Figures {
+    pub(super) fn rows_read(&self) -> u64 {
+        self.segment_rows.saturating_add(self.rows)
+    }
+}
+
+/// Why segments were not used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// The caller turned routing off.
+    Off,
+    /// There is no rollup.
+    NoRollup,
+    /// All that the closest rollup lacks.
+    Unfit { closest: String, lacks: Vec<Unfit> },
+    /// No segment covers a file in the asked time, or the events have fewer rows than the segments.
+    FewRows,
+}
+
+/// How one statement is routed.
+#[derive(Debug, Clone)]
+pub(crate) struct StatementRouting {
+    pub(crate) enabled: bool,
+    /// In the order of the plan; `None` before it is optimized.
+    decisions: Arc<Mutex<Option<Vec<Decision>>>>,
+}
+
+impl StatementRouting {
+    pub(crate) fn new(enabled: bool) -> Self {
+        Self {
+            enabled,
+            decisions: Arc::default(),
+        }
+    }
+
+    /// Whether this is the first time: rules run repeatedly, and what others make of an aggregate is not its shape.
+    pub(super) fn begin(&self) -> bool {
+        let mut decisions = self.decisions.lock();
+        let first = decisions.is_none();
+        decisions.get_or_insert_default();
+        first
+    }
+
+    pub(super) fn push(&self, decision: Decision) {
+        self.decisions.lock().get_or_insert_default().push(decision);
+    }
+
+    /// One for each aggregate over events.
+    pub(crate) fn decisions(&self) -> Vec<Decision> {
+        self.decisions.lock().clone().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Raw(reason) => write!(f, "raw events: {reason}"),
+            Self::Routed { rollup, edges, figures } => {
+                write!(f, "rollup {rollup}")?;
+                match figures {
+                    Some(figures) => write!(f, ": {figures}")?,
+                    None => f.write_str(", and events that it does not cover yet")?,
+                }
+                if *edges {
+                    f.write_str("; the edges of the asked time are read from events")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} segments with {} rows", self.segments, self.segment_rows)?;
+        if self.files > 0 {
+            write!(f, " and {} files of events with {} rows", self.files, self.rows)?;
+        }
+        write!(f, " instead of {} events", self.rows_of_events)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("routing is off"),
+            Self::NoRollup => f.write_str("there is no rollup"),
+            Self::FewRows => f.write_str("there are no more rows of events than of segments"),
+            Self::Unfit { closest, lacks } => {
+                let lacks: Vec<_> = lacks.iter().map(ToString::to_string).collect();
+                write!(f, "the closest rollup, {closest}, lacks {}", lacks.join("; "))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Column(name) => write!(f, "the column {name}"),
+            Self::Time(expr) => write!(f, "times as fine as {expr}"),
+            Self::Aggregate(expr) => write!(f, "{expr}"),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Routing: an aggregate over `events` is answered from segments of rollups where they give exactly the same number, and
+//! from raw events where they don't.
+//!
+//! ```text
+//! Aggregate over events --shape--> keys, aggregates, filters over the columns of events
+//!                       --fit----> the same over a rollup's columns, for each rollup; or what it lacks
+//!                       --route--> a decision with its reason (pure)
+//!                       --rewrite> Aggregate <- UNION ALL (segments, events that they don't cover, cut edges of buckets)
+//! ```
+//!
+//! Invariant: a routed aggregate equals the raw one over the same snapshot. A segment is used only if its file of events
+//! is live and not retired, so that both read the same events; an expression is moved to a bucket only if it is constant
+//! on every bucket (see [`buckets`]); and sums of counts and decimals don't depend on their order.
+
+mod aggregates;
+mod buckets;
+mod decision;
+mod events;
+mod figures;
+mod fit;
+mod rewrite;
+mod route;
+mod rule;
+mod segment;
+mod shape;
+mod zones;
+
+pub(crate) use decision::StatementRouting;
+pub(crate) use events::RoutableEvents;
+pub(crate) use rule::RouteAggregates;

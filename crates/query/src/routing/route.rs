@@ -1,0 +1,70 @@
+//! Which rollup answers an aggregate. Pure: a shape and what is known of the rollups in, a decision with its reason out.
+
+use footfall_model::rollup::Rollup;
+
+use super::decision::{Decision, Figures, Reason};
+use super::fit::Fit;
+use super::shape::Shape;
+
+/// The rollup by which the fewest rows are read, if they are fewer than those of the events.
+///
+/// `one_site` says that the caller reads a single site. `figures` is what an answer would read; `None` for readers of some
+/// sites, whose plans must not depend on others' rows.
+pub(super) fn route<'a>(
+    shape: &'a Shape,
+    rollups: &'a [Rollup],
+    one_site: bool,
+    figures: impl Fn(&Fit<'_>) -> Option<Figures>,
+) -> (Decision, Option<Fit<'a>>) {
+    let mut best: Option<(Fit<'_>, Option<Figures>)> = None;
+    let mut closest: Option<Reason> = None;
+    for rollup in rollups {
+        match shape.fit(rollup, one_site) {
+            Ok(fit) => {
+                let figures = figures(&fit);
+                if best.as_ref().is_none_or(|(other, read)| {
+                    (figures.map(|f| f.rows_read()), fineness(&fit)) < (read.map(|f| f.rows_read()), fineness(other))
+                }) {
+                    best = Some((fit, figures));
+                }
+            }
+            Err(lacks) => {
+                let fewer = match &closest {
+                    Some(Reason::Unfit { lacks: least, .. }) => lacks.len() < least.len(),
+                    _ => true,
+                };
+                if fewer {
+                    let closest_rollup = rollup.name.clone();
+                    closest = Some(Reason::Unfit {
+                        closest: closest_rollup,
+                        lacks,
+                    });
+                }
+            }
+        }
+    }
+    let Some((fit, figures)) = best else {
+        return (Decision::Raw(closest.unwrap_or(Reason::NoRollup)), None);
+    };
+    if figures.is_some_and(|figures| figures.segments == 0 || figures.rows_read() >= figures.rows_of_events) {
+        return (Decision::Raw(Reason::FewRows), None);
+    }
+    let decision = Decision::Routed {
+        rollup: fit.segment.rollup.name.clone(),
+        edges: fit.cuts().next().is_some(),
+        figures,
+    };
+    (decision, Some(fit))
+}
+
+/// How many rows a rollup is expected to have, by its declaration alone.
+fn fineness(fit: &Fit<'_>) -> (bool, bool, usize, i64) {
+    let rollup = fit.segment.rollup;
+    let edges = fit.cuts().next().is_some();
+    (
+        rollup.per_visitor,
+        edges,
+        rollup.dimensions.len(),
+        -rollup.grain.micros(),
+    )
+}
