@@ -54,6 +54,7 @@ impl ClientKind {
         Rows {
             schema,
             batches: batches.boxed(),
+            provenance: rows.provenance,
         }
     }
 }

@@ -14,11 +14,11 @@ use arrow_flight::{
 };
 use footfall_catalog::Directory;
 use footfall_model::access::Principal;
-use footfall_query::Engine;
+use footfall_query::{Caller, Engine};
 use futures::future;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
-use tonic::metadata::MetadataValue;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::active_queries::{ActiveQueries, ActiveQuery};
@@ -26,7 +26,7 @@ use crate::auth::Auth;
 use crate::call::{self, Call, Messages, Reply};
 use crate::client::ClientKind;
 use crate::stream::Rows;
-use crate::{FlightOptions, actions, handle, metadata, put, statements, status, stream as rows};
+use crate::{FlightOptions, actions, handle, metadata, put, session, statements, status, stream as rows};
 
 /// How many messages a client may still send after our reply, and how long it may take to end.
 const HANDSHAKE_MESSAGES: usize = 16;
@@ -102,9 +102,10 @@ impl FlightSql {
         &self,
         started: Instant,
         principal: &Principal,
-        client: ClientKind,
+        headers: &MetadataMap,
         ticket: &Ticket,
     ) -> Result<(Messages, Option<ActiveQuery>), Status> {
+        let client = ClientKind::of(headers);
         let command = handle::command(&ticket.ticket).map_err(status::of_malformed)?;
         call::record_command(command.type_url());
         let Some(statement) = statements::asked(&command)? else {
@@ -114,7 +115,8 @@ impl FlightSql {
             };
         };
         let (entry, registration) = self.running.enter(statement.run, principal);
-        let found = statements::rows(&self.engine, principal, statement).await?;
+        let caller = Caller::from(principal).with_routing(session::routing(headers));
+        let found = statements::rows(&self.engine, caller, statement).await?;
         let messages = rows::encode(client.rows(rows::timed(found, started)), &self.options)?;
         Ok((rows::abortable(messages, registration).boxed(), Some(entry)))
     }
@@ -194,8 +196,8 @@ impl FlightService for FlightSql {
         let reply = call
             .stream(async {
                 let principal = self.auth.reader(request.metadata()).await?;
-                let client = ClientKind::of(request.metadata());
-                self.get(started, &principal, client, request.get_ref()).await
+                self.get(started, &principal, request.metadata(), request.get_ref())
+                    .await
             })
             .await?;
         Ok(Response::new(reply))

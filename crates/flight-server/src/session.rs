@@ -87,17 +87,26 @@ const OPTIONS: [(&str, &str); 2] = [("catalog", CATALOG), ("schema", SCHEMA)];
 
 /// Headers by which clients ask for a different session: JDBC and ODBC send every property of a connection that they do
 /// not know. `timeZone` is the zone in which JDBC interprets `setTimestamp` and `getTimestamp`.
-const HEADERS: [(&str, &[&str]); 4] = [
+const HEADERS: [(&str, &[&str]); 5] = [
+    (ROUTING, &["on", "off"]),
     ("catalog", &[CATALOG]),
     ("database", &[CATALOG]),
     ("schema", &[SCHEMA]),
     ("timezone", &["UTC", "Etc/UTC", "GMT", "Z"]),
 ];
 
+/// Whether aggregates over events may be answered from rollups: `off` reads events alone, for comparing.
+const ROUTING: &str = "footfall.routing";
+
+/// Whether the connection leaves routing on.
+pub(crate) fn routing(headers: &MetadataMap) -> bool {
+    headers.get(ROUTING).is_none_or(|value| value != "off")
+}
+
 /// Checks that the headers ask for no other session than the only one.
 ///
 /// # Errors
-/// INVALID_ARGUMENT for another catalog, schema or time zone.
+/// INVALID_ARGUMENT for another catalog, schema or time zone, or another value of an option.
 pub(crate) fn check(headers: &MetadataMap) -> Result<(), Malformed> {
     for (name, values) in HEADERS {
         for value in headers.get_all(name) {
@@ -105,7 +114,7 @@ pub(crate) fn check(headers: &MetadataMap) -> Result<(), Malformed> {
             if !values.contains(&asked) {
                 return Err(Malformed(format!(
                     "the connection asks for {name} {asked:?}, but there is only {}; leave the property out",
-                    values[0]
+                    values.join(", ")
                 )));
             }
         }
@@ -194,6 +203,9 @@ mod tests {
             ("catalog", "other", false),
             ("schema", "information_schema", false),
             ("timezone", "Asia/Kathmandu", false),
+            ("footfall.routing", "off", true),
+            ("footfall.routing", "on", true),
+            ("footfall.routing", "maybe", false),
             ("x-anything", "else", true),
         ] {
             let mut headers = MetadataMap::new();

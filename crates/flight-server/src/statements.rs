@@ -118,9 +118,9 @@ async fn describe(
 ///
 /// # Errors
 /// Errors before the first row; later ones are in the stream.
-pub(crate) async fn rows(engine: &Arc<Engine>, principal: &Principal, statement: Statement) -> Result<Rows, Status> {
+pub(crate) async fn rows(engine: &Arc<Engine>, caller: Caller, statement: Statement) -> Result<Rows, Status> {
     tracing::debug!(sql = statement.sql, runs = statement.rows.len().max(1), "execute");
-    let (engine, caller) = (Arc::clone(engine), Caller::from(principal));
+    let engine = Arc::clone(engine);
     let (sql, version): (Arc<str>, _) = (statement.sql.into(), statement.version);
     let mut runs = statement.rows.into_iter();
     let first = run(&engine, &caller, &sql, &runs.next().unwrap_or_default(), version).await?;
@@ -139,6 +139,7 @@ pub(crate) async fn rows(engine: &Arc<Engine>, principal: &Principal, statement:
     Ok(Rows {
         schema,
         batches: first.batches.chain(rest).boxed(),
+        provenance: first.provenance,
     })
 }
 
@@ -149,11 +150,13 @@ async fn run(
     bound: &[ScalarValue],
     version: Option<u64>,
 ) -> Result<Rows, Status> {
-    let batches = engine.execute_at(caller.clone(), sql, bound, version).await;
-    let batches = batches.map_err(status::of_query)?;
+    let answer = engine.execute_at(caller.clone(), sql, bound, version).await;
+    let answer = answer.map_err(status::of_query)?;
     Ok(Rows {
-        schema: batches.schema(),
-        batches: batches
+        schema: answer.rows.schema(),
+        provenance: answer.provenance.to_json().to_string().into(),
+        batches: answer
+            .rows
             .map_err(|error| status::of_query(QueryError::from(error)))
             .boxed(),
     })

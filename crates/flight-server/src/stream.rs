@@ -13,6 +13,7 @@ use arrow_flight::FlightData;
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
 use arrow_flight::utils::batches_to_flight_data;
+use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt, future};
 use metrics::histogram;
@@ -24,6 +25,8 @@ use crate::{FlightOptions, slices, status};
 pub(crate) struct Rows {
     pub(crate) schema: SchemaRef,
     pub(crate) batches: BoxStream<'static, Result<RecordBatch, Status>>,
+    /// The `app_metadata` of the schema's and the first rows' message: where the rows come from, as JSON.
+    pub(crate) provenance: Bytes,
 }
 
 impl Rows {
@@ -32,6 +35,7 @@ impl Rows {
         Self {
             schema: batch.schema(),
             batches: stream::once(future::ready(Ok(batch))).boxed(),
+            provenance: Bytes::new(),
         }
     }
 }
@@ -55,6 +59,14 @@ pub(crate) fn encode(
         .with_max_flight_data_size(usize::MAX) // the slices have the right size already
         .build(slices.map_err(FlightError::from))
         .map_err(Status::from);
+    let provenance = rows.provenance;
+    // Some clients show the metadata of the schema's message, others only those of rows.
+    let messages = messages.enumerate().map(move |(nth, message)| {
+        message.map(|message| match nth {
+            0 | 1 => message.with_app_metadata(provenance.clone()),
+            _ => message,
+        })
+    });
     Ok(keep_alive(messages.boxed(), alive, options.keep_alive))
 }
 
@@ -93,6 +105,7 @@ pub(crate) fn timed(rows: Rows, started: Instant) -> Rows {
     Rows {
         schema: rows.schema,
         batches: batches.boxed(),
+        provenance: rows.provenance,
     }
 }
 

@@ -11,6 +11,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use footfall_lake::{Lake, Table};
 use footfall_model::access::SiteScope;
+use footfall_model::clock::Clock;
 use footfall_model::table;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -28,8 +29,11 @@ use crate::segments::{LakeTables, PinnedLake};
 use crate::session::{self, SessionFactory};
 use crate::slots::{Admission, Slot, Slots};
 use crate::stack::planning;
+use crate::system::QueryLog;
 use crate::workers::Workers;
-use crate::{EngineOptions, QueryError, Views, explain, output, parameters, plan_size, statement, system, views};
+use crate::{
+    EngineOptions, Provenance, QueryError, Views, explain, output, parameters, plan_size, statement, system, views,
+};
 
 /// DataFusion's own check, in addition to that of [`statement::parse`].
 static READ_ONLY: LazyLock<SQLOptions> = LazyLock::new(|| {
@@ -50,6 +54,14 @@ pub struct Description {
     pub version: u64,
 }
 
+/// The rows of a statement, and where they come from.
+pub struct Answer {
+    /// Rows flow when it is polled; dropping it stops the query. Its errors are [`QueryError`]s: extract them with
+    /// `QueryError::from`.
+    pub rows: SendableRecordBatchStream,
+    pub provenance: Provenance,
+}
+
 /// Runs read-only SQL, each statement over one pinned snapshot and only the caller's sites.
 #[derive(Debug)]
 pub struct Engine {
@@ -59,6 +71,8 @@ pub struct Engine {
     workers: Workers,
     memory: Arc<SharedMemory>,
     times: Times,
+    queries: Arc<QueryLog>,
+    clock: Arc<dyn Clock>,
 }
 
 /// From text to plans.
@@ -130,7 +144,8 @@ impl Engine {
         let sessions = SessionFactory::new(Arc::clone(&runtime), options);
         let funnels = views.funnels.clone().unwrap_or_default();
         let tables = LakeTables::new(events, segments, views.rollups(), funnels, sessions, &runtime)?;
-        let tables = PublicTables::new(tables, views::all(&views), views.compactions);
+        let queries = Arc::<QueryLog>::default();
+        let tables = PublicTables::new(tables, views::all(&views), views.compactions, Arc::clone(&queries));
         Ok(Self {
             infos: tables.infos()?,
             planner: Arc::new(Planner {
@@ -145,6 +160,8 @@ impl Engine {
                 statement: options.statement_timeout,
                 idle: options.idle_timeout,
             },
+            queries,
+            clock: Arc::clone(&options.clock),
         })
     }
 
@@ -182,7 +199,8 @@ impl Engine {
         sql: &str,
         parameters: &[ScalarValue],
     ) -> Result<SendableRecordBatchStream, QueryError> {
-        self.execute_at(caller, sql, parameters, None).await
+        let answer = self.execute_at(caller, sql, parameters, None).await?;
+        Ok(answer.rows)
     }
 
     /// As [`Engine::execute`], over the version of the lake that the statement was described over, or over the newest
@@ -193,24 +211,27 @@ impl Engine {
         sql: &str,
         parameters: &[ScalarValue],
         version: Option<u64>,
-    ) -> Result<SendableRecordBatchStream, QueryError> {
+    ) -> Result<Answer, QueryError> {
         let values = parameters.to_vec();
         let caller = caller.into();
-        let begun = self
-            .begin(&caller)
-            .await
-            .inspect_err(|error| StatementOutcome::begin().failed(error))?;
-        let mut outcome = StatementOutcome::begin();
+        let outcome = || {
+            let (log, token) = (Arc::clone(&self.queries), Arc::clone(&caller.token));
+            StatementOutcome::begin(log, self.clock.now(), token, sql)
+        };
+        let begun = self.begin(&caller).await.inspect_err(|error| outcome().failed(error))?;
+        let mut outcome = outcome();
         let control = Arc::clone(&begun.control);
         let work = |planner: Arc<Planner>, caller: Caller, sql: Arc<str>| async move {
             let lake = planner.pins.at(version, || planner.tables.pin());
             let prepared = planner.prepare(lake, &caller, &sql).await?.bind(&values)?;
             let (plan, schema) = prepared.physical().await?;
             let context = TaskContext::from(&prepared.state);
-            Ok((cooperative(plan, &control)?, context, schema))
+            let provenance = Provenance::new(prepared.version, prepared.routing);
+            Ok((cooperative(plan, &control)?, context, schema, provenance))
         };
         let planned = self.plan(begun, caller, sql, work).await;
-        let (begun, (plan, context, schema)) = planned.inspect_err(|error| outcome.failed(error))?;
+        let (begun, (plan, context, schema, provenance)) = planned.inspect_err(|error| outcome.failed(error))?;
+        outcome.planned(Arc::clone(&plan), provenance.clone());
         let (state, producer) = watch::channel(Producer::Computing);
         let rows = self.workers.run(plan, self.with_memory(context), state);
         let governed = Governed {
@@ -220,7 +241,10 @@ impl Engine {
             times: self.times,
             computed: begun.at.elapsed(),
         };
-        Ok(QueryStream::start(rows, schema, outcome, governed, begun.slot))
+        Ok(Answer {
+            rows: QueryStream::start(rows, schema, outcome, governed, begun.slot),
+            provenance,
+        })
     }
 
     /// The tables that a caller's SQL can name.

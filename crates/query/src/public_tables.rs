@@ -13,7 +13,7 @@ use footfall_model::schema;
 use crate::catalog::{CATALOG, EVENTS, LakeView, NamedTables, SCHEMA};
 use crate::routing::{RoutableEvents, StatementRouting};
 use crate::segments::{LakeTables, PinnedLake, ScopedLake};
-use crate::system::{self, CompactionLog, SystemTables};
+use crate::system::{self, CompactionLog, QueryLog, SystemTables};
 use crate::views::LakeTableView;
 
 /// A table that SQL can name.
@@ -33,14 +33,21 @@ pub(crate) struct PublicTables {
     lake: Arc<LakeTables>,
     views: Arc<[Box<dyn LakeTableView>]>,
     compactions: Arc<CompactionLog>,
+    queries: Arc<QueryLog>,
 }
 
 impl PublicTables {
-    pub(crate) fn new(lake: LakeTables, views: Vec<Box<dyn LakeTableView>>, compactions: Arc<CompactionLog>) -> Self {
+    pub(crate) fn new(
+        lake: LakeTables,
+        views: Vec<Box<dyn LakeTableView>>,
+        compactions: Arc<CompactionLog>,
+        queries: Arc<QueryLog>,
+    ) -> Self {
         Self {
             lake: Arc::new(lake),
             views: views.into(),
             compactions,
+            queries,
         }
     }
 
@@ -78,7 +85,7 @@ impl PublicTables {
             routing: routing.clone(),
         }));
         if sees_all {
-            let tables = SystemTables::new(lake.clone(), Arc::clone(&self.compactions));
+            let tables = SystemTables::new(lake.clone(), Arc::clone(&self.compactions), Arc::clone(&self.queries));
             view = view.with_schema(system::SCHEMA, Arc::new(tables));
         }
         lake.session(view)

@@ -9,6 +9,8 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
+use datafusion::physical_plan::ExecutionPlan;
+use footfall_model::clock::Micros;
 use futures::{Stream, StreamExt};
 use metrics::{counter, histogram};
 use tokio::time::Instant;
@@ -16,32 +18,78 @@ use tokio::time::Instant;
 use crate::control::Control;
 use crate::governor::{Governed, govern};
 use crate::slots::Slot;
-use crate::{QueryError, output};
+use crate::system::{QueryLog, QueryRecord};
+use crate::{Provenance, QueryError, output};
 
-/// How a statement ended, and when it began; counted when dropped.
+/// How a statement ended, and when it began; counted and recorded when dropped.
 #[derive(Debug)]
 pub(crate) struct StatementOutcome {
     began: Instant,
-    status: &'static str,
+    record: QueryRecord,
+    log: Arc<QueryLog>,
+    planned: Option<Planned>,
+}
+
+/// What is known of a statement once it is planned.
+#[derive(Debug)]
+struct Planned {
+    plan: Arc<dyn ExecutionPlan>,
+    provenance: Provenance,
 }
 
 impl StatementOutcome {
     /// Until another end is recorded, the client went away.
-    pub(crate) fn begin() -> Self {
+    pub(crate) fn begin(log: Arc<QueryLog>, started_at: Micros, token_id: Arc<str>, sql: &str) -> Self {
         Self {
             began: Instant::now(),
-            status: "cancelled",
+            record: QueryRecord {
+                started_at,
+                token_id,
+                sql: sql.to_owned(),
+                status: "cancelled",
+                ..QueryRecord::default()
+            },
+            log,
+            planned: None,
         }
     }
 
+    pub(crate) fn planned(&mut self, plan: Arc<dyn ExecutionPlan>, provenance: Provenance) {
+        self.planned = Some(Planned { plan, provenance });
+    }
+
     pub(crate) fn failed(&mut self, error: &QueryError) {
-        self.status = error.status();
+        self.record.status = error.status();
     }
 }
 
 impl Drop for StatementOutcome {
     fn drop(&mut self) {
-        histogram!("footfall_query_seconds", "status" => self.status).record(self.began.elapsed());
+        let took = self.began.elapsed();
+        histogram!("footfall_query_seconds", "status" => self.record.status).record(took);
+        let mut record = std::mem::take(&mut self.record);
+        record.seconds = took.as_secs_f64();
+        if let Some(Planned { plan, provenance }) = self.planned.take() {
+            record.snapshot = Some(provenance.version);
+            let sources = provenance.sources();
+            record.source = (!sources.is_empty()).then(|| sources.join("\n"));
+            add_read(plan.as_ref(), &mut record);
+        }
+        self.log.push(record);
+    }
+}
+
+/// Adds what the scans of a plan have read.
+fn add_read(plan: &dyn ExecutionPlan, record: &mut QueryRecord) {
+    if plan.name() == "DataSourceExec"
+        && let Some(metrics) = plan.metrics()
+    {
+        record.rows_read += metrics.output_rows().unwrap_or_default() as u64;
+        let bytes = metrics.sum_by_name("bytes_scanned").map(|bytes| bytes.as_usize());
+        record.bytes_read += bytes.unwrap_or_default() as u64;
+    }
+    for child in plan.children() {
+        add_read(child.as_ref(), record);
     }
 }
 
@@ -113,11 +161,12 @@ impl Stream for QueryStream {
         let item = match next {
             Some(Ok(batch)) => {
                 counter!("footfall_query_rows_total").increment(batch.num_rows() as u64);
+                self.outcome.record.rows += batch.num_rows() as u64;
                 return Poll::Ready(Some(Ok(batch)));
             }
             None if self.running.is_none() => return Poll::Ready(None),
             None => {
-                self.outcome.status = "ok";
+                self.outcome.record.status = "ok";
                 None
             }
             Some(Err(error)) => {

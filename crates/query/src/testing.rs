@@ -262,16 +262,16 @@ pub(crate) async fn rows(
 }
 
 /// The rows as a table for people.
-pub(crate) async fn table(engine: &Engine, sites: &SiteScope, sql: &str) -> String {
-    match rows(engine, sites, sql, &[]).await {
+pub(crate) async fn table(engine: &Engine, caller: impl Into<Caller>, sql: &str) -> String {
+    match rows(engine, caller, sql, &[]).await {
         Ok(rows) => pretty_format_batches(&rows).unwrap().to_string(),
         Err(error) => format!("{error:?}"),
     }
 }
 
 /// The first value as text.
-pub(crate) async fn value(engine: &Engine, sites: &SiteScope, sql: &str) -> String {
-    match rows(engine, sites, sql, &[]).await {
+pub(crate) async fn value(engine: &Engine, caller: impl Into<Caller>, sql: &str) -> String {
+    match rows(engine, caller, sql, &[]).await {
         Ok(rows) => {
             let Some(batch) = rows.iter().find(|batch| batch.num_rows() > 0) else {
                 return "no rows".into();

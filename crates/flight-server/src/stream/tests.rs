@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{ArrayRef, Int64Array, StringArray};
@@ -48,6 +49,7 @@ async fn schema_is_sent_without_rows() {
     let rows = Rows {
         schema: numbers(0).schema(),
         batches: stream::empty().boxed(),
+        provenance: Bytes::new(),
     };
     let messages = encode(rows, &options()).unwrap().try_collect::<Vec<_>>().await.unwrap();
     assert_eq!(messages.len(), 1);
@@ -64,6 +66,7 @@ async fn idle_stream_sends_empty_batches() {
     let rows = Rows {
         schema: numbers(0).schema(),
         batches: stream::once(late).boxed(),
+        provenance: Bytes::new(),
     };
     let messages = encode(rows, &options()).unwrap().try_collect().await.unwrap();
     let batches = decode(messages).await;
@@ -93,6 +96,7 @@ fn endless() -> (Rows, Arc<AtomicBool>) {
     let rows = Rows {
         schema: numbers(0).schema(),
         batches: batches.boxed(),
+        provenance: Bytes::new(),
     };
     (rows, dropped)
 }
@@ -125,6 +129,7 @@ async fn row_error_keeps_status() {
     let rows = Rows {
         schema: numbers(0).schema(),
         batches: stream::iter([Ok(numbers(1)), Err(Status::resource_exhausted("too long"))]).boxed(),
+        provenance: Bytes::new(),
     };
     let messages: Vec<_> = encode(rows, &options()).unwrap().collect().await;
     let status = messages.into_iter().find_map(Result::err).unwrap();

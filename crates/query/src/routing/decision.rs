@@ -108,11 +108,14 @@ impl fmt::Display for Decision {
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} segments with {} rows", self.segments, self.segment_rows)?;
+        let counted = |count: u64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let segments = counted(self.segments, "segment");
+        write!(f, "{segments} with {}", counted(self.segment_rows, "row"))?;
         if self.files > 0 {
-            write!(f, " and {} files of events with {} rows", self.files, self.rows)?;
+            let files = counted(self.files, "file");
+            write!(f, " and {files} of events with {}", counted(self.rows, "row"))?;
         }
-        write!(f, " instead of {} events", self.rows_of_events)
+        write!(f, " instead of {}", counted(self.rows_of_events, "event"))
     }
 }
 

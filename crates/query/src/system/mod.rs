@@ -4,6 +4,7 @@
 mod compactions;
 mod coverage;
 mod files;
+mod queries;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use datafusion::datasource::MemTable;
 use crate::catalog::NamedTables;
 use crate::segments::ScopedLake;
 pub use compactions::{CompactionLog, CompactionRecord};
+pub(crate) use queries::{QueryLog, QueryRecord};
 
 /// The schema's name.
 pub(crate) const SCHEMA: &str = "system";
@@ -26,16 +28,18 @@ enum SystemTable {
     Files,
     Coverage,
     Compactions,
+    Queries,
 }
 
 impl SystemTable {
-    const ALL: [Self; 3] = [Self::Files, Self::Coverage, Self::Compactions];
+    const ALL: [Self; 4] = [Self::Files, Self::Coverage, Self::Compactions, Self::Queries];
 
     fn name(self) -> &'static str {
         match self {
             Self::Files => "files",
             Self::Coverage => "coverage",
             Self::Compactions => "compactions",
+            Self::Queries => "queries",
         }
     }
 
@@ -44,6 +48,7 @@ impl SystemTable {
             Self::Files => files::schema(),
             Self::Coverage => coverage::schema(),
             Self::Compactions => compactions::schema(),
+            Self::Queries => queries::schema(),
         }
     }
 }
@@ -58,11 +63,16 @@ pub(crate) fn tables() -> impl Iterator<Item = (&'static str, SchemaRef)> {
 pub(crate) struct SystemTables {
     lake: ScopedLake,
     compactions: Arc<CompactionLog>,
+    queries: Arc<QueryLog>,
 }
 
 impl SystemTables {
-    pub(crate) fn new(lake: ScopedLake, compactions: Arc<CompactionLog>) -> Self {
-        Self { lake, compactions }
+    pub(crate) fn new(lake: ScopedLake, compactions: Arc<CompactionLog>, queries: Arc<QueryLog>) -> Self {
+        Self {
+            lake,
+            compactions,
+            queries,
+        }
     }
 
     fn rows(&self, table: SystemTable) -> Result<RecordBatch> {
@@ -70,6 +80,7 @@ impl SystemTables {
             SystemTable::Files => files::rows(&self.lake),
             SystemTable::Coverage => coverage::rows(&self.lake),
             SystemTable::Compactions => self.compactions.rows(),
+            SystemTable::Queries => self.queries.rows(),
         }
     }
 }

@@ -166,7 +166,7 @@ async fn statement_runs_over_described_version() {
     lake.add("y", events().crowd(5)).await;
     assert_eq!(value(&engine, &ALL, count).await, "15");
     for (version, rows) in [(Some(described.version), 10), (Some(1_000_000), 15), (None, 15)] {
-        let stream = engine.execute_at(&ALL, count, &[], version).await.unwrap();
+        let stream = engine.execute_at(&ALL, count, &[], version).await.unwrap().rows;
         let batches: Vec<_> = stream.try_collect().await.unwrap();
         assert_eq!(
             batches[0].column(0).as_primitive::<Int64Type>().value(0),

@@ -2,6 +2,7 @@
 
 mod corpus;
 mod random;
+mod shown;
 
 use footfall_model::access::SiteScope;
 

@@ -1,0 +1,120 @@
+//! `system.queries`: the statements that ended lately.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::common::Result;
+use footfall_model::clock::Micros;
+use parking_lot::Mutex;
+
+/// How many records are kept.
+const KEPT: usize = 1_000;
+
+/// Characters of a statement that are kept.
+const SQL_KEPT: usize = 4_000;
+
+/// A statement that ended.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct QueryRecord {
+    pub(crate) started_at: Micros,
+    /// From its slot to its last row, or to its end.
+    pub(crate) seconds: f64,
+    pub(crate) token_id: Arc<str>,
+    pub(crate) sql: String,
+    /// `ok`, or how it failed.
+    pub(crate) status: &'static str,
+    /// The version of `events`.
+    pub(crate) snapshot: Option<u64>,
+    /// How each aggregate over events was answered, a line each.
+    pub(crate) source: Option<String>,
+    pub(crate) rows: u64,
+    /// What its scans gave, and the bytes of files that they read.
+    pub(crate) rows_read: u64,
+    pub(crate) bytes_read: u64,
+}
+
+/// The last statements of this process, newest last.
+#[derive(Debug, Default)]
+pub(crate) struct QueryLog(Mutex<VecDeque<QueryRecord>>);
+
+impl QueryLog {
+    pub(crate) fn push(&self, mut record: QueryRecord) {
+        if let Some((end, _)) = record.sql.char_indices().nth(SQL_KEPT) {
+            record.sql.truncate(end);
+        }
+        let mut records = self.0.lock();
+        if records.len() == KEPT {
+            records.pop_front();
+        }
+        records.push_back(record);
+    }
+
+    pub(super) fn rows(&self) -> Result<RecordBatch> {
+        let records: Vec<QueryRecord> = self.0.lock().iter().cloned().collect();
+        let counts = |count: fn(&QueryRecord) -> u64| -> ArrayRef {
+            Arc::new(UInt64Array::from_iter_values(records.iter().map(count)))
+        };
+        let texts = |text: fn(&QueryRecord) -> Option<&str>| -> ArrayRef {
+            Arc::new(records.iter().map(text).collect::<StringArray>())
+        };
+        let started_at = records.iter().map(|record| record.started_at);
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(TimestampMicrosecondArray::from_iter_values(started_at).with_timezone("UTC")),
+            Arc::new(Float64Array::from_iter_values(
+                records.iter().map(|record| record.seconds),
+            )),
+            texts(|record| Some(&record.token_id)),
+            texts(|record| Some(&record.sql)),
+            texts(|record| Some(record.status)),
+            Arc::new(records.iter().map(|record| record.snapshot).collect::<UInt64Array>()),
+            texts(|record| record.source.as_deref()),
+            counts(|record| record.rows),
+            counts(|record| record.rows_read),
+            counts(|record| record.bytes_read),
+        ];
+        Ok(RecordBatch::try_new(schema(), columns)?)
+    }
+}
+
+pub(super) fn schema() -> SchemaRef {
+    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+        let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let count = |name: &str| Field::new(name, DataType::UInt64, false);
+        let text = |name: &str| Field::new(name, DataType::Utf8, false);
+        Arc::new(Schema::new(vec![
+            Field::new("started_at", utc, false),
+            Field::new("seconds", DataType::Float64, false),
+            text("token_id"),
+            text("sql"),
+            text("status"),
+            Field::new("snapshot", DataType::UInt64, true),
+            Field::new("source", DataType::Utf8, true),
+            count("rows"),
+            count("rows_read"),
+            count("bytes_read"),
+        ]))
+    });
+    Arc::clone(&SCHEMA)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn oldest_records_are_dropped_and_long_statements_cut() {
+        let log = QueryLog::default();
+        for rows in 0..1_005 {
+            log.push(QueryRecord {
+                rows,
+                sql: "ü".repeat(5_000),
+                ..QueryRecord::default()
+            });
+        }
+        let records = log.0.lock();
+        assert_eq!((records.len(), records[0].rows), (KEPT, 5));
+        assert_eq!(records[0].sql.chars().count(), SQL_KEPT);
+    }
+}
