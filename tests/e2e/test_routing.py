@@ -62,7 +62,7 @@ def test_provenance_comes_with_the_rows(merged):
         (endpoint,) = client.get_flight_info(descriptor, options).endpoints
         first = client.do_get(endpoint.ticket, options).read_chunk()
     provenance = json.loads(first.app_metadata.to_pybytes())
-    assert provenance["exact"] is True
+    assert (provenance["is_sampled"], provenance["sample_rate"]) == (False, 1.0)
     assert provenance["snapshot"] > 0
     assert provenance["sources"][0].startswith("rollup ")
 

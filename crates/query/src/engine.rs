@@ -29,6 +29,7 @@ use crate::segments::{LakeTables, PinnedLake};
 use crate::session::{self, SessionFactory};
 use crate::slots::{Admission, Slot, Slots};
 use crate::stack::planning;
+use crate::statement::Parsed;
 use crate::system::QueryLog;
 use crate::workers::Workers;
 use crate::{
@@ -88,6 +89,7 @@ struct PinnedStatement {
     state: SessionState,
     plan: LogicalPlan,
     routing: StatementRouting,
+    samples: Vec<f64>,
     parameters: Vec<Field>,
     version: u64,
 }
@@ -226,7 +228,7 @@ impl Engine {
             let prepared = planner.prepare(lake, &caller, &sql).await?.bind(&values)?;
             let (plan, schema) = prepared.physical().await?;
             let context = TaskContext::from(&prepared.state);
-            let provenance = Provenance::new(prepared.version, prepared.routing);
+            let provenance = Provenance::new(prepared.version, prepared.routing, prepared.samples);
             Ok((cooperative(plan, &control)?, context, schema, provenance))
         };
         let planned = self.plan(begun, caller, sql, work).await;
@@ -328,7 +330,7 @@ impl Engine {
 
 impl Planner {
     async fn prepare(&self, lake: PinnedLake, caller: &Caller, sql: &str) -> Result<PinnedStatement, QueryError> {
-        let statement = statement::parse(sql, &caller.sites)?;
+        let Parsed { statement, samples } = statement::parse(sql, &caller.sites)?;
         let version = lake.version();
         let routing = StatementRouting::new(caller.routing);
         let state = self.tables.state(lake, caller.sites.clone(), &routing);
@@ -340,6 +342,7 @@ impl Planner {
             state,
             plan,
             routing,
+            samples,
             parameters,
             version,
         })

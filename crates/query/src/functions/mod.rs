@@ -1,8 +1,9 @@
 //! The functions that SQL may call: DataFusion's scalar ones, where the length of the result is up to the caller with
-//! bounds of ours, those that read `custom_properties`, and sketches.
+//! bounds of ours, those that read `custom_properties`, sketches and estimates from samples.
 
 mod bounded;
 mod concat_operator;
+mod estimates;
 mod growth;
 mod json;
 mod patterns;
@@ -13,13 +14,12 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, FieldRef};
 use datafusion::common::Result;
 use datafusion::execution::SessionStateDefaults;
-use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF, ScalarUDFImpl};
+use datafusion::logical_expr::{AggregateUDF, ReturnFieldArgs, ScalarUDF, ScalarUDFImpl};
 
 use bounded::Bounded;
 pub(crate) use concat_operator::ConcatOperators;
 pub(crate) use json::PropertyOperators;
 pub(crate) use patterns::{DEFAULT_ESCAPE, escape_character, like_escape, similar_to_escape};
-pub(crate) use sketches::aggregates;
 
 /// Lists of numbers and times as values; `FROM generate_series(...)` makes the same as rows, in bounded memory.
 const LEFT_OUT: [&str; 2] = ["range", "generate_series"];
@@ -33,6 +33,11 @@ pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
         .chain(patterns::functions())
         .chain(sketches::functions())
         .collect()
+}
+
+/// Beside DataFusion's.
+pub(crate) fn aggregates() -> Vec<Arc<AggregateUDF>> {
+    [sketches::aggregates(), estimates::aggregates()].concat()
 }
 
 /// `function`, with a bound if its results can be much longer than its arguments.

@@ -27,7 +27,7 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
 }
 
 /// `hll_sketch` and `hll_union`.
-pub(crate) fn aggregates() -> Vec<Arc<AggregateUDF>> {
+pub(super) fn aggregates() -> Vec<Arc<AggregateUDF>> {
     let aggregate = |of| {
         Arc::new(AggregateUDF::new_from_impl(SketchAggregate {
             of,

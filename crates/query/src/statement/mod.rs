@@ -11,6 +11,7 @@ mod patterns;
 mod placeholders;
 mod policy;
 mod rewrite;
+mod sampling;
 mod size;
 mod time_patterns;
 
@@ -24,8 +25,16 @@ use crate::session::MAX_NESTING;
 /// Longest SQL text, bytes.
 const MAX_TEXT: usize = 1024 * 1024;
 
+/// A statement that may run.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) statement: Statement,
+    /// The shares of visitors that its samples read.
+    pub(crate) samples: Vec<f64>,
+}
+
 /// The one statement in `sql`, if `sites` may run it.
-pub(crate) fn parse(sql: &str, sites: &SiteScope) -> Result<Statement, QueryError> {
+pub(crate) fn parse(sql: &str, sites: &SiteScope) -> Result<Parsed, QueryError> {
     if sql.len() > MAX_TEXT {
         return Err(QueryError::Limit(format!(
             "the SQL is {} bytes long; {MAX_TEXT} are allowed",
@@ -51,9 +60,9 @@ pub(crate) fn parse(sql: &str, sites: &SiteScope) -> Result<Statement, QueryErro
             statements.len() + 1
         )));
     }
-    rewrite::rewrite(&mut statement)?;
+    let samples = rewrite::rewrite(&mut statement)?;
     policy::judge(&statement, sites)?;
-    Ok(statement)
+    Ok(Parsed { statement, samples })
 }
 
 #[cfg(test)]

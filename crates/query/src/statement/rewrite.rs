@@ -6,6 +6,7 @@
 //! - `x LIKE '10!%' ESCAPE '!'` becomes `x LIKE '10\%'`, and SIMILAR TO a regular expression (see `patterns`).
 //! - `CAST(2.5 AS INT)` becomes `CAST(3 AS INT)`: the planner takes the number for a floating-point one and cuts it off.
 //! - `to_timestamp(x, 'YYYY-MM-DD')` becomes `to_timestamp(x, '%Y-%m-%d')` (see `time_patterns`).
+//! - `TABLESAMPLE SYSTEM (10)` becomes a condition on the visitor's hash (see `sampling`).
 //! - `? - INTERVAL '1 day'` becomes `CAST(? AS TIMESTAMP(6)) - …`: the planner finds no type for the sum.
 
 use std::ops::ControlFlow;
@@ -13,32 +14,49 @@ use std::ops::ControlFlow;
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, CharLengthUnits, CharacterLength, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, ObjectName, TimezoneInfo, TypedString, UnaryOperator, Value,
-    ValueWithSpan, VisitMut, VisitorMut,
+    FunctionArgumentList, FunctionArguments, Ident, ObjectName, TableFactor, TimezoneInfo, TypedString, UnaryOperator,
+    Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 
-use super::{patterns, time_patterns};
+use super::{patterns, sampling, time_patterns};
 use crate::QueryError;
 
 const MICROSECONDS: DataType = DataType::Timestamp(Some(6), TimezoneInfo::None);
 
 /// Fails for patterns that no text matches, and for `^`, which is a power in PostgreSQL and an exclusive or in DataFusion.
-pub(super) fn rewrite(statement: &mut DfStatement) -> Result<(), QueryError> {
+///
+/// Returns the shares of the tables that are sampled.
+pub(super) fn rewrite(statement: &mut DfStatement) -> Result<Vec<f64>, QueryError> {
     match statement {
-        DfStatement::Statement(statement) => match statement.visit(&mut Rewriter) {
-            ControlFlow::Break(refusal) => Err(refusal),
-            ControlFlow::Continue(()) => Ok(()),
-        },
+        DfStatement::Statement(statement) => {
+            let mut rewriter = Rewriter { samples: Vec::new() };
+            match statement.visit(&mut rewriter) {
+                ControlFlow::Break(refusal) => Err(refusal),
+                ControlFlow::Continue(()) => Ok(rewriter.samples),
+            }
+        }
         DfStatement::Explain(explain) => rewrite(&mut explain.statement),
         // Refused as writes.
-        DfStatement::CreateExternalTable(_) | DfStatement::CopyTo(_) | DfStatement::Reset(_) => Ok(()),
+        DfStatement::CreateExternalTable(_) | DfStatement::CopyTo(_) | DfStatement::Reset(_) => Ok(Vec::new()),
     }
 }
 
-struct Rewriter;
+struct Rewriter {
+    samples: Vec<f64>,
+}
 
 impl VisitorMut for Rewriter {
     type Break = QueryError;
+
+    fn post_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<QueryError> {
+        match sampling::rewrite(table) {
+            Ok(share) => {
+                self.samples.extend(share);
+                ControlFlow::Continue(())
+            }
+            Err(refusal) => ControlFlow::Break(refusal),
+        }
+    }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<QueryError> {
         if let Err(refusal) = patterns::rewrite(expr).and_then(|()| time_patterns::rewrite(expr)) {

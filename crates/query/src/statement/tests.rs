@@ -3,11 +3,11 @@ use std::sync::Arc;
 use super::*;
 
 fn all(sql: &str) -> Result<Statement, QueryError> {
-    parse(sql, &SiteScope::All)
+    parse(sql, &SiteScope::All).map(|parsed| parsed.statement)
 }
 
 fn reader(sql: &str) -> Result<Statement, QueryError> {
-    parse(sql, &SiteScope::Only(Arc::new(["a".to_owned()].into())))
+    parse(sql, &SiteScope::Only(Arc::new(["a".to_owned()].into()))).map(|parsed| parsed.statement)
 }
 
 #[test]

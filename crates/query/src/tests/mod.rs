@@ -17,6 +17,7 @@ mod planning;
 mod pruning;
 mod rollups;
 mod routing;
+mod sampling;
 mod security;
 mod semantics;
 mod sessions;

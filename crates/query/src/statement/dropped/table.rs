@@ -116,8 +116,7 @@ fn sampled(sample: Option<&TableSampleKind>) -> Checked {
         None => Ok(()),
         Some(TableSampleKind::BeforeTableAlias(sample) | TableSampleKind::AfterTableAlias(sample)) => refused(
             sample.to_string().trim(),
-            "it can't be sampled yet; ask for a shorter time range, or WHERE client_hash % 10 = 0 for the events of a \
-             tenth of the visitors",
+            "only tables can be sampled: write FROM events TABLESAMPLE SYSTEM (10) inside the subquery",
         ),
     }
 }
