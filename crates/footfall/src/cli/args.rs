@@ -217,6 +217,9 @@ pub(crate) struct SqlArgs {
     pub(crate) sql: Option<String>,
     #[arg(long, value_enum, default_value = "table")]
     pub(crate) format: SqlFormat,
+    /// Compute from events alone, not from rollups: the answer must be the same
+    #[arg(long)]
+    pub(crate) no_routing: bool,
     /// Flight address of the server, such as grpc://127.0.0.1:31337 [default: from the configuration]
     #[arg(long, value_name = "URL")]
     pub(crate) server: Option<String>,

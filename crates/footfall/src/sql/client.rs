@@ -53,6 +53,11 @@ impl Client {
         Ok(Self { service })
     }
 
+    /// From now on, answers are computed from events alone.
+    pub(crate) fn without_routing(&mut self) {
+        self.service.set_header("footfall.routing", "off");
+    }
+
     /// Rows flow as the result is polled.
     pub(crate) async fn query(&mut self, sql: &str) -> anyhow::Result<ResultStream> {
         let info = self

@@ -32,6 +32,9 @@ pub(crate) async fn run(config: &Config, args: SqlArgs) -> anyhow::Result<()> {
     let token = given_or_local(args.token.as_deref(), config)?;
     output::check_destination(args.format, std::io::stdout().is_terminal())?;
     let mut client = Client::connect(&server, &token).await?;
+    if args.no_routing {
+        client.without_routing();
+    }
     let text = match args.sql {
         Some(sql) => sql,
         None if std::io::stdin().is_terminal() => {

@@ -10,6 +10,7 @@ use datafusion::logical_expr::utils::split_conjunction_owned;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, TableScan};
 
 use super::RoutableEvents;
+use super::segment::column;
 
 /// Larger expressions are not looked at: nested projections multiply them.
 const MAX_NODES: usize = 2_000;
@@ -102,36 +103,26 @@ fn of_scan(scan: &TableScan) -> Result<Option<Rows>> {
     if scan.fetch.is_some() || provider.downcast_ref::<RoutableEvents>().is_none() {
         return Ok(None);
     }
-    let names = scan.projected_schema.fields().iter();
+    let fields = scan.projected_schema.fields().iter();
     let mut rows = Rows {
         events: provider,
-        columns: names
-            .map(|field| Expr::Column(field.name().as_str().into_column()))
-            .collect(),
+        columns: fields.map(|field| column(field.name())).collect(),
         filters: Vec::new(),
     };
     for filter in &scan.filters {
+        if filter.is_volatile() || filter.exists(|part| Ok(asks_others(part)))? {
+            return Ok(None);
+        }
         rows.add(bare(filter.clone())?);
     }
     Ok(Some(rows))
-}
-
-trait IntoColumn {
-    fn into_column(self) -> datafusion::common::Column;
-}
-
-impl IntoColumn for &str {
-    /// Not parsed: a name with dots stays one name.
-    fn into_column(self) -> datafusion::common::Column {
-        datafusion::common::Column::new_unqualified(self)
-    }
 }
 
 /// Columns without the table's name.
 fn bare(expr: Expr) -> Result<Expr> {
     let bare = expr.transform(|part| {
         Ok(match part {
-            Expr::Column(column) => Transformed::yes(Expr::Column(column.name.as_str().into_column())),
+            Expr::Column(named) => Transformed::yes(column(&named.name)),
             other => Transformed::no(other),
         })
     });
@@ -143,11 +134,11 @@ fn substitute(expr: &Expr, schema: &DFSchema, columns: &[Expr]) -> Result<Option
     let mut unknown = expr.is_volatile();
     let replaced = expr.clone().transform_up(|part| {
         Ok(match part {
-            Expr::Column(column) => match schema.maybe_index_of_column(&column) {
+            Expr::Column(named) => match schema.maybe_index_of_column(&named) {
                 Some(index) => Transformed::new(columns[index].clone(), true, TreeNodeRecursion::Jump),
                 None => {
                     unknown = true;
-                    Transformed::no(Expr::Column(column))
+                    Transformed::no(Expr::Column(named))
                 }
             },
             Expr::Alias(alias) => Transformed::yes(*alias.expr),

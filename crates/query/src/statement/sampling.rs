@@ -74,7 +74,7 @@ fn named(name: &ObjectName) -> Option<&Ident> {
         Some(_) => last.value == **table,
         None => last.value.eq_ignore_ascii_case(table),
     };
-    TABLES.iter().any(|table| is(&table)).then_some(last)
+    TABLES.iter().any(is).then_some(last)
 }
 
 /// The share of visitors, above 0 and at most 1.

@@ -5,6 +5,7 @@ use footfall_model::access::SiteScope;
 
 use super::source;
 use crate::testing::{events, only, rows, table, value};
+use crate::tests::documented::{Example, assert_examples, examples};
 use crate::tests::rollups::{Rolled, rolled};
 use crate::{Caller, QueryError};
 
@@ -55,6 +56,20 @@ async fn explain_names_source_and_reason() {
         source(&rolled.engine, &only(&["a"]), "SELECT count(*) FROM events").await,
         "rollup events_totals, and events that it does not cover yet"
     );
+}
+
+#[tokio::test]
+async fn examples_of_queries_give_the_results_shown() {
+    const PAGE: &str = include_str!("../../../../../docs/queries.md");
+    let rolled = lake().await;
+    let decided = examples(PAGE, "routing");
+    assert!(decided.len() > 2);
+    for Example { sql, result, .. } in decided {
+        let sql = sql.strip_prefix("EXPLAIN ").unwrap();
+        let source = source(&rolled.engine, &ALL, sql).await;
+        assert_eq!(format!("aggregate 1: {source}"), result, "{sql}");
+    }
+    assert_examples(PAGE, &rolled.engine).await;
 }
 
 #[tokio::test]
