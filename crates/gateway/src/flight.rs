@@ -21,6 +21,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Larger than any message that a Flight server sends on its own.
 const MAX_MESSAGE: usize = 64 << 20;
 
+/// The largest result that becomes one reply, in bytes; what is larger goes by SQL, which streams.
+const MAX_COLLECTED: usize = 16 << 20;
+
 /// How long a report may take, waiting for a slot included.
 const TIMEOUT: Duration = Duration::from_mins(2);
 
@@ -79,8 +82,16 @@ impl Flight {
     /// All rows of a small result.
     pub(crate) async fn collect(&self, token: &Token, statement: &Statement) -> Result<Vec<RecordBatch>, Problem> {
         let collect = async {
-            let rows = self.rows(token, statement).await?;
-            rows.batches.try_collect().await.map_err(|error| problem(&error))
+            let mut rows = Box::pin(self.rows(token, statement).await?.stream());
+            let (mut batches, mut bytes) = (Vec::new(), 0);
+            while let Some(batch) = rows.try_next().await? {
+                bytes += batch.get_array_memory_size();
+                if bytes > MAX_COLLECTED {
+                    return Err(Problem::too_large());
+                }
+                batches.push(batch);
+            }
+            Ok(batches)
         };
         tokio::time::timeout(TIMEOUT, collect)
             .await

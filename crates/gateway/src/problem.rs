@@ -6,6 +6,7 @@ use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use tonic::{Code, Status};
+use utoipa::ToSchema;
 
 /// Names that are less alike than this are not suggested.
 const ALIKE: f64 = 0.7;
@@ -15,12 +16,17 @@ const ALIKE: f64 = 0.7;
 #[serde(transparent)]
 pub(crate) struct Problem(Box<Body>);
 
-#[derive(Debug, Clone, Serialize)]
-struct Body {
+/// An error (RFC 9457).
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Body {
     #[serde(rename = "type")]
+    #[schema(value_type = String)]
     kind: &'static str,
+    #[schema(value_type = String)]
     title: &'static str,
     #[serde(serialize_with = "number")]
+    #[schema(value_type = u16)]
     status: StatusCode,
     detail: String,
     /// Where in the request: `metrics[1]`, `filters.device`.
@@ -114,6 +120,11 @@ impl Problem {
         let detail = "none of the media types in Accept can be given";
         let problem = Self::new(StatusCode::NOT_ACCEPTABLE, detail).at("Accept");
         problem.with_allowed(allowed.iter().copied())
+    }
+
+    pub(crate) fn too_large() -> Self {
+        let detail = "the result is too large for one reply; ask for fewer rows or columns, or use /api/v1/sql";
+        Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
     pub(crate) fn timeout() -> Self {

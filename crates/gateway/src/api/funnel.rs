@@ -5,12 +5,13 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use utoipa::{IntoParams, ToSchema};
 
 use super::caller::Caller;
 use super::rows::{Record, records};
 use super::{Gateway, PathParam, QueryString, json_reply, query_string};
 use crate::flight::Token;
-use crate::problem::{Problem, printable};
+use crate::problem::{self, Problem, printable};
 use crate::report::dates::Period;
 use crate::statement::{Statement, Value};
 use crate::{FunnelSteps, SitesUnavailable};
@@ -31,7 +32,7 @@ const BREAKDOWNS: [&str; 9] = [
 /// Groups of a breakdown that are shown, those with most visitors.
 const MAX_GROUPS: usize = 100;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AnalysisQuery {
     start_date: Option<String>,
@@ -44,11 +45,12 @@ pub(super) struct AnalysisQuery {
 }
 
 /// The reply, as the specification has it, and the times in seconds.
-#[derive(Debug, Serialize)]
-struct Analysis {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Analysis {
     funnel_id: String,
     tracking_id: String,
     date_range: Json,
+    #[schema(value_type = String)]
     time_zone: &'static str,
     #[serde(flatten)]
     overall: Progress,
@@ -57,8 +59,8 @@ struct Analysis {
     sql: String,
 }
 
-#[derive(Debug, Serialize)]
-struct Progress {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Progress {
     total_users: u64,
     steps: Vec<Step>,
     overall_conversion_rate: f64,
@@ -68,21 +70,31 @@ struct Progress {
     median_seconds_to_convert: Option<f64>,
 }
 
-#[derive(Debug, Serialize)]
-struct Group {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Group {
     value: Json,
     #[serde(flatten)]
     progress: Progress,
 }
 
-#[derive(Debug, Serialize, PartialEq)]
-struct Step {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Step {
     name: String,
     users: u64,
     conversion_rate: f64,
     drop_off_rate: f64,
 }
 
+/// How many visitors took each step of a funnel.
+#[utoipa::path(
+    get,
+    path = "/api/v1/funnels/{id}/analysis",
+    params(("id" = String, Path, description = "The funnel"), AnalysisQuery),
+    responses(
+        (status = 200, description = "Steps, rates and times", body = Analysis),
+        (status = "4XX", description = "What is wrong, and where", body = problem::Body, content_type = "application/problem+json")
+    )
+)]
 pub(super) async fn analysis(
     State(gateway): State<Gateway>,
     Caller(token): Caller,

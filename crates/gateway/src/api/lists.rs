@@ -9,11 +9,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
+use utoipa::IntoParams;
 
 use super::caller::Caller;
 use super::rows::{Record, records};
 use super::{Gateway, PathParam, QueryString, json_reply, query_string};
-use crate::problem::{Problem, printable};
+use crate::problem::{self, Problem, printable};
 use crate::report::{Condition, dates};
 use crate::statement::{Statement, Value};
 use crate::vocabulary::Base;
@@ -28,7 +29,7 @@ const SESSION: &str = "session_id, client_id, user_id, session_start, session_en
 const EVENT: &str = "event_id, event_timestamp, event_type, page_url, page_path, page_title, referrer, source, channel, \
      country, city, device, browser, os, revenue, custom_properties";
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SessionsQuery {
     tracking_id: String,
@@ -42,6 +43,16 @@ pub(super) struct SessionsQuery {
     cursor: Option<String>,
 }
 
+/// Sessions, the newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sessions",
+    params(SessionsQuery),
+    responses(
+        (status = 200, description = "A page of sessions"),
+        (status = "4XX", description = "What is wrong, and where", body = problem::Body, content_type = "application/problem+json")
+    )
+)]
 pub(super) async fn sessions(
     State(gateway): State<Gateway>,
     Caller(token): Caller,
@@ -98,7 +109,7 @@ fn filters(given: Option<&str>) -> Result<Option<Condition>, Problem> {
     Ok(condition)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct VisitorQuery {
     tracking_id: String,
@@ -107,6 +118,16 @@ pub(super) struct VisitorQuery {
     cursor: Option<String>,
 }
 
+/// A visitor and the events, the newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/visitors/{id}",
+    params(("id" = String, Path, description = "The client id"), VisitorQuery),
+    responses(
+        (status = 200, description = "Totals, and a page of the timeline"),
+        (status = "4XX", description = "What is wrong, and where", body = problem::Body, content_type = "application/problem+json")
+    )
+)]
 pub(super) async fn visitor(
     State(gateway): State<Gateway>,
     Caller(token): Caller,

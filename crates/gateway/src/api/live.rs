@@ -18,7 +18,7 @@ use super::caller::Caller;
 use super::realtime::RealtimeQuery;
 use super::{Gateway, QueryString, query_string};
 use crate::flight::Token;
-use crate::problem::Problem;
+use crate::problem::{self, Problem};
 
 const PERIOD: Duration = Duration::from_secs(3);
 
@@ -37,6 +37,16 @@ pub(super) struct Feeds {
     tasks: TaskTracker,
 }
 
+/// The same every three seconds, as server-sent events.
+#[utoipa::path(
+    get,
+    path = "/api/v1/realtime/stream",
+    params(RealtimeQuery),
+    responses(
+        (status = 200, description = "Events `realtime` and `problem`", body = super::realtime::Realtime, content_type = "text/event-stream"),
+        (status = "4XX", description = "What is wrong, and where", body = problem::Body, content_type = "application/problem+json")
+    )
+)]
 pub(super) async fn stream(
     State(gateway): State<Gateway>,
     Caller(token): Caller,

@@ -9,6 +9,13 @@ use crate::report::dates::{COMPARISONS, PRESETS};
 use crate::report::{DEFAULT_LIMIT, MAX_LIMIT, OPERATORS};
 use crate::vocabulary::{Base, DIMENSIONS, Dimension, METRICS, Metric, measure};
 
+/// Metrics, dimensions, operators and ranges.
+#[utoipa::path(
+    get,
+    path = "/api/v1/meta",
+    security(()),
+    responses((status = 200, description = "What reports can be asked for"))
+)]
 pub(super) async fn meta() -> Result<Response, Problem> {
     let body = json!({
         "metrics": METRICS.iter().map(metric).collect::<Vec<_>>(),

@@ -1,11 +1,13 @@
 //! The endpoints.
 
 mod caller;
+mod compress;
 mod encode;
 mod funnel;
 mod lists;
 mod live;
 mod meta;
+mod openapi;
 mod query;
 mod range;
 mod realtime;
@@ -14,18 +16,22 @@ mod rows;
 mod sql;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::extract::{Path, Query};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::flight::{AddressError, Flight, Token};
 use crate::problem::{Problem, printable};
@@ -33,8 +39,13 @@ use crate::report::{SiteZone, dates};
 use crate::statement::Statement;
 use crate::{GatewayParts, SitesUnavailable};
 
-/// The largest request body, in bytes.
-const MAX_BODY: usize = 256 * 1024;
+/// The largest request body, in bytes, and how long it may take to arrive.
+const MAX_BODY: usize = 64 * 1024;
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Requests whose body is read or whose result is collected at the same time; those beyond get 503. Streams of events and
+/// the rows of SQL hold next to nothing and are not counted.
+const MAX_OPEN: usize = 128;
 
 /// What the endpoints use.
 #[derive(Debug, Clone)]
@@ -42,6 +53,7 @@ pub(crate) struct Gateway {
     flight: Flight,
     parts: Arc<GatewayParts>,
     feeds: live::Feeds,
+    open: Arc<Semaphore>,
 }
 
 pub(crate) fn router(parts: GatewayParts) -> Result<Router, AddressError> {
@@ -49,18 +61,23 @@ pub(crate) fn router(parts: GatewayParts) -> Result<Router, AddressError> {
         flight: Flight::new(&parts.flight_url)?,
         parts: Arc::new(parts),
         feeds: live::Feeds::default(),
+        open: Arc::new(Semaphore::new(MAX_OPEN)),
     };
     Ok(Router::new()
         .route("/api/v1/query", only(post(query::query)))
         .route("/api/v1/sql", only(post(sql::sql)))
         .route("/api/v1/meta", only(get(meta::meta)))
+        .route("/api/v1/openapi.json", only(get(openapi::openapi)))
         .route("/api/v1/realtime", only(get(realtime::realtime)))
-        .route("/api/v1/realtime/stream", only(get(live::stream)))
         .route("/api/v1/funnels/{id}/analysis", only(get(funnel::analysis)))
         .route("/api/v1/retention", only(get(retention::retention)))
         .route("/api/v1/sessions", only(get(lists::sessions)))
         .route("/api/v1/visitors/{id}", only(get(lists::visitor)))
+        .route_layer(from_fn_with_state(gateway.clone(), admit))
+        // Its listeners are many and wait for long.
+        .route("/api/v1/realtime/stream", only(get(live::stream)))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn(compress::gzip))
         .with_state(gateway))
 }
 
@@ -113,12 +130,31 @@ fn query_string<T>(query: QueryString<T>) -> Result<T, Problem> {
     Ok(query.0)
 }
 
-type BodyBytes = Result<Bytes, BytesRejection>;
+/// Bounds how many requests are at work at the same time.
+async fn admit(State(gateway): State<Gateway>, request: Request, next: Next) -> Result<Response, Problem> {
+    let _permit = gateway
+        .open
+        .try_acquire()
+        .map_err(|_| Problem::unavailable("too many requests at the same time; try again"))?;
+    Ok(next.run(request).await)
+}
+
+/// A body that is small and came in time.
+struct Body(Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let read = timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
+        let read = read.map_err(|_| Problem::unreadable(StatusCode::REQUEST_TIMEOUT))?;
+        read.map(Self).map_err(|error| Problem::unreadable(error.status()))
+    }
+}
 
 /// Ignores the content type, because curl's `-d` sends a form's.
-fn parse<T: DeserializeOwned>(body: BodyBytes) -> Result<T, Problem> {
-    let body = body.map_err(|error| Problem::unreadable(error.status()))?;
-    serde_json::from_slice(&body).map_err(|error| Problem::bad_json(&error))
+fn parse<T: DeserializeOwned>(Body(body): &Body) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| Problem::bad_json(&error))
 }
 
 /// A reply in JSON, which is the caller's alone.

@@ -9,18 +9,28 @@ use futures::future::{OptionFuture, try_join4};
 use serde_json::json;
 
 use super::caller::Caller;
-use super::{BodyBytes, Gateway, json_reply, parse};
+use super::{Body, Gateway, json_reply, parse};
 use crate::flight::Token;
-use crate::problem::Problem;
-use crate::report::{Answers, Report, ReportRequest, Run, reply};
+use crate::problem::{self, Problem};
+use crate::report::{Answers, Report, ReportReply, ReportRequest, Run, reply};
 use crate::statement::Statement;
 
+/// A report: metrics by dimensions.
+#[utoipa::path(
+    post,
+    path = "/api/v1/query",
+    request_body = ReportRequest,
+    responses(
+        (status = 200, description = "Rows, totals and the SQL that gives them", body = ReportReply),
+        (status = "4XX", description = "What is wrong, and where", body = problem::Body, content_type = "application/problem+json")
+    )
+)]
 pub(super) async fn query(
     State(gateway): State<Gateway>,
     Caller(token): Caller,
-    body: BodyBytes,
+    body: Body,
 ) -> Result<Response, Problem> {
-    let request: ReportRequest = parse(body)?;
+    let request: ReportRequest = parse(&body)?;
     let started = Instant::now();
     let site = gateway.site(&token, &request.tracking_id).await?;
     let explain = request.explain;

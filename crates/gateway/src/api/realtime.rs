@@ -9,27 +9,29 @@ use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use futures::future::try_join3;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use utoipa::{IntoParams, ToSchema};
 
 use super::caller::Caller;
 use super::rows::{Record, records};
 use super::{Gateway, QueryString, json_reply, query_string};
 use crate::flight::Token;
-use crate::problem::Problem;
+use crate::problem::{self, Problem};
 use crate::statement::{Statement, Value};
 
 const WINDOW_MINUTES: i64 = 5;
 
 const TOP: usize = 10;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RealtimeQuery {
+    /// The site.
     pub(super) tracking_id: String,
 }
 
 /// The reply, as the specification has it, and countries and the last events.
-#[derive(Debug, Serialize)]
-struct Realtime {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Realtime {
     tracking_id: String,
     timestamp: String,
     active_users: u64,
@@ -43,13 +45,23 @@ struct Realtime {
     last_events: Vec<Json>,
 }
 
-#[derive(Debug, Serialize)]
-struct Page {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Page {
     url: String,
     active_users: u64,
     pageviews: u64,
 }
 
+/// The last five minutes of a site.
+#[utoipa::path(
+    get,
+    path = "/api/v1/realtime",
+    params(RealtimeQuery),
+    responses(
+        (status = 200, description = "What happens now", body = Realtime),
+        (status = "4XX", description = "What is wrong, and where", body = problem::Body, content_type = "application/problem+json")
+    )
+)]
 pub(super) async fn realtime(
     State(gateway): State<Gateway>,
     Caller(token): Caller,

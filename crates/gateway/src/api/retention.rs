@@ -7,12 +7,13 @@ use axum::response::Response;
 use chrono::{Datelike, NaiveDate};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
+use utoipa::{IntoParams, ToSchema};
 
 use super::caller::Caller;
 use super::range::Range;
 use super::rows::{Record, records};
 use super::{Gateway, QueryString, json_reply, query_string};
-use crate::problem::Problem;
+use crate::problem::{self, Problem};
 use crate::report::dates;
 use crate::statement::{Statement, Value};
 use crate::vocabulary::TimeUnit;
@@ -23,7 +24,7 @@ const MAX_AFTER: u32 = 400;
 const MAX_COLUMNS: usize = 60;
 const MAX_COHORTS: usize = 400;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RetentionQuery {
     tracking_id: String,
@@ -32,6 +33,7 @@ pub(super) struct RetentionQuery {
     date_range: Option<String>,
     time_zone: Option<String>,
     #[serde(default)]
+    #[param(inline)]
     cohort: Cohort,
     /// `1,7,30`.
     after: Option<String>,
@@ -41,7 +43,7 @@ pub(super) struct RetentionQuery {
 }
 
 /// The length of a cohort's period, and of those after it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Cohort {
     #[default]
@@ -84,6 +86,16 @@ impl Cohort {
     }
 }
 
+/// Of new visitors, how many came again.
+#[utoipa::path(
+    get,
+    path = "/api/v1/retention",
+    params(RetentionQuery),
+    responses(
+        (status = 200, description = "Cohorts by the date of the first visit"),
+        (status = "4XX", description = "What is wrong, and where", body = problem::Body, content_type = "application/problem+json")
+    )
+)]
 pub(super) async fn retention(
     State(gateway): State<Gateway>,
     Caller(token): Caller,

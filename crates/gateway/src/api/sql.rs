@@ -9,30 +9,41 @@ use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use serde::Deserialize;
 use serde_json::Value as Json;
+use utoipa::ToSchema;
 
+use super::Gateway;
 use super::caller::Caller;
 use super::encode::{Encoder, Format};
-use super::{BodyBytes, Gateway};
-use crate::problem::Problem;
+use crate::problem::{self, Problem};
 use crate::statement::{Statement, Value};
 
-#[derive(Debug, Deserialize)]
+/// A statement.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct SqlRequest {
+pub(super) struct SqlRequest {
     sql: String,
     /// For `$1`, `$2`, …
     #[serde(default)]
     parameters: Vec<Json>,
 }
 
+/// One read-only statement.
+#[utoipa::path(
+    post,
+    path = "/api/v1/sql",
+    request_body = SqlRequest,
+    responses(
+        (status = 200, description = "Columns and rows; as `Accept` says also text/csv, application/x-ndjson or application/vnd.apache.arrow.stream"),
+        (status = "4XX", description = "What is wrong, and where", body = problem::Body, content_type = "application/problem+json")
+    )
+)]
 pub(super) async fn sql(
     State(gateway): State<Gateway>,
     Caller(token): Caller,
     headers: HeaderMap,
-    body: BodyBytes,
+    super::Body(body): super::Body,
 ) -> Result<Response, Problem> {
     let format = accepted(&headers)?;
-    let body = body.map_err(|error| Problem::unreadable(error.status()))?;
     let statement = statement(&body)?;
     let rows = gateway.flight.rows(&token, &statement).await?;
     let mut encoder = Encoder::new(format, &rows.schema)?;

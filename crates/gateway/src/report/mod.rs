@@ -15,5 +15,5 @@ mod sql;
 
 pub(crate) use filter::{Condition, OPERATORS};
 pub(crate) use plan::{DEFAULT_LIMIT, MAX_LIMIT, Report, SiteZone};
-pub(crate) use reply::{Answers, Run, reply};
-pub(crate) use request::ReportRequest;
+pub(crate) use reply::{Answers, ReportReply, Run, reply};
+pub(crate) use request::{Direction, OrderBy, ReportRequest};

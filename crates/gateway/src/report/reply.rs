@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use super::dates::Period;
 use super::plan::Report;
@@ -48,6 +49,33 @@ pub(crate) struct Run {
     pub(crate) execution_time_ms: u64,
 }
 
+/// The reply to a report.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ReportReply<'a> {
+    query_id: &'a str,
+    execution_time_ms: u64,
+    /// A field for each dimension and metric; with `compare`, that of the other range, too.
+    #[schema(value_type = Vec<Object>)]
+    rows: Vec<Row<'a>>,
+    /// Without the limit; null beyond the last page.
+    total_rows: Option<usize>,
+    /// Always false: every number is exact.
+    is_sampled: bool,
+    /// Each metric over all rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    totals: Option<Value>,
+    /// The other range, and its totals.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compare: Option<Value>,
+    /// For the next page; null on the last one.
+    next_cursor: Option<String>,
+    warnings: &'a [String],
+    /// The request, with all that was implied.
+    query: Value,
+    /// What gives the rows, as it can be pasted anywhere.
+    sql: String,
+}
+
 /// The body of the reply.
 pub(crate) fn reply(report: &Report, answers: &Answers, run: &Run) -> Result<Vec<u8>, Problem> {
     let names = report.column_names();
@@ -66,23 +94,7 @@ pub(crate) fn reply(report: &Report, answers: &Answers, run: &Run) -> Result<Vec
         Some(batches) => Some(metrics_of(report, batches)?),
         None => None,
     };
-    #[derive(Serialize)]
-    struct Body<'a> {
-        query_id: &'a str,
-        execution_time_ms: u64,
-        rows: Vec<Row<'a>>,
-        total_rows: Option<usize>,
-        is_sampled: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        totals: Option<Value>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        compare: Option<Value>,
-        next_cursor: Option<String>,
-        warnings: &'a [String],
-        query: Value,
-        sql: String,
-    }
-    let body = Body {
+    let body = ReportReply {
         query_id: &run.query_id,
         execution_time_ms: run.execution_time_ms,
         rows,

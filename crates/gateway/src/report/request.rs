@@ -2,22 +2,28 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 /// A report, as it is asked for.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReportRequest {
     /// The site.
     pub(crate) tracking_id: String,
     /// `{"start": DATE, "end": DATE}`, both included, or a word such as `last_30_days`.
     pub(crate) date_range: Value,
+    /// Names of metrics; `/api/v1/meta` has all.
     pub(crate) metrics: Vec<String>,
+    /// Names of dimensions, or `custom_properties.KEY`.
     #[serde(default)]
     pub(crate) dimensions: Vec<String>,
+    /// `{"country": "US", "page_path": {"starts_with": "/blog"}, "or": [{…}, {…}]}`.
     #[serde(default)]
     pub(crate) filters: Option<Value>,
+    /// By default: by time, else by the first metric, largest first.
     #[serde(default)]
     pub(crate) order_by: Vec<OrderBy>,
+    /// 1 to 10,000; 100 by default.
     #[serde(default)]
     pub(crate) limit: Option<usize>,
     /// `next_cursor` of the page before.
@@ -44,15 +50,16 @@ fn yes() -> bool {
     true
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OrderBy {
+    /// A metric or a dimension of the report.
     pub(crate) field: String,
     #[serde(default)]
     pub(crate) direction: Direction,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Direction {
     #[default]

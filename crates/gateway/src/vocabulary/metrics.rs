@@ -265,7 +265,7 @@ pub(crate) const METRICS: &[Metric] = &[
     number(
         ("average_order_value", "Average order value", "currency"),
         &["purchase_revenue", "purchases"],
-        "CAST(purchase_revenue AS DOUBLE) / nullif(purchases, 0)",
+        "CAST(coalesce(purchase_revenue, 0) AS DOUBLE) / nullif(purchases, 0)",
         "Revenue of purchases, by their number.",
     ),
     number(

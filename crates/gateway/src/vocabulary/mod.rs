@@ -88,4 +88,33 @@ mod tests {
             assert!(Base::ALL.iter().any(|base| dimension.has(*base)), "{}", dimension.name);
         }
     }
+
+    /// The tables of docs/api.md.
+    #[test]
+    fn documentation_lists_metrics_and_dimensions() {
+        let page = include_str!("../../../../docs/api.md");
+        let metrics = METRICS.iter().map(|metric| {
+            let name = metric.name;
+            format!("| `{name}` | {} | {} |\n", metric.format, metric.description)
+        });
+        let metrics = format!(
+            "| metric | format | |\n| --- | --- | --- |\n{}",
+            metrics.collect::<String>()
+        );
+        let dimensions = DIMENSIONS.iter().map(|dimension| {
+            let of = match (dimension.has(Base::Events), dimension.has(Base::Sessions)) {
+                (true, true) => "both",
+                (true, false) => "events",
+                (false, _) => "sessions",
+            };
+            format!("| `{}` | {of} | {} |\n", dimension.name, dimension.title)
+        });
+        let dimensions = format!(
+            "| dimension | of | |\n| --- | --- | --- |\n{}",
+            dimensions.collect::<String>()
+        );
+        for table in [metrics, dimensions] {
+            assert!(page.contains(&table), "docs/api.md should have:\n{table}");
+        }
+    }
 }
