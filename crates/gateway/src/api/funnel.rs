@@ -33,6 +33,7 @@ const BREAKDOWNS: [&str; 9] = [
 const MAX_GROUPS: usize = 100;
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AnalysisQuery {
     start_date: Option<String>,

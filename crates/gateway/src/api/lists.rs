@@ -30,6 +30,7 @@ const EVENT: &str = "event_id, event_timestamp, event_type, page_url, page_path,
      country, city, device, browser, os, revenue, custom_properties";
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SessionsQuery {
     tracking_id: String,
@@ -110,6 +111,7 @@ fn filters(given: Option<&str>) -> Result<Option<Condition>, Problem> {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct VisitorQuery {
     tracking_id: String,

@@ -2,7 +2,7 @@
 //! dimensions come from the vocabulary.
 
 use axum::response::Response;
-use utoipa::openapi::schema::{ArrayItems, ObjectBuilder, Schema};
+use utoipa::openapi::schema::{ArrayItems, ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, RefOr};
 use utoipa::{Modify, OpenApi};
@@ -50,7 +50,10 @@ impl Modify for Names {
         };
         if let Some(RefOr::T(Schema::Array(metrics))) = request.properties.get_mut("metrics") {
             let names = METRICS.iter().map(|metric| metric.name);
-            let name = ObjectBuilder::new().enum_values(Some(names)).build();
+            let name = ObjectBuilder::new()
+                .schema_type(Type::String)
+                .enum_values(Some(names))
+                .build();
             metrics.items = ArrayItems::RefOrSchema(Box::new(name.into()));
         }
     }
@@ -72,5 +75,12 @@ mod tests {
         assert_eq!(document["paths"].as_object().unwrap().len(), 9);
         let metrics = &document["components"]["schemas"]["ReportRequest"]["properties"]["metrics"];
         assert_eq!(metrics["items"]["enum"].as_array().unwrap().len(), METRICS.len());
+        let parameters = document["paths"]["/api/v1/retention"]["get"]["parameters"]
+            .as_array()
+            .unwrap();
+        for parameter in parameters {
+            assert_eq!(parameter["in"], "query", "{parameter}");
+            assert_eq!(parameter["required"], parameter["name"] == "tracking_id", "{parameter}");
+        }
     }
 }

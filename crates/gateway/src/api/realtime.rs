@@ -23,6 +23,7 @@ const WINDOW_MINUTES: i64 = 5;
 const TOP: usize = 10;
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RealtimeQuery {
     /// The site.

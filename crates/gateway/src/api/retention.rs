@@ -25,6 +25,7 @@ const MAX_COLUMNS: usize = 60;
 const MAX_COHORTS: usize = 400;
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RetentionQuery {
     tracking_id: String,
@@ -33,12 +34,13 @@ pub(super) struct RetentionQuery {
     date_range: Option<String>,
     time_zone: Option<String>,
     #[serde(default)]
-    #[param(inline)]
+    #[param(inline, required = false)]
     cohort: Cohort,
     /// `1,7,30`.
     after: Option<String>,
     /// Whether coming later counts, too.
     #[serde(default)]
+    #[param(required = false)]
     unbounded: bool,
 }
 

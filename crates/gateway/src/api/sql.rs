@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue};
 use serde::Deserialize;
 use serde_json::Value as Json;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, SchemaType, Type};
 
 use super::Gateway;
 use super::caller::Caller;
@@ -24,6 +25,7 @@ pub(super) struct SqlRequest {
     sql: String,
     /// For `$1`, `$2`, …
     #[serde(default)]
+    #[schema(schema_with = scalars)]
     parameters: Vec<Json>,
 }
 
@@ -60,6 +62,13 @@ pub(super) async fn sql(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     Ok(response)
+}
+
+fn scalars() -> Array {
+    let scalar = SchemaType::from_iter([Type::String, Type::Number, Type::Boolean]);
+    ArrayBuilder::new()
+        .items(ObjectBuilder::new().schema_type(scalar))
+        .build()
 }
 
 /// An error midway cuts the body off, so that no client takes a part for the whole.

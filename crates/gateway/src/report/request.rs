@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 /// A report, as it is asked for.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -11,6 +12,7 @@ pub(crate) struct ReportRequest {
     /// The site.
     pub(crate) tracking_id: String,
     /// `{"start": DATE, "end": DATE}`, both included, or a word such as `last_30_days`.
+    #[schema(schema_with = word_or_bounds)]
     pub(crate) date_range: Value,
     /// Names of metrics; `/api/v1/meta` has all.
     pub(crate) metrics: Vec<String>,
@@ -19,6 +21,7 @@ pub(crate) struct ReportRequest {
     pub(crate) dimensions: Vec<String>,
     /// `{"country": "US", "page_path": {"starts_with": "/blog"}, "or": [{…}, {…}]}`.
     #[serde(default)]
+    #[schema(value_type = Option<Object>)]
     pub(crate) filters: Option<Value>,
     /// By default: by time, else by the first metric, largest first.
     #[serde(default)]
@@ -34,6 +37,7 @@ pub(crate) struct ReportRequest {
     pub(crate) time_zone: Option<String>,
     /// `previous_period`, `same_weekdays`, `previous_year`, or a range.
     #[serde(default)]
+    #[schema(schema_with = word_or_bounds)]
     pub(crate) compare: Option<Value>,
     /// Whether the metrics over all rows are wanted.
     #[serde(default = "yes")]
@@ -44,6 +48,13 @@ pub(crate) struct ReportRequest {
     /// Only the SQL: nothing is run.
     #[serde(default)]
     pub(crate) explain: bool,
+}
+
+fn word_or_bounds() -> Object {
+    let bound = || ObjectBuilder::new().schema_type(Type::String);
+    let word_or_bounds = SchemaType::from_iter([Type::String, Type::Object]);
+    let bounds = ObjectBuilder::new().schema_type(word_or_bounds);
+    bounds.property("start", bound()).property("end", bound()).build()
 }
 
 fn yes() -> bool {
