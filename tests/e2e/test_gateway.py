@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote, urlencode
@@ -293,6 +294,23 @@ def test_stream_sends_realtime_again_and_again(server: Server, filled: Reference
     assert seen[0]["timestamp"] < seen[1]["timestamp"]
     # One query serves both.
     assert seen[2] in seen[:2]
+
+
+def test_many_listeners_cost_one_query(server: Server):
+    site = server.create_site(new_site())
+    with ExitStack() as stack:
+        first = stack.enter_context(listening(server, site))
+        next_event(first)
+        others = [stack.enter_context(listening(server, site)) for _ in range(60)]
+        for other in others:
+            next_event(other)
+        before = server.metric("footfall_query_seconds_count")
+        for _ in range(2):
+            timestamps = {next_event(stream)["timestamp"] for stream in others}
+        asked = server.metric("footfall_query_seconds_count") - before
+        assert len(timestamps) <= 2
+    # A query is three statements.
+    assert 3 <= asked <= 3 * 4
 
 
 def listening(server: Server, site: str, token: str | None = None):

@@ -17,14 +17,17 @@ use super::{RoleParts, descriptors, http, listen, ops, signals};
 use crate::config::Config;
 use crate::sql::client::local_address;
 
-/// The endpoints of a process that has a catalog, and, unless another one is configured, the Flight SQL server.
+/// The endpoints of a process that has a catalog, and, unless another one is configured, the Flight SQL server; none
+/// without the role.
 pub(super) fn router(
     config: &Config,
     flight: SocketAddr,
-    directory: Arc<Directory>,
     shared: &RoleParts,
     stop: &CancellationToken,
 ) -> anyhow::Result<Router> {
+    if !config.roles.gateway() {
+        return Ok(Router::new());
+    }
     let flight_url = match (&config.gateway.flight_url, config.roles.query()) {
         (Some(url), _) => url.clone(),
         (None, true) => local_address(flight),
@@ -32,7 +35,7 @@ pub(super) fn router(
     };
     Ok(footfall_gateway::router(GatewayParts {
         flight_url,
-        sites: Some(Arc::new(CatalogSites(directory))),
+        sites: Some(Arc::new(CatalogSites(Arc::clone(&shared.directory)))),
         clock: Arc::clone(&shared.clock),
         ids: Arc::clone(&shared.ids),
         stop: stop.clone(),

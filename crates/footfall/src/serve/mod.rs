@@ -149,10 +149,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Server> {
     if config.roles.ingest() || config.roles.compact() {
         roles::maintain(&shared, &back);
     }
-    if config.roles.gateway() {
-        let directory = Arc::clone(&shared.directory);
-        router = router.merge(gateway::router(&config, flight_addr, directory, &shared, &stopping)?);
-    }
+    router = router.merge(gateway::router(&config, flight_addr, &shared, &stopping)?);
     front.spawn("HTTP listener", |stop| http::serve(http, router, shares, stop));
     let receive_bytes = config.flight.receive_bytes.bytes();
     grpc_tasks.spawn("gRPC listener", |stop| {

@@ -93,7 +93,14 @@ impl Feeds {
         let (feed, newest) = watch::channel(None);
         let feed = Arc::new(feed);
         running.insert(key.clone(), Arc::clone(&feed));
-        self.tasks.spawn(run(gateway.clone(), key, feed));
+        let stopped = gateway.parts.stop.clone().cancelled_owned();
+        let run = run(gateway.clone(), key, feed);
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = run => {}
+                () = stopped => {}
+            }
+        });
         Ok(newest)
     }
 
@@ -122,7 +129,6 @@ async fn run(gateway: Gateway, key: (Token, String), feed: Feed) {
         tokio::select! {
             () = tokio::time::sleep(PERIOD) => {}
             () = feed.closed() => {}
-            () = gateway.parts.stop.cancelled() => return,
         }
         if gateway.feeds.remove_unheard(&key, &feed) {
             return;
