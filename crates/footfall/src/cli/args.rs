@@ -71,15 +71,19 @@ pub(super) enum Command {
   footfall serve --data /srv/footfall --http 0.0.0.0:8080
   footfall serve --data s3://bucket/prefix --state /srv/footfall
   footfall serve --roles query --data s3://bucket/prefix     queries alone
+  footfall serve --roles gateway --flight-url grpc://query.internal:31337
 
 At its first start it writes an admin token to STATE/admin.token. It prints a line `ready` with the addresses when it
 serves. SIGTERM and Ctrl-C finish what is under way.")]
 pub(super) struct ServeArgs {
     #[command(flatten)]
     folders: Folders,
-    /// all, or a list of ingest, query, compact [default: all]
+    /// all, or a list of ingest, query, compact, gateway [default: all]
     #[arg(long, value_name = "ROLES", value_parser = check_roles)]
     roles: Option<String>,
+    /// The server that reports over HTTP are asked from [default: this one]
+    #[arg(long, value_name = "URL")]
+    flight_url: Option<String>,
     #[command(flatten)]
     listen: Listen,
     /// error, warn, info, debug or trace [default: info]
@@ -90,6 +94,7 @@ pub(super) struct ServeArgs {
 impl ServeArgs {
     pub(super) fn overrides(&self) -> Overrides {
         let overrides = self.folders.overrides().flag("--roles", "roles", self.roles.as_ref());
+        let overrides = overrides.flag("--flight-url", "gateway.flight_url", self.flight_url.as_ref());
         self.listen
             .overrides(overrides)
             .flag("--log-level", "log.level", self.log_level.as_ref())

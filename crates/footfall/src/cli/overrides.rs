@@ -55,7 +55,7 @@ impl Folders {
 /// Where a server listens.
 #[derive(Debug, Args)]
 pub(super) struct Listen {
-    /// HTTP: events, administration, health [default: 127.0.0.1:8080]
+    /// HTTP: events, reports, administration, health [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     pub(super) http: Option<SocketAddr>,
     /// gRPC: Flight SQL and events [default: 127.0.0.1:31337]

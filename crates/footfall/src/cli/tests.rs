@@ -53,7 +53,7 @@ fn definition_is_valid_with_examples() {
 #[test]
 fn flags_become_configuration() {
     let config = config_of(
-        "footfall serve --data /lake --state /state --roles ingest,query,compact --http 0.0.0.0:80 --flight [::1]:81 --log-level debug",
+        "footfall serve --data /lake --state /state --roles ingest,query,compact,gateway --http 0.0.0.0:80 --flight [::1]:81 --log-level debug",
     );
     assert_eq!(config.data, "/lake");
     assert_eq!(config.state_dir(), std::path::Path::new("/state"));

@@ -45,6 +45,7 @@ pub(crate) struct Config {
     pub(crate) ingest: Ingest,
     pub(crate) query: Query,
     pub(crate) compact: Compact,
+    pub(crate) gateway: Gateway,
 }
 
 /// Where HTTP is served.
@@ -223,6 +224,15 @@ pub(crate) struct Compact {
     pub(crate) lease: Span,
 }
 
+/// Reports over HTTP.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Gateway {
+    /// The Flight SQL server that reports are asked from; by default this process's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) flight_url: Option<String>,
+}
+
 impl Config {
     /// The state folder: the configured one, else beside a local lake, else `./footfall-state`.
     pub(crate) fn state_dir(&self) -> PathBuf {
@@ -257,6 +267,7 @@ impl Default for Config {
             ingest: Ingest::default(),
             query: Query::default(),
             compact: Compact::default(),
+            gateway: Gateway::default(),
         }
     }
 }

@@ -102,7 +102,7 @@ fn bad_value_error_names_key_and_source() {
         ),
         (
             "roles = ['ingest', 'cook']",
-            "file footfall.toml: roles: \"cook\" is not a role; expected all, or a list of ingest, query, compact",
+            "file footfall.toml: roles: \"cook\" is not a role; expected all, or a list of ingest, query, compact, gateway",
         ),
         (
             "log.format = 'xml'",
@@ -117,7 +117,7 @@ fn bad_value_error_names_key_and_source() {
     };
     assert_eq!(
         message(flag.load()),
-        "flag --roles: roles: \"\" is not a role; expected all, or a list of ingest, query, compact"
+        "flag --roles: roles: \"\" is not a role; expected all, or a list of ingest, query, compact, gateway"
     );
     assert!(message(from_file("data = 'gs://bucket'")).contains("only local folders and s3://bucket/prefix"));
 }

@@ -142,21 +142,24 @@ pub(crate) struct Roles {
     ingest: bool,
     query: bool,
     compact: bool,
+    gateway: bool,
 }
 
-const ROLES: &str = "all, or a list of ingest, query, compact";
+const ROLES: &str = "all, or a list of ingest, query, compact, gateway";
 
 impl Roles {
     pub(crate) const ALL: Self = Self {
         ingest: true,
         query: true,
         compact: true,
+        gateway: true,
     };
 
     const NONE: Self = Self {
         ingest: false,
         query: false,
         compact: false,
+        gateway: false,
     };
 
     /// Whether it collects events and writes them into the lake.
@@ -174,12 +177,26 @@ impl Roles {
         self.compact
     }
 
+    /// Whether it answers reports over HTTP.
+    pub(crate) fn gateway(self) -> bool {
+        self.gateway
+    }
+
+    /// Whether it needs neither lake nor catalog.
+    pub(crate) fn only_gateway(self) -> bool {
+        self == Self {
+            gateway: true,
+            ..Self::NONE
+        }
+    }
+
     fn with(self, name: &str) -> Result<Self, String> {
         match name.trim() {
             "all" => Ok(Self::ALL),
             "ingest" => Ok(Self { ingest: true, ..self }),
             "query" => Ok(Self { query: true, ..self }),
             "compact" => Ok(Self { compact: true, ..self }),
+            "gateway" => Ok(Self { gateway: true, ..self }),
             unknown => Err(format!("{unknown:?} is not a role; expected {ROLES}")),
         }
     }
@@ -199,6 +216,7 @@ impl Serialize for Roles {
             (self.ingest, "ingest"),
             (self.query, "query"),
             (self.compact, "compact"),
+            (self.gateway, "gateway"),
         ];
         serializer.collect_seq(names.iter().filter(|(is_on, _)| *is_on).map(|(_, name)| name))
     }

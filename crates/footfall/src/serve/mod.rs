@@ -13,6 +13,7 @@ mod compaction;
 mod descriptors;
 mod follow;
 mod funnel_backfill;
+mod gateway;
 mod grpc;
 mod http;
 mod io_timeouts;
@@ -58,8 +59,10 @@ pub(crate) struct Server {
     pub(crate) admin_token: String,
     failure: TaskFailure,
     stopping: CancellationToken,
-    /// Tasks that take requests.
+    /// Takes HTTP requests.
     front: Tasks,
+    /// Takes gRPC calls, those of the gateway's open requests too.
+    grpc: Tasks,
     /// Tasks that bring the WAL into the lake and follow the lake.
     back: Tasks,
     log: Option<Arc<footfall_ingest::wal::LocalWal>>,
@@ -80,6 +83,9 @@ struct RoleParts {
 
 /// Serves until SIGTERM, Ctrl-C or a fatal failure.
 pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+    if config.roles.only_gateway() {
+        return gateway::run(&config).await;
+    }
     let running = start(config).await?;
     running.announce();
     running.wait().await?;
@@ -101,7 +107,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Server> {
     let admin_token = admin_token::ensure(shared.directory.catalog().as_ref(), shared.ids.as_ref(), &state).await?;
 
     let failure = TaskFailure::default();
-    let (front, back) = (Tasks::new(&failure), Tasks::new(&failure));
+    let (front, grpc_tasks, back) = (Tasks::new(&failure), Tasks::new(&failure), Tasks::new(&failure));
     let stopping = CancellationToken::new();
     back.spawn("lake follower", |stop| follow::refresh(shared.lake.clone(), stop));
     back.spawn("funnels follower", |stop| {
@@ -143,9 +149,10 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Server> {
     if config.roles.ingest() || config.roles.compact() {
         roles::maintain(&shared, &back);
     }
+    router = router.merge(gateway::router(&config, flight_addr, &shared, &stopping)?);
     front.spawn("HTTP listener", |stop| http::serve(http, router, shares, stop));
     let receive_bytes = config.flight.receive_bytes.bytes();
-    front.spawn("gRPC listener", |stop| {
+    grpc_tasks.spawn("gRPC listener", |stop| {
         grpc::serve(flight, routes.routes(), shares.flight, receive_bytes, stop)
     });
     Ok(Server {
@@ -155,6 +162,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Server> {
         failure,
         stopping,
         front,
+        grpc: grpc_tasks,
         back,
         log,
     })
@@ -240,6 +248,7 @@ impl Server {
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         self.stopping.cancel();
         self.front.stop().await;
+        self.grpc.stop().await;
         self.back.stop().await;
         if let Some(log) = self.log {
             log.close().await;

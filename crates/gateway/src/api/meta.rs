@@ -1,0 +1,67 @@
+//! `GET /api/v1/meta`: what reports can be asked for. It is the same for everybody, and needs no token.
+
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::json_reply;
+use crate::problem::Problem;
+use crate::report::dates::{COMPARISONS, PRESETS};
+use crate::report::{DEFAULT_LIMIT, MAX_LIMIT, OPERATORS};
+use crate::vocabulary::{Base, DIMENSIONS, Dimension, METRICS, Metric, measure};
+
+/// Metrics, dimensions, operators and ranges.
+#[utoipa::path(
+    get,
+    path = "/api/v1/meta",
+    security(()),
+    responses((status = 200, description = "What reports can be asked for"))
+)]
+pub(super) async fn meta() -> Result<Response, Problem> {
+    let body = json!({
+        "metrics": METRICS.iter().map(metric).collect::<Vec<_>>(),
+        "dimensions": DIMENSIONS.iter().map(dimension).collect::<Vec<_>>(),
+        "properties": {
+            "name": "custom_properties.KEY",
+            "title": "A custom property of the event",
+            "type": "text",
+            "of": ["events", "visitors"],
+        },
+        "operators": OPERATORS.iter().map(|(name, ..)| *name).collect::<Vec<_>>(),
+        "date_ranges": PRESETS,
+        "comparisons": COMPARISONS,
+        "limits": {"rows": MAX_LIMIT, "default_rows": DEFAULT_LIMIT},
+    });
+    let body = serde_json::to_vec(&body).map_err(|error| Problem::internal(&error))?;
+    Ok(json_reply(body))
+}
+
+fn metric(metric: &Metric) -> Value {
+    let mut bases: Vec<Base> = Vec::new();
+    let mut measures = serde_json::Map::new();
+    for measure in metric.measures.iter().filter_map(|name| measure(name)) {
+        if !bases.contains(&measure.base) {
+            bases.push(measure.base);
+        }
+        measures.insert(measure.name.to_owned(), json!(measure.sql));
+    }
+    json!({
+        "name": metric.name,
+        "title": metric.title,
+        "description": metric.description,
+        "type": metric.value_type,
+        "format": metric.format,
+        "of": bases,
+        "sql": metric.sql,
+        "measures": measures,
+    })
+}
+
+fn dimension(dimension: &Dimension) -> Value {
+    let bases = Base::ALL.into_iter().filter(|base| dimension.has(*base));
+    json!({
+        "name": dimension.name,
+        "title": dimension.title,
+        "type": dimension.kind,
+        "of": bases.collect::<Vec<_>>(),
+    })
+}

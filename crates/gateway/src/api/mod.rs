@@ -1,0 +1,167 @@
+//! The endpoints.
+
+mod caller;
+mod compress;
+mod encode;
+mod funnel;
+mod lists;
+mod live;
+mod meta;
+mod openapi;
+mod query;
+mod range;
+mod realtime;
+mod retention;
+mod rows;
+mod sql;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
+use axum::extract::{Path, Query};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
+use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::flight::{AddressError, Flight, Token};
+use crate::problem::{Problem, printable};
+use crate::report::{SiteZone, dates};
+use crate::statement::Statement;
+use crate::{GatewayParts, SitesUnavailable};
+
+/// The largest request body, in bytes, and how long it may take to arrive.
+const MAX_BODY: usize = 64 * 1024;
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Requests whose body is read or whose result is collected at the same time; those beyond get 503. Streams of events and
+/// the rows of SQL hold next to nothing and are not counted.
+const MAX_OPEN: usize = 128;
+
+/// What the endpoints use.
+#[derive(Debug, Clone)]
+pub(crate) struct Gateway {
+    flight: Flight,
+    parts: Arc<GatewayParts>,
+    feeds: live::Feeds,
+    open: Arc<Semaphore>,
+}
+
+pub(crate) fn router(parts: GatewayParts) -> Result<Router, AddressError> {
+    let gateway = Gateway {
+        flight: Flight::new(&parts.flight_url)?,
+        parts: Arc::new(parts),
+        feeds: live::Feeds::default(),
+        open: Arc::new(Semaphore::new(MAX_OPEN)),
+    };
+    Ok(Router::new()
+        .route("/api/v1/query", only(post(query::query)))
+        .route("/api/v1/sql", only(post(sql::sql)))
+        .route("/api/v1/meta", only(get(meta::meta)))
+        .route("/api/v1/openapi.json", only(get(openapi::openapi)))
+        .route("/api/v1/realtime", only(get(realtime::realtime)))
+        .route("/api/v1/funnels/{id}/analysis", only(get(funnel::analysis)))
+        .route("/api/v1/retention", only(get(retention::retention)))
+        .route("/api/v1/sessions", only(get(lists::sessions)))
+        .route("/api/v1/visitors/{id}", only(get(lists::visitor)))
+        .route_layer(from_fn_with_state(gateway.clone(), admit))
+        // Its listeners are many and wait for long.
+        .route("/api/v1/realtime/stream", only(get(live::stream)))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn(compress::gzip))
+        .with_state(gateway))
+}
+
+fn only(methods: MethodRouter<Gateway>) -> MethodRouter<Gateway> {
+    methods.fallback(|| async { Problem::method_not_allowed() })
+}
+
+impl Gateway {
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp_micros(self.parts.clock.now()).unwrap_or_default()
+    }
+
+    fn query_id(&self) -> String {
+        format!("q_{:032x}", self.parts.ids.next_id())
+    }
+
+    /// The site's time zone.
+    ///
+    /// # Errors
+    /// 401 and 403 for a token that may not query at all, 404 for a site that it may not read, as if it did not exist.
+    async fn site(&self, token: &Token, tracking_id: &str) -> Result<SiteZone, Problem> {
+        let Some(sites) = &self.parts.sites else {
+            return Ok(SiteZone {
+                zone: chrono_tz::UTC,
+                known: false,
+            });
+        };
+        let found = sites.time_zone(token.expose(), tracking_id).await;
+        match found.map_err(|SitesUnavailable| Problem::unavailable("the catalog does not answer; try again"))? {
+            Some(name) => Ok(SiteZone {
+                zone: dates::zone(&name, "time_zone")?,
+                known: true,
+            }),
+            None => {
+                // The server that decides on tokens says what is wrong with this one.
+                self.flight.collect(token, &Statement::new("SELECT 1")).await?;
+                let name = printable(tracking_id);
+                Err(Problem::not_found(format!("there is no site `{name}` that this token may read")).at("tracking_id"))
+            }
+        }
+    }
+}
+
+type PathParam = Result<Path<String>, PathRejection>;
+
+type QueryString<T> = Result<Query<T>, QueryRejection>;
+
+fn query_string<T>(query: QueryString<T>) -> Result<T, Problem> {
+    let query = query.map_err(|error| Problem::bad_query(&error.body_text()))?;
+    Ok(query.0)
+}
+
+/// Bounds how many requests are at work at the same time.
+async fn admit(State(gateway): State<Gateway>, request: Request, next: Next) -> Result<Response, Problem> {
+    let _permit = gateway
+        .open
+        .try_acquire()
+        .map_err(|_| Problem::unavailable("too many requests at the same time; try again"))?;
+    Ok(next.run(request).await)
+}
+
+/// A body that is small and came in time.
+struct Body(Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let read = timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
+        let read = read.map_err(|_| Problem::unreadable(StatusCode::REQUEST_TIMEOUT))?;
+        read.map(Self).map_err(|error| Problem::unreadable(error.status()))
+    }
+}
+
+/// Ignores the content type, because curl's `-d` sends a form's.
+fn parse<T: DeserializeOwned>(Body(body): &Body) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| Problem::bad_json(&error))
+}
+
+/// A reply in JSON, which is the caller's alone.
+fn json_reply(body: Vec<u8>) -> Response {
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    response
+}

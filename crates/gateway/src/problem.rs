@@ -1,0 +1,269 @@
+//! Errors as `application/problem+json` (RFC 9457), with the field and what it may be. The one mapping of errors to
+//! statuses.
+
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+use tonic::{Code, Status};
+use utoipa::ToSchema;
+
+/// Names that are less alike than this are not suggested.
+const ALIKE: f64 = 0.7;
+
+/// Why a request fails.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Problem(Box<Body>);
+
+/// An error (RFC 9457).
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Body {
+    #[serde(rename = "type")]
+    #[schema(value_type = String)]
+    kind: &'static str,
+    #[schema(value_type = String)]
+    title: &'static str,
+    #[serde(serialize_with = "number")]
+    #[schema(value_type = u16)]
+    status: StatusCode,
+    detail: String,
+    /// Where in the request: `metrics[1]`, `filters.device`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    /// What the field may be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    allowed: Vec<String>,
+    #[serde(skip)]
+    header: Option<(HeaderName, &'static str)>,
+}
+
+fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
+}
+
+impl Problem {
+    fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self(Box::new(Body {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status,
+            detail: detail.into(),
+            field: None,
+            allowed: Vec::new(),
+            header: None,
+        }))
+    }
+
+    /// A request that can't be answered as it is.
+    pub(crate) fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail).at(field)
+    }
+
+    /// "unknown metric `pageview`; did you mean `pageviews`?"
+    pub(crate) fn unknown<'a>(
+        field: impl Into<String>,
+        what: &str,
+        given: &str,
+        allowed: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let allowed: Vec<String> = allowed.into_iter().map(str::to_owned).collect();
+        let hint = match most_alike(given, &allowed) {
+            Some(name) => format!("; did you mean `{name}`?"),
+            None => String::new(),
+        };
+        let detail = format!("unknown {what} `{}`{hint}", printable(given));
+        let mut problem = Self::invalid(field, detail);
+        problem.0.allowed = allowed;
+        problem
+    }
+
+    pub(crate) fn bad_json(error: &serde_json::Error) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            format!("the body is not the JSON that is expected here: {error}"),
+        )
+    }
+
+    pub(crate) fn bad_query(reason: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, printable(reason))
+    }
+
+    pub(crate) fn unreadable(status: StatusCode) -> Self {
+        if status == StatusCode::PAYLOAD_TOO_LARGE {
+            return Self::new(status, "the body is too large");
+        }
+        Self::new(StatusCode::BAD_REQUEST, "the request could not be read to its end")
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "this address does not accept the request's method; the header Allow lists those that it accepts",
+        )
+    }
+
+    pub(crate) fn no_token() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "send the header \"Authorization: Bearer TOKEN\" with a reader's token",
+        )
+        .header(WWW_AUTHENTICATE, r#"Bearer realm="footfall""#)
+    }
+
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    pub(crate) fn not_acceptable(allowed: &[&str]) -> Self {
+        let detail = "none of the media types in Accept can be given";
+        let problem = Self::new(StatusCode::NOT_ACCEPTABLE, detail).at("Accept");
+        problem.with_allowed(allowed.iter().copied())
+    }
+
+    pub(crate) fn too_large() -> Self {
+        let detail = "the result is too large for one reply; ask for fewer rows or columns, or use /api/v1/sql";
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    pub(crate) fn timeout() -> Self {
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "the query took too long; ask for less")
+    }
+
+    pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).header(RETRY_AFTER, "1")
+    }
+
+    pub(crate) fn internal(error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%error, "the gateway can't make sense of an answer");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "an internal error; the server's log has the cause",
+        )
+    }
+
+    /// What the Flight SQL server says.
+    pub(crate) fn of_status(status: &Status) -> Self {
+        // Statuses that came over the wire have no source; those of the transport do.
+        if std::error::Error::source(status).is_some() {
+            tracing::warn!(%status, "the Flight SQL server does not answer");
+            return Self::unavailable("the query server does not answer; try again");
+        }
+        let text = status.message();
+        match status.code() {
+            Code::InvalidArgument | Code::NotFound | Code::Unimplemented | Code::OutOfRange => {
+                Self::new(StatusCode::BAD_REQUEST, text)
+            }
+            Code::Unauthenticated => Self::new(StatusCode::UNAUTHORIZED, text)
+                .header(WWW_AUTHENTICATE, r#"Bearer realm="footfall", error="invalid_token""#),
+            Code::PermissionDenied => Self::new(StatusCode::FORBIDDEN, text).header(
+                WWW_AUTHENTICATE,
+                r#"Bearer realm="footfall", error="insufficient_scope""#,
+            ),
+            Code::ResourceExhausted => Self::new(StatusCode::TOO_MANY_REQUESTS, text).header(RETRY_AFTER, "1"),
+            Code::DeadlineExceeded => Self::new(StatusCode::GATEWAY_TIMEOUT, text),
+            Code::Unavailable | Code::Cancelled | Code::Aborted => Self::unavailable(text),
+            _ => Self::internal(status),
+        }
+    }
+
+    fn header(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.0.header = Some((name, value));
+        self
+    }
+
+    pub(crate) fn at(mut self, field: impl Into<String>) -> Self {
+        self.0.field = Some(field.into());
+        self
+    }
+
+    pub(crate) fn with_allowed<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        self.0.allowed = names.into_iter().map(str::to_owned).collect();
+        self
+    }
+
+    /// Where what is allowed would be hundreds of names.
+    pub(crate) fn without_allowed(mut self) -> Self {
+        self.0.allowed.clear();
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// Whether asking again can't help.
+    pub(crate) fn is_final(&self) -> bool {
+        self.0.status.is_client_error() && self.0.status != StatusCode::TOO_MANY_REQUESTS
+    }
+
+    /// The JSON.
+    pub(crate) fn body(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn status(&self) -> StatusCode {
+        self.0.status
+    }
+}
+
+/// What a user wrote, short and without control characters.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(100).collect()
+}
+
+fn most_alike<'a>(given: &str, names: &'a [String]) -> Option<&'a str> {
+    let given = given.to_lowercase().replace(['-', ' '], "_");
+    if given.len() > 100 {
+        return None;
+    }
+    let scored = names.iter().map(|name| (strsim::jaro_winkler(&given, name), name));
+    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (best.0 >= ALIKE).then_some(best.1.as_str())
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.0.status, self.body()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some((name, value)) = self.0.header {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alike_name_is_suggested() {
+        let names = ["pageviews", "sessions", "bounce_rate"];
+        let problem = Problem::unknown("metrics[0]", "metric", "pageview", names);
+        assert_eq!(problem.0.detail, "unknown metric `pageview`; did you mean `pageviews`?");
+        assert_eq!(problem.0.allowed, names);
+        let problem = Problem::unknown("metrics[0]", "metric", "qqq", names);
+        assert_eq!(problem.0.detail, "unknown metric `qqq`");
+        assert_eq!(serde_json::to_value(&problem).unwrap()["status"], 400);
+    }
+
+    #[test]
+    fn flight_codes_map_to_http() {
+        for (status, expected) in [
+            (Status::invalid_argument("x"), 400),
+            (Status::unauthenticated("x"), 401),
+            (Status::permission_denied("x"), 403),
+            (Status::resource_exhausted("x"), 429),
+            (Status::internal("x"), 500),
+            (Status::unavailable("x"), 503),
+            (Status::deadline_exceeded("x"), 504),
+        ] {
+            assert_eq!(Problem::of_status(&status).0.status.as_u16(), expected);
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Reports: a request in JSON is checked against the vocabulary, becomes SQL, and its rows become the reply.
+//!
+//! ```text
+//! request -> Report (checked, normalised) -> Statements: rows, totals, those of the compared range -> reply
+//! ```
+
+mod column;
+mod cursor;
+pub(crate) mod dates;
+mod filter;
+mod plan;
+mod reply;
+mod request;
+mod sql;
+
+pub(crate) use filter::{Condition, OPERATORS};
+pub(crate) use plan::{DEFAULT_LIMIT, MAX_LIMIT, Report, SiteZone};
+pub(crate) use reply::{Answers, ReportReply, Run, reply};
+pub(crate) use request::{Direction, OrderBy, ReportRequest};
