@@ -48,6 +48,12 @@ pub enum Stage {
 }
 
 impl FileState {
+    /// Its name without the extension.
+    pub(crate) fn stem(&self) -> &str {
+        let name = self.path.filename().unwrap_or_default();
+        name.strip_suffix(".parquet").unwrap_or(name)
+    }
+
     /// A live file. Foreign ones count as fresh: what is in them is not known to be covered.
     pub fn of(file: &DataFile) -> Self {
         let tag = file.tags.iter().find(|(name, _)| name == STAGE);

@@ -9,7 +9,7 @@
 //! segment is read raw, and a pinned segment without its file of events is not read at all: whatever versions were
 //! pinned, each event counts once.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
@@ -18,12 +18,14 @@ use datafusion::execution::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use footfall_funnels::table::funnel_steps;
 use footfall_funnels::{FunnelDefinitions, FunnelSet};
-use footfall_lake::{Snapshot, Table};
+use footfall_lake::{Lake, Snapshot, Table, covered_name};
 use footfall_model::access::SiteScope;
 use footfall_model::table;
+use object_store::path::Path;
 use parking_lot::Mutex;
 
 use crate::catalog::{LakeView, NamedTables};
+use crate::configured_rollups::{ConfiguredRollups, RollupFollower};
 use crate::session::SessionFactory;
 use crate::table::{LakeTable, TableReader};
 use crate::views::funnels;
@@ -32,9 +34,9 @@ use crate::views::funnels;
 #[derive(Debug, Clone)]
 pub(crate) struct PinnedLake {
     pub(crate) events: Snapshot,
-    /// In the order of [`LakeTables`].
-    segments: Arc<[Snapshot]>,
+    segments: Arc<[(Arc<SegmentTable>, Snapshot)]>,
     pub(crate) funnels: Arc<FunnelSet>,
+    pub(crate) configured: Arc<ConfiguredRollups>,
 }
 
 impl PinnedLake {
@@ -49,13 +51,16 @@ impl PinnedLake {
 pub(crate) struct LakeTables {
     events: Arc<Table>,
     reader: Arc<TableReader>,
-    segments: Vec<SegmentTable>,
+    /// Those that every lake has.
+    segments: Vec<Arc<SegmentTable>>,
+    configured: Option<RollupFollower>,
     funnels: Arc<FunnelDefinitions>,
     sessions: SessionFactory,
 }
 
+/// A table of segments.
 #[derive(Debug)]
-struct SegmentTable {
+pub(crate) struct SegmentTable {
     table: Arc<Table>,
     reader: Arc<TableReader>,
     /// The last coverage, which most statements share.
@@ -84,18 +89,14 @@ impl LakeTables {
     pub(crate) fn new(
         events: Arc<Table>,
         segments: Vec<Arc<Table>>,
+        configured: Option<&Lake>,
         funnels: Arc<FunnelDefinitions>,
         sessions: SessionFactory,
-        runtime: &RuntimeEnv,
+        runtime: &Arc<RuntimeEnv>,
     ) -> Result<Self> {
-        let segments = segments.into_iter().map(|table| {
-            Ok(SegmentTable {
-                reader: Arc::new(TableReader::new(table.spec(), table.store(), runtime)?),
-                table,
-                coverage: Mutex::new(None),
-            })
-        });
+        let segments = segments.into_iter().map(|table| SegmentTable::new(table, runtime));
         Ok(Self {
+            configured: configured.map(|lake| RollupFollower::new(lake, runtime)),
             reader: Arc::new(TableReader::new(table::events(), events.store(), runtime)?),
             events,
             segments: segments.collect::<Result<_>>()?,
@@ -106,10 +107,18 @@ impl LakeTables {
 
     /// The newest versions.
     pub(crate) fn pin(&self) -> PinnedLake {
+        let configured = match &self.configured {
+            Some(rollups) => rollups.current(),
+            None => Arc::default(),
+        };
+        let segments = self.segments.iter().chain(configured.tables());
         PinnedLake {
             events: self.events.snapshot(),
-            segments: self.segments.iter().map(|segments| segments.table.snapshot()).collect(),
+            segments: segments
+                .map(|segments| (Arc::clone(segments), segments.table.snapshot()))
+                .collect(),
             funnels: self.funnels.current(),
+            configured,
         }
     }
 }
@@ -159,14 +168,15 @@ impl ScopedLake {
     }
 
     fn segment_table(&self, name: &str) -> Result<(&SegmentTable, &Snapshot)> {
-        let mut tables = self.tables.segments.iter().zip(self.pinned.segments.iter());
+        let mut tables = self.pinned.segments.iter();
         let found = tables.find(|(table, _)| table.table.spec().name() == name);
+        let found = found.map(|(table, snapshot)| (table.as_ref(), snapshot));
         found.ok_or_else(|| internal_datafusion_err!("the lake was opened without its table {name}"))
     }
 
     /// The names of all tables of segments.
     pub(crate) fn segment_tables(&self) -> impl Iterator<Item = &str> {
-        self.tables.segments.iter().map(|segments| segments.table.spec().name())
+        self.pinned.segments.iter().map(|(table, _)| table.table.spec().name())
     }
 
     /// The files of events that no segment of table `name` covers.
@@ -183,7 +193,8 @@ impl ScopedLake {
 
     /// The pinned version of every table.
     pub(crate) fn snapshots(&self) -> impl Iterator<Item = &Snapshot> {
-        [&self.pinned.events].into_iter().chain(self.pinned.segments.iter())
+        let segments = self.pinned.segments.iter().map(|(_, snapshot)| snapshot);
+        [&self.pinned.events].into_iter().chain(segments)
     }
 
     /// A state in which SQL sees this.
@@ -207,6 +218,16 @@ impl ScopedLake {
 }
 
 impl SegmentTable {
+    /// # Errors
+    /// The table can't be read in this runtime.
+    pub(crate) fn new(table: Arc<Table>, runtime: &RuntimeEnv) -> Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            reader: Arc::new(TableReader::new(table.spec(), table.store(), runtime)?),
+            table,
+            coverage: Mutex::new(None),
+        }))
+    }
+
     fn coverage(&self, events: &Snapshot, segments: &Snapshot) -> Coverage {
         let versions = (events.version(), segments.version());
         let mut last = self.coverage.lock();
@@ -220,16 +241,19 @@ impl SegmentTable {
 }
 
 fn cover(events: &Snapshot, segments: &Snapshot) -> Coverage {
-    fn names(snapshot: &Snapshot) -> HashSet<&str> {
-        snapshot.files().filter_map(|file| file.path.filename()).collect()
+    let files: HashSet<&str> = events.files().map(|file| file.stem()).collect();
+    // Two compactors may have covered a file that was merged before the rollup was made: one of theirs is used.
+    let mut covering: HashMap<&str, &Path> = HashMap::new();
+    for file in segments.files() {
+        let name = covered_name(file.stem());
+        if files.contains(name) {
+            let used = covering.entry(name).or_insert(&file.path);
+            *used = (*used).min(&file.path);
+        }
     }
-    let (merged, files) = (names(segments), names(events));
-    let among = |names: &HashSet<&str>, path: &object_store::path::Path| {
-        path.filename().is_some_and(|name| names.contains(name))
-    };
     Coverage {
-        segments: segments.filter(|file| among(&files, &file.path)),
-        uncovered: events.filter(|file| !among(&merged, &file.path)),
+        segments: segments.filter(|file| covering.get(covered_name(file.stem())) == Some(&&file.path)),
+        uncovered: events.filter(|file| !covering.contains_key(file.stem())),
         versions: (events.version(), segments.version()),
     }
 }

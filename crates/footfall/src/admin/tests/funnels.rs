@@ -101,7 +101,15 @@ async fn command_line_does_the_same_in_both_ways() {
         assert_eq!(made.definition, new.definition);
         assert_eq!(admin.funnel(&made.id).await.unwrap(), made);
         assert_eq!(admin.list_funnels().await.unwrap(), std::slice::from_ref(&made));
-        assert_eq!(admin.delete_funnel(&made.id).await.unwrap(), made);
+        let mut other = new.clone();
+        other.definition.steps.truncate(2);
+        let changed = admin.change_funnel(&made.id, other.clone()).await.unwrap();
+        assert_eq!((&changed.id, &changed.definition), (&made.id, &other.definition));
+        assert!(changed.revision > made.revision && changed.created_at == made.created_at);
+        other.tracking_id = "elsewhere".into();
+        let refused = admin.change_funnel(&made.id, other).await.unwrap_err();
+        assert!(refused.to_string().contains("stays with its site"), "{refused}");
+        assert_eq!(admin.delete_funnel(&made.id).await.unwrap(), changed);
         let gone: AdminError = admin.funnel(&made.id).await.unwrap_err();
         assert!(gone.to_string().contains("there is no funnel"), "{gone}");
     }

@@ -92,6 +92,11 @@ impl From<FunnelBody> for Funnel {
     }
 }
 
+/// The reply's JSON, for people who script.
+pub(crate) fn funnel_to_json(funnel: Funnel) -> serde_json::Result<serde_json::Value> {
+    serde_json::to_value(FunnelBody::from(funnel))
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::admin) struct FunnelsBody {
     pub(in crate::admin) funnels: Vec<FunnelBody>,
