@@ -35,6 +35,6 @@ pub use statistics::{ChunkStatistics, ColumnArrays, ColumnStatistics, StatValue}
 pub use store::{Location, S3Options};
 pub use table::{CheckpointReason, Deleted, LogGrowth, REMOVED_KNOWN, Table, Unused, UnusedFile};
 pub use write::{
-    EncodedFile, FileWriter, NewFile, Partition, SortedPieces, encode_ordered, encode_pieces, partitions, split_days,
-    write_file,
+    EncodedFile, FileWriter, NewFile, Partition, ROW_GROUP_BYTES, ROW_GROUP_ROWS, SortedPieces, encode_ordered,
+    encode_pieces, partitions, split_days, write_file,
 };

@@ -1,5 +1,7 @@
 //! Merges, retention and verification over a lake with files of events and the segments of all rollups.
 
+mod closing;
+
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
