@@ -119,3 +119,6 @@ impl Care {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
