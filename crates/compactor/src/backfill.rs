@@ -77,6 +77,7 @@ mod tests {
                 name: "x".into(),
                 steps: Vec::new(),
                 window: Window::default(),
+                ..Definition::default()
             },
             created_at: 0,
         };
