@@ -126,12 +126,24 @@ def test_specified_funnel_from_creation_to_deletion(make_server, lake, tmp_path)
     assert results(server, late) == short
     assert progress(server, funnel) == [*visitors, ("fay", 2, True, False, False, None)]
 
+    # Changed in place: the same id, at once, over the same events.
+    file = tmp_path / "funnel.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"step_window": "30s", "strict_order": True}))
+    changed = json.loads(footfall.must("funnel", "update", late, "--file", file, "--json"))
+    assert changed["funnel_id"] == late and changed["step_window"] == "30s"
+    slow = [(0, "View Product", 1, 1.0), (1, "Add to Cart", 0, 0.0), (0, "View Product", 4, 1.0), (1, "Add to Cart", 0, 0.0)]
+    wait_until(lambda: results(server, late) == slow, "the change is known")
+    assert reads_events(server, late)
+    footfall.must("compact")
+    wait_until(lambda: not reads_events(server, late), "its segments are used")
+    assert results(server, late) == slow
+
     listed = footfall.must("funnel", "list")
     assert funnel in listed and "View Product > Add to Cart > Checkout > Purchase" in listed and "7d" in listed
     assert json.loads(footfall.must("funnel", "show", funnel))["steps"] == PURCHASE["steps"]
     assert "is deleted" in footfall.must("funnel", "delete", funnel)
     wait_until(lambda: results(server, funnel) == [], "it is gone")
-    assert results(server, late) == short
+    assert results(server, late) == slow
     refused = footfall.run("funnel", "show", funnel)
     assert refused.code == 1 and "there is no funnel" in refused.errors
 
@@ -158,7 +170,7 @@ def test_bad_funnel_is_refused_with_reason(make_server, lake, tmp_path):
     file = tmp_path / "funnel.json"
     footfall = Footfall(lake, server.state)
     for change, expected in [
-        ({"strict_order": True}, "unknown field `strict_order`"),
+        ({"strict_once": True}, "unknown field `strict_once`"),
         ({"window": "forever"}, "such as 7d, 12h, 30m or 45s"),
         ({"steps": PURCHASE["steps"][:1]}, "expected 2 to 20"),
         ({"tracking_id": "nowhere"}, "create the site first"),

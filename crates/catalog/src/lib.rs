@@ -22,13 +22,15 @@ mod validate;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use footfall_funnels::{Funnel, FunnelSet};
+use footfall_funnels::{Definition, Funnel, FunnelSet};
 use footfall_model::access::Principal;
+use footfall_model::rollup::{ConfiguredRollup, ConfiguredRollups, RollupDefinition};
 
 pub use directory::Directory;
 pub use sqlite::SqliteCatalog;
 pub use types::{
-    CatalogError, Lease, LeaseRequest, LeaseRole, NewFunnel, NewSite, NewToken, Secret, Site, SiteChange, Token,
+    CatalogError, DroppedRollup, Lease, LeaseRequest, LeaseRole, NewFunnel, NewSite, NewToken, Secret, Site,
+    SiteChange, Token,
 };
 
 /// The tenant that always exists.
@@ -36,6 +38,9 @@ pub const DEFAULT_TENANT: &str = "default";
 
 /// Each event of a site is compared with the steps of all of its funnels.
 pub const MAX_FUNNELS: i64 = 100;
+
+/// Each merge writes a segment of every rollup.
+pub const MAX_ROLLUPS: i64 = 32;
 
 /// The metadata store.
 #[async_trait]
@@ -82,8 +87,32 @@ pub trait Catalog: Debug + Send + Sync {
     /// [`FunnelSet::revision`] alone, to see whether anything has changed.
     async fn funnel_revision(&self) -> Result<u64, CatalogError>;
 
+    /// Changes a funnel's definition, under a new revision. Fails with [`CatalogError::NotFound`] if it does not exist, and
+    /// with [`CatalogError::Invalid`] if the definition is not valid.
+    async fn change_funnel(&self, id: &str, definition: Definition) -> Result<Funnel, CatalogError>;
+
     /// Deletes a funnel and returns what it was. Fails with [`CatalogError::NotFound`] if it does not exist.
     async fn delete_funnel(&self, id: &str) -> Result<Funnel, CatalogError>;
+
+    /// Creates a rollup. Fails with [`CatalogError::AlreadyExists`] if there is one of this name, and with
+    /// [`CatalogError::Invalid`] if its definition is not valid, one of its sites does not exist, or there are
+    /// [`MAX_ROLLUPS`] already.
+    async fn create_rollup(&self, definition: RollupDefinition) -> Result<ConfiguredRollup, CatalogError>;
+
+    /// All configured rollups, oldest first, as of one revision.
+    async fn rollups(&self) -> Result<ConfiguredRollups, CatalogError>;
+
+    /// [`ConfiguredRollups::revision`] alone, to see whether anything has changed.
+    async fn rollup_revision(&self) -> Result<u64, CatalogError>;
+
+    /// Drops a rollup and returns what it was. Fails with [`CatalogError::NotFound`] if it does not exist.
+    async fn drop_rollup(&self, name: &str) -> Result<ConfiguredRollup, CatalogError>;
+
+    /// Dropped rollups whose folders may still be in the lake.
+    async fn dropped_rollups(&self) -> Result<Vec<DroppedRollup>, CatalogError>;
+
+    /// Forgets a dropped rollup, whose folder is deleted.
+    async fn forget_rollup(&self, revision: u64) -> Result<(), CatalogError>;
 
     /// Takes a shard's lease, or renews it; `None` while another holds it.
     async fn take_lease(&self, request: &LeaseRequest) -> Result<Option<Lease>, CatalogError>;

@@ -84,6 +84,7 @@ pub(crate) fn new_funnel(tracking_id: &str) -> NewFunnel {
             name: "Purchase Funnel".into(),
             steps: vec![step("pageview"), step("purchase")],
             window: Window::default(),
+            ..Definition::default()
         },
     }
 }

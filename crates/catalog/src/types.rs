@@ -6,6 +6,7 @@ use footfall_funnels::{Definition, DefinitionError};
 use footfall_model::access::{Role, SiteScope};
 use footfall_model::clock::{IdGen, Micros};
 use footfall_model::hash::DedupeBy;
+use footfall_model::rollup;
 
 use crate::secret;
 
@@ -89,6 +90,15 @@ pub struct NewFunnel {
     pub definition: Definition,
 }
 
+/// A rollup that is not in force any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DroppedRollup {
+    pub name: String,
+    /// That of its making.
+    pub revision: u64,
+    pub dropped_at: Micros,
+}
+
 /// A token's secret. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -112,6 +122,15 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
+    }
+}
+
+impl From<rollup::DefinitionError> for CatalogError {
+    fn from(error: rollup::DefinitionError) -> Self {
+        Self::Invalid {
+            field: error.field,
+            reason: error.reason,
+        }
     }
 }
 

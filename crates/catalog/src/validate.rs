@@ -5,7 +5,7 @@ use footfall_model::access::{Role, SiteScope};
 use footfall_model::clock::Micros;
 use url::Url;
 
-use crate::{CatalogError, MAX_FUNNELS, NewSite, NewToken, SiteChange};
+use crate::{CatalogError, MAX_FUNNELS, MAX_ROLLUPS, NewSite, NewToken, SiteChange};
 
 const MAX_TRACKING_ID: usize = 64;
 const MAX_NAME: usize = 200;
@@ -138,6 +138,12 @@ pub(crate) fn too_many_funnels(tracking_id: &str) -> CatalogError {
         &problem,
         "delete one that is no longer needed",
     )
+}
+
+/// For a rollup beyond the most that there may be.
+pub(crate) fn too_many_rollups(name: &str) -> CatalogError {
+    let problem = format!("is one too many: there are {MAX_ROLLUPS} rollups");
+    invalid("name", name, &problem, "drop one that is no longer needed")
 }
 
 fn is_web_address(text: &str) -> bool {

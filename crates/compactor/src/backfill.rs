@@ -32,12 +32,17 @@ pub struct BackfillTask {
     pub replaces: Vec<Path>,
 }
 
+/// Whether a file of events gets segments without being merged: it has events, and is not merged soon.
+pub(crate) fn may_get_segments(file: &FileState, now: Micros) -> bool {
+    let is_merged_soon = file.stage == Stage::Fresh && now.saturating_sub(file.written_at) < SETTLED;
+    !is_merged_soon && file.stage != Stage::Retired
+}
+
 /// The tasks for `files`, the newest day first.
 pub(crate) fn plan_backfill(files: &[FunnelFile], funnels: &FunnelSet, now: Micros) -> Vec<BackfillTask> {
     let task = |FunnelFile { file, segments }: &FunnelFile| {
-        let is_merged_soon = file.stage == Stage::Fresh && now.saturating_sub(file.written_at) < SETTLED;
         let (reached, used) = chain(&funnels.catalog, segments);
-        if is_merged_soon || file.stage == Stage::Retired || funnels.needed() <= reached {
+        if !may_get_segments(file, now) || funnels.needed() <= reached {
             return None;
         }
         let anew = used.len() >= MAX_SEGMENTS;
@@ -72,6 +77,7 @@ mod tests {
                 name: "x".into(),
                 steps: Vec::new(),
                 window: Window::default(),
+                ..Definition::default()
             },
             created_at: 0,
         };

@@ -2,10 +2,10 @@
 //! from being merged, and is not read again and again.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use footfall_model::clock::{HOUR, Micros};
 use object_store::path::Path;
+use parking_lot::Mutex;
 
 /// How long a file is left out. It may have been repaired then, or the disk has recovered.
 const PAUSE: Micros = HOUR;
@@ -16,13 +16,12 @@ pub(crate) struct Damaged(Mutex<HashMap<Path, Micros>>);
 
 impl Damaged {
     pub(crate) fn remember(&self, path: Path, now: Micros) {
-        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        files.insert(path, now.saturating_add(PAUSE));
+        self.0.lock().insert(path, now.saturating_add(PAUSE));
     }
 
     /// The files that are left out now.
     pub(crate) fn at(&self, now: Micros) -> Vec<Path> {
-        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = self.0.lock();
         files.retain(|_, until| *until > now);
         files.keys().cloned().collect()
     }

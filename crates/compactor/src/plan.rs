@@ -8,6 +8,8 @@
 //! enough of about the same size, so that a row is written at most four times. A day that is over ends as files of the
 //! target size that do not overlap.
 
+mod runs;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -17,6 +19,8 @@ use footfall_model::table::events;
 use object_store::path::Path;
 
 use crate::{STAGE, STAGE_FINAL, STAGE_MERGED, STAGE_RETIRED};
+pub(crate) use runs::runs;
+use runs::{Batch, batches};
 
 const MIB: u64 = 1_024 * 1_024;
 
@@ -48,6 +52,12 @@ pub enum Stage {
 }
 
 impl FileState {
+    /// Its name without the extension.
+    pub(crate) fn stem(&self) -> &str {
+        let name = self.path.filename().unwrap_or_default();
+        name.strip_suffix(".parquet").unwrap_or(name)
+    }
+
     /// A live file. Foreign ones count as fresh: what is in them is not known to be covered.
     pub fn of(file: &DataFile) -> Self {
         let tag = file.tags.iter().find(|(name, _)| name == STAGE);
@@ -98,8 +108,10 @@ pub struct Policy {
     pub small_bytes: u64,
     /// Number of medium files that are merged at once: those between small and a quarter of the target.
     pub medium_files: usize,
-    /// Maximum number of files that a task reads.
+    /// Maximum number of runs of files that a task reads at once (see [`runs`]).
     pub max_inputs: usize,
+    /// Maximum of the row groups that it holds for this, as they are stored.
+    pub input_bytes: u64,
     /// How long after its end a day counts as over: most late events have arrived by then.
     pub closed_after: Micros,
     /// How long late events wait for others before a closed day is rewritten.
@@ -119,6 +131,7 @@ impl Default for Policy {
             small_bytes: 8 * MIB,
             medium_files: 128,
             max_inputs: 256,
+            input_bytes: 512 * MIB,
             closed_after: 2 * 3_600_000_000,
             late_age: 6 * 3_600_000_000,
             dedupe_window: 6 * 3_600_000_000,
@@ -224,14 +237,14 @@ fn request(mut files: Vec<&FileState>, event_date: i32, policy: &Policy) -> Vec<
     {
         return Vec::new();
     }
-    if files.len() > policy.max_inputs {
+    files.sort_by(|a, b| (a.written_at, &a.path).cmp(&(b.written_at, &b.path)));
+    if batches(&files, policy).len() > 1 {
         files.retain(|file| file.stage == Stage::Fresh || file.bytes < policy.target_bytes);
     }
-    files.sort_by(|a, b| (a.written_at, &a.path).cmp(&(b.written_at, &b.path)));
-    let chunks = files.chunks(policy.max_inputs);
-    chunks
-        .filter(|chunk| chunk.len() > 1 || chunk.iter().any(|file| file.stage == Stage::Fresh))
-        .map(|chunk| MergeTask::new(event_date, chunk, MergeReason::Requested, false))
+    batches(&files, policy)
+        .into_iter()
+        .filter(|batch| batch.files.len() > 1 || batch.files.iter().any(|file| file.stage == Stage::Fresh))
+        .map(|batch| MergeTask::new(event_date, &batch.files, MergeReason::Requested, false))
         .collect()
 }
 
@@ -263,20 +276,24 @@ fn plan_group(
     now: Micros,
 ) -> Vec<MergeTask> {
     files.sort_by(|a, b| (a.written_at, &a.path).cmp(&(b.written_at, &b.path)));
-    if let Some(reason) = closed.then(|| close(&files, policy, now)).flatten()
-        && files.len() <= policy.max_inputs
-    {
+    let reason = closed.then(|| close(&files, policy, now)).flatten();
+    let all = batches(&files, policy);
+    // A closed day with more files than one task may read is first reduced to fewer runs.
+    let too_many = closed && all.len() > 1;
+    if let Some(reason) = reason.filter(|_| !too_many) {
         return vec![MergeTask::new(event_date, &files, reason, true)];
     }
-    let (count, mut tasks) = (files.len(), Vec::new());
-    for (reason, files) in policy.tiers(files) {
-        for chunk in files.chunks(policy.max_inputs) {
-            // A closed day with more files than one task may read is first reduced to fewer.
-            let too_many = closed && count > policy.max_inputs && chunk.len() > 1;
-            if too_many || policy.is_due(reason, chunk, closed, now) {
-                tasks.push(MergeTask::new(event_date, chunk, reason, false));
+    let mut tasks = Vec::new();
+    for (reason, files) in policy.tiers(&files) {
+        for batch in batches(&files, policy) {
+            if (too_many && batch.runs > 1) || policy.is_due(reason, &batch, closed, now) {
+                tasks.push(MergeTask::new(event_date, &batch.files, reason, false));
             }
         }
+    }
+    if let Some(reason) = reason.filter(|_| tasks.is_empty()) {
+        let several = all.iter().filter(|batch| batch.runs > 1);
+        tasks.extend(several.map(|batch| MergeTask::new(event_date, &batch.files, reason, false)));
     }
     tasks
 }
@@ -298,9 +315,9 @@ fn close(files: &[&FileState], policy: &Policy, now: Micros) -> Option<MergeReas
 
 impl Policy {
     /// The files that may be merged, by reason.
-    fn tiers<'a>(&self, files: Vec<&'a FileState>) -> BTreeMap<MergeReason, Vec<&'a FileState>> {
+    fn tiers<'a>(&self, files: &[&'a FileState]) -> BTreeMap<MergeReason, Vec<&'a FileState>> {
         let mut tiers: BTreeMap<MergeReason, Vec<&FileState>> = BTreeMap::new();
-        for file in files {
+        for file in files.iter().copied() {
             let reason = match file.stage {
                 Stage::Final | Stage::Retired => continue,
                 Stage::Fresh => MergeReason::Fresh,
@@ -314,14 +331,17 @@ impl Policy {
     }
 
     /// Whether the files of one tier, oldest first, are enough or old enough. Those of a closed day wait for others.
-    fn is_due(&self, reason: MergeReason, files: &[&FileState], closed: bool, now: Micros) -> bool {
+    fn is_due(&self, reason: MergeReason, batch: &Batch<'_>, closed: bool, now: Micros) -> bool {
+        let files = &batch.files;
         match reason {
-            MergeReason::Small => files.len() >= self.small_files,
-            MergeReason::Medium => files.len() >= self.medium_files,
+            MergeReason::Small => files.len() >= self.small_files || batch.is_full,
+            MergeReason::Medium => files.len() >= self.medium_files || batch.is_full,
             _ => {
                 let age = files.first().map_or(0, |file| now.saturating_sub(file.written_at));
                 let bytes: u64 = files.iter().map(|file| file.bytes).sum();
-                files.len() >= self.fresh_files || (!closed && age >= self.fresh_age && bytes >= self.fresh_bytes)
+                files.len() >= self.fresh_files
+                    || batch.is_full
+                    || (!closed && age >= self.fresh_age && bytes >= self.fresh_bytes)
             }
         }
     }

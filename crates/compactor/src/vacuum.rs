@@ -7,12 +7,15 @@
 //! A removed file is kept for whoever has pinned an older version. A file that the log does not name may wait for its
 //! commit: a commit whose files are older than [`MAX_STAGED`] is refused, and orphans are kept for a day longer.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use footfall_lake::{Deleted, Lake, LakeError, MAX_STAGED, REMOVED_KNOWN, Table, Unused, UnusedFile};
 use footfall_model::clock::{Clock, DAY, HOUR, Micros};
+use object_store::path::Path;
+use parking_lot::Mutex;
 
 /// What removed files may be needed for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,36 +104,49 @@ impl TableSweep {
 /// Vacuums the tables of a lake. Any number may run at once.
 #[derive(Debug)]
 pub struct Vacuum {
-    tables: Vec<Arc<Table>>,
+    lake: Lake,
     policy: VacuumPolicy,
     clock: Arc<dyn Clock>,
+    /// What this one has deleted, as far as Delta logs still name it.
+    deleted: Mutex<HashSet<Path>>,
 }
 
 impl Vacuum {
     pub fn new(lake: &Lake, policy: VacuumPolicy, clock: Arc<dyn Clock>) -> Self {
         Self {
-            tables: lake.tables().cloned().collect(),
+            lake: lake.clone(),
             policy,
             clock,
+            deleted: Mutex::default(),
         }
     }
 
-    /// What there is to delete in each table. After a [`Sweep::Log`] the files may have been deleted before.
+    /// What there is to delete in each table. After a [`Sweep::Log`] another vacuum may have deleted the files before.
     ///
     /// # Errors
     /// The store's, or a table can't be followed.
     pub async fn plan(&self, sweep: Sweep) -> Result<Vec<TableSweep>, LakeError> {
-        let mut sweeps = Vec::with_capacity(self.tables.len());
-        for table in &self.tables {
+        let mut sweeps = Vec::new();
+        let mut named = HashSet::new();
+        for table in self.lake.tables() {
             let now = self.clock.now();
-            let unused = match sweep {
+            let mut unused = match sweep {
                 Sweep::Log => table.removed_files().await?,
                 Sweep::Folders => table.unused_files().await?,
             };
+            if sweep == Sweep::Log {
+                let deleted = self.deleted.lock();
+                let (known, new): (Vec<_>, Vec<_>) = unused.into_iter().partition(|file| deleted.contains(&file.path));
+                named.extend(known.into_iter().map(|file| file.path));
+                unused = new;
+            }
             sweeps.push(TableSweep {
-                table: Arc::clone(table),
+                table,
                 files: plan(unused, &self.policy, now),
             });
+        }
+        if sweep == Sweep::Log {
+            *self.deleted.lock() = named;
         }
         Ok(sweeps)
     }
@@ -141,7 +157,11 @@ impl Vacuum {
     /// The table can't be followed. A file that could not be deleted is counted in the outcome.
     pub async fn execute(&self, sweep: &TableSweep) -> Result<Deleted, LakeError> {
         let files: Vec<_> = sweep.files.iter().map(|(file, _)| file.clone()).collect();
-        sweep.table.delete_unused(&files).await
+        let deleted = sweep.table.delete_unused(&files).await?;
+        if deleted.failed == 0 {
+            self.deleted.lock().extend(files.into_iter().map(|file| file.path));
+        }
+        Ok(deleted)
     }
 }
 

@@ -1,15 +1,15 @@
 //! Compares stored segments with what their files of events give: row by row, with the builders that made them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::error::ArrowError;
-use footfall_lake::{BatchLimit, DataFile, Snapshot, blocking, partition_folder, read_rows};
+use footfall_lake::{BatchLimit, DataFile, Snapshot, blocking, covered_name, read_rows};
 use futures::TryStreamExt;
-use object_store::path::Path;
 
-use crate::execute::KindTables;
+use crate::execute::{KindTables, kind_tables};
 use crate::{CompactError, Compactor, FileState, Rows, Stage};
 
 /// What is read of a file at a time.
@@ -32,13 +32,15 @@ impl Compactor {
     /// The merged files of events, which segments cover; those of one day, if it is given.
     pub fn merged_files(&self, event_date: Option<i32>) -> Vec<Arc<DataFile>> {
         let events = self.events().snapshot();
-        let covering: Vec<Snapshot> = self.segment_tables().map(|table| table.snapshot()).collect();
+        let kinds = self.kinds();
+        let segments: Vec<Snapshot> = kind_tables(&kinds).map(|(_, table)| table.snapshot()).collect();
+        let segments = segments.iter().flat_map(Snapshot::files);
+        let covered: HashSet<&str> = segments.map(|file| covered_name(file.stem())).collect();
         let files = events
             .files()
             .filter(|file| event_date.is_none_or(|date| file.partition_date == date));
         let files = files.filter(|file| FileState::of(file).stage != Stage::Retired);
-        let covered = files.filter(|file| covering.iter().any(|segments| segment_of(segments, file).is_some()));
-        covered.cloned().collect()
+        files.filter(|file| covered.contains(file.stem())).cloned().collect()
     }
 
     /// Reads a merged file of events and compares its segments with those that it gives now. A segment that is missing
@@ -62,11 +64,10 @@ impl Compactor {
     }
 
     async fn verify_segments(&self, file: &DataFile, verified: &mut Verified) -> Result<(), CompactError> {
-        let rebuilt = self.rebuild(file, verified).await?;
-        for (table, Rebuilt { tags, rows: expected }) in self.segment_tables().zip(rebuilt) {
-            // A segment with other tags was built by other declarations: of funnels before one was made, for instance.
-            let segment = segment_of(&table.snapshot(), file);
-            let Some(segment) = segment.filter(|segment| tags.iter().all(|tag| segment.tags.contains(tag))) else {
+        let kinds = self.kinds();
+        let rebuilt = self.rebuild(&kinds, file, verified).await?;
+        for ((_, table), Rebuilt { tags, rows: expected }) in kind_tables(&kinds).zip(rebuilt) {
+            let Some(segment) = segment_of(&table.snapshot(), file, &tags) else {
                 continue;
             };
             verified.segments += 1;
@@ -80,9 +81,14 @@ impl Compactor {
     }
 
     /// The segments that the file gives, by table.
-    async fn rebuild(&self, file: &DataFile, verified: &mut Verified) -> Result<Vec<Rebuilt>, CompactError> {
+    async fn rebuild(
+        &self,
+        kinds: &[KindTables],
+        file: &DataFile,
+        verified: &mut Verified,
+    ) -> Result<Vec<Rebuilt>, CompactError> {
         let builder = |kind: &KindTables| Ok::<_, CompactError>((kind.kind.builder()?, Rows::new(kind.tables.len())));
-        let mut builders = self.kinds().iter().map(builder).collect::<Result<Vec<_>, _>>()?;
+        let mut builders = kinds.iter().map(builder).collect::<Result<Vec<_>, _>>()?;
         let mut batches = read_rows(self.events().store(), self.events().spec(), file, BATCH).await?;
         while let Some(batch) = batches.try_next().await? {
             verified.rows += batch.num_rows() as u64;
@@ -121,13 +127,15 @@ struct Rebuilt {
     rows: Vec<RecordBatch>,
 }
 
-/// The segment of this file of events.
-fn segment_of(segments: &Snapshot, file: &DataFile) -> Option<Arc<DataFile>> {
-    let partition = partition_folder(segments.spec(), file.partition_date);
-    let path = Path::from(segments.spec().folder())
-        .join(partition)
-        .join(file.path.filename()?);
-    segments.file(&path).cloned()
+/// The segment of this file of events with these tags. One with others was built by other declarations: of funnels before
+/// one was made, for instance.
+fn segment_of(segments: &Snapshot, file: &DataFile, tags: &[(String, String)]) -> Option<Arc<DataFile>> {
+    let mut of_file = segments
+        .files()
+        .filter(|segment| covered_name(segment.stem()) == file.stem());
+    of_file
+        .find(|segment| tags.iter().all(|tag| segment.tags.contains(tag)))
+        .cloned()
 }
 
 /// What differs first; `None` if nothing does.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use chrono::{Days, NaiveDate};
-use footfall_compactor::{Compactor, FunnelBackfill, MergeTask, Merged};
+use footfall_compactor::{Compactor, FunnelBackfill, MergeTask, Merged, RollupBackfill};
 use footfall_funnels::FunnelDefinitions;
 use footfall_model::clock::{Clock, IdGen, RandomIds, SystemClock};
 use indicatif::HumanBytes;
@@ -19,7 +19,7 @@ pub(crate) const ATTEMPTS: usize = 5;
 /// Merges until nothing is due; with `--date`, that day once.
 pub(crate) async fn run(config: Config, args: CompactArgs) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let lake = crate::serve::open_lake(&config, Arc::clone(&clock)).await?;
+    let lake = crate::rollups::open_lake(&config, Arc::clone(&clock)).await?;
     let funnels = funnels(&config).await?;
     let ids: Arc<dyn IdGen> = Arc::new(RandomIds);
     let compactor = Compactor::new(
@@ -29,7 +29,8 @@ pub(crate) async fn run(config: Config, args: CompactArgs) -> anyhow::Result<()>
         Arc::clone(&clock),
         Arc::clone(&ids),
     )?;
-    let backfill = FunnelBackfill::new(&lake, funnels, clock, ids)?;
+    let backfill = FunnelBackfill::new(&lake, funnels, Arc::clone(&clock), Arc::clone(&ids))?;
+    let rollups = RollupBackfill::new(&lake, clock, ids)?;
     let date = args.date.map(days_since_1970).transpose()?;
     let plan = || match date {
         Some(day) => compactor.plan_day(day),
@@ -37,10 +38,15 @@ pub(crate) async fn run(config: Config, args: CompactArgs) -> anyhow::Result<()>
     };
     if args.dry_run {
         print(&table(&plan()))?;
-        return match backfill.plan().len() {
-            0 => Ok(()),
-            files => print(&format!("{files} files lack the steps of newer funnels.\n")),
-        };
+        for (files, what) in [
+            (backfill.plan().len(), "steps of newer funnels"),
+            (rollups.plan().len(), "segments of newer rollups"),
+        ] {
+            if files > 0 {
+                print(&format!("{files} files lack the {what}.\n"))?;
+            }
+        }
+        return Ok(());
     }
     let (mut conflicts, mut unreadable) = (0, 0);
     'plans: loop {
@@ -75,6 +81,7 @@ pub(crate) async fn run(config: Config, args: CompactArgs) -> anyhow::Result<()>
         }
     }
     add_funnels(&backfill, date).await?;
+    add_rollups(&rollups, date).await?;
     anyhow::ensure!(unreadable == 0, "{unreadable} files can't be read and are not merged");
     Ok(())
 }
@@ -92,6 +99,23 @@ async fn add_funnels(backfill: &FunnelBackfill, date: Option<i32>) -> anyhow::Re
             // Another compactor was there: whoever merged the file has added them, too.
             Err(error) if error.is_conflict() => {}
             Err(error) => return Err(error).with_context(|| format!("steps of funnels were not added to {date}")),
+        }
+    }
+    Ok(())
+}
+
+/// The same with the segments of rollups that are newer.
+async fn add_rollups(backfill: &RollupBackfill, date: Option<i32>) -> anyhow::Result<()> {
+    let tasks = backfill.plan().into_iter();
+    for task in tasks.filter(|task| date.is_none_or(|date| task.file.event_date == date)) {
+        let (date, path) = (day(task.file.event_date), &task.file.path);
+        match backfill.execute(&task).await {
+            Ok(rows) => print(&format!(
+                "{date}: {rows} rows of rollups that are newer than the file {path}\n"
+            ))?,
+            // Another compactor was there.
+            Err(error) if error.is_conflict() => {}
+            Err(error) => return Err(error).with_context(|| format!("rollups were not added to {date}")),
         }
     }
     Ok(())

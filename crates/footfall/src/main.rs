@@ -17,6 +17,7 @@ mod demo;
 mod funnels;
 mod import;
 mod retention;
+mod rollups;
 mod serve;
 mod sql;
 mod state;

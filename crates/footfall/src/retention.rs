@@ -16,7 +16,7 @@ use crate::config::Config;
 pub(crate) async fn run(config: Config, args: RetentionArgs) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let catalog = crate::state::open_catalog(&config.state_dir()).await?;
-    let lake = crate::serve::open_lake(&config, Arc::clone(&clock)).await?;
+    let lake = crate::rollups::open_lake(&config, Arc::clone(&clock)).await?;
     let policy = policy(&config, catalog.as_ref()).await?;
     let compactor = compactor(&config, &lake, clock).await?.with_retention(policy);
     let tasks = compactor.plan_retention();

@@ -14,7 +14,7 @@ pub(crate) async fn run(config: Config, args: TableArgs) -> anyhow::Result<()> {
         TableCommand::Lock(names) => (names.names, true),
         TableCommand::Unlock(names) => (names.names, false),
     };
-    let lake = crate::serve::open_lake(&config, Arc::new(SystemClock)).await?;
+    let lake = crate::rollups::open_lake(&config, Arc::new(SystemClock)).await?;
     for table in tables(&lake, &names)? {
         let changed = table.set_exclusive(exclusive).await?;
         let state = if exclusive { "locked" } else { "unlocked" };
@@ -27,16 +27,16 @@ pub(crate) async fn run(config: Config, args: TableArgs) -> anyhow::Result<()> {
 /// The named tables, or all.
 fn tables(lake: &Lake, names: &[String]) -> anyhow::Result<Vec<Arc<Table>>> {
     if names.is_empty() {
-        return Ok(lake.tables().cloned().collect());
+        return Ok(lake.tables().collect());
     }
     let known = || {
         lake.tables()
-            .map(|table| table.spec().name())
+            .map(|table| table.spec().name().to_owned())
             .collect::<Vec<_>>()
             .join(", ")
     };
     let found = names.iter().map(|name| {
-        let table = lake.table(name).cloned();
+        let table = lake.tables().find(|table| table.spec().name() == name);
         table.with_context(|| format!("there is no table {name:?}; there are {}", known()))
     });
     found.collect()

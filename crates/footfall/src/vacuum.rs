@@ -15,7 +15,7 @@ use crate::config::Config;
 
 pub(crate) async fn run(config: Config, args: VacuumArgs) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let lake = crate::serve::open_lake(&config, Arc::clone(&clock)).await?;
+    let lake = crate::rollups::open_lake(&config, Arc::clone(&clock)).await?;
     let vacuum = Vacuum::new(&lake, policy(&config), Arc::clone(&clock));
     let sweeps = vacuum.plan(Sweep::Folders).await?;
     print(&table(&sweeps))?;
@@ -24,7 +24,7 @@ pub(crate) async fn run(config: Config, args: VacuumArgs) -> anyhow::Result<()> 
     }
     let funnels = crate::compact::funnels(&config).await?;
     let kinds = crate::contents::segment_kinds(&funnels);
-    let compactor = Compactor::new(&lake, kinds, Policy::default(), clock, Arc::new(RandomIds))?;
+    let compactor = Compactor::new(&lake, kinds, Policy::default(), Arc::clone(&clock), Arc::new(RandomIds))?;
     // The next vacuum deletes them.
     compactor.remove_orphan_segments().await?;
     let mut failed = None;
@@ -37,6 +37,10 @@ pub(crate) async fn run(config: Config, args: VacuumArgs) -> anyhow::Result<()> 
                 sweep.table()
             )));
         }
+    }
+    if let Some(catalog) = crate::state::open_catalog_if_there(&config.state_dir()).await? {
+        let (keep, now) = (policy(&config).keep_removed, clock.now());
+        crate::rollups::delete_dropped(&config, catalog.as_ref(), &lake, keep, now).await?;
     }
     failed.map_or(Ok(()), Err)
 }

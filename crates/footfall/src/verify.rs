@@ -13,7 +13,7 @@ use crate::config::Config;
 /// Fails if anything differs, once everything is read.
 pub(crate) async fn run(config: Config, args: VerifyArgs) -> anyhow::Result<()> {
     let clock = Arc::new(SystemClock);
-    let lake = crate::serve::open_lake(&config, clock.clone()).await?;
+    let lake = crate::rollups::open_lake(&config, clock.clone()).await?;
     let funnels = crate::compact::funnels(&config).await?;
     let kinds = crate::contents::segment_kinds(&funnels);
     let compactor = Compactor::new(&lake, kinds, Policy::default(), clock, Arc::new(RandomIds))?;

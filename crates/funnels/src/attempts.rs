@@ -4,9 +4,12 @@
 //! it: no other choice gets deeper, since an earlier event leaves at least as much to follow. An attempt ends at the
 //! last step within the window, which runs from the first.
 //!
-//! All attempts of a visitor come out of one pass from the last event to the first. What it keeps is, for each step, the
-//! times at which the next event of that step and all steps after it are taken; an event of step `i` comes before what
-//! is known of step `i + 1`. An event of the first step thus finds its whole attempt.
+//! The options of a funnel end an attempt early ([`Rules`]). They mean what ClickHouse's `windowFunnel` has under their names,
+//! for each attempt by itself.
+//!
+//! All attempts of a visitor come out of one pass from the last event to the first. What it keeps is, for each number of
+//! steps taken, the times at which the further ones are taken; an event of step `i` comes before what is known of step
+//! `i + 1`. An event of the first step thus finds its whole attempt.
 
 use footfall_model::clock::{DAY, Micros};
 
@@ -33,12 +36,37 @@ pub struct Entry {
     pub deepest_of_day: bool,
 }
 
+/// What decides how far an attempt gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// How many steps the funnel has.
+    pub steps: usize,
+    /// How long after the first step others may be taken.
+    pub window: Micros,
+    /// How long after a step the next one may be taken.
+    pub step_window: Micros,
+    /// An event that is none of the steps taken so far ends an attempt, unless it takes the next.
+    pub strict_order: bool,
+    /// An event that repeats a step but the first ends an attempt, unless it takes the next.
+    pub strict_deduplication: bool,
+    /// Steps at the same time are not taken one after the other.
+    pub strict_increase: bool,
+}
+
+impl Rules {
+    /// Whether an event of these steps, which does not take the next one, ends an attempt that has taken `taken` steps.
+    fn ends(&self, steps: u32, taken: usize) -> bool {
+        let of_taken = steps & ((1 << taken) - 1);
+        (self.strict_order && of_taken == 0) || (self.strict_deduplication && of_taken & !1 != 0)
+    }
+}
+
 /// The entries of one visitor, in the order of time.
 ///
-/// `events` are in the order of time and arrival; `steps`: how many the funnel has, `window`: how long after the first
-/// step others may be taken.
-pub fn entries(events: &[StepEvent], steps: usize, window: Micros) -> Vec<Entry> {
-    let mut following = Following::new(steps);
+/// `events` are in the order of time and arrival; with [`Rules::strict_order`] all of the visitor's, those of no step
+/// included.
+pub fn entries(events: &[StepEvent], rules: &Rules) -> Vec<Entry> {
+    let mut following = Following::new(*rules);
     let mut entries: Vec<Entry> = Vec::new();
     for (index, event) in events.iter().enumerate().rev() {
         following.prepend(*event);
@@ -46,7 +74,8 @@ pub fn entries(events: &[StepEvent], steps: usize, window: Micros) -> Vec<Entry>
             continue;
         }
         let attempt = following.attempt();
-        let depth = attempt.iter().take_while(|time| **time - event.time <= window).count();
+        let in_window = |time: &&Micros| **time - event.time <= rules.window;
+        let depth = attempt.iter().take_while(in_window).count();
         let attempt = || Entry {
             first: index,
             times: attempt[..depth].to_vec(),
@@ -79,173 +108,74 @@ fn period(entry: &Entry, length: Micros) -> Micros {
     entry.times[0].div_euclid(length)
 }
 
-/// For each step, when the next event of that step and those of the steps after it are taken.
+/// For each number of steps that may have been taken, when the further ones are taken by the events that are known.
 #[derive(Debug)]
 struct Following {
-    steps: usize,
-    /// `steps` times for each step.
-    times: Vec<Micros>,
-    /// How many of them are known.
-    known: Vec<usize>,
+    rules: Rules,
+    /// By the number of steps taken, of which the last was taken before the first of these events.
+    after: Vec<Vec<Micros>>,
+    /// The same for a last step that was taken at the time of the first of these events; for
+    /// [`Rules::strict_increase`].
+    at_once: Vec<Vec<Micros>>,
+    /// The time of the first of these events.
+    time: Option<Micros>,
 }
 
 impl Following {
-    fn new(steps: usize) -> Self {
+    fn new(rules: Rules) -> Self {
         Self {
-            steps,
-            times: vec![0; steps * steps],
-            known: vec![0; steps + 1],
+            after: vec![Vec::new(); rules.steps + 1],
+            at_once: vec![Vec::new(); if rules.strict_increase { rules.steps + 1 } else { 0 }],
+            time: None,
+            rules,
         }
     }
 
     /// The event comes before all that are known.
     fn prepend(&mut self, event: StepEvent) {
-        // Ascending: an event is not followed by itself.
-        for step in (0..self.steps).filter(|step| event.steps >> step & 1 == 1) {
-            let (this, next) = (step * self.steps, (step + 1) * self.steps);
-            let after = self.known[step + 1];
-            self.times.copy_within(next..next + after, this + 1);
-            self.times[this] = event.time;
-            self.known[step] = after + 1;
+        let rules = self.rules;
+        if rules.strict_increase && self.time != Some(event.time) {
+            self.at_once.clone_from(&self.after);
         }
+        self.time = Some(event.time);
+        let may_end = rules.strict_order || rules.strict_deduplication;
+        // Ascending, so that what follows is what followed before: an event is not followed by itself.
+        for taken in 0..rules.steps {
+            let takes = event.steps >> taken & 1 == 1;
+            if takes {
+                self.take(taken, event.time);
+            }
+            // An attempt that has taken no step is none yet.
+            if taken > 0 && may_end && rules.ends(event.steps, taken) {
+                if !takes {
+                    self.after[taken].clear();
+                }
+                if rules.strict_increase {
+                    self.at_once[taken].clear();
+                }
+            }
+        }
+    }
+
+    /// An event of this time takes the next step after those that are taken.
+    fn take(&mut self, taken: usize, time: Micros) {
+        let mut this = std::mem::take(&mut self.after[taken]);
+        let next = match self.rules.strict_increase {
+            true => &self.at_once[taken + 1],
+            false => &self.after[taken + 1],
+        };
+        let in_time = next.first().is_some_and(|next| next - time <= self.rules.step_window);
+        this.clear();
+        this.push(time);
+        this.extend_from_slice(if in_time { next } else { &[] });
+        self.after[taken] = this;
     }
 
     /// The times of the next attempt.
     fn attempt(&self) -> &[Micros] {
-        &self.times[..self.known[0]]
+        &self.after[0]
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const MINUTE: Micros = 60_000_000;
-
-    fn event(minute: i64, steps: u32) -> StepEvent {
-        StepEvent {
-            time: minute * MINUTE,
-            steps,
-        }
-    }
-
-    fn minutes(entries: &[Entry]) -> Vec<Vec<i64>> {
-        let of_entry = |entry: &Entry| entry.times.iter().map(|time| time / MINUTE).collect();
-        entries.iter().map(of_entry).collect()
-    }
-
-    #[test]
-    fn steps_are_taken_in_order_with_others_between() {
-        let events = [
-            event(0, 0b10),
-            event(1, 0b1),
-            event(2, 0b100),
-            event(3, 0b10),
-            event(4, 0b100),
-        ];
-        assert_eq!(minutes(&entries(&events, 3, 60 * MINUTE)), [[1, 3, 4]]);
-    }
-
-    #[test]
-    fn window_runs_from_first_step_and_includes_its_end() {
-        let events = [event(0, 0b1), event(5, 0b10), event(10, 0b100)];
-        assert_eq!(minutes(&entries(&events, 3, 10 * MINUTE)), [vec![0, 5, 10]]);
-        assert_eq!(minutes(&entries(&events, 3, 10 * MINUTE - 1)), [vec![0, 5]]);
-    }
-
-    #[test]
-    fn event_takes_at_most_one_step() {
-        assert_eq!(minutes(&entries(&[event(0, 0b11)], 2, MINUTE)), [[0]]);
-        assert_eq!(
-            minutes(&entries(&[event(0, 0b11), event(0, 0b11)], 2, MINUTE)),
-            [[0, 0]]
-        );
-    }
-
-    #[test]
-    fn deepest_attempt_of_a_quarter_counts_then_the_first() {
-        // The attempt at 0 ends before the last step is taken; those at 5 and 6 get as deep.
-        let events = [
-            event(0, 0b1),
-            event(5, 0b1),
-            event(6, 0b1),
-            event(20, 0b10),
-            event(64, 0b100),
-        ];
-        assert_eq!(minutes(&entries(&events, 3, 60 * MINUTE)), [[5, 20, 64]]);
-        let days = entries(
-            &[event(0, 0b1), event(15, 0b1), event(16, 0b10), event(1_440, 0b1)],
-            2,
-            60 * MINUTE,
-        );
-        assert_eq!(minutes(&days), [vec![0, 16], vec![15, 16], vec![1_440]]);
-        assert_eq!(
-            days.iter().map(|entry| entry.deepest_of_day).collect::<Vec<_>>(),
-            [true, false, true]
-        );
-    }
-
-    /// The deepest attempt from `events[first]` on, by trying all; of equally deep ones the one with the earliest steps.
-    fn best(events: &[StepEvent], step: usize, first: usize, steps: usize, end: Micros) -> Vec<Micros> {
-        let mut best = Vec::new();
-        for next in first + 1..events.len() {
-            if step + 1 < steps && events[next].steps >> (step + 1) & 1 == 1 && events[next].time <= end {
-                let deeper = self::best(events, step + 1, next, steps, end);
-                if deeper.len() > best.len() || (deeper.len() == best.len() && deeper < best) {
-                    best = deeper;
-                }
-            }
-        }
-        best.insert(0, events[first].time);
-        best
-    }
-
-    fn brute_force(events: &[StepEvent], steps: usize, window: Micros) -> Vec<Entry> {
-        let starts = (0..events.len()).filter(|index| events[*index].steps & 1 == 1);
-        let attempts = starts.map(|first| Entry {
-            first,
-            times: best(events, 0, first, steps, events[first].time + window),
-            deepest_of_day: false,
-        });
-        let mut entries: Vec<Entry> = Vec::new();
-        for attempt in attempts {
-            let same = entries
-                .iter_mut()
-                .find(|entry| period(entry, ENTRY) == period(&attempt, ENTRY));
-            match same {
-                Some(entry) if entry.times.len() < attempt.times.len() => *entry = attempt,
-                Some(_) => {}
-                None => entries.push(attempt),
-            }
-        }
-        for index in 0..entries.len() {
-            let this = (period(&entries[index], DAY), entries[index].times.len());
-            let beaten = entries.iter().enumerate().any(|(other, entry)| {
-                let deeper = entry.times.len() > this.1 || (entry.times.len() == this.1 && other < index);
-                period(entry, DAY) == this.0 && deeper
-            });
-            entries[index].deepest_of_day = !beaten;
-        }
-        entries
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
-        #[test]
-        fn entries_equal_trying_all_attempts(
-            steps in 2_usize..5,
-            gaps in prop::collection::vec((prop_oneof![Just(0), 0_i64..20, 600_i64..900], 1_u32..16), 0..12),
-            window in prop_oneof![1_i64..40, 600_i64..2_000],
-        ) {
-            let mut minute = 0;
-            let mut events = Vec::new();
-            for (gap, mask) in gaps {
-                minute += gap;
-                events.push(event(minute, mask & ((1 << steps) - 1)));
-            }
-            prop_assert_eq!(entries(&events, steps, window * MINUTE), brute_force(&events, steps, window * MINUTE));
-        }
-    }
-}
+mod tests;

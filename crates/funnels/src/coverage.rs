@@ -10,9 +10,6 @@ use std::str::FromStr;
 /// The tag of a segment's file.
 pub const TAG: &str = "funnels";
 
-/// Digits of the id in the name of a segment that was written after its events file.
-const ID_DIGITS: usize = 32;
-
 /// The funnels of `catalog` with `after < revision <= up_to`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coverage {
@@ -54,19 +51,6 @@ impl Coverage {
     }
 }
 
-/// The name of a segment that is written after its events file `name`. A name of Footfall's has no dot.
-pub fn segment_name(name: &str, id: u128) -> String {
-    format!("{name}.{id:032x}")
-}
-
-/// The name of the events file that a segment covers: its own, or that which [`segment_name`] was given.
-pub fn covered_name(segment: &str) -> &str {
-    match segment.rsplit_once('.') {
-        Some((name, id)) if id.len() == ID_DIGITS && id.bytes().all(|b| b.is_ascii_hexdigit()) => name,
-        _ => segment,
-    }
-}
-
 /// Of the segments of one events file: those whose ranges continue each other from 0 on, and the revision that they
 /// reach. No funnel is in two of them.
 pub fn chain<'a, T>(catalog: &str, segments: &'a [(Coverage, T)]) -> (u64, Vec<&'a T>) {
@@ -105,15 +89,6 @@ mod tests {
         for damaged in ["", "c1", "c1:3", "c1:x:5", "c1:3:5:7"] {
             assert_eq!(Coverage::of_tags(&[(TAG.into(), damaged.into())]), None, "{damaged}");
         }
-    }
-
-    #[test]
-    fn segment_names_lead_to_their_events_file() {
-        let name = segment_name("00ab-00001", 7);
-        assert_eq!(name, "00ab-00001.00000000000000000000000000000007");
-        assert_eq!(covered_name(&name), "00ab-00001");
-        assert_eq!(covered_name("00ab-00001"), "00ab-00001");
-        assert_eq!(covered_name("part-0.snappy"), "part-0.snappy");
     }
 
     #[test]

@@ -8,6 +8,8 @@ use footfall_model::clock::{DAY, Micros, SECOND};
 use footfall_model::field::{EventField, FieldType};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::attempts::Rules;
+
 /// A funnel has at least two steps, and at most so many: the steps of an event are bits of a number.
 pub const MAX_STEPS: usize = 20;
 
@@ -21,7 +23,7 @@ const MAX_WINDOW: Micros = 366 * DAY;
 const PROPERTY: &str = "custom_properties.";
 
 /// Steps that a visitor takes one after the other within a window.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Definition {
     pub name: String,
@@ -29,6 +31,23 @@ pub struct Definition {
     /// How long after the first step the last one may be.
     #[serde(default)]
     pub window: Window,
+    /// How long after a step the next one may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_window: Option<Window>,
+    /// Whether an event that is none of the steps taken so far ends an attempt, unless it takes the next.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub strict_order: bool,
+    /// Whether an event that repeats a step ends an attempt, unless it takes the next one or repeats the first.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub strict_deduplication: bool,
+    /// Whether each step must be later than the one before, and not at the same time.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub strict_increase: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// Which events take a step.
@@ -82,6 +101,20 @@ impl Definition {
             check.map_err(|reason| wrong("steps", format!("step {} ({:?}): {reason}", nth + 1, step.name)))?;
         }
         Ok(())
+    }
+}
+
+impl Definition {
+    /// What decides how far an attempt gets.
+    pub(crate) fn rules(&self) -> Rules {
+        Rules {
+            steps: self.steps.len(),
+            window: self.window.micros(),
+            step_window: self.step_window.map_or(Micros::MAX, Window::micros),
+            strict_order: self.strict_order,
+            strict_deduplication: self.strict_deduplication,
+            strict_increase: self.strict_increase,
+        }
     }
 }
 
@@ -251,7 +284,7 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_refused_by_name() {
-        for (key, known) in [("strict_order", "window"), ("step_window", "steps")] {
+        for (key, known) in [("strict_once", "window"), ("scope", "strict_order")] {
             let json = PURCHASE.replacen('{', &format!("{{\"{key}\": true,"), 1);
             let error = parse(&json).unwrap_err().to_string();
             assert!(error.contains(key) && error.contains(known), "{error}");
@@ -274,6 +307,8 @@ mod tests {
         let cases = [
             ("Purchase Funnel", "", "name: expected 1 to 200"),
             ("\"7d\"", "\"7\"", "expected 1s to 366d"),
+            ("\"7d\"", "\"7d\", \"step_window\": \"0s\"", "expected 1s to 366d"),
+            ("\"7d\"", "\"7d\", \"strict_order\": 1", "invalid type"),
             ("\"7d\"", "\"0s\"", "expected 1s to 366d"),
             ("\"7d\"", "\"367d\"", "expected 1s to 366d"),
             ("\"7d\"", "\"99999999999999999d\"", "expected 1s to 366d"),

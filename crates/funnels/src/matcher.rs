@@ -46,6 +46,8 @@ struct SiteMatcher {
     by_type: HashMap<String, Vec<StepMatcher>>,
     /// Keys of custom properties that filters compare.
     properties: Vec<String>,
+    /// The funnels that need a row for every event, as indices in `funnels`: others may not come between their steps.
+    strict: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -158,8 +160,10 @@ impl Matcher {
                 _ => self.sites.get(name),
             };
             last = Some((name, site));
-            let steps = site.and_then(|site| Some((site, site.by_type.get(types.value(row))?)));
+            let steps = site.map(|site| (site, site.by_type.get(types.value(row))));
+            let steps = steps.filter(|(site, steps)| steps.is_some() || !site.strict.is_empty());
             if let Some((site, steps)) = steps {
+                let steps = steps.map_or(&[][..], Vec::as_slice);
                 let json = properties.filter(|properties| properties.is_valid(row));
                 let json = json.map(|properties| properties.value(row));
                 site.find(steps, row, &compared, json, &mut found);
@@ -173,6 +177,9 @@ impl SiteMatcher {
     fn add(&mut self, funnel: &Funnel, compared: &mut Vec<EventField>) {
         let index = self.funnels.len();
         self.funnels.push((funnel.id.clone(), funnel.revision.cast_signed()));
+        if funnel.definition.strict_order {
+            self.strict.push(index);
+        }
         for (nth, step) in funnel.definition.steps.iter().enumerate() {
             let conditions = step.filters.iter().map(|(key, pattern)| {
                 let value = match FilterSource::of(key).ok()? {
@@ -196,7 +203,7 @@ impl SiteMatcher {
         }
     }
 
-    /// Appends the row for each funnel of which it matches a step.
+    /// Appends the row for each funnel of which it matches a step, or which needs all.
     fn find<'a>(
         &'a self,
         steps: &[StepMatcher],
@@ -207,6 +214,7 @@ impl SiteMatcher {
     ) {
         // Read once for all steps, and only if one of them gets so far.
         let mut properties: Option<Vec<Option<String>>> = None;
+        let first = found.steps.len();
         for of_funnel in steps.chunk_by(|a, b| a.funnel == b.funnel) {
             let mut matched = 0;
             for step in of_funnel {
@@ -221,10 +229,13 @@ impl SiteMatcher {
                 matched |= if holds { step.bit } else { 0 };
             }
             if let (Some(step), 1..) = (of_funnel.first(), matched) {
-                // A batch has fewer rows than that.
-                found.events.push(u32::try_from(row).unwrap_or(u32::MAX));
-                found.funnels.push(&self.funnels[step.funnel]);
-                found.steps.push(matched);
+                found.push(row, &self.funnels[step.funnel], matched);
+            }
+        }
+        for strict in &self.strict {
+            let funnel = &self.funnels[*strict];
+            if !found.funnels[first..].iter().any(|known| std::ptr::eq(*known, funnel)) {
+                found.push(row, funnel, 0);
             }
         }
     }
@@ -251,7 +262,14 @@ impl<'a> Compared<'a> {
     }
 }
 
-impl Found<'_> {
+impl<'a> Found<'a> {
+    fn push(&mut self, row: usize, funnel: &'a (String, i64), steps: i32) {
+        // A batch has fewer rows than that.
+        self.events.push(u32::try_from(row).unwrap_or(u32::MAX));
+        self.funnels.push(funnel);
+        self.steps.push(steps);
+    }
+
     fn batch(self, events: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
         let enters = self.steps.iter().map(|steps| steps & 1 == 1);
         let first: UInt32Array = self

@@ -16,7 +16,7 @@ use footfall_model::table::SITE_COLUMN;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::Funnel;
-use crate::attempts::{Entry, StepEvent, entries};
+use crate::attempts::{Entry, Rules, StepEvent, entries};
 use crate::table::{PROGRESS_ORDER, funnel_steps, utc};
 
 /// Computes the entries of visitors, one after the other. Step rows come in the order of
@@ -42,8 +42,7 @@ pub struct Progress {
 #[derive(Debug, Clone, Copy)]
 struct Shape {
     revision: i64,
-    steps: usize,
-    window: Micros,
+    rules: Rules,
 }
 
 /// A visitor's events in one funnel.
@@ -83,8 +82,7 @@ impl Progress {
     pub fn new(funnels: &[Funnel], schema: SchemaRef) -> Self {
         let shape = |funnel: &Funnel| Shape {
             revision: funnel.revision.cast_signed(),
-            steps: funnel.definition.steps.len(),
-            window: funnel.definition.window.micros(),
+            rules: funnel.definition.rules(),
         };
         Self {
             funnels: funnels.iter().map(shape).collect(),
@@ -164,16 +162,14 @@ impl Progress {
     fn end_visitor(&mut self) {
         for (funnel, visit) in std::mem::take(&mut self.visits) {
             let shape = self.funnels[funnel];
-            let found = entries(&visit.events, shape.steps, shape.window)
-                .into_iter()
-                .map(|entry| {
-                    let (batch, row) = visit.rows[entry.first];
-                    FoundEntry {
-                        steps: shape.steps,
-                        row: (batch as usize, row as usize),
-                        entry,
-                    }
-                });
+            let found = entries(&visit.events, &shape.rules).into_iter().map(|entry| {
+                let (batch, row) = visit.rows[entry.first];
+                FoundEntry {
+                    steps: shape.rules.steps,
+                    row: (batch as usize, row as usize),
+                    entry,
+                }
+            });
             self.found.extend(found);
         }
     }

@@ -6,6 +6,7 @@ use std::iter::successors;
 
 use delta_kernel::Error as KernelError;
 use deltalake_core::DeltaTableError;
+use footfall_model::table::SpecError;
 use object_store::client::HttpError;
 use object_store::path::Path;
 use parquet::errors::ParquetError;
@@ -16,6 +17,9 @@ pub enum LakeError {
     /// The configured location can't hold a lake.
     #[error("{location:?} is not a location for a lake: {reason}")]
     Location { location: String, reason: String },
+    /// What a table is to be is not possible.
+    #[error(transparent)]
+    Declaration(SpecError),
     /// The rows can't be written as a file of `events`.
     #[error("the events can't be written as Parquet: {0}")]
     Encode(String),

@@ -24,9 +24,35 @@ pub fn create_durably(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes a folder and those in it, as far as there are no files.
+pub(crate) fn remove_empty(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_empty(&entry.path());
+        }
+    }
+    // One with files stays.
+    let _ = fs::remove_dir(folder);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_without_files_are_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let (empty, kept) = (root.path().join("a/b"), root.path().join("a/c"));
+        fs::create_dir_all(&empty).unwrap();
+        fs::create_dir_all(&kept).unwrap();
+        fs::write(kept.join("x"), "kept").unwrap();
+        remove_empty(&root.path().join("a"));
+        assert!(!empty.exists() && kept.join("x").exists());
+        fs::remove_file(kept.join("x")).unwrap();
+        remove_empty(&root.path().join("a"));
+        assert!(!root.path().join("a").exists());
+    }
 
     #[test]
     fn missing_folders_are_created_existing_kept() {

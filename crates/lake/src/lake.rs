@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use footfall_model::clock::Clock;
+use footfall_model::rollup::Rollup;
 use footfall_model::table::TableSpec;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 
-use crate::{LakeError, LakeSnapshot, Table};
+use crate::rollups::LakeRollups;
+use crate::{LakeError, LakeSnapshot, RollupTable, Table};
 
 /// Delta's reader blocks a thread for files while others read for it: with as many tables at once as there are such
 /// threads, all of them would wait for ever. The binary has 6.
@@ -18,7 +20,10 @@ const OPENED_AT_ONCE: usize = 4;
 #[derive(Debug, Clone)]
 pub struct Lake {
     store: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
     tables: BTreeMap<String, Arc<Table>>,
+    /// Shared by all copies.
+    rollups: Arc<LakeRollups>,
 }
 
 impl Lake {
@@ -36,7 +41,12 @@ impl Lake {
             Ok::<_, LakeError>((spec.name().to_owned(), Arc::new(table)))
         });
         let tables = stream::iter(tables).buffered(OPENED_AT_ONCE).try_collect().await?;
-        Ok(Self { store, tables })
+        Ok(Self {
+            store,
+            clock,
+            tables,
+            rollups: Arc::default(),
+        })
     }
 
     /// The shard's store: [`crate::DataFile::path`] is relative to its root.
@@ -49,8 +59,36 @@ impl Lake {
         self.tables.get(name)
     }
 
-    pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+    /// All tables, those of configured rollups included.
+    pub fn tables(&self) -> impl Iterator<Item = Arc<Table>> {
+        let rollups = self.rollups.current();
+        let rollups: Vec<_> = rollups.iter().map(|rollup| Arc::clone(&rollup.table)).collect();
+        self.tables.values().cloned().chain(rollups)
+    }
+
+    /// The tables that it was opened with.
+    pub fn fixed_tables(&self) -> impl Iterator<Item = &Arc<Table>> {
         self.tables.values()
+    }
+
+    /// The configured rollups that are in force.
+    pub fn rollups(&self) -> Arc<[RollupTable]> {
+        self.rollups.current()
+    }
+
+    /// The catalog's revision whose rollups are in force.
+    pub fn rollup_revision(&self) -> u64 {
+        self.rollups.revision()
+    }
+
+    /// Puts the configured rollups of a catalog's `revision` in force, for all who have this lake: opens the tables of
+    /// new ones, and creates those that are not there. An older revision than the known one changes nothing.
+    ///
+    /// # Errors
+    /// The first table that can't be opened. All others are in force; the next call tries again.
+    pub async fn set_rollups(&self, revision: u64, rollups: Vec<Rollup>) -> Result<(), LakeError> {
+        let Self { store, clock, .. } = self;
+        self.rollups.replace(revision, rollups, store, clock).await
     }
 
     /// The newest known version of every table.
@@ -65,7 +103,7 @@ impl Lake {
     /// That of the first table that can't be followed; the other tables are refreshed all the same.
     pub async fn refresh(&self) -> Result<(), LakeError> {
         let mut outcome = Ok(());
-        for table in self.tables.values() {
+        for table in self.tables() {
             outcome = outcome.and(table.refresh().await);
         }
         outcome

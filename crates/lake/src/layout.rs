@@ -33,6 +33,22 @@ pub fn file_name(commit: u128, nth: usize) -> String {
     format!("{commit:032x}-{nth:05}")
 }
 
+/// Digits of the id in the name of a segment that was written after its file of events.
+const ID_DIGITS: usize = 32;
+
+/// The name of a segment that is written after its file of events `name`. A name of Footfall's has no dot.
+pub fn segment_name(name: &str, id: u128) -> String {
+    format!("{name}.{id:032x}")
+}
+
+/// The name of the file of events that a segment covers: its own, or that which [`segment_name`] was given.
+pub fn covered_name(segment: &str) -> &str {
+    match segment.rsplit_once('.') {
+        Some((name, id)) if id.len() == ID_DIGITS && id.bytes().all(|b| b.is_ascii_hexdigit()) => name,
+        _ => segment,
+    }
+}
+
 /// The folder of a partition, as Delta and Hive write it.
 pub fn partition_folder(spec: &TableSpec, partition_date: i32) -> String {
     format!("{}={}", spec.partition().name(), partition_value(partition_date))
@@ -85,6 +101,15 @@ mod tests {
         assert_eq!(partition_folder(events(), -1), "event_date=1969-12-31");
         let inner = data_path(events(), 20_758, "sub/x");
         assert_eq!(inner.as_ref(), "events/event_date=2026-11-01/sub/x.parquet");
+    }
+
+    #[test]
+    fn segment_names_lead_to_their_events_file() {
+        let name = segment_name("00ab-00001", 7);
+        assert_eq!(name, "00ab-00001.00000000000000000000000000000007");
+        assert_eq!(covered_name(&name), "00ab-00001");
+        assert_eq!(covered_name("00ab-00001"), "00ab-00001");
+        assert_eq!(covered_name("part-0.snappy"), "part-0.snappy");
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod folders;
 mod lake;
 mod layout;
 mod read;
+mod rollups;
 mod snapshot;
 mod statistics;
 mod store;
@@ -26,13 +27,14 @@ pub use commit::{Commit, CommittedPosition, Fence, MAX_STAGED, Operation, ReadSe
 pub use error::LakeError;
 pub use folders::create_durably;
 pub use lake::Lake;
-pub use layout::{data_path, file_name, partition_folder};
+pub use layout::{covered_name, data_path, file_name, partition_folder, segment_name};
 pub use read::{BatchLimit, TextRange, read_columns, read_columns_in, read_rows, read_rows_in};
+pub use rollups::{RollupProgress, RollupTable};
 pub use snapshot::{DataFile, FileChunk, LakeSnapshot, Origin, Snapshot};
 pub use statistics::{ChunkStatistics, ColumnArrays, ColumnStatistics, StatValue};
 pub use store::{Location, S3Options};
 pub use table::{CheckpointReason, Deleted, LogGrowth, REMOVED_KNOWN, Table, Unused, UnusedFile};
 pub use write::{
-    EncodedFile, FileWriter, NewFile, Partition, SortedPieces, encode_ordered, encode_pieces, partitions, split_days,
-    write_file,
+    EncodedFile, FileWriter, NewFile, Partition, ROW_GROUP_BYTES, ROW_GROUP_ROWS, SortedPieces, encode_ordered,
+    encode_pieces, partitions, split_days, write_file,
 };

@@ -31,6 +31,18 @@ impl SiteScope {
             Self::Only(sites) => sites.contains(tracking_id),
         }
     }
+
+    /// The sites of `self`, as far as `other` has them too. All sites stay all: who sees fewer is limited elsewhere.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Only(sites), Self::Only(_)) => {
+                let both = sites.iter().filter(|site| other.allows(site)).cloned();
+                Self::Only(Arc::new(both.collect()))
+            }
+            _ => self.clone(),
+        }
+    }
 }
 
 /// The holder of a valid token.

@@ -67,6 +67,7 @@ pub struct Answer {
 #[derive(Debug)]
 pub struct Engine {
     planner: Arc<Planner>,
+    /// Of the tables and views of every lake.
     infos: Vec<TableInfo>,
     slots: Slots,
     workers: Workers,
@@ -119,7 +120,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::with_views`].
     pub fn new(events: Arc<Table>, options: &EngineOptions) -> Result<Self, QueryError> {
-        Self::over(events, Vec::new(), Views::default(), options)
+        Self::over(events, Vec::new(), None, Views::default(), options)
     }
 
     /// Over the newest snapshots of the lake's tables, with the views over its segments.
@@ -128,24 +129,33 @@ impl Engine {
     /// The lake was opened without a table of them; the spill folder can't be created or cleared.
     pub fn with_views(lake: &Lake, views: Views, options: &EngineOptions) -> Result<Self, QueryError> {
         let (events, segments): (Vec<_>, Vec<_>) = lake
-            .tables()
+            .fixed_tables()
             .map(Arc::clone)
             .partition(|table| table.spec().name() == table::events().name());
         let events = events.into_iter().next();
         let events = events.ok_or_else(|| QueryError::Internal("the lake was opened without its events".into()))?;
-        Self::over(events, segments, views, options)
+        Self::over(events, segments, Some(lake), views, options)
     }
 
     fn over(
         events: Arc<Table>,
         segments: Vec<Arc<Table>>,
+        configured: Option<&Lake>,
         views: Views,
         options: &EngineOptions,
     ) -> Result<Self, QueryError> {
         let runtime = session::runtime(events.store(), options)?;
         let sessions = SessionFactory::new(Arc::clone(&runtime), options);
         let funnels = views.funnels.clone().unwrap_or_default();
-        let tables = LakeTables::new(events, segments, views.rollups(), funnels, sessions, &runtime)?;
+        let tables = LakeTables::new(
+            events,
+            segments,
+            views.rollups(),
+            configured,
+            funnels,
+            sessions,
+            &runtime,
+        )?;
         let queries = Arc::<QueryLog>::default();
         let tables = PublicTables::new(tables, views::all(&views), views.compactions, Arc::clone(&queries));
         Ok(Self {
@@ -252,7 +262,8 @@ impl Engine {
     /// The tables that a caller's SQL can name.
     pub fn tables(&self, sites: &SiteScope) -> Vec<TableInfo> {
         let named = |info: &&TableInfo| *sites == SiteScope::All || info.schema != system::SCHEMA;
-        self.infos.iter().filter(named).cloned().collect()
+        let configured = self.planner.tables.configured_infos(sites);
+        self.infos.iter().filter(named).cloned().chain(configured).collect()
     }
 
     /// Whether no statement holds a thread or memory.

@@ -13,6 +13,7 @@
 mod busy;
 mod caller;
 mod catalog;
+mod configured_rollups;
 mod control;
 mod cooperative;
 mod engine;

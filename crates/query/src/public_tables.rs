@@ -56,15 +56,8 @@ impl PublicTables {
         self.lake.pin()
     }
 
-    /// Their names and columns.
+    /// Names and columns of those that every lake has.
     pub(crate) fn infos(&self) -> Result<Vec<TableInfo>> {
-        let info = |schema: &str, name: &str, kind, columns| TableInfo {
-            catalog: CATALOG.into(),
-            schema: schema.into(),
-            name: name.into(),
-            kind,
-            columns,
-        };
         let lake = self.scoped(self.pin(), SiteScope::All);
         let mut infos = vec![info(SCHEMA, EVENTS, "TABLE", schema::events())];
         for view in self.views.iter() {
@@ -72,6 +65,20 @@ impl PublicTables {
         }
         infos.extend(system::tables().map(|(name, columns)| info(system::SCHEMA, name, "VIEW", columns)));
         Ok(infos)
+    }
+
+    /// The same of the views of configured rollups, as far as callers with these sites can name them.
+    pub(crate) fn configured_infos(&self, sites: &SiteScope) -> Vec<TableInfo> {
+        let lake = self.scoped(self.pin(), sites.clone());
+        let views = lake.pinned.configured.views(sites);
+        let infos = views.filter_map(|view| {
+            let planned = view.over(&lake);
+            planned
+                .inspect_err(|error| tracing::error!(%error, view = view.name(), "a rollup can't be queried"))
+                .ok()
+                .map(|table| info(SCHEMA, view.name(), "VIEW", table.schema()))
+        });
+        infos.collect()
     }
 
     /// The state of one statement, which sees them over `lake` and as far as `sites` reach. What is decided of its
@@ -100,6 +107,16 @@ impl PublicTables {
     }
 }
 
+fn info(schema: &str, name: &str, kind: &'static str, columns: SchemaRef) -> TableInfo {
+    TableInfo {
+        catalog: CATALOG.into(),
+        schema: schema.into(),
+        name: name.into(),
+        kind,
+        columns,
+    }
+}
+
 /// The tables over one version of the lake, for one caller.
 #[derive(Debug)]
 struct StatementTables {
@@ -108,9 +125,18 @@ struct StatementTables {
     routing: StatementRouting,
 }
 
+impl StatementTables {
+    /// The views of every lake, then those of configured rollups that have one of the caller's sites.
+    fn views(&self) -> impl Iterator<Item = &dyn LakeTableView> {
+        let configured = self.lake.pinned.configured.views(&self.lake.sites);
+        let views = self.views.iter().map(Box::as_ref);
+        views.chain(configured.map(|view| view as &dyn LakeTableView))
+    }
+}
+
 impl NamedTables for StatementTables {
     fn names(&self) -> Vec<String> {
-        let views = self.views.iter().map(|view| view.name().to_owned());
+        let views = self.views().map(|view| view.name().to_owned());
         [EVENTS.to_owned()].into_iter().chain(views).collect()
     }
 
@@ -119,7 +145,7 @@ impl NamedTables for StatementTables {
             let events = RoutableEvents::new(self.lake.clone(), self.routing.clone());
             return Ok(Some(Arc::new(events)));
         }
-        let view = self.views.iter().find(|view| view.name() == name);
+        let view = self.views().find(|view| view.name() == name);
         view.map(|view| view.over(&self.lake)).transpose()
     }
 }

@@ -9,7 +9,7 @@
 //! segment is read raw, and a pinned segment without its file of events is not read at all: whatever versions were
 //! pinned, each event counts once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
@@ -18,13 +18,15 @@ use datafusion::execution::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use footfall_funnels::table::funnel_steps;
 use footfall_funnels::{FunnelDefinitions, FunnelSet};
-use footfall_lake::{DataFile, Snapshot, Table};
+use footfall_lake::{DataFile, Lake, Snapshot, Table, covered_name};
 use footfall_model::access::SiteScope;
 use footfall_model::rollup::Rollup;
 use footfall_model::table;
+use object_store::path::Path;
 use parking_lot::Mutex;
 
 use crate::catalog::{LakeView, NamedTables};
+use crate::configured_rollups::{ConfiguredRollups, RollupFollower};
 use crate::session::SessionFactory;
 use crate::table::{LakeTable, TableReader};
 use crate::views::funnels;
@@ -33,9 +35,9 @@ use crate::views::funnels;
 #[derive(Debug, Clone)]
 pub(crate) struct PinnedLake {
     pub(crate) events: Snapshot,
-    /// In the order of [`LakeTables`].
-    segments: Arc<[Snapshot]>,
+    segments: Arc<[(Arc<SegmentTable>, Snapshot)]>,
     pub(crate) funnels: Arc<FunnelSet>,
+    pub(crate) configured: Arc<ConfiguredRollups>,
 }
 
 impl PinnedLake {
@@ -50,15 +52,18 @@ impl PinnedLake {
 pub(crate) struct LakeTables {
     events: Arc<Table>,
     reader: Arc<TableReader>,
-    segments: Vec<SegmentTable>,
-    /// Whose segments can answer for events.
+    /// Those that every lake has.
+    segments: Vec<Arc<SegmentTable>>,
+    /// Of these, the rollups.
     pub(crate) rollups: Vec<Rollup>,
+    configured: Option<RollupFollower>,
     funnels: Arc<FunnelDefinitions>,
     sessions: SessionFactory,
 }
 
+/// A table of segments.
 #[derive(Debug)]
-struct SegmentTable {
+pub(crate) struct SegmentTable {
     table: Arc<Table>,
     reader: Arc<TableReader>,
     /// The last coverage, which most statements share.
@@ -102,18 +107,14 @@ impl LakeTables {
         events: Arc<Table>,
         segments: Vec<Arc<Table>>,
         rollups: Vec<Rollup>,
+        configured: Option<&Lake>,
         funnels: Arc<FunnelDefinitions>,
         sessions: SessionFactory,
-        runtime: &RuntimeEnv,
+        runtime: &Arc<RuntimeEnv>,
     ) -> Result<Self> {
-        let segments = segments.into_iter().map(|table| {
-            Ok(SegmentTable {
-                reader: Arc::new(TableReader::new(table.spec(), table.store(), runtime)?),
-                table,
-                coverage: Mutex::new(None),
-            })
-        });
+        let segments = segments.into_iter().map(|table| SegmentTable::new(table, runtime));
         Ok(Self {
+            configured: configured.map(|lake| RollupFollower::new(lake, runtime)),
             reader: Arc::new(TableReader::new(table::events(), events.store(), runtime)?),
             events,
             segments: segments.collect::<Result<_>>()?,
@@ -125,10 +126,18 @@ impl LakeTables {
 
     /// The newest versions.
     pub(crate) fn pin(&self) -> PinnedLake {
+        let configured = match &self.configured {
+            Some(rollups) => rollups.current(),
+            None => Arc::default(),
+        };
+        let segments = self.segments.iter().chain(configured.tables());
         PinnedLake {
             events: self.events.snapshot(),
-            segments: self.segments.iter().map(|segments| segments.table.snapshot()).collect(),
+            segments: segments
+                .map(|segments| (Arc::clone(segments), segments.table.snapshot()))
+                .collect(),
             funnels: self.funnels.current(),
+            configured,
         }
     }
 }
@@ -200,14 +209,15 @@ impl ScopedLake {
     }
 
     fn segment_table(&self, name: &str) -> Result<(&SegmentTable, &Snapshot)> {
-        let mut tables = self.tables.segments.iter().zip(self.pinned.segments.iter());
+        let mut tables = self.pinned.segments.iter();
         let found = tables.find(|(table, _)| table.table.spec().name() == name);
+        let found = found.map(|(table, snapshot)| (table.as_ref(), snapshot));
         found.ok_or_else(|| internal_datafusion_err!("the lake was opened without its table {name}"))
     }
 
     /// The names of all tables of segments.
     pub(crate) fn segment_tables(&self) -> impl Iterator<Item = &str> {
-        self.tables.segments.iter().map(|segments| segments.table.spec().name())
+        self.pinned.segments.iter().map(|(table, _)| table.table.spec().name())
     }
 
     /// The files of events that no segment of table `name` covers.
@@ -224,7 +234,8 @@ impl ScopedLake {
 
     /// The pinned version of every table.
     pub(crate) fn snapshots(&self) -> impl Iterator<Item = &Snapshot> {
-        [&self.pinned.events].into_iter().chain(self.pinned.segments.iter())
+        let segments = self.pinned.segments.iter().map(|(_, snapshot)| snapshot);
+        [&self.pinned.events].into_iter().chain(segments)
     }
 
     /// A state in which SQL sees this.
@@ -248,6 +259,16 @@ impl ScopedLake {
 }
 
 impl SegmentTable {
+    /// # Errors
+    /// The table can't be read in this runtime.
+    pub(crate) fn new(table: Arc<Table>, runtime: &RuntimeEnv) -> Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            reader: Arc::new(TableReader::new(table.spec(), table.store(), runtime)?),
+            table,
+            coverage: Mutex::new(None),
+        }))
+    }
+
     fn coverage(&self, events: &Snapshot, segments: &Snapshot) -> Coverage {
         let versions = (events.version(), segments.version());
         let mut last = self.coverage.lock();
@@ -261,26 +282,30 @@ impl SegmentTable {
 }
 
 fn cover(events: &Snapshot, segments: &Snapshot) -> Coverage {
-    let merged: HashSet<&str> = segments.files().filter_map(|file| file.path.filename()).collect();
     // The rows of each file of events; a retired one has none.
-    let files = events
-        .files()
-        .filter_map(|file| Some((file.path.filename()?, file.rows)));
-    let files: HashMap<&str, Option<u64>> = files.collect();
-    let rows = |path: &object_store::path::Path| path.filename().and_then(|name| files.get(name));
-    let is_merged = |file: &DataFile| file.path.filename().is_some_and(|name| merged.contains(name));
-    let covering = segments.filter(|file| rows(&file.path).is_some());
-    let retired = |file: &DataFile| rows(&file.path) == Some(&Some(0));
-    let backed_segments = if covering.files().any(|file| retired(file)) {
-        covering.filter(|file| !retired(file))
+    let files: HashMap<&str, Option<u64>> = events.files().map(|file| (file.stem(), file.rows)).collect();
+    // Two compactors may have covered a file that was merged before the rollup was made: one of theirs is used.
+    let mut covering: HashMap<&str, &Path> = HashMap::new();
+    for file in segments.files() {
+        let name = covered_name(file.stem());
+        if files.contains_key(name) {
+            let used = covering.entry(name).or_insert(&file.path);
+            *used = (*used).min(&file.path);
+        }
+    }
+    let is_covered = |file: &DataFile| covering.contains_key(file.stem());
+    let of_retired = |file: &DataFile| files.get(covered_name(file.stem())) == Some(&Some(0));
+    let used = segments.filter(|file| covering.get(covered_name(file.stem())) == Some(&&file.path));
+    let backed_segments = if used.files().any(|file| of_retired(file)) {
+        used.filter(|file| !of_retired(file))
     } else {
-        covering.clone()
+        used.clone()
     };
     Coverage {
-        segments: covering,
-        uncovered: events.filter(|file| !is_merged(file)),
+        segments: used,
+        uncovered: events.filter(|file| !is_covered(file)),
         backed_segments,
-        covered: events.filter(is_merged),
+        covered: events.filter(is_covered),
         versions: (events.version(), segments.version()),
     }
 }

@@ -109,3 +109,27 @@ pub(crate) async fn site_has_a_limited_number_of_funnels(catalog: Subject, _: &M
     catalog.delete_funnel(&first.unwrap().id).await.unwrap();
     catalog.create_funnel(new_funnel("shop")).await.unwrap();
 }
+
+pub(crate) async fn funnel_changes_in_place(catalog: Subject, clock: &ManualClock) {
+    make_sites(&catalog, &["shop"]).await;
+    let made = catalog.create_funnel(new_funnel("shop")).await.unwrap();
+    let other = catalog.create_funnel(new_funnel("shop")).await.unwrap();
+    clock.set(START + SECOND);
+    let mut definition = made.definition.clone();
+    definition.steps[1].event_type = "signup".into();
+    let changed = catalog.change_funnel(&made.id, definition.clone()).await.unwrap();
+    assert_eq!((&changed.id, &changed.definition), (&made.id, &definition));
+    assert_eq!(changed.created_at, made.created_at);
+    assert!(changed.revision > other.revision, "a change is a definition of its own");
+    let all = catalog.funnels().await.unwrap();
+    assert_eq!((all.revision, all.funnels), (changed.revision, vec![other, changed]));
+    definition.steps.truncate(1);
+    assert_invalid(
+        catalog.change_funnel(&made.id, definition.clone()).await,
+        "steps",
+        "2 to 20",
+        "one step",
+    );
+    let missing = catalog.change_funnel("funnel_nobody", made.definition).await;
+    assert!(matches!(missing, Err(CatalogError::NotFound { what: "funnel", .. })));
+}

@@ -3,6 +3,7 @@
 
 mod funnels;
 mod leases;
+mod rollups;
 mod sites;
 mod tokens;
 
@@ -43,6 +44,11 @@ macro_rules! catalog_contract {
             deleted_funnel_is_gone
             bad_funnel_error_names_field
             site_has_a_limited_number_of_funnels
+            funnel_changes_in_place
+            rollup_round_trips
+            rollup_name_is_unique_until_it_is_dropped
+            dropped_rollup_is_known_until_it_is_forgotten
+            bad_rollup_error_names_field
             lease_has_one_holder
             expired_lease_gets_a_new_epoch
             released_lease_is_free_at_once
@@ -65,6 +71,7 @@ macro_rules! catalog_contract {
 pub(crate) use catalog_contract;
 pub(crate) use funnels::*;
 pub(crate) use leases::*;
+pub(crate) use rollups::*;
 pub(crate) use sites::*;
 pub(crate) use tokens::*;
 

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use footfall_funnels::{Funnel, FunnelSet};
+use footfall_funnels::{Definition, Funnel, FunnelSet};
 use footfall_model::access::{Principal, Role, SiteScope};
 use footfall_model::clock::RandomIds;
+use footfall_model::rollup::{ConfiguredRollup, ConfiguredRollups, RollupDefinition};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -16,8 +17,8 @@ use tokio::time::sleep;
 use super::{CacheLimits, Directory, FOUND_TTL, Lifetimes, MISSING_TTL};
 use crate::testing::{ManualClock, new_site, new_token};
 use crate::{
-    Catalog, CatalogError, Lease, LeaseRequest, NewFunnel, NewSite, NewToken, Secret, Site, SiteChange, SqliteCatalog,
-    Token,
+    Catalog, CatalogError, DroppedRollup, Lease, LeaseRequest, NewFunnel, NewSite, NewToken, Secret, Site, SiteChange,
+    SqliteCatalog, Token,
 };
 
 const FOR_EVER: Duration = Duration::from_secs(3600);
@@ -74,6 +75,27 @@ impl Catalog for Counting {
     }
     async fn funnel_revision(&self) -> Result<u64, CatalogError> {
         self.catalog.funnel_revision().await
+    }
+    async fn change_funnel(&self, id: &str, definition: Definition) -> Result<Funnel, CatalogError> {
+        self.catalog.change_funnel(id, definition).await
+    }
+    async fn create_rollup(&self, definition: RollupDefinition) -> Result<ConfiguredRollup, CatalogError> {
+        self.catalog.create_rollup(definition).await
+    }
+    async fn rollups(&self) -> Result<ConfiguredRollups, CatalogError> {
+        self.catalog.rollups().await
+    }
+    async fn rollup_revision(&self) -> Result<u64, CatalogError> {
+        self.catalog.rollup_revision().await
+    }
+    async fn drop_rollup(&self, name: &str) -> Result<ConfiguredRollup, CatalogError> {
+        self.catalog.drop_rollup(name).await
+    }
+    async fn dropped_rollups(&self) -> Result<Vec<DroppedRollup>, CatalogError> {
+        self.catalog.dropped_rollups().await
+    }
+    async fn forget_rollup(&self, revision: u64) -> Result<(), CatalogError> {
+        self.catalog.forget_rollup(revision).await
     }
     async fn delete_funnel(&self, id: &str) -> Result<Funnel, CatalogError> {
         self.catalog.delete_funnel(id).await

@@ -55,6 +55,22 @@ pub(super) async fn insert(connection: &mut SqliteConnection, funnel: &Funnel) -
     }
 }
 
+/// Replaces the definition by that of `funnel`.
+pub(super) async fn change(
+    connection: &mut SqliteConnection,
+    funnel: &Funnel,
+    now: Micros,
+) -> Result<(), CatalogError> {
+    let definition = serde_json::to_string(&funnel.definition);
+    let change = sqlx::query("UPDATE funnels SET name = ?, definition = ?, updated_at = ?, revision = ? WHERE id = ?")
+        .bind(&funnel.definition.name)
+        .bind(definition.map_err(|error| CatalogError::Unavailable(Box::new(error)))?)
+        .bind(now)
+        .bind(funnel.revision.cast_signed())
+        .bind(&funnel.id);
+    change.execute(connection).await.map(|_| ()).map_err(unavailable)
+}
+
 pub(super) async fn find(executor: impl SqliteExecutor<'_>, id: &str) -> Result<Option<Funnel>, sqlx::Error> {
     let row = sqlx::query(select_funnels!("WHERE id = ?"))
         .bind(id)

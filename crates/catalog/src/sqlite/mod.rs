@@ -7,6 +7,7 @@
 mod funnels;
 mod leases;
 mod open;
+mod rollups;
 mod sites;
 mod tokens;
 
@@ -15,16 +16,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use footfall_funnels::{Funnel, FunnelSet};
+use footfall_funnels::{Definition, Funnel, FunnelSet};
 use footfall_model::access::Principal;
 use footfall_model::clock::{Clock, IdGen};
+use footfall_model::rollup::{ConfiguredRollup, ConfiguredRollups, RollupDefinition};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::secret::SecretHash;
 use crate::{
-    Catalog, CatalogError, Lease, LeaseRequest, MAX_FUNNELS, NewFunnel, NewSite, NewToken, Secret, Site, SiteChange,
-    Token, validate,
+    Catalog, CatalogError, DroppedRollup, Lease, LeaseRequest, MAX_FUNNELS, MAX_ROLLUPS, NewFunnel, NewSite, NewToken,
+    Secret, Site, SiteChange, Token, validate,
 };
 
 /// How long a writer waits for another one, in this process or another, before it fails.
@@ -213,6 +215,25 @@ impl Catalog for SqliteCatalog {
         funnels::revision(&self.pool).await.map_err(unavailable)
     }
 
+    async fn change_funnel(&self, id: &str, definition: Definition) -> Result<Funnel, CatalogError> {
+        definition.validate()?;
+        let now = self.clock.now();
+        let mut write = self.write().await?;
+        let funnel = funnels::find(&mut *write.transaction, id).await.map_err(unavailable)?;
+        let funnel = funnel.ok_or_else(|| CatalogError::NotFound {
+            what: "funnel",
+            id: id.to_owned(),
+        })?;
+        let changed = Funnel {
+            revision: funnels::next_revision(&mut write.transaction, now).await?,
+            definition,
+            ..funnel
+        };
+        funnels::change(&mut write.transaction, &changed, now).await?;
+        write.commit().await?;
+        Ok(changed)
+    }
+
     async fn delete_funnel(&self, id: &str) -> Result<Funnel, CatalogError> {
         let mut write = self.write().await?;
         let funnel = funnels::find(&mut *write.transaction, id).await.map_err(unavailable)?;
@@ -224,6 +245,62 @@ impl Catalog for SqliteCatalog {
         funnels::next_revision(&mut write.transaction, self.clock.now()).await?;
         write.commit().await?;
         Ok(funnel)
+    }
+
+    async fn create_rollup(&self, definition: RollupDefinition) -> Result<ConfiguredRollup, CatalogError> {
+        definition.validate()?;
+        let now = self.clock.now();
+        let mut write = self.write().await?;
+        if rollups::count(&mut write.transaction).await? >= MAX_ROLLUPS {
+            return Err(validate::too_many_rollups(&definition.name));
+        }
+        for site in definition.sites.iter().flatten() {
+            let found = sites::find(&mut *write.transaction, site).await.map_err(unavailable)?;
+            found.ok_or_else(|| validate::unknown_site(site))?;
+        }
+        let made = ConfiguredRollup {
+            definition,
+            revision: rollups::next_revision(&mut write.transaction, now).await?,
+            created_at: now,
+        };
+        rollups::insert(&mut write.transaction, &made).await?;
+        write.commit().await?;
+        Ok(made)
+    }
+
+    async fn rollups(&self) -> Result<ConfiguredRollups, CatalogError> {
+        let mut read = self.pool.begin().await.map_err(unavailable)?;
+        rollups::all(&mut read).await.map_err(unavailable)
+    }
+
+    async fn rollup_revision(&self) -> Result<u64, CatalogError> {
+        rollups::revision(&self.pool).await.map_err(unavailable)
+    }
+
+    async fn drop_rollup(&self, name: &str) -> Result<ConfiguredRollup, CatalogError> {
+        let now = self.clock.now();
+        let mut write = self.write().await?;
+        let found = rollups::find(&mut write.transaction, name).await.map_err(unavailable)?;
+        let rollup = found.ok_or_else(|| CatalogError::NotFound {
+            what: "rollup",
+            id: name.to_owned(),
+        })?;
+        let dropped = rollups::drop(&mut write.transaction, rollup.revision, now).await;
+        dropped.map_err(unavailable)?;
+        rollups::next_revision(&mut write.transaction, now).await?;
+        write.commit().await?;
+        Ok(rollup)
+    }
+
+    async fn dropped_rollups(&self) -> Result<Vec<DroppedRollup>, CatalogError> {
+        rollups::dropped(&self.pool).await.map_err(unavailable)
+    }
+
+    async fn forget_rollup(&self, revision: u64) -> Result<(), CatalogError> {
+        let mut write = self.write().await?;
+        let forgotten = rollups::forget(&mut write.transaction, revision).await;
+        forgotten.map_err(unavailable)?;
+        write.commit().await
     }
 
     async fn take_lease(&self, request: &LeaseRequest) -> Result<Option<Lease>, CatalogError> {

@@ -2,7 +2,7 @@
 
 use footfall_model::hash::DedupeBy;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection, SqlitePool};
+use sqlx::{Row, SqliteConnection, SqliteExecutor, SqlitePool};
 
 use super::unavailable;
 use crate::{CatalogError, Site, SiteChange, validate};
@@ -67,10 +67,10 @@ pub(super) async fn change(
     Ok(updated.rows_affected() == 1)
 }
 
-pub(super) async fn find(pool: &SqlitePool, tracking_id: &str) -> Result<Option<Site>, sqlx::Error> {
+pub(super) async fn find(executor: impl SqliteExecutor<'_>, tracking_id: &str) -> Result<Option<Site>, sqlx::Error> {
     let row = sqlx::query(select_sites!("WHERE tracking_id = ?"))
         .bind(tracking_id)
-        .fetch_optional(pool)
+        .fetch_optional(executor)
         .await?;
     row.as_ref().map(site).transpose()
 }

@@ -14,16 +14,20 @@ mod groups;
 mod rollup;
 mod visitors;
 
+use std::collections::BTreeSet;
+
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::TimestampMicrosecondType;
 use arrow::error::ArrowError;
-use footfall_model::rollup::Rollup;
+use footfall_model::rollup::{Rollup, VISITOR_COLUMN};
 use footfall_model::table::{SITE_COLUMN, SpecError};
 
 use codes::Codes;
 use rollup::RollupState;
 
 use crate::{Rows, SegmentBuilder};
+
+const TIME_COLUMN: &str = "event_timestamp";
 
 /// Builds the segments that cover one file of events.
 #[derive(Debug)]
@@ -49,6 +53,18 @@ impl Aggregation {
         })
     }
 
+    /// The columns of events that are read, each once.
+    pub(crate) fn columns(rollups: &[Rollup]) -> Vec<String> {
+        let of_all = [SITE_COLUMN, VISITOR_COLUMN, TIME_COLUMN].map(str::to_owned);
+        let of_one = |rollup: &Rollup| {
+            let measured = rollup.measures.iter().filter_map(|measure| measure.function.column());
+            let columns = measured.chain(rollup.dimensions.iter().map(String::as_str));
+            columns.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let columns: BTreeSet<_> = of_all.into_iter().chain(rollups.iter().flat_map(of_one)).collect();
+        columns.into_iter().collect()
+    }
+
     fn end_site(&mut self, rows: &mut Rows) -> Result<(), ArrowError> {
         let Some(site) = self.site.take() else {
             return Ok(());
@@ -69,9 +85,9 @@ impl SegmentBuilder for Aggregation {
             .and_then(|c| c.as_string_opt::<i32>());
         let sites = sites.ok_or_else(|| wrong(SITE_COLUMN))?.clone();
         let times = events
-            .column_by_name("event_timestamp")
+            .column_by_name(TIME_COLUMN)
             .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>())
-            .ok_or_else(|| wrong("event_timestamp"))?;
+            .ok_or_else(|| wrong(TIME_COLUMN))?;
         let mut start = 0;
         while start < events.num_rows() {
             let site = sites.value(start);
@@ -82,7 +98,8 @@ impl SegmentBuilder for Aggregation {
             let end = end_of_run(&sites, start);
             let run = events.slice(start, end - start);
             self.codes.assign(&run)?;
-            for (table, rollup) in self.rollups.iter_mut().enumerate() {
+            let rollups = self.rollups.iter_mut().enumerate();
+            for (table, rollup) in rollups.filter(|(_, rollup)| rollup.has_site(site)) {
                 rollup.push(&run, &times.values()[start..end], &self.codes)?;
                 rollup.end_visitors(site, &self.codes, |batch| rows.push(table, batch))?;
             }

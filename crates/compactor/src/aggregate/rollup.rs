@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, SchemaRef};
 use arrow::error::ArrowError;
+use footfall_model::access::SiteScope;
 use footfall_model::rollup::Rollup;
 use footfall_model::schema;
 use footfall_model::table::{SpecError, TableSpec};
@@ -20,6 +21,7 @@ const BATCH_ROWS: usize = if cfg!(test) { 8 } else { 8 * 1_024 };
 #[derive(Debug)]
 pub(super) struct RollupState {
     schema: SchemaRef,
+    sites: SiteScope,
     /// Of a rollup per visitor.
     visitors: Option<Visitors>,
     /// Whether a bucket's start is a column; a daily bucket is the partition.
@@ -27,8 +29,8 @@ pub(super) struct RollupState {
     /// Indices into [`Codes`].
     dimensions: Vec<usize>,
     groups: Groups,
-    /// Each with the index of its column in events.
-    accumulators: Vec<(Option<usize>, Accumulator)>,
+    /// Each with the name of its column in events.
+    accumulators: Vec<(Option<String>, Accumulator)>,
 }
 
 impl RollupState {
@@ -36,18 +38,25 @@ impl RollupState {
         let events = schema::event_file();
         let dimensions: Vec<_> = rollup.dimensions.iter().map(|name| codes.dimension(name)).collect();
         let accumulators = rollup.measures.iter().map(|measure| {
-            let column = measure.function.column().and_then(|name| events.index_of(name).ok());
-            let kind = column.map(|column| events.field(column).data_type());
-            Accumulator::new(&measure.function, kind).map(|accumulator| (column, accumulator))
+            let column = measure.function.column();
+            let kind = column.and_then(|name| events.field_with_name(name).ok());
+            let accumulator = Accumulator::new(&measure.function, kind.map(Field::data_type));
+            accumulator.map(|accumulator| (column.map(str::to_owned), accumulator))
         });
         Ok(Self {
             schema: Arc::clone(table.file_schema()),
+            sites: rollup.sites.clone(),
             visitors: rollup.per_visitor.then(Visitors::default),
             has_bucket: rollup.grain.column().is_some(),
             groups: Groups::new(rollup.grain.micros(), dimensions.len()),
             dimensions,
             accumulators: accumulators.collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Whether it has rows of this site.
+    pub(super) fn has_site(&self, site: &str) -> bool {
+        self.sites.allows(site)
     }
 
     /// Adds the next events of the site.
@@ -61,7 +70,11 @@ impl RollupState {
         let groups = self.groups.assign(visitors, times, &codes);
         let count = self.groups.len();
         for (column, accumulator) in &mut self.accumulators {
-            accumulator.update(column.map(|column| run.column(column)), &groups, count)?;
+            let values = match column {
+                Some(name) => Some(run.column_by_name(name).ok_or_else(|| without_column(name))?),
+                None => None,
+            };
+            accumulator.update(values, &groups, count)?;
         }
         self.groups.recycle(groups);
         Ok(())
@@ -140,4 +153,8 @@ impl RollupState {
         }
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
     }
+}
+
+fn without_column(name: &str) -> ArrowError {
+    ArrowError::SchemaError(format!("events without a column {name}"))
 }

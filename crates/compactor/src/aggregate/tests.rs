@@ -5,6 +5,7 @@ use arrow::array::{
     ArrayRef, BooleanArray, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array,
 };
 use arrow::datatypes::{DataType, Decimal128Type, Int64Type};
+use footfall_model::access::SiteScope;
 use footfall_model::clock::Micros;
 use footfall_model::rollup::{Grain, built_in};
 use footfall_model::schema;
@@ -107,6 +108,8 @@ fn segments(rollups: &[Rollup], files: &[Vec<RecordBatch>]) -> Vec<Vec<RecordBat
 fn hourly(per_visitor: bool) -> Rollup {
     Rollup {
         name: "mine".into(),
+        revision: 0,
+        sites: SiteScope::All,
         grain: Grain::Hour,
         per_visitor,
         dimensions: ["country", "is_bot", "event_type"].map(str::to_owned).to_vec(),

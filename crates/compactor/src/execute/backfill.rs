@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use footfall_funnels::coverage::{Coverage, covered_name, segment_name};
+use footfall_funnels::coverage::Coverage;
 use footfall_funnels::table::funnel_steps;
 use footfall_funnels::{FunnelDefinitions, Matcher};
 use footfall_lake::{
-    Commit, DataFile, FileWriter, Lake, LakeError, NewFile, Operation, Origin, Table, TextRange, blocking, read_rows_in,
+    Commit, DataFile, FileWriter, Lake, LakeError, NewFile, Operation, Origin, Table, TextRange, blocking,
+    covered_name, read_rows_in, segment_name,
 };
 use footfall_model::access::SiteScope;
 use footfall_model::clock::{Clock, IdGen};

@@ -1,4 +1,4 @@
-//! Files of events as iterators of batches, each read by a task of its own.
+//! Files of events as iterators of batches, each run of them read by a task of its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +20,7 @@ const BATCH_ROWS: usize = 8 * 1_024;
 /// Batches that a file is ahead of the merge, beside the one that is merged and the one that is being read.
 const AHEAD: usize = 1;
 
-/// The rows of one file that are kept, in order. Its iterator blocks: it is for a thread that may.
+/// The rows of one run of files that are kept, in order. Its iterator blocks: it is for a thread that may.
 pub(super) struct Input {
     batches: mpsc::Receiver<Result<RecordBatch, LakeError>>,
     rows: Arc<InputRows>,
@@ -35,11 +35,11 @@ pub(super) struct InputRows {
     pub(super) expired: AtomicU64,
 }
 
-/// Begins to read files without the rows of expired sites, with this much memory for all of their batches. `rows` counts
+/// Begins to read runs of files without the rows of expired sites, with this much memory for all of their batches. `rows` counts
 /// what the merge takes.
 pub(super) fn open(
     table: &Arc<Table>,
-    files: &[Arc<DataFile>],
+    files: Vec<Vec<Arc<DataFile>>>,
     expired: Option<&Arc<ExpiredSites>>,
     memory_bytes: usize,
     rows: &Arc<InputRows>,
@@ -48,13 +48,16 @@ pub(super) fn open(
         rows: BATCH_ROWS,
         bytes: memory_bytes / ((AHEAD + 2) * files.len().max(1)),
     };
-    let open = |file: &Arc<DataFile>| {
+    let open = |run: Vec<Arc<DataFile>>| {
         let (sender, batches) = mpsc::channel(AHEAD);
-        let (table, file) = (Arc::clone(table), Arc::clone(file));
+        let table = Arc::clone(table);
         tokio::spawn(async move {
-            if let Err(error) = send(&table, &file, limit, &sender).await {
-                // A merge that is gone needs no error.
-                let _ = sender.send(Err(error)).await;
+            for file in run {
+                if let Err(error) = send(&table, &file, limit, &sender).await {
+                    // A merge that is gone needs no error.
+                    let _ = sender.send(Err(error)).await;
+                    break;
+                }
             }
         });
         Input {
@@ -63,7 +66,7 @@ pub(super) fn open(
             expired: expired.cloned(),
         }
     };
-    files.iter().map(open).collect()
+    files.into_iter().map(open).collect()
 }
 
 async fn send(

@@ -12,6 +12,7 @@ mod backfill;
 mod input;
 mod output;
 mod remove;
+mod rollup_backfill;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,6 +21,7 @@ use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use footfall_lake::{Commit, DataFile, Fence, Lake, LakeError, Operation, Origin, Snapshot, Table};
 use footfall_model::clock::{Clock, IdGen};
+use footfall_model::rollup::Rollup;
 use footfall_model::table::{SpecError, TableSpec, events};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStoreExt;
@@ -28,12 +30,14 @@ use tokio::sync::mpsc;
 
 use crate::damaged::Damaged;
 use crate::merge::Merge;
-use crate::plan::{plan, plan_requested};
+use crate::plan::{plan, plan_requested, runs};
 use crate::retention::{RETENTION, RetentionPolicy};
-use crate::{FileState, MergeTask, Policy, SegmentKind, Stage};
+use crate::{FileState, MergeTask, Policy, RollupSegments, SegmentKind, Stage};
 pub use backfill::FunnelBackfill;
 use input::InputRows;
 use output::{Output, OutputPlan, Written};
+pub(crate) use remove::kind_tables;
+pub use rollup_backfill::RollupBackfill;
 
 /// Batches that the merge is ahead of the encoder.
 const AHEAD: usize = 2;
@@ -95,7 +99,7 @@ impl CompactError {
 }
 
 /// A kind of segments and its tables.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct KindTables {
     pub(crate) kind: Arc<dyn SegmentKind>,
     pub(crate) tables: Vec<Arc<Table>>,
@@ -120,8 +124,10 @@ pub struct Merged {
 /// Compacts the events of one lake.
 #[derive(Debug)]
 pub struct Compactor {
+    lake: Lake,
     events: Arc<Table>,
-    segments: Vec<KindTables>,
+    /// Those that every lake has.
+    fixed_kinds: Vec<KindTables>,
     policy: Policy,
     retention: RetentionPolicy,
     damaged: Damaged,
@@ -148,7 +154,8 @@ impl Compactor {
             Ok::<_, CompactError>(KindTables { kind, tables })
         };
         Ok(Self {
-            segments: kinds.into_iter().map(with_tables).collect::<Result<_, _>>()?,
+            lake: lake.clone(),
+            fixed_kinds: kinds.into_iter().map(with_tables).collect::<Result<_, _>>()?,
             events: table(lake, events())?,
             policy,
             retention: RetentionPolicy::default(),
@@ -225,7 +232,8 @@ impl Compactor {
         let expired = self.retention.expired_sites(task.event_date, self.clock.now());
         let expired = expired.map(Arc::new);
         let rows = Arc::new(InputRows::default());
-        let inputs = input::open(&self.events, &files, expired.as_ref(), self.memory_bytes, &rows);
+        let runs = runs_of(&files);
+        let inputs = input::open(&self.events, runs, expired.as_ref(), self.memory_bytes, &rows);
         let (sender, mut batches) = mpsc::channel(AHEAD);
         let merging = tokio::task::spawn_blocking(move || merge(inputs, &sender));
         let plan = OutputPlan {
@@ -244,7 +252,7 @@ impl Compactor {
                 .map(|sites| (RETENTION.to_owned(), sites.digest()))
                 .collect(),
         };
-        let mut output = Output::new(&self.events, &self.segments, plan)?;
+        let mut output = Output::new(&self.events, &self.kinds(), plan)?;
         while let Some(batch) = batches.recv().await {
             output.write(batch).await?;
         }
@@ -260,7 +268,7 @@ impl Compactor {
             duplicates,
             bytes_read: files.iter().map(|file| file.size).sum(),
             bytes_written: sum(&written.events),
-            segment_bytes: written.segments.iter().map(|files| sum(files)).sum(),
+            segment_bytes: written.segments.iter().map(|segments| sum(&segments.files)).sum(),
         };
         if merged.rows_read != merged.rows_written + duplicates + merged.expired {
             self.discard(&written).await;
@@ -289,15 +297,14 @@ impl Compactor {
         fence: Option<&Fence>,
     ) -> Result<(), CompactError> {
         let staged_at = written.events.iter().map(|file| file.written_at).min();
-        let tables = self.segment_tables().zip(&written.segments);
-        let commits: Vec<_> = tables
-            .filter(|(_, segments)| !segments.is_empty())
-            .map(|(table, segments)| {
+        let segments = written.segments.iter().filter(|segments| !segments.files.is_empty());
+        let commits: Vec<_> = segments
+            .map(|segments| {
                 let commit = Commit {
                     staged_at,
-                    ..Commit::append(self.ids.next_id(), segments.clone())
+                    ..Commit::append(self.ids.next_id(), segments.files.clone())
                 };
-                async move { table.commit(&commit).await }
+                async move { segments.table.commit(&commit).await }
             })
             .collect();
         let mut commits = stream::iter(commits).buffer_unordered(COMMITS);
@@ -325,13 +332,22 @@ impl Compactor {
         &self.events
     }
 
-    pub(crate) fn kinds(&self) -> &[KindTables] {
-        &self.segments
+    /// The kinds of segments that there are now, configured rollups included.
+    pub(crate) fn kinds(&self) -> Vec<KindTables> {
+        let rollups = self.lake.rollups();
+        let configured = (!rollups.is_empty()).then(|| KindTables {
+            kind: Arc::new(RollupSegments(
+                rollups.iter().map(|rollup| Rollup::clone(&rollup.rollup)).collect(),
+            )),
+            tables: rollups.iter().map(|rollup| Arc::clone(&rollup.table)).collect(),
+        });
+        self.fixed_kinds.iter().cloned().chain(configured).collect()
     }
 
     /// Deletes files that no commit names. What can't be deleted is an orphan, which harms nobody.
     async fn discard(&self, written: &Written) {
-        for file in written.events.iter().chain(written.segments.iter().flatten()) {
+        let segments = written.segments.iter().flat_map(|segments| &segments.files);
+        for file in written.events.iter().chain(segments) {
             if let Err(error) = self.events.store().delete(&file.path).await {
                 tracing::warn!(path = %file.path, %error, "a file of a failed merge could not be deleted");
             }
@@ -363,6 +379,16 @@ fn live(snapshot: &Snapshot, path: &Path) -> Result<Arc<DataFile>, LakeError> {
 /// The live files.
 fn inputs(snapshot: &Snapshot, files: &[FileState]) -> Result<Vec<Arc<DataFile>>, LakeError> {
     files.iter().map(|file| live(snapshot, &file.path)).collect()
+}
+
+/// The files in what is read one after another.
+fn runs_of(files: &[Arc<DataFile>]) -> Vec<Vec<Arc<DataFile>>> {
+    let states: Vec<_> = files.iter().map(|file| FileState::of(file)).collect();
+    let states: Vec<_> = states.iter().collect();
+    let mut files = files.iter().cloned();
+    runs(&states)
+        .map(|run| files.by_ref().take(run.len()).collect())
+        .collect()
 }
 
 /// Sends merged events; returns how many duplicates were dropped.

@@ -17,8 +17,15 @@ use crate::{Rows, STAGE, STAGE_FINAL, STAGE_MERGED, SegmentBuilder};
 #[derive(Debug, Default)]
 pub(super) struct Written {
     pub(super) events: Vec<DataFile>,
-    /// For each table of segments, in their order.
-    pub(super) segments: Vec<Vec<DataFile>>,
+    /// For each table of segments.
+    pub(super) segments: Vec<WrittenSegments>,
+}
+
+/// The segments of one table.
+#[derive(Debug)]
+pub(super) struct WrittenSegments {
+    pub(super) table: Arc<Table>,
+    pub(super) files: Vec<DataFile>,
 }
 
 /// Where the merged events go.
@@ -28,7 +35,6 @@ pub(super) struct Output<'a> {
     current: Option<CurrentFile>,
     /// `None` while they work on another thread.
     builders: Option<Vec<Builder>>,
-    tables: Vec<&'a Table>,
     last_visitor: Option<(String, i64)>,
     written: Written,
 }
@@ -60,14 +66,18 @@ pub(super) struct OutputPlan {
 }
 
 impl<'a> Output<'a> {
-    pub(super) fn new(events: &'a Table, kinds: &'a [KindTables], plan: OutputPlan) -> Result<Self, CompactError> {
+    pub(super) fn new(events: &'a Table, kinds: &[KindTables], plan: OutputPlan) -> Result<Self, CompactError> {
         let builder = |kind: &KindTables| {
             Ok::<_, CompactError>(Builder {
                 builder: kind.kind.builder()?,
                 rows: Rows::new(kind.tables.len()),
             })
         };
-        let tables: Vec<&Table> = kinds.iter().flat_map(|kind| &kind.tables).map(Arc::as_ref).collect();
+        let tables = kinds.iter().flat_map(|kind| &kind.tables);
+        let segments = tables.map(|table| WrittenSegments {
+            table: Arc::clone(table),
+            files: Vec::new(),
+        });
         Ok(Self {
             events,
             plan,
@@ -76,9 +86,8 @@ impl<'a> Output<'a> {
             last_visitor: None,
             written: Written {
                 events: Vec::new(),
-                segments: vec![Vec::new(); tables.len()],
+                segments: segments.collect(),
             },
-            tables,
         })
     }
 
@@ -145,7 +154,7 @@ impl<'a> Output<'a> {
         for (nth, (segment, tags)) in file.segments.into_iter().zip(tags).enumerate() {
             let mut segment = segment.finish().await?;
             segment.tags.extend(tags);
-            self.written.segments[nth].push(segment);
+            self.written.segments[nth].files.push(segment);
         }
         Ok(())
     }
@@ -185,7 +194,8 @@ impl<'a> Output<'a> {
             let new = NewFile::new(&spec, event_date, name.clone(), origin, written_at);
             FileWriter::new(table.store(), new)
         };
-        let segments = self.tables.iter().map(|table| writer(table, Origin::Compaction));
+        let tables = self.written.segments.iter().map(|segments| &segments.table);
+        let segments = tables.map(|table| writer(table, Origin::Compaction));
         Ok(CurrentFile {
             events: writer(self.events, origin)?,
             segments: segments.collect::<Result<_, _>>()?,

@@ -4,13 +4,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use footfall_funnels::coverage::covered_name;
-use footfall_lake::{Commit, DataFile, Fence, LakeError, MAX_STAGED, NewFile, Operation, Origin, Table, write_file};
+use footfall_lake::{
+    Commit, DataFile, Fence, LakeError, MAX_STAGED, NewFile, Operation, Origin, Table, covered_name, write_file,
+};
 use footfall_model::clock::HOUR;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 
-use super::{COMMITS, CompactError, Compactor, inputs};
+use super::{COMMITS, CompactError, Compactor, KindTables, inputs};
 use crate::retention::{self, RetentionTask};
 use crate::{FileState, STAGE, STAGE_RETIRED, SegmentKind, Stage};
 
@@ -83,12 +84,13 @@ impl Compactor {
     /// The store's.
     pub async fn remove_orphan_segments(&self) -> Result<usize, CompactError> {
         // Segments first: one whose merge is committed meanwhile is not seen, or its file of events is.
-        let segments: Vec<_> = self.segment_tables().map(|table| table.snapshot()).collect();
+        let kinds = self.kinds();
+        let segments: Vec<_> = kind_tables(&kinds).map(|(_, table)| table.snapshot()).collect();
         self.events.refresh().await?;
         let events = self.events.snapshot();
         let latest = self.clock.now() - MAX_STAGED - HOUR;
         let mut removed = 0;
-        for ((kind, table), segments) in self.kind_tables().zip(segments) {
+        for ((kind, table), segments) in kind_tables(&kinds).zip(segments) {
             let covered = events
                 .files()
                 .filter(|file| kind.outlives_events() || !is_retired(file));
@@ -113,7 +115,8 @@ impl Compactor {
         which: impl Fn(&dyn SegmentKind) -> bool,
     ) -> Result<(), CompactError> {
         let names: HashSet<&str> = files.iter().map(|file| file.stem()).collect();
-        let tables = self.kind_tables().filter(|(kind, _)| which(*kind));
+        let kinds = self.kinds();
+        let tables = kind_tables(&kinds).filter(|(kind, _)| which(*kind));
         let removals: Vec<_> = tables
             .map(|(_, table)| {
                 let snapshot = table.snapshot();
@@ -140,18 +143,14 @@ impl Compactor {
             Err(error) => Err(error.into()),
         }
     }
+}
 
-    pub(crate) fn segment_tables(&self) -> impl Iterator<Item = &Arc<Table>> {
-        self.kind_tables().map(|(_, table)| table)
-    }
-
-    fn kind_tables(&self) -> impl Iterator<Item = (&dyn SegmentKind, &Arc<Table>)> {
-        let pairs = self
-            .segments
-            .iter()
-            .flat_map(|kind| kind.tables.iter().map(move |table| (kind, table)));
-        pairs.map(|(kind, table)| (kind.kind.as_ref(), table))
-    }
+/// The tables of segments, each with its kind.
+pub(crate) fn kind_tables(kinds: &[KindTables]) -> impl Iterator<Item = (&dyn SegmentKind, &Arc<Table>)> {
+    let pairs = kinds
+        .iter()
+        .flat_map(|kind| kind.tables.iter().map(move |table| (kind, table)));
+    pairs.map(|(kind, table)| (kind.kind.as_ref(), table))
 }
 
 fn is_retired(file: &DataFile) -> bool {

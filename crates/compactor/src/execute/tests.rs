@@ -1,5 +1,7 @@
 //! Merges, retention and verification over a lake with files of events and the segments of all rollups.
 
+mod closing;
+
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
@@ -156,7 +158,7 @@ impl TestLake {
     async fn verify(&self) -> usize {
         let live = self.events().snapshot();
         let names: HashSet<_> = live.files().filter_map(|file| file.path.filename()).collect();
-        for table in self.compactor.segment_tables() {
+        for (_, table) in kind_tables(&self.compactor.kinds()) {
             let segments = table.snapshot();
             assert!(
                 segments
@@ -292,7 +294,7 @@ async fn segments_without_events_are_removed_when_a_merge_is_given_up() {
     lake.add(Origin::Wal, &[("a", 0, 1), ("a", 0, 2)]).await;
     lake.merge_all().await;
     // As if the process was killed before its second commit: segments of a file that is not live.
-    for table in lake.compactor.segment_tables() {
+    for (_, table) in kind_tables(&lake.compactor.kinds()) {
         let segment = DataFile::clone(table.snapshot().files().next().unwrap());
         let orphan = DataFile {
             path: footfall_lake::data_path(table.spec(), FIRST, "killed"),

@@ -64,7 +64,7 @@ fn small_and_medium_files_do_not_mix() {
         ..file(n, bytes, 0)
     };
     let mut files: Vec<_> = (0..63).map(|n| merged(n, 2 * MIB)).collect();
-    files.extend((63..120).map(|n| merged(n, 40 * MIB)));
+    files.extend((63..103).map(|n| merged(n, 40 * MIB)));
     assert_eq!(plan(&files, &Policy::default(), 3_600 * SECOND), []);
     files.push(merged(120, 3 * MIB));
     let [task] = &plan(&files, &Policy::default(), 3_600 * SECOND)[..] else {
@@ -156,6 +156,77 @@ fn backlog_of_100_000_small_files_drains() {
 }
 
 #[test]
+fn closed_day_of_1_000_large_files_is_reduced_to_runs_and_then_closed() {
+    let policy = Policy::default();
+    let large = |n| FileState {
+        stage: Stage::Merged,
+        ..file(n, 200 * MIB, n as Micros)
+    };
+    let (mut files, mut next, mut written) = ((0..1_000).map(large).collect::<Vec<_>>(), 0, 0);
+    let total: u64 = files.iter().map(|file| file.bytes).sum();
+    for round in 0.. {
+        let tasks = plan(&files, &policy, 30 * DAY + round);
+        if tasks.is_empty() {
+            break;
+        }
+        for task in tasks {
+            let inputs: Vec<_> = task.inputs.iter().collect();
+            let held = runs(&inputs).map(|run| run.iter().map(|file| file.row_group_bytes()).max().unwrap());
+            assert!(held.sum::<u64>() <= policy.input_bytes);
+            written += carry_out(&mut files, &task, &policy, 30 * DAY + round, &mut next);
+        }
+        assert!(round < 4, "{} files left", files.len());
+    }
+    assert!(files.iter().all(|file| file.stage == Stage::Final));
+    assert_eq!(written, 2 * total, "each event is rewritten twice");
+}
+
+#[test]
+fn task_is_bounded_by_row_groups_and_full_ones_do_not_wait() {
+    let policy = Policy::default();
+    let medium = |n| FileState {
+        stage: Stage::Merged,
+        ..file(n, 64 * MIB, n as Micros)
+    };
+    let files: Vec<_> = (0..60).map(medium).collect();
+    let [task] = &plan(&files, &policy, 3_600 * SECOND)[..] else {
+        panic!("one task")
+    };
+    assert_eq!((task.reason, task.inputs.len()), (MergeReason::Medium, 49));
+    let two = Policy {
+        input_bytes: 1,
+        ..policy
+    };
+    assert!(
+        plan(&files, &two, 3_600 * SECOND)
+            .iter()
+            .all(|task| task.inputs.len() == 2)
+    );
+}
+
+#[test]
+fn files_of_one_merge_are_one_run() {
+    let named = |name: &str, stage| FileState {
+        path: Path::from(format!("event_date=1970-01-01/{name}.parquet")),
+        stage,
+        ..file(0, MIB, 0)
+    };
+    let (one, two) = ("0".repeat(31) + "a", "0".repeat(31) + "b");
+    let files = [
+        named(&format!("{one}-00000"), Stage::Merged),
+        named(&format!("{one}-00002"), Stage::Merged),
+        named(&format!("{two}-00003"), Stage::Merged),
+        named(&format!("{two}-00004"), Stage::Fresh),
+        named(&format!("{two}-00005"), Stage::Fresh),
+        named("part-0", Stage::Merged),
+        named("part-1", Stage::Merged),
+    ];
+    let files: Vec<_> = files.iter().collect();
+    let lengths: Vec<_> = runs(&files).map(<[_]>::len).collect();
+    assert_eq!(lengths, [2, 1, 1, 1, 1, 1]);
+}
+
+#[test]
 fn recent_imports_merge_only_with_one_another() {
     let policy = Policy::default();
     let imported = |n, at| FileState {
@@ -204,10 +275,20 @@ fn recent_imports_merge_only_with_one_another() {
     assert_eq!(merges(&only, 3 * DAY + 3_600 * SECOND), [("2 4".to_owned(), true)]);
 }
 
+/// The `nth` file of a merge.
+fn merged(task: &MergeTask, merge: u64, nth: u64, bytes: u64, now: Micros) -> FileState {
+    FileState {
+        path: Path::from(format!("event_date=1970-01-01/{merge:032x}-{nth:05}.parquet")),
+        stage: stage(task),
+        ..file(0, bytes, now)
+    }
+}
+
 /// Executes planned merges, with outputs cut at the target size; returns the bytes written.
 fn carry_out(files: &mut Vec<FileState>, task: &MergeTask, policy: &Policy, now: Micros, next: &mut u64) -> u64 {
     files.retain(|file| !task.inputs.contains(file));
-    let mut left = task.bytes();
+    *next += 1;
+    let (mut left, mut nth) = (task.bytes(), 0);
     while left > 0 {
         let bytes = if left > policy.target_bytes * 3 / 2 {
             policy.target_bytes
@@ -215,11 +296,8 @@ fn carry_out(files: &mut Vec<FileState>, task: &MergeTask, policy: &Policy, now:
             left
         };
         left -= bytes;
-        *next += 1;
-        files.push(FileState {
-            stage: stage(task),
-            ..file(*next, bytes, now)
-        });
+        files.push(merged(task, *next, nth, bytes, now));
+        nth += 1;
     }
     task.bytes()
 }

@@ -6,14 +6,16 @@ use std::time::Duration;
 use footfall_catalog::{Catalog, CatalogError, NewFunnel, NewSite, NewToken, Secret, Site, SiteChange, Token};
 use footfall_funnels::Funnel;
 use footfall_ingest::collect::ErrorBody;
+use footfall_model::rollup::{ConfiguredRollup, RollupDefinition};
 use http::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::{Host, Url};
 
+use super::other_site;
 use super::wire::{
-    FunnelBody, FunnelRequest, FunnelsBody, NewTokenBody, SiteBody, SiteChangeBody, SiteRequest, SitesBody, TokenBody,
-    TokenRequest, TokensBody,
+    FunnelBody, FunnelRequest, FunnelsBody, NewTokenBody, RollupBody, RollupStatus, RollupsBody, SiteBody,
+    SiteChangeBody, SiteRequest, SitesBody, TokenBody, TokenRequest, TokensBody,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -185,6 +187,56 @@ impl Admin {
         }
     }
 
+    /// Under a new revision; its site stays.
+    pub(crate) async fn change_funnel(&self, id: &str, funnel: NewFunnel) -> Result<Funnel, AdminError> {
+        match self {
+            Self::Local(catalog) => {
+                let known = self.funnel(id).await?;
+                if known.tracking_id != funnel.tracking_id {
+                    return Err(AdminError::Catalog(other_site(&known)));
+                }
+                Ok(catalog.change_funnel(id, funnel.definition).await?)
+            }
+            Self::Remote(server) => {
+                let changed: FunnelBody = server.put(&["funnels", id], &FunnelRequest::from(funnel)).await?;
+                Ok(changed.into())
+            }
+        }
+    }
+
+    /// Created or dropped in the folder of a running server, it is known there within a second.
+    pub(crate) async fn create_rollup(&self, definition: RollupDefinition) -> Result<RollupStatus, AdminError> {
+        match self {
+            Self::Local(catalog) => Ok(unmeasured(catalog.create_rollup(definition).await?)),
+            Self::Remote(server) => {
+                let made: RollupBody = server.post(&["rollups"], &definition).await?;
+                Ok(made.into())
+            }
+        }
+    }
+
+    /// Oldest first; without their progress if they are read from a state folder.
+    pub(crate) async fn list_rollups(&self) -> Result<Vec<RollupStatus>, AdminError> {
+        match self {
+            Self::Local(catalog) => Ok(catalog.rollups().await?.rollups.into_iter().map(unmeasured).collect()),
+            Self::Remote(server) => {
+                let listed: RollupsBody = server.get(&["rollups"]).await?;
+                Ok(listed.rollups.into_iter().map(RollupStatus::from).collect())
+            }
+        }
+    }
+
+    /// What it was.
+    pub(crate) async fn drop_rollup(&self, name: &str) -> Result<RollupStatus, AdminError> {
+        match self {
+            Self::Local(catalog) => Ok(unmeasured(catalog.drop_rollup(name).await?)),
+            Self::Remote(server) => {
+                let dropped: RollupBody = server.delete(&["rollups", name]).await?;
+                Ok(dropped.into())
+            }
+        }
+    }
+
     /// What it was.
     pub(crate) async fn delete_funnel(&self, id: &str) -> Result<Funnel, AdminError> {
         match self {
@@ -208,6 +260,10 @@ impl Remote {
 
     async fn patch<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, AdminError> {
         self.send(self.client.patch(self.endpoint(path)?).json(body)).await
+    }
+
+    async fn put<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, AdminError> {
+        self.send(self.client.put(self.endpoint(path)?).json(body)).await
     }
 
     async fn delete<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, AdminError> {
@@ -255,6 +311,10 @@ impl Remote {
         address.set_query(None);
         Ok(address)
     }
+}
+
+fn unmeasured(rollup: ConfiguredRollup) -> RollupStatus {
+    RollupStatus { rollup, progress: None }
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -1,21 +1,28 @@
 //! The endpoints, behind `auth`.
 
+mod rollups;
+
 use std::sync::Arc;
 
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Extension, Path, State};
 use axum::response::Response;
 use bytes::Bytes;
-use footfall_catalog::{CatalogError, Directory};
+use footfall_catalog::{CatalogError, Directory, NewFunnel};
 use footfall_funnels::FunnelDefinitions;
 use footfall_ingest::collect::json_response;
+use footfall_lake::Lake;
 use footfall_model::access::Principal;
 use footfall_model::clock::Clock;
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 
+pub(crate) use rollups::status as rollup_status;
+pub(super) use rollups::{create_rollup, drop_rollup, list_rollups};
+
 use super::error::ApiError;
+use super::other_site;
 use super::wire::{
     FunnelBody, FunnelRequest, FunnelsBody, NewTokenBody, SiteBody, SiteChangeBody, SiteRequest, SitesBody, TokenBody,
     TokenRequest, TokensBody,
@@ -25,6 +32,7 @@ use super::wire::{
 pub(super) struct Handlers {
     pub(super) directory: Arc<Directory>,
     pub(super) funnels: Arc<FunnelDefinitions>,
+    pub(super) lake: Lake,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -131,6 +139,34 @@ pub(super) async fn show_funnel(
     let Path(id) = id.map_err(|error| ApiError::unreadable(error.status()))?;
     let funnel = state.directory.catalog().funnel(&id).await?;
     let funnel = funnel.ok_or(CatalogError::NotFound { what: "funnel", id })?;
+    Ok(json_response(StatusCode::OK, &FunnelBody::from(funnel)))
+}
+
+pub(super) async fn change_funnel(
+    State(state): State<Handlers>,
+    Extension(admin): Extension<Principal>,
+    id: Result<Path<String>, PathRejection>,
+    body: BodyBytes,
+) -> Result<Response, ApiError> {
+    let Path(id) = id.map_err(|error| ApiError::unreadable(error.status()))?;
+    let new: FunnelRequest = parse(body)?;
+    let known = state.directory.catalog().funnel(&id).await?;
+    let known = known.ok_or_else(|| CatalogError::NotFound {
+        what: "funnel",
+        id: id.clone(),
+    })?;
+    let new = NewFunnel::from(new);
+    if new.tracking_id != known.tracking_id {
+        return Err(other_site(&known).into());
+    }
+    let funnel = state.directory.catalog().change_funnel(&id, new.definition).await?;
+    state.refresh_funnels().await;
+    tracing::info!(
+        by = admin.token_id,
+        funnel = funnel.id,
+        tracking_id = funnel.tracking_id,
+        "funnel changed"
+    );
     Ok(json_response(StatusCode::OK, &FunnelBody::from(funnel)))
 }
 

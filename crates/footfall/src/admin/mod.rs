@@ -1,11 +1,12 @@
-//! Administration: sites, tokens and funnels, over HTTP and from the command line.
+//! Administration: sites, tokens, funnels and rollups, over HTTP and from the command line.
 //!
 //! ```text
 //! client::Admin   what the command line calls: the state folder itself, or
 //!    | JSON       a running server, through
 //! router          GET, POST /api/v1/sites    PATCH /api/v1/sites/{tracking_id}
 //!    |            GET, POST /api/v1/tokens    POST /api/v1/tokens/{id}/revoke
-//!    |            GET, POST /api/v1/funnels   GET, DELETE /api/v1/funnels/{id}
+//!    |            GET, POST /api/v1/funnels   GET, PUT, DELETE /api/v1/funnels/{id}
+//!    |            GET, POST /api/v1/rollups   DELETE /api/v1/rollups/{name}
 //!    |            auth: an admin's bearer token, checked before the body is read
 //! Directory       and the catalog behind it
 //! ```
@@ -23,21 +24,28 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, patch, post};
-use footfall_catalog::Directory;
-use footfall_funnels::FunnelDefinitions;
+use axum::routing::{delete, get, patch, post};
+use footfall_catalog::{CatalogError, Directory};
+use footfall_funnels::{Funnel, FunnelDefinitions};
+use footfall_lake::Lake;
 use footfall_model::clock::Clock;
 
 use error::ApiError;
 use handlers::Handlers;
-pub(crate) use wire::parse_funnel;
+pub(crate) use handlers::rollup_status;
+pub(crate) use wire::{RollupStatus, funnel_to_json, parse_funnel, rollup_to_json};
 
 /// The largest request body, in bytes. A token for a thousand sites fits.
 const MAX_BODY: usize = 64 * 1024;
 
-/// The endpoints under `/api/v1/sites`, `/api/v1/tokens` and `/api/v1/funnels`, to be merged into the server's router.
-/// `funnels` are those that this process uses.
-pub(crate) fn router(directory: Arc<Directory>, funnels: Arc<FunnelDefinitions>, clock: Arc<dyn Clock>) -> Router {
+/// The endpoints under `/api/v1/sites`, `tokens`, `funnels` and `rollups`, to be merged into the server's router.
+/// `funnels` and `lake` are those that this process uses.
+pub(crate) fn router(
+    directory: Arc<Directory>,
+    funnels: Arc<FunnelDefinitions>,
+    lake: Lake,
+    clock: Arc<dyn Clock>,
+) -> Router {
     let wrong_method = || async { ApiError::method_not_allowed() };
     let authenticated = from_fn_with_state(directory.clone(), auth::require_admin);
     Router::new()
@@ -70,16 +78,36 @@ pub(crate) fn router(directory: Arc<Directory>, funnels: Arc<FunnelDefinitions>,
         .route(
             "/api/v1/funnels/{id}",
             get(handlers::show_funnel)
+                .put(handlers::change_funnel)
                 .delete(handlers::delete_funnel)
                 .fallback(wrong_method),
+        )
+        .route(
+            "/api/v1/rollups",
+            get(handlers::list_rollups)
+                .post(handlers::create_rollup)
+                .fallback(wrong_method),
+        )
+        .route(
+            "/api/v1/rollups/{name}",
+            delete(handlers::drop_rollup).fallback(wrong_method),
         )
         .route_layer(authenticated)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(Handlers {
             directory,
             funnels,
+            lake,
             clock,
         })
+}
+
+/// For a change of a funnel that names another site.
+fn other_site(known: &Funnel) -> CatalogError {
+    CatalogError::Invalid {
+        field: "tracking_id",
+        reason: format!("a funnel stays with its site; expected {:?}", known.tracking_id),
+    }
 }
 
 #[cfg(test)]

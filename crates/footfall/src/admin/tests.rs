@@ -3,6 +3,7 @@
 mod client;
 mod funnels;
 mod refusals;
+mod rollups;
 mod server;
 mod sites;
 mod tokens;

@@ -4,6 +4,7 @@
 //! unknown ones.
 
 mod funnels;
+mod rollups;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,8 +17,10 @@ use footfall_model::clock::Micros;
 use footfall_model::hash::DedupeBy;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use funnels::parse_funnel;
 pub(super) use funnels::{FunnelBody, FunnelRequest, FunnelsBody};
+pub(crate) use funnels::{funnel_to_json, parse_funnel};
+pub(super) use rollups::{RollupBody, RollupsBody};
+pub(crate) use rollups::{RollupStatus, rollup_to_json};
 
 /// `POST /api/v1/sites`; only the tracking id is required.
 #[derive(Debug, Serialize, Deserialize)]

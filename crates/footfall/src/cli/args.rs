@@ -9,6 +9,7 @@ use super::funnel_args::FunnelArgs;
 use super::import_args::ImportArgs;
 use super::lake_args::{RetentionArgs, TableArgs, VacuumArgs, VerifyArgs};
 use super::overrides::{Folders, Listen, Overrides};
+use super::rollup_args::RollupArgs;
 use super::site_args::SiteArgs;
 use crate::config::Roles;
 
@@ -41,8 +42,10 @@ pub(super) enum Command {
     Site(SiteArgs),
     /// Create, list and revoke tokens
     Token(TokenArgs),
-    /// Create, list, show and delete funnels
+    /// Create, list, show, change and delete funnels
     Funnel(FunnelArgs),
+    /// Create, list and drop rollups of your own
+    Rollup(RollupArgs),
     /// Query a server in SQL; without a statement, open a prompt
     Sql(SqlArgs),
     /// Import files of events into the lake

@@ -1,15 +1,17 @@
 //! `footfall funnel`.
 
+use std::path::Path;
+
 use anyhow::Context;
-use footfall_funnels::Funnel;
-use serde_json::{Value, json};
+use footfall_catalog::NewFunnel;
+use serde_json::Value;
 
 use super::args::AdminArgs;
-use super::funnel_args::{FunnelArgs, FunnelCommand, FunnelCreate, FunnelId};
+use super::funnel_args::{FunnelArgs, FunnelCommand, FunnelCreate, FunnelId, FunnelUpdate};
 use super::site::{Missing, connect};
 use super::table::TextTable;
 use super::{print, token};
-use crate::admin::parse_funnel;
+use crate::admin::{funnel_to_json, parse_funnel};
 use crate::config::Config;
 
 pub(super) async fn run(config: &Config, args: FunnelArgs) -> anyhow::Result<()> {
@@ -17,20 +19,19 @@ pub(super) async fn run(config: &Config, args: FunnelArgs) -> anyhow::Result<()>
         FunnelCommand::Create(args) => create(config, &args).await,
         FunnelCommand::List(args) => list(config, &args).await,
         FunnelCommand::Show(args) => show(config, &args).await,
+        FunnelCommand::Update(args) => update(config, &args).await,
         FunnelCommand::Delete(args) => delete(config, &args).await,
     }
 }
 
 async fn create(config: &Config, args: &FunnelCreate) -> anyhow::Result<()> {
-    let path = args.file.display();
-    let json = std::fs::read(&args.file).with_context(|| format!("{path} can't be read"))?;
-    let new = parse_funnel(&json).with_context(|| format!("{path} is not a funnel in JSON"))?;
+    let new = read(&args.file)?;
     let made = connect(config, &args.admin, Missing::Refuse)
         .await?
         .create_funnel(new)
         .await?;
     if args.admin.json {
-        return print(&format!("{}\n", to_json(&made)));
+        return print(&format!("{}\n", funnel_to_json(made)?));
     }
     print(&format!(
         "funnel {} created; a running server knows it within a second\n",
@@ -38,11 +39,32 @@ async fn create(config: &Config, args: &FunnelCreate) -> anyhow::Result<()> {
     ))
 }
 
+async fn update(config: &Config, args: &FunnelUpdate) -> anyhow::Result<()> {
+    let new = read(&args.file)?;
+    let changed = connect(config, &args.admin, Missing::Refuse)
+        .await?
+        .change_funnel(&args.id, new)
+        .await?;
+    if args.admin.json {
+        return print(&format!("{}\n", funnel_to_json(changed)?));
+    }
+    print(&format!(
+        "funnel {} is changed; a running server knows it within a second\n",
+        changed.id
+    ))
+}
+
+fn read(file: &Path) -> anyhow::Result<NewFunnel> {
+    let path = file.display();
+    let json = std::fs::read(file).with_context(|| format!("{path} can't be read"))?;
+    parse_funnel(&json).with_context(|| format!("{path} is not a funnel in JSON"))
+}
+
 async fn list(config: &Config, args: &AdminArgs) -> anyhow::Result<()> {
     let funnels = connect(config, args, Missing::Refuse).await?.list_funnels().await?;
     if args.json {
-        let all: Vec<Value> = funnels.iter().map(to_json).collect();
-        return print(&format!("{:#}\n", Value::from(all)));
+        let all = funnels.into_iter().map(funnel_to_json);
+        return print(&format!("{:#}\n", Value::from(all.collect::<Result<Vec<_>, _>>()?)));
     }
     if funnels.is_empty() {
         return print("there is no funnel yet; create one with `footfall funnel create --file funnel.json`\n");
@@ -69,7 +91,7 @@ async fn show(config: &Config, args: &FunnelId) -> anyhow::Result<()> {
         .await?
         .funnel(&args.id)
         .await?;
-    print(&format!("{:#}\n", to_json(&funnel)))
+    print(&format!("{:#}\n", funnel_to_json(funnel)?))
 }
 
 async fn delete(config: &Config, args: &FunnelId) -> anyhow::Result<()> {
@@ -78,21 +100,10 @@ async fn delete(config: &Config, args: &FunnelId) -> anyhow::Result<()> {
         .delete_funnel(&args.id)
         .await?;
     if args.admin.json {
-        return print(&format!("{}\n", to_json(&deleted)));
+        return print(&format!("{}\n", funnel_to_json(deleted)?));
     }
     print(&format!(
         "funnel {} is deleted; a running server follows within a second\n",
         deleted.id
     ))
-}
-
-fn to_json(funnel: &Funnel) -> Value {
-    json!({
-        "funnel_id": funnel.id,
-        "tracking_id": funnel.tracking_id,
-        "name": funnel.definition.name,
-        "steps": funnel.definition.steps,
-        "window": funnel.definition.window,
-        "created_at": token::rfc3339(funnel.created_at),
-    })
 }

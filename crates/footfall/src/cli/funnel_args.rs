@@ -11,6 +11,7 @@ use super::args::AdminArgs;
   footfall funnel create --file funnel.json
   footfall funnel list
   footfall funnel show funnel_0123456789abcdef
+  footfall funnel update funnel_0123456789abcdef --file funnel.json
   footfall funnel delete funnel_0123456789abcdef
   footfall sql \"SELECT * FROM funnel_results WHERE tracking_id = 'shop'\"
 
@@ -28,6 +29,8 @@ pub(super) enum FunnelCommand {
     List(AdminArgs),
     /// Print a funnel's definition
     Show(FunnelId),
+    /// Change a funnel's name, steps or window; its id stays
+    Update(FunnelUpdate),
     /// Delete a funnel
     Delete(FunnelId),
 }
@@ -37,6 +40,7 @@ impl FunnelArgs {
         match &self.command {
             FunnelCommand::Create(create) => &create.admin,
             FunnelCommand::List(admin) => admin,
+            FunnelCommand::Update(update) => &update.admin,
             FunnelCommand::Show(funnel) | FunnelCommand::Delete(funnel) => &funnel.admin,
         }
     }
@@ -45,6 +49,17 @@ impl FunnelArgs {
 #[derive(Debug, Args)]
 pub(super) struct FunnelCreate {
     /// Its definition, in JSON
+    #[arg(long, value_name = "FILE")]
+    pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) admin: AdminArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FunnelUpdate {
+    /// The funnel's id, as `funnel list` shows it
+    pub(super) id: String,
+    /// Its new definition, in JSON
     #[arg(long, value_name = "FILE")]
     pub(super) file: PathBuf,
     #[command(flatten)]

@@ -10,6 +10,8 @@ mod import_args;
 mod lake_args;
 mod logging;
 mod overrides;
+mod rollup;
+mod rollup_args;
 mod site;
 mod site_args;
 mod table;
@@ -69,6 +71,10 @@ async fn dispatch(Cli { config, command }: Cli) -> anyhow::Result<()> {
         Command::Funnel(args) => {
             let config = load(args.admin().overrides())?;
             Box::pin(funnel::run(&config, args)).await
+        }
+        Command::Rollup(args) => {
+            let config = load(args.admin().overrides())?;
+            Box::pin(rollup::run(&config, args)).await
         }
         Command::Sql(args) => {
             let config = load(args.overrides())?;

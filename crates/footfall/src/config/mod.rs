@@ -206,7 +206,8 @@ pub(crate) struct Query {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Compact {
-    /// Memory for the events of a merge.
+    /// Memory for the decoded events of a merge. The row groups that it reads take up to twice as much; a merge of files
+    /// that would take more is done in several.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) memory_bytes: ByteSize,
     /// Size of a file up to which files are merged.

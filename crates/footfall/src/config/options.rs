@@ -107,6 +107,8 @@ impl Compact {
             target_bytes: self.target_bytes.0,
             fresh_age: micros(self.fresh_age.0),
             fresh_bytes: self.fresh_bytes.0,
+            // Row groups as they are stored: rows are held decoded for a moment only, but a row group until it is read.
+            input_bytes: self.memory_bytes.0.saturating_mul(2),
             dedupe_window: micros(dedupe_window),
             ..Policy::default()
         }

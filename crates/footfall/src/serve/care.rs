@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use footfall_catalog::Catalog;
 use footfall_compactor::vacuum::{Sweep, Vacuum};
-use footfall_compactor::{Compactor, RetentionTask};
-use footfall_lake::Fence;
-use footfall_model::clock::{DAY, HOUR, Micros};
+use footfall_compactor::{CompactError, Compactor, RetentionTask};
+use footfall_lake::{Fence, Lake};
+use footfall_model::clock::{Clock, DAY, HOUR, Micros};
 use metrics::counter;
 
 use crate::config::Config;
@@ -18,6 +18,7 @@ const FIRST_LISTING: Micros = HOUR;
 /// When what is due next.
 #[derive(Debug)]
 pub(super) struct Care {
+    lake: Lake,
     vacuum: Vacuum,
     catalog: Arc<dyn Catalog>,
     config: Config,
@@ -26,9 +27,11 @@ pub(super) struct Care {
 }
 
 impl Care {
-    pub(super) fn new(vacuum: Vacuum, catalog: &Arc<dyn Catalog>, config: &Config, now: Micros) -> Self {
+    pub(super) fn new(lake: &Lake, catalog: &Arc<dyn Catalog>, config: &Config, clock: &Arc<dyn Clock>) -> Self {
+        let now = clock.now();
         Self {
-            vacuum,
+            vacuum: Vacuum::new(lake, crate::vacuum::policy(config), Arc::clone(clock)),
+            lake: lake.clone(),
             catalog: Arc::clone(catalog),
             config: config.clone(),
             hourly: now,
@@ -36,13 +39,19 @@ impl Care {
         }
     }
 
-    /// Does what is due. What fails is logged, and done the next time.
-    pub(super) async fn take(&mut self, compactor: &mut Compactor, fence: &Fence, now: Micros) {
+    /// Does what is due. What fails is logged, and done the next time. Returns the epoch of another process's lease, if
+    /// a commit met it.
+    pub(super) async fn take(&mut self, compactor: &mut Compactor, fence: &Fence, now: Micros) -> Option<i64> {
         if now < self.hourly {
-            return;
+            return None;
         }
         self.hourly = now + HOUR;
         if let Err(error) = self.retain(compactor, fence).await {
+            let epoch = error.downcast_ref().and_then(CompactError::later_epoch);
+            if epoch.is_some() {
+                tracing::warn!("another compactor works on this lake; this one waits for its turn");
+                return epoch;
+            }
             tracing::warn!(
                 error = format!("{error:#}"),
                 "retention stopped; trying again in an hour"
@@ -56,6 +65,21 @@ impl Care {
             }
         }
         self.delete_unused(sweep).await;
+        self.delete_dropped(now).await;
+        None
+    }
+
+    /// The folders of rollups that no query reads any more.
+    async fn delete_dropped(&self, now: Micros) {
+        let keep = crate::vacuum::policy(&self.config).keep_removed;
+        let deleted = crate::rollups::delete_dropped(&self.config, self.catalog.as_ref(), &self.lake, keep, now).await;
+        match deleted {
+            Ok(files) => counter!("footfall_vacuum_files_total").increment(files),
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::warn!(error, "a dropped rollup can't be deleted; trying again in an hour");
+            }
+        }
     }
 
     async fn retain(&self, compactor: &mut Compactor, fence: &Fence) -> anyhow::Result<()> {
@@ -95,3 +119,6 @@ impl Care {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,5 @@
 //! Compacts in the background: one merge after the other, while this process holds the shard's lease. When none is due,
-//! merged files get the steps of new funnels, and the lake is cared for.
+//! merged files get the steps of new funnels and the segments of new rollups, and the lake is cared for.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,8 +12,8 @@ use metrics::{counter, gauge, histogram};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::backfill::Backfill;
 use super::care::Care;
-use super::funnel_backfill::Backfill;
 use super::lease::LeaseKeeper;
 
 /// How often to look for something to merge.
@@ -56,7 +56,10 @@ impl Compaction {
     async fn work(&mut self, schedule: &mut Schedule) {
         self.merge_all_due(schedule).await;
         if let Some(fence) = self.fence() {
-            self.care.take(&mut self.compactor, &fence, self.clock.now()).await;
+            let taken = self.care.take(&mut self.compactor, &fence, self.clock.now()).await;
+            if let Some(epoch) = taken {
+                self.lease.saw(epoch);
+            }
         }
     }
 

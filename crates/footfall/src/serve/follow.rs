@@ -1,5 +1,6 @@
 //! Follows the lake's table: makes other processes' commits visible, and keeps the Delta log short.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +48,38 @@ pub(super) async fn checkpoint(table: Arc<Table>, stop: CancellationToken) -> an
             there = versions.wait_for(|snapshot| snapshot.version() >= next) => there?,
             () = stop.cancelled() => return Ok(()),
         };
+    }
+}
+
+/// How often to look at the tables of configured rollups, which come and go.
+const ROLLUPS_EVERY: Duration = Duration::from_secs(60);
+
+/// As [`checkpoint`], for the tables of configured rollups.
+pub(super) async fn checkpoint_rollups(lake: Lake, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut looked: HashMap<u64, u64> = HashMap::new();
+    let mut ticks = interval(ROLLUPS_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.cancelled() => return Ok(()),
+        }
+        let rollups = lake.rollups();
+        looked.retain(|revision, _| rollups.iter().any(|open| open.rollup.revision == *revision));
+        for open in rollups.iter() {
+            let version = open.table.snapshot().version();
+            let next = looked
+                .get(&open.rollup.revision)
+                .map_or(0, |looked| looked + LOOK_EVERY);
+            if version < next {
+                continue;
+            }
+            tokio::select! {
+                () = checkpoint_if_due(&open.table) => {}
+                () = stop.cancelled() => return Ok(()),
+            }
+            looked.insert(open.rollup.revision, version);
+        }
     }
 }
 

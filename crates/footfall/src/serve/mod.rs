@@ -8,11 +8,11 @@
 //! Each step is awaited before the next, so that every acknowledged event has a running writer.
 
 mod admin_token;
+mod backfill;
 mod care;
 mod compaction;
 mod descriptors;
 mod follow;
-mod funnel_backfill;
 mod gateway;
 mod grpc;
 mod http;
@@ -49,7 +49,7 @@ pub(crate) use admin_token::path as admin_token_path;
 const BACKLOG: u32 = 4_096;
 
 /// The only shard so far.
-const SHARD: u8 = 0;
+pub(crate) const SHARD: u8 = 0;
 
 /// A running server.
 pub(crate) struct Server {
@@ -118,10 +118,16 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Server> {
         )
     });
 
+    back.spawn("rollups follower", |stop| {
+        let catalog = Arc::clone(shared.directory.catalog());
+        crate::rollups::follow(catalog, shared.lake.clone(), stop)
+    });
+
     let mut routes = tonic::service::Routes::builder();
     let mut router = ops::router(metrics, stopping.clone()).merge(crate::admin::router(
         Arc::clone(&shared.directory),
         Arc::clone(&shared.funnels),
+        shared.lake.clone(),
         Arc::clone(&shared.clock),
     ));
     let mut log = None;
@@ -175,6 +181,9 @@ async fn open(config: &Config) -> anyhow::Result<RoleParts> {
     let funnels = Arc::new(FunnelDefinitions::new(catalog.funnels().await?));
     let lake = lake_startup::open_with_retries(config, Arc::clone(&clock)).await?;
     let table = events_of(&lake)?;
+    if let Err(error) = crate::rollups::refresh(catalog.as_ref(), &lake).await {
+        tracing::warn!(error = format!("{error:#}"), "the rollups can't be read for now");
+    }
     Ok(RoleParts {
         clock,
         ids,

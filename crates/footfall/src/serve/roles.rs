@@ -6,8 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
 use footfall_catalog::LeaseRole;
-use footfall_compactor::vacuum::Vacuum;
-use footfall_compactor::{Compactor, FunnelBackfill};
+use footfall_compactor::{Compactor, FunnelBackfill, RollupBackfill};
 use footfall_flight_server::{FlightOptions, TokenCheck};
 use footfall_ingest::collect::{Collector, CollectorParts};
 use footfall_ingest::enrich::Enricher;
@@ -15,9 +14,9 @@ use footfall_ingest::wal::LocalWal;
 use footfall_ingest::writer::{ShardWriter, WriterError, WriterParts};
 use footfall_query::Engine;
 
+use super::backfill::Backfill;
 use super::care::Care;
 use super::compaction::Compaction;
-use super::funnel_backfill::Backfill;
 use super::lease::LeaseKeeper;
 use super::tasks::Tasks;
 use super::{RoleParts, SHARD, follow};
@@ -85,9 +84,12 @@ fn advised(error: WriterError, wal: &Path) -> anyhow::Error {
 
 /// Keeps the Delta logs of all tables short.
 pub(super) fn maintain(shared: &RoleParts, tasks: &Tasks) {
-    for table in shared.lake.tables() {
+    for table in shared.lake.fixed_tables() {
         tasks.spawn("checkpointer", |stop| follow::checkpoint(Arc::clone(table), stop));
     }
+    tasks.spawn("checkpointer of rollups", |stop| {
+        follow::checkpoint_rollups(shared.lake.clone(), stop)
+    });
 }
 
 /// Starts the compactor, on threads of its own that give way to others.
@@ -111,18 +113,11 @@ pub(super) fn compact(config: &Config, shared: &RoleParts, tasks: &Tasks) -> any
             Arc::clone(ids),
         )?
         .with_memory(config.compact.memory_bytes.bytes()),
-        backfill: Backfill::new(FunnelBackfill::new(
-            lake,
-            Arc::clone(funnels),
-            Arc::clone(clock),
-            Arc::clone(ids),
-        )?),
-        care: Care::new(
-            Vacuum::new(lake, crate::vacuum::policy(config), Arc::clone(clock)),
-            catalog,
-            config,
-            clock.now(),
+        backfill: Backfill::new(
+            FunnelBackfill::new(lake, Arc::clone(funnels), Arc::clone(clock), Arc::clone(ids))?,
+            RollupBackfill::new(lake, Arc::clone(clock), Arc::clone(ids))?,
         ),
+        care: Care::new(lake, catalog, config, clock),
         lease: Arc::clone(&lease),
         clock: Arc::clone(clock),
         log: Arc::clone(&shared.compactions),

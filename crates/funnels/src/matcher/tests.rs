@@ -26,6 +26,7 @@ fn funnel(id: &str, site: &str, steps: Vec<Step>) -> Funnel {
             name: id.into(),
             steps,
             window: Default::default(),
+            ..Definition::default()
         },
         created_at: 0,
     }

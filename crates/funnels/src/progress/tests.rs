@@ -46,6 +46,7 @@ fn funnel(id: &str, revision: u64, steps: usize) -> Funnel {
             name: id.into(),
             steps: vec![step; steps],
             window: "1h".parse().unwrap(),
+            ..Definition::default()
         },
         created_at: 0,
     }

@@ -8,12 +8,14 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 
 use crate::LakeError;
+use crate::folders::remove_empty;
 use local::DurableLocal;
 
 /// For how long one request to S3 is retried, and the longest pause between two attempts.
@@ -71,7 +73,7 @@ impl FromStr for Location {
 impl Location {
     /// The store of a shard of the lake, rooted at the shard.
     pub fn shard_store(&self, shard: u8, s3: &S3Options) -> Result<Arc<dyn ObjectStore>, LakeError> {
-        let shard = format!("shard={shard:02}");
+        let shard = shard_folder(shard);
         match self {
             Self::Local(root) => {
                 let root = root.join(shard);
@@ -85,6 +87,42 @@ impl Location {
             }
         }
     }
+}
+
+impl Location {
+    /// Deletes a folder of the shard, that of a table which nobody uses any more. Returns how many files.
+    ///
+    /// # Errors
+    /// The store's; some files may be deleted.
+    pub async fn delete_folder(&self, shard: u8, store: &Arc<dyn ObjectStore>, folder: &str) -> Result<u64, LakeError> {
+        let prefix = Path::from(folder);
+        let failed = LakeError::store(&prefix);
+        let found: Result<Vec<Path>, _> = store
+            .list(Some(&prefix))
+            .map_ok(|object| object.location)
+            .try_collect()
+            .await;
+        let mut deleted = 0;
+        let files = stream::iter(found.map_err(failed)?).map(Ok).boxed();
+        let mut done = store.delete_stream(files);
+        while let Some(outcome) = done.next().await {
+            match outcome {
+                Ok(_) => deleted += 1,
+                // Another process deletes the same.
+                Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(LakeError::store(&prefix)(error)),
+            }
+        }
+        if let Self::Local(root) = self {
+            remove_empty(&root.join(shard_folder(shard)).join(folder));
+        }
+        Ok(deleted)
+    }
+}
+
+/// The folder of a shard below the lake's root.
+fn shard_folder(shard: u8) -> String {
+    format!("shard={shard:02}")
 }
 
 impl S3Options {

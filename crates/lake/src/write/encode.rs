@@ -24,10 +24,10 @@ use crate::LakeError;
 
 /// Rows of a row group: small enough to read little for one visitor's or one site's rows, large enough for
 /// compression.
-const ROW_GROUP_ROWS: usize = 256 * 1_024;
+pub const ROW_GROUP_ROWS: usize = 256 * 1_024;
 
 /// Approximate encoded bytes of a row group: bounds what a writer holds in memory of rows with long texts.
-const ROW_GROUP_BYTES: usize = 16 * 1_024 * 1_024;
+pub const ROW_GROUP_BYTES: usize = 16 * 1_024 * 1_024;
 
 /// Rows of a page: the unit that a lookup of one visitor reads.
 const PAGE_ROWS: usize = 8 * 1_024;

@@ -25,6 +25,7 @@ use crate::snapshot::Origin;
 use crate::statistics::StatisticsCollector;
 use crate::{DataFile, LakeError, blocking, layout};
 
+pub use encode::{ROW_GROUP_BYTES, ROW_GROUP_ROWS};
 pub use ordered::encode_ordered;
 pub use pieces::SortedPieces;
 pub use sort::{Partition, partitions, split_days};

@@ -1,11 +1,14 @@
 //! The rollups of every lake, and their views.
 
 use super::{Function, Grain, Measure, Period, Rollup, RollupView};
+use crate::access::SiteScope;
 
 /// The rollups of every lake.
 pub fn built_in() -> Vec<Rollup> {
     let rollup = |name: &str, grain, dimensions: &[&str]| Rollup {
         name: name.to_owned(),
+        revision: 0,
+        sites: SiteScope::All,
         grain,
         per_visitor: false,
         dimensions: names(dimensions),
@@ -29,6 +32,8 @@ pub fn built_in() -> Vec<Rollup> {
         ),
         Rollup {
             name: "visits".to_owned(),
+            revision: 0,
+            sites: SiteScope::All,
             grain: Grain::Hour,
             per_visitor: true,
             dimensions: [names(&DAILY), names(&["source"])].concat(),
@@ -94,7 +99,8 @@ fn visitors_sketch() -> Measure {
     )
 }
 
-fn measures() -> Vec<Measure> {
+/// Those of most rollups.
+pub(super) fn measures() -> Vec<Measure> {
     let revenue = || "revenue".to_owned();
     let time = || "event_timestamp".to_owned();
     let of_type = |value: &str| Function::CountWhere {

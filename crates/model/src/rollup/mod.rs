@@ -2,24 +2,32 @@
 //! segments, the aggregation in the compactor, the view in SQL, and (later) what the router matches.
 
 mod built_in;
+mod definition;
 mod measure;
 mod session_measures;
 mod view;
 
 pub use built_in::{built_in, views};
+pub use definition::{
+    ConfiguredRollup, ConfiguredRollups, DefinitionError, MAX_MEASURES, MeasureDefinition, MeasureFunction,
+    RollupDefinition,
+};
 pub use measure::{Function, Measure};
 pub use session_measures::SessionMeasure;
 pub use view::{Period, RollupView, SourceTable, TimeRange, UNIQUE_USERS, Visitors};
 
 use arrow::datatypes::{DataType, Field, TimeUnit};
+use serde::{Deserialize, Serialize};
 
+use crate::access::SiteScope;
 use crate::clock::{DAY, Micros};
 use crate::schema;
 use crate::table::{SITE_COLUMN, SpecError, TableColumns, TableSpec};
 
 /// The width of a rollup's time buckets, aligned to UTC midnight. None is longer than a day, so that a bucket never
 /// lies in two partitions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Grain {
     QuarterHour,
     Hour,
@@ -58,6 +66,10 @@ impl Grain {
 pub struct Rollup {
     /// The name of the view in SQL and of the folder below `rollups/`.
     pub name: String,
+    /// Tells a configured rollup from others that have had its name, also in its folder; 0 if it is built in.
+    pub revision: u64,
+    /// Events of other sites are not in it.
+    pub sites: SiteScope,
     pub grain: Grain,
     /// Whether a row is of one visitor. Such a rollup counts distinct visitors exactly.
     pub per_visitor: bool,
@@ -72,7 +84,21 @@ pub const VISITOR_COLUMN: &str = "client_hash";
 /// With more dimensions than this there are nearly as many groups as events.
 pub const MAX_DIMENSIONS: usize = 16;
 
+/// The folder of a rollup's segments, below the shard's root.
+pub fn folder(name: &str, revision: u64) -> String {
+    match revision {
+        0 => format!("rollups/{name}"),
+        // No name has a hyphen, so that this is nobody else's.
+        revision => format!("rollups/{name}-{revision}"),
+    }
+}
+
 impl Rollup {
+    /// The folder of its segments, below the shard's root.
+    pub fn folder(&self) -> String {
+        folder(&self.name, self.revision)
+    }
+
     /// The table of its segments: site, visitor, bucket, dimensions, measures; sorted by all but the measures.
     ///
     /// # Errors
@@ -126,7 +152,7 @@ impl Rollup {
             .collect();
         TableSpec::new(
             &self.name,
-            &format!("rollups/{}", self.name),
+            &self.folder(),
             1,
             TableColumns {
                 file: fields,
@@ -145,6 +171,8 @@ mod tests {
     fn rollup(dimensions: &[&str], measures: Vec<Measure>) -> Rollup {
         Rollup {
             name: "mine".into(),
+            revision: 0,
+            sites: SiteScope::All,
             grain: Grain::Hour,
             per_visitor: false,
             dimensions: dimensions.iter().map(|name| (*name).to_owned()).collect(),

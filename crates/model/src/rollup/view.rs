@@ -10,14 +10,18 @@
 //!
 //! A branch gives some of the measures, for the same keys as the others; one that no wanted column needs is left out.
 
+mod sql;
+
 use std::collections::BTreeSet;
 
+use crate::access::SiteScope;
 use crate::clock::Micros;
 use crate::schema;
 use crate::table::SITE_COLUMN;
 
 use super::session_measures::{SESSION_MEASURES, SessionMeasure, of_first_event};
 use super::{Grain, Measure, Rollup, VISITOR_COLUMN};
+use sql::{of_sites, positions, quoted};
 
 /// The column with the exact number of distinct visitors of a row.
 pub const UNIQUE_USERS: &str = "unique_users";
@@ -196,17 +200,13 @@ impl TimeRange {
         until: None,
     };
 
-    fn condition(self, column: &str) -> String {
+    fn conditions(self, column: &str) -> Vec<String> {
         let compare = |operator: &str, at: Micros| {
             format!("{column} {operator} arrow_cast({at}, 'Timestamp(Microsecond, Some(\"UTC\"))')")
         };
         let from = self.from.map(|at| compare(">=", at));
         let until = self.until.map(|at| compare("<", at));
-        let both: Vec<_> = from.into_iter().chain(until).collect();
-        if both.is_empty() {
-            return String::new();
-        }
-        format!(" WHERE {}", both.join(" AND "))
+        from.into_iter().chain(until).collect()
     }
 }
 
@@ -238,6 +238,14 @@ impl RollupView {
             dimensions,
             visitors,
         }
+    }
+
+    /// The same of those sites alone that a caller may see, so that its plan names no other.
+    #[must_use]
+    pub fn for_sites(&self, visible: &SiteScope) -> Self {
+        let mut view = self.clone();
+        view.rollup.sites = self.rollup.sites.intersection(visible);
+        view
     }
 
     /// The measures of its rows that come from the rollup.
@@ -278,7 +286,8 @@ impl RollupView {
             merged.extend(
                 measures
                     .iter()
-                    .map(|Measure { name, function, .. }| format!("{}({name}) AS {name}", function.merge())),
+                    .map(|measure| (quoted(&measure.name), measure.function.merge()))
+                    .map(|(name, merge)| format!("{merge}({name}) AS {name}")),
             );
         }
         if counts_visitors {
@@ -303,10 +312,10 @@ impl RollupView {
     /// The branches of the rollup's own measures.
     fn measured(&self, measures: &[&Measure], times: TimeRange) -> [String; 2] {
         let (segments, uncovered) = (Source::Segments(&self.rollup), Source::Uncovered(&self.rollup));
-        let stored = measures.iter().map(|measure| measure.name.clone());
+        let stored = measures.iter().map(|measure| quoted(&measure.name));
         let computed = measures
             .iter()
-            .map(|measure| format!("{} AS {}", measure.function.typed_over_events(), measure.name));
+            .map(|measure| format!("{} AS {}", measure.function.typed_over_events(), quoted(&measure.name)));
         let grouped = format!("GROUP BY {}", positions(self.keys().len()));
         [
             self.branch(&segments, stored.collect(), times),
@@ -346,10 +355,14 @@ impl RollupView {
         let keys = self.keys_over(source).into_iter();
         let keys = keys.map(|(name, sql)| if name == sql { sql } else { format!("{sql} AS {name}") });
         let selected: Vec<String> = keys.chain(columns).collect();
-        let condition = if source.has_times() {
-            times.condition(source.time())
-        } else {
-            String::new()
+        let mut conditions = match source.has_times() {
+            true => times.conditions(source.time()),
+            false => Vec::new(),
+        };
+        conditions.extend(of_sites(&self.rollup.sites));
+        let condition = match conditions.is_empty() {
+            true => String::new(),
+            false => format!(" WHERE {}", conditions.join(" AND ")),
         };
         format!("SELECT {} FROM {}{condition}", selected.join(", "), source.table())
     }
@@ -368,12 +381,6 @@ impl RollupView {
             .chain(dimensions)
             .collect()
     }
-}
-
-/// `1, 2, 3`.
-fn positions(columns: usize) -> String {
-    let positions: Vec<_> = (1..=columns).map(|position| position.to_string()).collect();
-    positions.join(", ")
 }
 
 #[cfg(test)]

@@ -138,6 +138,7 @@ impl fmt::Display for Unfit {
         match self {
             Self::Column(name) => write!(f, "the column {name}"),
             Self::Time(expr) => write!(f, "times as fine as {expr}"),
+            Self::Sites => f.write_str("other sites"),
             Self::Aggregate(expr) => write!(f, "{expr}"),
         }
     }

@@ -1,8 +1,11 @@
 //! Whether a rollup answers an aggregate exactly, and by which expressions. Pure.
 
+use std::collections::BTreeSet;
+
 use datafusion::common::Result;
 use datafusion::logical_expr::utils::grouping_set_to_exprlist;
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
+use datafusion::logical_expr::{Expr, Operator};
+use footfall_model::access::SiteScope;
 use footfall_model::clock::Micros;
 use footfall_model::rollup::{Rollup, TimeRange};
 use footfall_model::table::SITE_COLUMN;
@@ -11,7 +14,7 @@ use super::aggregates::{Merged, merged};
 use super::buckets::TIME;
 use super::segment::{Segment, Unfit, of_type};
 use super::shape::Shape;
-use crate::table::{comparisons, micros, times_of_days};
+use crate::table::{comparisons, micros, texts, times_of_days};
 
 /// The expressions of a shape over the segments of a rollup.
 #[derive(Debug, Clone)]
@@ -50,8 +53,8 @@ impl Shape {
         grouping_set_to_exprlist(&self.keys)
     }
 
-    /// The shape over the segments of `rollup`, or all that it lacks. `one_site`: the caller reads a single site.
-    pub(super) fn fit<'a>(&'a self, rollup: &'a Rollup, one_site: bool) -> Result<Fit<'a>, Vec<Unfit>> {
+    /// The shape over the segments of `rollup` for a caller of `sites`, or all that it lacks.
+    pub(super) fn fit<'a>(&'a self, rollup: &'a Rollup, sites: &SiteScope) -> Result<Fit<'a>, Vec<Unfit>> {
         let segment = Segment {
             rollup,
             only: self.only_type(rollup),
@@ -68,7 +71,9 @@ impl Shape {
             }
             filters.extend(keep(segment.key(filter)));
         }
-        let one_site = one_site || self.names_one_site(&flat);
+        let one_site = matches!(sites, SiteScope::Only(sites) if sites.len() <= 1)
+            || self.groups_by_site(&flat)
+            || self.sites().is_some_and(|named| named.len() == 1);
         let aggregates = self.aggregates.iter();
         let aggregates: Vec<_> = aggregates
             .filter_map(|aggregate| {
@@ -76,6 +81,9 @@ impl Shape {
                 merged.map_err(|reason| unfit.push(reason)).ok()
             })
             .collect();
+        if !self.is_within(&rollup.sites, sites) {
+            unfit.push(Unfit::Sites);
+        }
         if segment.weight().is_none() {
             unfit.push(Unfit::Aggregate("count(*)".to_owned()));
         }
@@ -123,22 +131,27 @@ impl Shape {
     }
 
     /// Whether all rows of a group are of one site.
-    fn names_one_site(&self, keys: &[&Expr]) -> bool {
-        let is_site = |expr: &Expr| matches!(expr, Expr::Column(column) if column.name() == SITE_COLUMN);
-        let grouped = |expr: &&Expr| is_site(expr);
+    fn groups_by_site(&self, keys: &[&Expr]) -> bool {
         // Not every one of several grouping sets has all keys.
         let plain = !self.keys.iter().any(|key| matches!(key, Expr::GroupingSet(_)));
-        let equal = |filter: &Expr| match filter {
-            Expr::BinaryExpr(BinaryExpr {
-                left,
-                op: Operator::Eq,
-                right,
-            }) => {
-                matches!((left.as_ref(), right.as_ref()), (site, Expr::Literal(..)) | (Expr::Literal(..), site) if is_site(site))
-            }
-            _ => false,
-        };
-        (plain && keys.iter().any(grouped)) || self.filters.iter().any(equal)
+        plain
+            && keys
+                .iter()
+                .any(|key| matches!(key, Expr::Column(column) if column.name() == SITE_COLUMN))
+    }
+
+    /// The sites that the filters name, if they do.
+    fn sites(&self) -> Option<BTreeSet<String>> {
+        self.filters.iter().find_map(|filter| texts(filter, SITE_COLUMN))
+    }
+
+    /// Whether no row of another site than the rollup's counts.
+    fn is_within(&self, of_rollup: &SiteScope, of_caller: &SiteScope) -> bool {
+        match (of_rollup, of_caller) {
+            (SiteScope::All, _) => true,
+            (SiteScope::Only(of_rollup), SiteScope::Only(of_caller)) if of_caller.is_subset(of_rollup) => true,
+            (SiteScope::Only(of_rollup), _) => self.sites().is_some_and(|named| named.is_subset(of_rollup)),
+        }
     }
 }
 

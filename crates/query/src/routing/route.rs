@@ -1,5 +1,6 @@
 //! Which rollup answers an aggregate. Pure: a shape and what is known of the rollups in, a decision with its reason out.
 
+use footfall_model::access::SiteScope;
 use footfall_model::rollup::Rollup;
 
 use super::decision::{Decision, Figures, Reason};
@@ -8,18 +9,18 @@ use super::shape::Shape;
 
 /// The rollup by which the fewest rows are read, if they are fewer than those of the events.
 ///
-/// `one_site` says that the caller reads a single site. `figures` is what an answer would read; `None` for readers of some
+/// The caller reads `sites`. `figures` is what an answer would read; `None` for readers of some
 /// sites, whose plans must not depend on others' rows.
 pub(super) fn route<'a>(
     shape: &'a Shape,
-    rollups: &'a [Rollup],
-    one_site: bool,
+    rollups: impl Iterator<Item = &'a Rollup>,
+    sites: &SiteScope,
     figures: impl Fn(&Fit<'_>) -> Option<Figures>,
 ) -> (Decision, Option<Fit<'a>>) {
     let mut best: Option<(Fit<'_>, Option<Figures>)> = None;
     let mut closest: Option<Reason> = None;
     for rollup in rollups {
-        match shape.fit(rollup, one_site) {
+        match shape.fit(rollup, sites) {
             Ok(fit) => {
                 let figures = figures(&fit);
                 if best.as_ref().is_none_or(|(other, read)| {
@@ -57,11 +58,13 @@ pub(super) fn route<'a>(
     (decision, Some(fit))
 }
 
-/// How many rows a rollup is expected to have, by its declaration alone.
-fn fineness(fit: &Fit<'_>) -> (bool, bool, usize, i64) {
+/// How many rows a rollup is expected to have, by its declaration alone. One that is configured may not have its history
+/// yet.
+fn fineness(fit: &Fit<'_>) -> (bool, bool, bool, usize, i64) {
     let rollup = fit.segment.rollup;
     let edges = fit.cuts().next().is_some();
     (
+        rollup.revision > 0,
         rollup.per_visitor,
         edges,
         rollup.dimensions.len(),

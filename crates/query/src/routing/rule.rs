@@ -61,9 +61,10 @@ fn decide<'a>(shape: &'a Shape, events: &'a RoutableEvents) -> (Decision, Option
         return (Decision::Raw(Reason::Off), None);
     }
     let lake = &events.lake;
-    let one_site = matches!(&lake.sites, SiteScope::Only(sites) if sites.len() <= 1);
+    let configured = lake.pinned.configured.rollups(&lake.sites);
+    let rollups = lake.tables.rollups.iter().chain(configured);
     let range = shape.time_range();
-    route(shape, &lake.tables.rollups, one_site, |fit| match lake.sites {
+    route(shape, rollups, &lake.sites, |fit| match lake.sites {
         SiteScope::All => Some(figures(lake, fit, range).unwrap_or_default()),
         SiteScope::Only(_) => None,
     })

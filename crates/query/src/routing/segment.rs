@@ -28,6 +28,8 @@ pub(crate) enum Unfit {
     Column(String),
     /// The expression differs within a bucket.
     Time(String),
+    /// The rollup is limited to some sites, and the statement is not.
+    Sites,
     /// The aggregate has no equal over segments.
     Aggregate(String),
 }

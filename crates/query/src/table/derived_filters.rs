@@ -134,7 +134,7 @@ pub(crate) fn comparisons(condition: &Expr) -> Vec<(&str, Operator, &ScalarValue
 }
 
 /// The texts that `column` must be one of, if the condition says so.
-fn texts(condition: &Expr, column: &str) -> Option<BTreeSet<String>> {
+pub(crate) fn texts(condition: &Expr, column: &str) -> Option<BTreeSet<String>> {
     let is_column = |expr: &Expr| matches!(expr, Expr::Column(c) if c.name() == column);
     match condition {
         Expr::BinaryExpr(BinaryExpr {

@@ -24,6 +24,6 @@ mod statistics;
 
 pub(crate) use check::CheckIsolation;
 pub(crate) use conditions::is_plain;
-pub(crate) use derived_filters::{comparisons, micros, time_comparisons, times_of_days};
+pub(crate) use derived_filters::{comparisons, micros, texts, time_comparisons, times_of_days};
 pub(crate) use provider::LakeTable;
 pub(crate) use scan::TableReader;

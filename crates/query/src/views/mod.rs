@@ -2,7 +2,7 @@
 //! moment.
 
 pub(crate) mod funnels;
-mod rollup;
+pub(crate) mod rollup;
 mod sessions;
 
 use std::fmt::Debug;

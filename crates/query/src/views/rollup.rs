@@ -15,6 +15,7 @@ use datafusion::logical_expr::{
     Expr, LogicalPlan, LogicalPlanBuilder, Operator, TableProviderFilterPushDown, TableType,
 };
 use datafusion::physical_plan::ExecutionPlan;
+use footfall_model::access::SiteScope;
 use footfall_model::rollup::{Grain, Period, RollupView, SourceTable, TimeRange};
 use futures::FutureExt;
 
@@ -26,14 +27,14 @@ use crate::table::time_comparisons;
 
 /// A declared view of a rollup.
 #[derive(Debug)]
-pub(super) struct DeclaredView {
+pub(crate) struct DeclaredView {
     view: Arc<RollupView>,
     /// Known once it has been planned: it is the same over every lake.
     schema: OnceLock<SchemaRef>,
 }
 
 impl DeclaredView {
-    pub(super) fn new(view: RollupView) -> Self {
+    pub(crate) fn new(view: RollupView) -> Self {
         Self {
             view: Arc::new(view),
             schema: OnceLock::new(),
@@ -61,7 +62,10 @@ impl LakeTableView for DeclaredView {
 
     fn over(&self, lake: &ScopedLake) -> Result<Arc<dyn TableProvider>> {
         Ok(Arc::new(RollupTable {
-            view: Arc::clone(&self.view),
+            view: match &self.view.rollup.sites {
+                SiteScope::All => Arc::clone(&self.view),
+                SiteScope::Only(_) => Arc::new(self.view.for_sites(&lake.sites)),
+            },
             schema: self.schema(lake)?,
             lake: lake.clone(),
         }))

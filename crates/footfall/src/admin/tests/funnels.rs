@@ -77,11 +77,11 @@ async fn bad_funnel_is_refused_with_reason() {
         ("name", json!(""), "invalid", Some("name"), "1 to 200"),
         ("window", json!("soon"), "invalid_json", None, "such as 7d, 12h"),
         (
-            "strict_order",
+            "strict_once",
             json!(true),
             "invalid_json",
             None,
-            "unknown field `strict_order`",
+            "unknown field `strict_once`",
         ),
     ];
     for (key, value, code, field, expected) in cases {
@@ -96,12 +96,24 @@ async fn bad_funnel_is_refused_with_reason() {
 async fn command_line_does_the_same_in_both_ways() {
     let server = with_site().await;
     for admin in [server.remote(), Admin::Local(server.catalog.clone())] {
-        let new = parse_funnel(purchase().to_string().as_bytes()).unwrap();
+        let mut purchase = purchase();
+        purchase["step_window"] = json!("1h");
+        purchase["strict_order"] = json!(true);
+        let new = parse_funnel(purchase.to_string().as_bytes()).unwrap();
+        assert!(new.definition.strict_order && new.definition.step_window.is_some());
         let made = admin.create_funnel(new.clone()).await.unwrap();
         assert_eq!(made.definition, new.definition);
         assert_eq!(admin.funnel(&made.id).await.unwrap(), made);
         assert_eq!(admin.list_funnels().await.unwrap(), std::slice::from_ref(&made));
-        assert_eq!(admin.delete_funnel(&made.id).await.unwrap(), made);
+        let mut other = new.clone();
+        other.definition.steps.truncate(2);
+        let changed = admin.change_funnel(&made.id, other.clone()).await.unwrap();
+        assert_eq!((&changed.id, &changed.definition), (&made.id, &other.definition));
+        assert!(changed.revision > made.revision && changed.created_at == made.created_at);
+        other.tracking_id = "elsewhere".into();
+        let refused = admin.change_funnel(&made.id, other).await.unwrap_err();
+        assert!(refused.to_string().contains("stays with its site"), "{refused}");
+        assert_eq!(admin.delete_funnel(&made.id).await.unwrap(), changed);
         let gone: AdminError = admin.funnel(&made.id).await.unwrap_err();
         assert!(gone.to_string().contains("there is no funnel"), "{gone}");
     }

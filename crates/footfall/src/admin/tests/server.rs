@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use footfall_catalog::{Catalog, DEFAULT_TENANT, Directory, NewSite, NewToken, Secret, SqliteCatalog};
 use footfall_funnels::FunnelDefinitions;
+use footfall_lake::{Lake, Location, S3Options};
 use footfall_model::access::{Role, SiteScope};
 use footfall_model::clock::{Clock, Micros, RandomIds};
 use footfall_model::hash::DedupeBy;
+use footfall_model::table::events;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
 use serde_json::Value;
@@ -35,6 +37,7 @@ pub(super) struct Server {
     pub(super) catalog: Arc<SqliteCatalog>,
     pub(super) directory: Arc<Directory>,
     pub(super) funnels: Arc<FunnelDefinitions>,
+    pub(super) lake: Lake,
     pub(super) clock: Arc<ManualClock>,
     pub(super) admin: Secret,
     pub(super) client: reqwest::Client,
@@ -62,13 +65,18 @@ impl Server {
         let (_, admin) = catalog.create_token(token(Role::Admin, SiteScope::All)).await.unwrap();
         let directory = Arc::new(Directory::new(catalog.clone()));
         let funnels = Arc::new(FunnelDefinitions::new(catalog.funnels().await.unwrap()));
-        let (url, serving) = serve(crate::admin::router(directory.clone(), funnels.clone(), clock.clone())).await;
+        let location = Location::Local(folder.path().join("lake"));
+        let store = location.shard_store(0, &S3Options::default()).unwrap();
+        let lake = Lake::open(store, &[Arc::clone(events())], clock.clone()).await.unwrap();
+        let router = crate::admin::router(directory.clone(), funnels.clone(), lake.clone(), clock.clone());
+        let (url, serving) = serve(router).await;
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self {
             url,
             catalog,
             directory,
             funnels,
+            lake,
             clock,
             admin,
             client,

@@ -15,16 +15,33 @@ pub(in crate::admin) struct FunnelRequest {
     steps: Vec<Step>,
     #[serde(default)]
     window: Window,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    step_window: Option<Window>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    strict_order: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    strict_deduplication: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    strict_increase: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl From<NewFunnel> for FunnelRequest {
     fn from(funnel: NewFunnel) -> Self {
-        let Definition { name, steps, window } = funnel.definition;
+        let definition = funnel.definition;
         Self {
             tracking_id: funnel.tracking_id,
-            name,
-            steps,
-            window,
+            name: definition.name,
+            steps: definition.steps,
+            window: definition.window,
+            step_window: definition.step_window,
+            strict_order: definition.strict_order,
+            strict_deduplication: definition.strict_deduplication,
+            strict_increase: definition.strict_increase,
         }
     }
 }
@@ -37,6 +54,10 @@ impl From<FunnelRequest> for NewFunnel {
                 name: funnel.name,
                 steps: funnel.steps,
                 window: funnel.window,
+                step_window: funnel.step_window,
+                strict_order: funnel.strict_order,
+                strict_deduplication: funnel.strict_deduplication,
+                strict_increase: funnel.strict_increase,
             },
         }
     }
@@ -57,19 +78,31 @@ pub(in crate::admin) struct FunnelBody {
     name: String,
     steps: Vec<Step>,
     window: Window,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    step_window: Option<Window>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    strict_order: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    strict_deduplication: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    strict_increase: bool,
     revision: u64,
     created_at: TimeText,
 }
 
 impl From<Funnel> for FunnelBody {
     fn from(funnel: Funnel) -> Self {
-        let Definition { name, steps, window } = funnel.definition;
+        let definition = funnel.definition;
         Self {
             funnel_id: funnel.id,
             tracking_id: funnel.tracking_id,
-            name,
-            steps,
-            window,
+            name: definition.name,
+            steps: definition.steps,
+            window: definition.window,
+            step_window: definition.step_window,
+            strict_order: definition.strict_order,
+            strict_deduplication: definition.strict_deduplication,
+            strict_increase: definition.strict_increase,
             revision: funnel.revision,
             created_at: TimeText(funnel.created_at),
         }
@@ -86,10 +119,19 @@ impl From<FunnelBody> for Funnel {
                 name: funnel.name,
                 steps: funnel.steps,
                 window: funnel.window,
+                step_window: funnel.step_window,
+                strict_order: funnel.strict_order,
+                strict_deduplication: funnel.strict_deduplication,
+                strict_increase: funnel.strict_increase,
             },
             created_at: funnel.created_at.0,
         }
     }
+}
+
+/// The reply's JSON, for people who script.
+pub(crate) fn funnel_to_json(funnel: Funnel) -> serde_json::Result<serde_json::Value> {
+    serde_json::to_value(FunnelBody::from(funnel))
 }
 
 #[derive(Debug, Serialize, Deserialize)]

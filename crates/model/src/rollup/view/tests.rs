@@ -1,9 +1,12 @@
 use super::super::{Function, Grain};
 use super::*;
+use crate::access::SiteScope;
 
 fn rollup(name: &str, dimensions: &[&str], per_visitor: bool) -> Rollup {
     Rollup {
         name: name.into(),
+        revision: 0,
+        sites: SiteScope::All,
         grain: Grain::Hour,
         per_visitor,
         dimensions: dimensions.iter().map(|name| (*name).to_owned()).collect(),

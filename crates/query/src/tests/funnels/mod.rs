@@ -96,6 +96,12 @@ fn random_definition(random: &mut Random) -> Definition {
             .map(|(kind, path)| step(kind, path))
             .collect(),
         window: random.of(&["1h", "30m", "1s", "1d", "2d"]).parse().unwrap(),
+        step_window: random
+            .of(&[None, Some("10m"), Some("6h")])
+            .map(|window| window.parse().unwrap()),
+        strict_order: random.below(4) == 0,
+        strict_deduplication: random.below(4) == 0,
+        strict_increase: random.below(4) == 0,
     }
 }
 

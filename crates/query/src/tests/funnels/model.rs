@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use footfall_funnels::{Funnel, Step};
+use footfall_funnels::{Definition, Funnel, Step};
 use footfall_model::clock::{DAY, Micros};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,13 +74,7 @@ fn of_visitor(events: &[&TestEvent], funnel: &Funnel) -> Vec<Entry> {
     let steps = &funnel.definition.steps;
     let mut quarters: BTreeMap<i64, Entry> = BTreeMap::new();
     for (first, event) in events.iter().enumerate().filter(|(_, event)| matches(event, &steps[0])) {
-        let mut times = vec![event.time];
-        for later in &events[first + 1..] {
-            let in_window = later.time - event.time <= funnel.definition.window.micros();
-            if times.len() < steps.len() && in_window && matches(later, &steps[times.len()]) {
-                times.push(later.time);
-            }
-        }
+        let times = attempt(&events[first..], &funnel.definition);
         let converted = times.len() == steps.len();
         let entry = Entry {
             site: event.site.into(),
@@ -111,6 +105,32 @@ fn of_visitor(events: &[&TestEvent], funnel: &Funnel) -> Vec<Entry> {
         entries[index].deepest_of_day = true;
     }
     entries
+}
+
+/// The times of the steps that are taken from the first event on.
+fn attempt(events: &[&TestEvent], funnel: &Definition) -> Vec<Micros> {
+    let mut times = vec![events[0].time];
+    for event in &events[1..] {
+        let (taken, last) = (times.len(), times[times.len() - 1]);
+        if taken == funnel.steps.len() {
+            break;
+        }
+        let is_next = matches(event, &funnel.steps[taken]) && (!funnel.strict_increase || event.time > last);
+        let is_late = event.time - times[0] > funnel.window.micros()
+            || funnel
+                .step_window
+                .is_some_and(|window| event.time - last > window.micros());
+        let repeats = |steps: &[Step]| steps.iter().any(|step| matches(event, step));
+        let is_end = (funnel.strict_deduplication && repeats(&funnel.steps[1..taken]))
+            || (funnel.strict_order && !repeats(&funnel.steps[..taken]));
+        match (is_next, is_late) {
+            (true, false) => times.push(event.time),
+            (true, true) => break,
+            (false, _) if is_end => break,
+            (false, _) => {}
+        }
+    }
+    times
 }
 
 pub(super) fn results(entries: &[Entry], funnels: &[Funnel]) -> Vec<DayStep> {

@@ -1,20 +1,24 @@
 //! The views of rollups equal the same aggregation over the events, whatever has been merged.
 
+mod configured;
 mod isolation;
 mod sql;
 
 use std::sync::Arc;
 
-use footfall_compactor::{Compactor, MergeTask, Policy, RetentionPolicy, RollupSegments, SegmentKind, SessionSegments};
+use footfall_compactor::{
+    Compactor, MergeTask, Policy, RetentionPolicy, RollupBackfill, RollupSegments, SegmentKind, SessionSegments,
+};
 use footfall_lake::{Commit, Lake, NewFile, Origin, partitions, write_file};
 use footfall_model::access::SiteScope;
 use footfall_model::clock::{DAY, IdGen, Micros, SystemClock};
-use footfall_model::rollup::{built_in, views};
+use footfall_model::rollup::{Rollup, RollupView, built_in, views};
 use footfall_model::table::{TableSpec, events as events_table};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub(in crate::tests) use self::configured::Changes;
 use self::sql::{columns, over_events, random_condition};
 use crate::testing::{EventsBuilder, events, only, table, value};
 use crate::{Caller, Engine, Views};
@@ -33,6 +37,8 @@ pub(in crate::tests) struct Rolled {
     lake: Lake,
     pub(in crate::tests) engine: Engine,
     pub(in crate::tests) compactors: [Compactor; 2],
+    /// One for each of two processes.
+    backfills: [RollupBackfill; 2],
     ids: CountedIds,
     _spill: tempfile::TempDir,
 }
@@ -84,12 +90,14 @@ impl Rolled {
                 vec![Arc::new(RollupSegments(built_in())), Arc::new(SessionSegments)];
             Compactor::new(&lake, kinds, policy.clone(), Arc::new(SystemClock), Arc::new(ids())).unwrap()
         };
+        let backfill = || RollupBackfill::new(&lake, Arc::new(SystemClock), Arc::new(ids())).unwrap();
         let views = Views {
             rollups: views(),
             sessions: true,
             ..Views::default()
         };
         Self {
+            backfills: [backfill(), backfill()],
             engine: Engine::with_views(&lake, views, &options).unwrap(),
             compactors: [compactor(), compactor()],
             ids: ids(),
@@ -129,8 +137,27 @@ impl Rolled {
         }
     }
 
+    /// Those that are built in, and those of configured rollups.
+    fn views(&self) -> Vec<RollupView> {
+        let rollups = self.lake.rollups();
+        let configured = rollups
+            .iter()
+            .map(|open| RollupView::new(Rollup::clone(&open.rollup), &built_in()));
+        views().into_iter().chain(configured).collect()
+    }
+
+    /// As [`Rolled::views`], as far as a caller can name them.
+    fn views_for(&self, scope: &SiteScope) -> Vec<RollupView> {
+        let mut views = self.views();
+        views.retain(|view| match (&view.rollup.sites, scope) {
+            (SiteScope::Only(of_rollup), SiteScope::Only(of_caller)) => !of_rollup.is_disjoint(of_caller),
+            _ => true,
+        });
+        views
+    }
+
     pub(in crate::tests) async fn assert_views_equal_events(&self, scope: &SiteScope, context: &str) {
-        for view in views() {
+        for view in self.views_for(scope) {
             let sorted = |sql: &str| {
                 let keys: Vec<_> = (1..=view.keys().len()).map(|n| n.to_string()).collect();
                 format!("{sql} ORDER BY {}", keys.join(", "))
@@ -147,7 +174,7 @@ impl Rolled {
 
     /// Some of the views, each with some of its columns and rows.
     async fn assert_parts_equal_events(&self, random: &mut Random, scope: &SiteScope, context: &str) {
-        let views = views();
+        let views = self.views_for(scope);
         for _ in 0..3 {
             let view = views[random.below(views.len() as u64) as usize].clone();
             let mut some = columns(&view);
@@ -191,7 +218,7 @@ impl Rolled {
 
     /// Sessions in the views equal those of `sessions`, by the dimensions of their first events.
     async fn assert_sessions_equal(&self, context: &str) {
-        for view in views().iter().filter(|view| !view.session_measures().is_empty()) {
+        for view in self.views().iter().filter(|view| !view.session_measures().is_empty()) {
             let (found, expected) = sql::sessions_of(view);
             let ask = async |sql: &str| table(&self.engine, &SiteScope::All, sql).await;
             assert_eq!(ask(&found).await, ask(&expected).await, "{} {context}", view.name);
@@ -256,6 +283,7 @@ async fn views_equal_events_after_every_merge() {
     for seed in 0..3 {
         let mut random = Random(seed);
         let rolled = rolled(&policy).await;
+        let mut configured = Changes::default();
         let (mut written_at, mut distinct, mut merges) = (0, std::collections::BTreeSet::new(), 0);
         for step in 0..6 {
             let context = format!("seed {seed}, step {step}");
@@ -266,6 +294,7 @@ async fn views_equal_events_after_every_merge() {
             let ids = arrow::array::AsArray::as_string::<i32>(ids).iter().flatten();
             distinct.extend(ids.map(str::to_owned));
             rolled.add(events, written_at).await;
+            configured.change(&mut random, &rolled, &context).await;
             let [first, second] = &rolled.compactors;
             let day = 20_758 + i32::try_from(random.below(3)).unwrap();
             let tasks: Vec<MergeTask> = match random.below(3) {
@@ -288,6 +317,7 @@ async fn views_equal_events_after_every_merge() {
                     .assert_parts_equal_events(&mut random, &SiteScope::All, &context)
                     .await;
             }
+            rolled.backfill_some(&mut random, &context).await;
             let scope = if step % 2 == 0 {
                 SiteScope::All
             } else {
@@ -305,6 +335,7 @@ async fn views_equal_events_after_every_merge() {
             }
         }
         assert!(merges > 2, "seed {seed}: {merges} merges");
+        rolled.backfill_all().await;
         rolled
             .assert_views_equal_events(&SiteScope::All, &format!("seed {seed}, at the end"))
             .await;
@@ -359,6 +390,7 @@ async fn rollups_outlive_their_events() {
         lake,
         engine,
         compactors: [compactor, _],
+        backfills: _,
         ids: _ids,
         _spill,
     } = rolled;
@@ -508,6 +540,7 @@ async fn system_tables_tell_what_is_covered() {
     | system       | compactions |
     | system       | coverage    |
     | system       | files       |
+    | system       | queries     |
     +--------------+-------------+
     ");
 }

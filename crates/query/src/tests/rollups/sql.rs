@@ -1,5 +1,6 @@
 //! The statements that views are compared with.
 
+use footfall_model::access::SiteScope;
 use footfall_model::rollup::{RollupView, UNIQUE_USERS, Visitors};
 
 use super::Random;
@@ -82,10 +83,22 @@ pub(super) fn over_events(view: &RollupView) -> String {
         .map(|(sql, name)| format!("{sql} AS {name}"))
         .collect();
     format!(
-        "SELECT {} FROM events GROUP BY {}",
+        "SELECT {} FROM events WHERE {} GROUP BY {}",
         named.join(", "),
+        of_sites(view),
         grouped.join(", ")
     )
+}
+
+/// The condition that a row is of one of the view's sites.
+fn of_sites(view: &RollupView) -> String {
+    match &view.rollup.sites {
+        SiteScope::All => "true".to_owned(),
+        SiteScope::Only(sites) => {
+            let sites: Vec<_> = sites.iter().map(|site| format!("'{site}'")).collect();
+            format!("tracking_id IN ({})", sites.join(", "))
+        }
+    }
 }
 
 /// What the view says of sessions, and the same out of `sessions`.
@@ -103,8 +116,9 @@ pub(super) fn sessions_of(view: &RollupView) -> (String, String) {
     let expected = format!(
         "SELECT {}, count(*) AS sessions, count(*) FILTER (WHERE bounced) AS bounces, \
          sum(session_duration) AS session_seconds, avg(session_duration) AS avg_session_duration \
-         FROM sessions GROUP BY {grouped} ORDER BY {grouped}",
-        keys.iter().map(key).collect::<Vec<_>>().join(", ")
+         FROM sessions WHERE {} GROUP BY {grouped} ORDER BY {grouped}",
+        keys.iter().map(key).collect::<Vec<_>>().join(", "),
+        of_sites(view)
     );
     let found = format!(
         "SELECT {}, sessions, bounces, session_seconds, avg_session_duration FROM {} \

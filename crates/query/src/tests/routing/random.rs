@@ -6,13 +6,13 @@ use footfall_model::access::SiteScope;
 use super::{answer, source};
 use crate::Caller;
 use crate::testing::only;
-use crate::tests::rollups::{Random, Rolled, random_events, rolled, small_merges};
+use crate::tests::rollups::{Changes, Random, Rolled, random_events, rolled, small_merges};
 
 /// How many lakes, each with [`STATEMENTS`]: 20,000 statements by `FOOTFALL_ROUTING_LAKES=200`.
 const LAKES: u64 = 3;
 const STATEMENTS: usize = 100;
 
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 25] = [
     "tracking_id",
     "event_type",
     "country",
@@ -37,6 +37,7 @@ const KEYS: [&str; 24] = [
     "extract(hour FROM event_timestamp AT TIME ZONE 'America/New_York')",
     "CASE WHEN country IN ('BE') THEN 'home' ELSE country END",
     "extract(minute FROM event_timestamp)",
+    "is_bot",
 ];
 
 const AGGREGATES: [&str; 27] = [
@@ -69,10 +70,11 @@ const AGGREGATES: [&str; 27] = [
     "avg(DISTINCT revenue)",
 ];
 
-const CONDITIONS: [&str; 24] = [
+const CONDITIONS: [&str; 25] = [
     "true",
     "tracking_id = 'site-1'",
     "tracking_id <> 'site-2'",
+    "tracking_id IN ('site-0', 'site-2')",
     "event_type = 'pageview'",
     "event_type = 'purchase'",
     "event_type IN ('purchase', 'other')",
@@ -147,7 +149,9 @@ fn statement(random: &mut Random) -> String {
 /// A lake that is covered in parts.
 async fn random_lake(random: &mut Random) -> Rolled {
     let rolled = rolled(&small_merges()).await;
+    let mut configured = Changes::default();
     for written_at in 0..2 + i64::try_from(random.below(5)).unwrap() {
+        configured.change(random, &rolled, "a random lake").await;
         rolled.add(random_events(random), written_at * 1_000_000).await;
         let compactor = &rolled.compactors[0];
         let tasks: Vec<MergeTask> = match random.below(3) {
@@ -158,6 +162,7 @@ async fn random_lake(random: &mut Random) -> Rolled {
         for task in &tasks {
             compactor.execute(task, None).await.unwrap();
         }
+        rolled.backfill_some(random, "a random lake").await;
     }
     if random.below(4) == 0 {
         // Neither answer counts events that are gone, though their rollups stay.

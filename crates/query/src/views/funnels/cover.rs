@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use footfall_funnels::FunnelSet;
-use footfall_funnels::coverage::{Coverage, chain, covered_name};
-use footfall_lake::Snapshot;
+use footfall_funnels::coverage::{Coverage, chain};
+use footfall_lake::{Snapshot, covered_name};
 use object_store::path::Path;
 use parking_lot::Mutex;
 
