@@ -61,3 +61,14 @@ def ask_flight(server: Server, sql: str, token: str) -> pa.Table:
         descriptor = flight.FlightDescriptor.for_command(statement_command(sql))
         (endpoint,) = client.get_flight_info(descriptor, options).endpoints
         return client.do_get(endpoint.ticket, options).read_all()
+
+
+def plain(value: Any) -> Any:
+    """The libraries' own scalars as Python's: pandas has NaN for null and a timestamp of its own."""
+    if value is None or (not isinstance(value, str) and pd.isna(value)):
+        return None
+    if isinstance(value, pd.Timestamp):
+        value = value.to_pydatetime()
+    if isinstance(value, datetime.datetime):
+        return value.astimezone(datetime.UTC)
+    return value.item() if hasattr(value, "item") else value

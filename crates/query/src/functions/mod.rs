@@ -20,6 +20,7 @@ use bounded::Bounded;
 pub(crate) use concat_operator::ConcatOperators;
 pub(crate) use json::PropertyOperators;
 pub(crate) use patterns::{DEFAULT_ESCAPE, escape_character, like_escape, similar_to_escape};
+pub(crate) use sketches::{estimate_of, sketch_of};
 
 /// Lists of numbers and times as values; `FROM generate_series(...)` makes the same as rows, in bounded memory.
 const LEFT_OUT: [&str; 2] = ["range", "generate_series"];

@@ -1,4 +1,5 @@
-//! HLL sketches in SQL: `hll_sketch(x)` of distinct values, `hll_union(sketch)` of sketches, `hll_estimate(sketch)`.
+//! HLL sketches in SQL: `hll_sketch(x)` of distinct values, `hll_union(sketch)` of sketches, `hll_estimate(sketch)`, and
+//! `approx_distinct(x)`, which is `hll_estimate(hll_sketch(x))`, and 0 without values.
 //!
 //! ```sql
 //! SELECT country, hll_estimate(hll_union(visitors_sketch)) AS visitors FROM events_hourly GROUP BY country
@@ -6,35 +7,60 @@
 //!
 //! They are sets (see [`footfall_model::sketch`]): neither the order of rows nor how they are divided changes a result.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array};
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_datafusion_err, internal_err, plan_err};
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name};
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Accumulator, AggregateUDF, AggregateUDFImpl, ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
     Signature, Volatility,
 };
 use footfall_model::sketch::{Coupon, Sketch, SketchError};
 
 /// `hll_estimate`.
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
-    vec![Arc::new(ScalarUDF::new_from_impl(Estimate {
-        signature: Signature::user_defined(Volatility::Immutable),
-    }))]
+    vec![Arc::clone(&ESTIMATE)]
 }
 
-/// `hll_sketch` and `hll_union`.
+static ESTIMATE: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
+    Arc::new(ScalarUDF::new_from_impl(Estimate {
+        signature: Signature::user_defined(Volatility::Immutable),
+    }))
+});
+
+/// `hll_sketch`, `hll_union`, and `approx_distinct`, which is the estimate of the sketch.
 pub(super) fn aggregates() -> Vec<Arc<AggregateUDF>> {
-    let aggregate = |of| {
+    let aggregate = |of, gives| {
         Arc::new(AggregateUDF::new_from_impl(SketchAggregate {
             of,
+            gives,
             signature: Signature::user_defined(Volatility::Immutable),
         }))
     };
-    vec![aggregate(Input::Values), aggregate(Input::Sketches)]
+    vec![
+        aggregate(Input::Values, Output::Sketch),
+        aggregate(Input::Sketches, Output::Sketch),
+        aggregate(Input::Values, Output::Estimate),
+    ]
+}
+
+/// The sketch of one text, for uniting with others.
+pub(crate) fn sketch_of(text: Expr) -> Expr {
+    static SKETCH_OF: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
+        Arc::new(ScalarUDF::new_from_impl(SketchOfText {
+            signature: Signature::exact(vec![DataType::Utf8], Volatility::Immutable),
+        }))
+    });
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(&SKETCH_OF), vec![text]))
+}
+
+/// `hll_estimate(sketch)`.
+pub(crate) fn estimate_of(sketch: Expr) -> Expr {
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(&ESTIMATE), vec![sketch]))
 }
 
 /// What an aggregate takes.
@@ -44,17 +70,27 @@ enum Input {
     Sketches,
 }
 
+/// What an aggregate gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Output {
+    Sketch,
+    /// Of distinct values; 0 if there is none.
+    Estimate,
+}
+
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct SketchAggregate {
     of: Input,
+    gives: Output,
     signature: Signature,
 }
 
 impl AggregateUDFImpl for SketchAggregate {
     fn name(&self) -> &str {
-        match self.of {
-            Input::Values => "hll_sketch",
-            Input::Sketches => "hll_union",
+        match (self.gives, self.of) {
+            (Output::Estimate, _) => "approx_distinct",
+            (Output::Sketch, Input::Values) => "hll_sketch",
+            (Output::Sketch, Input::Sketches) => "hll_union",
         }
     }
 
@@ -63,7 +99,10 @@ impl AggregateUDFImpl for SketchAggregate {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Binary)
+        Ok(match self.gives {
+            Output::Sketch => DataType::Binary,
+            Output::Estimate => DataType::UInt64,
+        })
     }
 
     fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
@@ -73,8 +112,11 @@ impl AggregateUDFImpl for SketchAggregate {
                 [text] if text.is_string() || text.is_null() => Ok(vec![DataType::Utf8]),
                 // As the other ports hash them.
                 [integer] if integer.is_integer() && integer != &DataType::UInt64 => Ok(vec![DataType::Int64]),
-                [other] => plan_err!("hll_sketch takes text or integers, not {other}; cast it"),
-                _ => plan_err!("hll_sketch takes one value, and got {}", arguments.len()),
+                [other] if self.gives == Output::Estimate && !other.is_nested() && !other.is_binary() => {
+                    Ok(vec![DataType::Utf8])
+                }
+                [other] => plan_err!("{} takes text or integers, not {other}; cast it", self.name()),
+                _ => plan_err!("{} takes one value, and got {}", self.name(), arguments.len()),
             },
         }
     }
@@ -82,6 +124,7 @@ impl AggregateUDFImpl for SketchAggregate {
     fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         Ok(Box::new(SketchAccumulator {
             of: self.of,
+            gives: self.gives,
             sketch: None,
         }))
     }
@@ -104,6 +147,7 @@ impl AggregateUDFImpl for SketchAggregate {
 #[derive(Debug)]
 struct SketchAccumulator {
     of: Input,
+    gives: Output,
     sketch: Option<Sketch>,
 }
 
@@ -163,11 +207,17 @@ impl Accumulator for SketchAccumulator {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        Ok(ScalarValue::Binary(self.sketch.as_ref().map(Sketch::to_bytes)))
+        Ok(match self.gives {
+            Output::Sketch => ScalarValue::Binary(self.sketch.as_ref().map(Sketch::to_bytes)),
+            Output::Estimate => {
+                let estimate = self.sketch.as_ref().map_or(0, rounded);
+                ScalarValue::UInt64(Some(estimate.unsigned_abs()))
+            }
+        })
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![self.evaluate()?])
+        Ok(vec![ScalarValue::Binary(self.sketch.as_ref().map(Sketch::to_bytes))])
     }
 
     fn size(&self) -> usize {
@@ -212,13 +262,54 @@ impl ScalarUDFImpl for Estimate {
     }
 }
 
+fn estimate(bytes: &[u8]) -> Result<i64> {
+    let sketch = Sketch::from_bytes(bytes).map_err(|error| invalid("hll_estimate", &error))?;
+    Ok(rounded(&sketch))
+}
+
 #[expect(
     clippy::cast_possible_truncation,
     reason = "saturates, far above any number of visitors"
 )]
-fn estimate(bytes: &[u8]) -> Result<i64> {
-    let sketch = Sketch::from_bytes(bytes).map_err(|error| invalid("hll_estimate", &error))?;
-    Ok(sketch.estimate().round() as i64)
+fn rounded(sketch: &Sketch) -> i64 {
+    sketch.estimate().round() as i64
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct SketchOfText {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for SketchOfText {
+    fn name(&self) -> &'static str {
+        "hll_sketch_of"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Binary)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let Some(texts) = args.args.first() else {
+            return internal_err!("the sketch of nothing");
+        };
+        let texts = texts.to_array(args.number_rows)?;
+        let Some(texts) = texts.as_string_opt::<i32>() else {
+            return internal_err!("the sketch of {}", texts.data_type());
+        };
+        let sketches = texts.iter().map(|text| {
+            text.map(|text| {
+                let mut sketch = Sketch::default();
+                Coupon::of_text(text).into_iter().for_each(|coupon| sketch.add(coupon));
+                sketch.to_bytes()
+            })
+        });
+        Ok(ColumnarValue::Array(Arc::new(sketches.collect::<BinaryArray>())))
+    }
 }
 
 fn sketch_argument(function: &str, arguments: &[DataType]) -> Result<Vec<DataType>> {

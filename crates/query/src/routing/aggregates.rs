@@ -8,6 +8,8 @@ use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams}
 use datafusion::logical_expr::{AggregateUDF, BinaryExpr, Expr, ExprSchemable, Operator, cast, lit};
 use footfall_model::rollup::Function;
 
+use crate::functions::{estimate_of, sketch_of};
+
 use super::segment::{Segment, Unfit, event_columns, if_then, visitor, widest};
 
 /// A function over a column of both kinds of rows.
@@ -29,8 +31,8 @@ pub(super) struct Both {
 
 #[derive(Debug, Clone)]
 pub(super) enum MergeFunction {
-    /// Footfall's, which fails where DataFusion's wraps around.
-    Sum,
+    /// A function of Footfall's, by its name: `sum` fails where DataFusion's wraps around.
+    Named(&'static str),
     Same(Arc<AggregateUDF>),
 }
 
@@ -41,6 +43,8 @@ pub(super) enum Finish {
     Cast(DataType),
     /// The only one, or zero where no row counted.
     OrZero,
+    /// The estimate of the only one, a sketch, as this type; zero without values.
+    Estimate(DataType),
     /// The first divided by the second, as this type.
     Ratio(DataType),
 }
@@ -57,7 +61,7 @@ fn ignores_repetition(name: &str, distinct: bool) -> bool {
     distinct
         || matches!(
             name,
-            "min" | "max" | "bool_and" | "bool_or" | "bit_and" | "bit_or" | "approx_distinct"
+            "min" | "max" | "bool_and" | "bool_or" | "bit_and" | "bit_or" | "approx_distinct" | "hll_sketch"
         )
 }
 
@@ -103,8 +107,9 @@ impl Call<'_> {
         }
         let name = self.func.name();
         let (of_type, _) = self.of(argument)?;
-        if ignores_repetition(name, self.params.distinct) {
-            let (over_segments, over_events) = self.same(argument)?;
+        if ignores_repetition(name, self.params.distinct)
+            && let Some((over_segments, over_events)) = self.same(argument)
+        {
             let part = self.part(MergeFunction::Same(Arc::clone(self.func)), over_segments, over_events);
             return Some(Merged {
                 parts: vec![part],
@@ -112,6 +117,14 @@ impl Call<'_> {
             });
         }
         match name {
+            _ if self.params.distinct => None,
+            "hll_sketch" | "approx_distinct" => Some(Merged {
+                parts: vec![self.sketch(argument)?],
+                finish: match of_type {
+                    DataType::Binary => Finish::Cast(of_type),
+                    of_type => Finish::Estimate(of_type),
+                },
+            }),
             "count" => Some(Merged {
                 parts: vec![self.count(argument)?],
                 finish: Finish::OrZero,
@@ -173,14 +186,25 @@ impl Call<'_> {
             Expr::Literal(value, _) if !value.is_null() => lit(1_i64),
             other => if_then(other.clone().is_not_null(), lit(1_i64), lit(0_i64)),
         };
-        Some(self.part(MergeFunction::Sum, over_segments, over_events))
+        Some(self.part(MergeFunction::Named("sum"), over_segments, over_events))
+    }
+
+    /// The sketch of a column that segments have sketches of.
+    fn sketch(&self, argument: &Expr) -> Option<Merge> {
+        let Expr::Column(column) = argument else { return None };
+        let over_segments = self.segment.measure(&Function::Sketch(column.name.clone()))?;
+        Some(self.part(
+            MergeFunction::Named("hll_union"),
+            over_segments,
+            sketch_of(argument.clone()),
+        ))
     }
 
     fn sum(&self, argument: &Expr) -> Option<Merge> {
         let (_, of) = self.of(argument)?;
         let over_segments = self.segment.sum(argument)?;
         let over_events = cast(argument.clone(), widest(&of)?);
-        Some(self.part(MergeFunction::Sum, over_segments, over_events))
+        Some(self.part(MergeFunction::Named("sum"), over_segments, over_events))
     }
 
     /// What of the arguments the rollup lacks.
@@ -206,6 +230,10 @@ impl Finish {
         let first = columns.next()?;
         Some(match self {
             Self::Cast(to) => cast(first, to.clone()),
+            Self::Estimate(to) => {
+                let estimate = if_then(first.clone().is_not_null(), estimate_of(first), lit(0_i64));
+                cast(estimate, to.clone())
+            }
             Self::OrZero => if_then(first.clone().is_not_null(), first, lit(0_i64)),
             Self::Ratio(to) => {
                 let count = columns.next()?;

@@ -13,9 +13,10 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, ScalarValue, internal_datafusion_err};
 use datafusion::datasource::provider_as_source;
+use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::utils::{conjunction, disjunction};
-use datafusion::logical_expr::{Aggregate, AggregateUDF, Expr, LogicalPlan, LogicalPlanBuilder, lit};
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, lit};
 use datafusion::optimizer::OptimizerConfig;
 use footfall_model::clock::{DAY, Micros};
 use footfall_model::rollup::TimeRange;
@@ -62,13 +63,13 @@ pub(super) fn rewrite(
         let filters = shape.filters.iter().cloned().chain([edges]).collect();
         rows = rows.union(read(EVENTS, sources.covered, filters, columns.over_events)?.build()?)?;
     }
-    let sum = config
-        .function_registry()
-        .ok_or_else(|| internal_datafusion_err!("no functions are registered"))?
-        .udaf("sum")?;
+    let functions = config.function_registry();
+    let functions = functions.ok_or_else(|| internal_datafusion_err!("no functions are registered"))?;
     let merges = fit.aggregates.iter().flat_map(|aggregate| &aggregate.parts);
-    let merges = merges.enumerate().map(|(nth, merge)| call(nth, merge, &sum));
-    let merged = rows.aggregate(columns.group, merges.collect::<Vec<_>>())?.build()?;
+    let merges = merges.enumerate().map(|(nth, merge)| call(nth, merge, functions));
+    let merged = rows
+        .aggregate(columns.group, merges.collect::<Result<Vec<_>>>()?)?
+        .build()?;
     restored(aggregate, fit, merged)
 }
 
@@ -174,20 +175,15 @@ fn segment_filters(fit: &Fit<'_>) -> Vec<Expr> {
     filters
 }
 
-fn call(nth: usize, merge: &Merge, sum: &Arc<AggregateUDF>) -> Expr {
+fn call(nth: usize, merge: &Merge, functions: &dyn FunctionRegistry) -> Result<Expr> {
     let function = match &merge.function {
-        MergeFunction::Sum => sum,
-        MergeFunction::Same(function) => function,
+        MergeFunction::Named(name) => functions.udaf(name)?,
+        MergeFunction::Same(function) => Arc::clone(function),
     };
     let filter = merge.filter.as_ref().map(|_| Box::new(column(&filter_name(nth))));
-    Expr::AggregateFunction(AggregateFunction::new_udf(
-        Arc::clone(function),
-        vec![column(&argument_name(nth))],
-        merge.distinct,
-        filter,
-        Vec::new(),
-        None,
-    ))
+    let argument = vec![column(&argument_name(nth))];
+    let call = AggregateFunction::new_udf(function, argument, merge.distinct, filter, Vec::new(), None);
+    Ok(Expr::AggregateFunction(call))
 }
 
 /// The aggregate's own columns from the merged ones: its keys, then what its functions give.

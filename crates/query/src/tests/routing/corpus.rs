@@ -9,7 +9,11 @@ use crate::testing::only;
 use crate::tests::rollups::{Random, random_events, rolled};
 
 /// Statements and what they are answered from, `raw` for events.
-const STATEMENTS: [(&str, &str); 40] = [
+const STATEMENTS: [(&str, &str); 41] = [
+    (
+        "events_hourly",
+        "SELECT country, approx_distinct(client_id), hll_estimate(hll_sketch(client_id)) FROM events GROUP BY 1",
+    ),
     ("events_totals", "SELECT count(*) FROM events"),
     (
         "events_totals",

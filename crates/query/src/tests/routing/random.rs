@@ -40,7 +40,7 @@ const KEYS: [&str; 25] = [
     "is_bot",
 ];
 
-const AGGREGATES: [&str; 27] = [
+const AGGREGATES: [&str; 31] = [
     "count(*)",
     "count(1)",
     "count(country)",
@@ -68,6 +68,10 @@ const AGGREGATES: [&str; 27] = [
     "avg(CASE WHEN event_type = 'purchase' THEN 1 ELSE 0 END)",
     "count(DISTINCT country) + max(CASE WHEN country IS NULL THEN 1 ELSE 0 END)",
     "avg(DISTINCT revenue)",
+    "approx_distinct(client_id)",
+    "approx_distinct(country)",
+    "hll_sketch(client_id)",
+    "approx_distinct(client_id) FILTER (WHERE event_type = 'purchase')",
 ];
 
 const CONDITIONS: [&str; 25] = [
