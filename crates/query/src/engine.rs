@@ -238,7 +238,7 @@ impl Engine {
             let prepared = planner.prepare(lake, &caller, &sql).await?.bind(&values)?;
             let (plan, schema) = prepared.physical().await?;
             let context = TaskContext::from(&prepared.state);
-            let provenance = Provenance::new(prepared.version, prepared.routing, prepared.samples);
+            let provenance = Provenance::new(prepared.version, &caller.sites, prepared.routing, prepared.samples);
             Ok((cooperative(plan, &control)?, context, schema, provenance))
         };
         let planned = self.plan(begun, caller, sql, work).await;

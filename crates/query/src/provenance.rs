@@ -1,5 +1,6 @@
 //! Where the numbers of an answer come from.
 
+use footfall_model::access::SiteScope;
 use serde_json::{Value, json};
 
 use crate::routing::StatementRouting;
@@ -9,14 +10,17 @@ use crate::routing::StatementRouting;
 pub struct Provenance {
     /// The version of `events`.
     pub version: u64,
+    /// It moves with every site's events, so that a reader of some sites would see others' in it.
+    shows_version: bool,
     routing: StatementRouting,
     samples: Vec<f64>,
 }
 
 impl Provenance {
-    pub(crate) fn new(version: u64, routing: StatementRouting, samples: Vec<f64>) -> Self {
+    pub(crate) fn new(version: u64, sites: &SiteScope, routing: StatementRouting, samples: Vec<f64>) -> Self {
         Self {
             version,
+            shows_version: matches!(sites, SiteScope::All),
             routing,
             samples,
         }
@@ -33,11 +37,11 @@ impl Provenance {
         decisions.iter().map(ToString::to_string).collect()
     }
 
-    /// As clients get it: `{"snapshot": 12, "sources": ["rollup events_hourly: …"], "is_sampled": false, "sample_rate": 1.0}`.
+    /// As clients get it, the snapshot for tokens of all sites: `{"snapshot": 12, "sources": ["rollup events_hourly: …"], "is_sampled": false, "sample_rate": 1.0}`.
     pub fn to_json(&self) -> Value {
-        let rate = self.sample_rate();
+        let (rate, version) = (self.sample_rate(), self.shows_version.then_some(self.version));
         json!({
-            "snapshot": self.version,
+            "snapshot": version,
             "sources": self.sources(),
             "is_sampled": rate.is_some(),
             "sample_rate": rate.unwrap_or(1.0),

@@ -45,7 +45,7 @@ impl StatementOutcome {
             record: QueryRecord {
                 started_at,
                 token_id,
-                sql: sql.to_owned(),
+                sql: QueryLog::kept(sql),
                 status: "cancelled",
                 ..QueryRecord::default()
             },
@@ -72,7 +72,7 @@ impl Drop for StatementOutcome {
         if let Some(Planned { plan, provenance }) = self.planned.take() {
             record.snapshot = Some(provenance.version);
             let sources = provenance.sources();
-            record.source = (!sources.is_empty()).then(|| sources.join("\n"));
+            record.source = (!sources.is_empty()).then(|| QueryLog::kept(&sources.join("\n")));
             add_read(plan.as_ref(), &mut record);
         }
         self.log.push(record);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams};
-use datafusion::logical_expr::{AggregateUDF, BinaryExpr, Expr, ExprSchemable, Operator, cast, lit};
+use datafusion::logical_expr::{AggregateUDF, BinaryExpr, Case, Expr, ExprSchemable, Operator, cast, lit};
 use footfall_model::rollup::Function;
 
 use crate::functions::{estimate_of, sketch_of};
@@ -17,14 +17,6 @@ use super::segment::{Segment, Unfit, event_columns, if_then, visitor, widest};
 pub(super) struct Merge {
     pub(super) function: MergeFunction,
     pub(super) distinct: bool,
-    pub(super) over_segments: Expr,
-    pub(super) over_events: Expr,
-    pub(super) filter: Option<Both>,
-}
-
-/// A condition over both kinds of rows.
-#[derive(Debug, Clone)]
-pub(super) struct Both {
     pub(super) over_segments: Expr,
     pub(super) over_events: Expr,
 }
@@ -56,9 +48,9 @@ pub(super) struct Merged {
     pub(super) finish: Finish,
 }
 
-/// Whether repeated values leave the function's result as it is.
+/// Whether repeated values and nulls leave the function's result as it is, and their order does.
 fn ignores_repetition(name: &str, distinct: bool) -> bool {
-    distinct
+    (distinct && matches!(name, "count" | "sum" | "avg"))
         || matches!(
             name,
             "min" | "max" | "bool_and" | "bool_or" | "bit_and" | "bit_or" | "approx_distinct" | "hll_sketch"
@@ -74,10 +66,7 @@ pub(super) fn merged(aggregate: &Expr, segment: &Segment<'_>, one_site: bool) ->
     };
     let filter = match &params.filter {
         None => None,
-        Some(filter) => Some(Both {
-            over_segments: segment.key(filter)?,
-            over_events: filter.as_ref().clone(),
-        }),
+        Some(filter) => Some((segment.key(filter)?, filter.as_ref().clone())),
     };
     let call = Call {
         func,
@@ -94,7 +83,8 @@ struct Call<'a> {
     params: &'a AggregateFunctionParams,
     segment: &'a Segment<'a>,
     one_site: bool,
-    filter: Option<Both>,
+    /// The filter over segments and over events.
+    filter: Option<(Expr, Expr)>,
 }
 
 impl Call<'_> {
@@ -106,8 +96,11 @@ impl Call<'_> {
             return None;
         }
         let name = self.func.name();
-        let (of_type, _) = self.of(argument)?;
+        let (of_type, argument_type) = self.of(argument)?;
+        // Sums of floating-point numbers depend on their order.
+        let depends_on_order = matches!(name, "sum" | "avg") && argument_type.is_floating();
         if ignores_repetition(name, self.params.distinct)
+            && !depends_on_order
             && let Some((over_segments, over_events)) = self.same(argument)
         {
             let part = self.part(MergeFunction::Same(Arc::clone(self.func)), over_segments, over_events);
@@ -153,13 +146,17 @@ impl Call<'_> {
         Some((result, argument))
     }
 
+    /// Where the filter doesn't hold, the argument is not evaluated: it may fail there.
     fn part(&self, function: MergeFunction, over_segments: Expr, over_events: Expr) -> Merge {
+        let (over_segments, over_events) = match self.filter.clone() {
+            None => (over_segments, over_events),
+            Some((of_segments, of_events)) => (then(of_segments, over_segments), then(of_events, over_events)),
+        };
         Merge {
             distinct: matches!(function, MergeFunction::Same(_)) && self.params.distinct,
             function,
             over_segments,
             over_events,
-            filter: self.filter.clone(),
         }
     }
 
@@ -217,11 +214,31 @@ impl Call<'_> {
     }
 }
 
-/// `x` of a whole number `CAST(x AS DOUBLE)`: sums of whole numbers are exact as long as they have fewer than 16 digits.
+/// `x` of `CAST(x AS DOUBLE)`, if it is one of a few small numbers: sums of these are exact, in any order.
 fn whole_number(argument: &Expr) -> Option<&Expr> {
-    let Expr::Cast(cast) = argument else { return None };
-    let inner = cast.expr.get_type(event_columns().ok()?).ok()?;
-    (cast.field.data_type() == &DataType::Float64 && inner == DataType::Int64).then_some(cast.expr.as_ref())
+    match argument {
+        Expr::Cast(cast) if cast.field.data_type() == &DataType::Float64 && is_small(&cast.expr) => Some(&cast.expr),
+        _ => None,
+    }
+}
+
+/// Whether it gives no other numbers than small ones that it names.
+fn is_small(expr: &Expr) -> bool {
+    const LARGEST: u64 = 1_000_000;
+    match expr {
+        Expr::Literal(ScalarValue::Int64(value), _) => value.is_none_or(|value| value.unsigned_abs() <= LARGEST),
+        Expr::Case(case) => {
+            let mut results = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
+            case.expr.is_none() && results.all(|result| is_small(result))
+        }
+        _ => false,
+    }
+}
+
+/// `CASE WHEN condition THEN value END`.
+fn then(condition: Expr, value: Expr) -> Expr {
+    let when = vec![(Box::new(condition), Box::new(value))];
+    Expr::Case(Case::new(None, when, None))
 }
 
 impl Finish {

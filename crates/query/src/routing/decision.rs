@@ -124,7 +124,7 @@ impl fmt::Display for Reason {
         match self {
             Self::Off => f.write_str("routing is off"),
             Self::NoRollup => f.write_str("there is no rollup"),
-            Self::FewRows => f.write_str("there are no more rows of events than of segments"),
+            Self::FewRows => f.write_str("no segment covers them yet, or segments have as many rows"),
             Self::Unfit { closest, lacks } => {
                 let lacks: Vec<_> = lacks.iter().map(ToString::to_string).collect();
                 write!(f, "the closest rollup, {closest}, lacks {}", lacks.join("; "))

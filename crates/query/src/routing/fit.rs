@@ -48,9 +48,17 @@ pub(super) enum Cut {
 }
 
 impl Shape {
-    /// Each expression to group by once.
+    /// The keys; of grouping sets, each expression once.
     pub(super) fn flat_keys(&self) -> Result<Vec<&Expr>> {
-        grouping_set_to_exprlist(&self.keys)
+        if self.has_grouping_sets() {
+            grouping_set_to_exprlist(&self.keys)
+        } else {
+            Ok(self.keys.iter().collect())
+        }
+    }
+
+    pub(super) fn has_grouping_sets(&self) -> bool {
+        self.keys.iter().any(|key| matches!(key, Expr::GroupingSet(_)))
     }
 
     /// The shape over the segments of `rollup` for a caller of `sites`, or all that it lacks.
@@ -133,8 +141,7 @@ impl Shape {
     /// Whether all rows of a group are of one site.
     fn groups_by_site(&self, keys: &[&Expr]) -> bool {
         // Not every one of several grouping sets has all keys.
-        let plain = !self.keys.iter().any(|key| matches!(key, Expr::GroupingSet(_)));
-        plain
+        !self.has_grouping_sets()
             && keys
                 .iter()
                 .any(|key| matches!(key, Expr::Column(column) if column.name() == SITE_COLUMN))

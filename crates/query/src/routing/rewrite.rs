@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Result, ScalarValue, internal_datafusion_err};
+use datafusion::common::{Result, ScalarValue, internal_datafusion_err, internal_err};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::expr::AggregateFunction;
@@ -22,7 +22,7 @@ use footfall_model::clock::{DAY, Micros};
 use footfall_model::rollup::TimeRange;
 use footfall_model::schema;
 
-use super::aggregates::{Both, Merge, MergeFunction};
+use super::aggregates::{Merge, MergeFunction};
 use super::buckets::TIME;
 use super::fit::{Cut, Fit};
 use super::segment::column;
@@ -83,9 +83,14 @@ struct Columns {
 impl Columns {
     fn of(shape: &Shape, fit: &Fit<'_>) -> Result<Self> {
         let keys: Vec<Expr> = shape.flat_keys()?.into_iter().cloned().collect();
-        let group = shape.keys.iter().map(|key| named(key, &keys));
+        let group = if shape.has_grouping_sets() {
+            let group = shape.keys.iter().map(|key| named(key, &keys));
+            group.collect::<Result<_>>()?
+        } else {
+            (0..keys.len()).map(|nth| column(&key_name(nth))).collect()
+        };
         let mut columns = Self {
-            group: group.collect::<Result<_>>()?,
+            group,
             over_segments: Vec::new(),
             over_events: Vec::new(),
         };
@@ -98,13 +103,6 @@ impl Columns {
                 merge.over_segments.clone(),
                 merge.over_events.clone(),
             );
-            if let Some(Both {
-                over_segments,
-                over_events,
-            }) = &merge.filter
-            {
-                columns.add(filter_name(nth), over_segments.clone(), over_events.clone());
-            }
         }
         Ok(columns)
     }
@@ -123,11 +121,7 @@ fn argument_name(nth: usize) -> String {
     format!("argument_{nth}")
 }
 
-fn filter_name(nth: usize) -> String {
-    format!("filter_{nth}")
-}
-
-/// A key, or the keys of grouping sets, as columns of the branches.
+/// The keys of grouping sets as columns of the branches.
 fn named(key: &Expr, keys: &[Expr]) -> Result<Expr> {
     let column_of = |expr: &Expr| {
         let nth = keys.iter().position(|known| known == expr);
@@ -180,9 +174,8 @@ fn call(nth: usize, merge: &Merge, functions: &dyn FunctionRegistry) -> Result<E
         MergeFunction::Named(name) => functions.udaf(name)?,
         MergeFunction::Same(function) => Arc::clone(function),
     };
-    let filter = merge.filter.as_ref().map(|_| Box::new(column(&filter_name(nth))));
     let argument = vec![column(&argument_name(nth))];
-    let call = AggregateFunction::new_udf(function, argument, merge.distinct, filter, Vec::new(), None);
+    let call = AggregateFunction::new_udf(function, argument, merge.distinct, None, Vec::new(), None);
     Ok(Expr::AggregateFunction(call))
 }
 
@@ -200,6 +193,9 @@ fn restored(aggregate: &Aggregate, fit: &Fit<'_>, merged: LogicalPlan) -> Result
         values.push(value.ok_or_else(|| internal_datafusion_err!("a routed aggregate lacks its columns"))?);
     }
     let own = aggregate.schema.iter();
+    if values.len() != aggregate.schema.fields().len() {
+        return internal_err!("a routed aggregate has {} columns", values.len());
+    }
     let columns = values
         .into_iter()
         .zip(own)

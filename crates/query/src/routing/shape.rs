@@ -52,6 +52,11 @@ impl Shape {
             aggregates,
             filters: rows.filters,
         };
+        // Two keys of grouping sets that say the same: they would become one.
+        let keys = shape.flat_keys()?;
+        if shape.has_grouping_sets() && (1..keys.len()).any(|nth| keys[..nth].contains(&keys[nth])) {
+            return Ok(None);
+        }
         Ok(Some((shape, rows.events)))
     }
 }
@@ -135,7 +140,7 @@ fn substitute(expr: &Expr, schema: &DFSchema, columns: &[Expr]) -> Result<Option
     let replaced = expr.clone().transform_up(|part| {
         Ok(match part {
             Expr::Column(named) => match schema.maybe_index_of_column(&named) {
-                Some(index) => Transformed::new(columns[index].clone(), true, TreeNodeRecursion::Jump),
+                Some(index) => Transformed::yes(columns[index].clone()),
                 None => {
                     unknown = true;
                     Transformed::no(Expr::Column(named))

@@ -19,12 +19,16 @@ const MAX_KEPT: usize = 4_096;
 /// ever set on such a border. So it is for all zones of today and 15 minutes; for hours it is not in India.
 pub(super) fn keeps_borders(zone: &str, grain: Grain) -> bool {
     static KNOWN: LazyLock<Mutex<HashMap<(String, i64), bool>>> = LazyLock::new(Mutex::default);
+    // Names that are none are not kept.
+    let Ok(parsed) = zone.parse::<Tz>() else {
+        return false;
+    };
     let bucket = grain.micros() / 1_000_000;
     let key = (zone.to_owned(), bucket);
     if let Some(known) = KNOWN.lock().get(&key) {
         return *known;
     }
-    let keeps = zone.parse::<Tz>().is_ok_and(|zone| offsets_fit(zone, bucket));
+    let keeps = offsets_fit(parsed, bucket);
     let mut known = KNOWN.lock();
     if known.len() < MAX_KEPT {
         known.insert(key, keeps);

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 /// How many records are kept.
 const KEPT: usize = 1_000;
 
-/// Characters of a statement that are kept.
+/// Characters of a text that are kept.
 const SQL_KEPT: usize = 4_000;
 
 /// A statement that ended.
@@ -40,10 +40,12 @@ pub(crate) struct QueryRecord {
 pub(crate) struct QueryLog(Mutex<VecDeque<QueryRecord>>);
 
 impl QueryLog {
-    pub(crate) fn push(&self, mut record: QueryRecord) {
-        if let Some((end, _)) = record.sql.char_indices().nth(SQL_KEPT) {
-            record.sql.truncate(end);
-        }
+    /// What is kept of a text.
+    pub(crate) fn kept(text: &str) -> String {
+        text.chars().take(SQL_KEPT).collect()
+    }
+
+    pub(crate) fn push(&self, record: QueryRecord) {
         let mut records = self.0.lock();
         if records.len() == KEPT {
             records.pop_front();
@@ -104,12 +106,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn oldest_records_are_dropped_and_long_statements_cut() {
+    fn oldest_records_are_dropped_and_long_texts_cut() {
         let log = QueryLog::default();
         for rows in 0..1_005 {
             log.push(QueryRecord {
                 rows,
-                sql: "ü".repeat(5_000),
+                sql: QueryLog::kept(&"ü".repeat(5_000)),
                 ..QueryRecord::default()
             });
         }

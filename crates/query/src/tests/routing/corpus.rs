@@ -9,7 +9,42 @@ use crate::testing::only;
 use crate::tests::rollups::{Random, random_events, rolled};
 
 /// Statements and what they are answered from, `raw` for events.
-const STATEMENTS: [(&str, &str); 41] = [
+const STATEMENTS: [(&str, &str); 50] = [
+    (
+        "events_hourly",
+        "SELECT x, y, a FROM (SELECT x, y, count(*) a, count(country) b FROM (SELECT length(country) x, length(country) y, \
+         country FROM events) GROUP BY x, y)",
+    ),
+    (
+        "events_totals",
+        "SELECT x, y FROM (SELECT x, y, count(*) n FROM (SELECT 1 x, 1 y FROM events) GROUP BY x, y)",
+    ),
+    (
+        "events_hourly",
+        "SELECT a, b, count(*) FROM (SELECT country = 'BE' a, country = 'BE' b FROM events) GROUP BY 1, 2",
+    ),
+    (
+        "raw",
+        "SELECT a, b, count(*) FROM (SELECT coalesce(country, 'x') a, coalesce(country, 'x') b FROM events) GROUP BY \
+         CUBE (a, b)",
+    ),
+    (
+        "events_totals",
+        "SELECT date_trunc('hour', t), count(*) FROM (SELECT event_timestamp AS t FROM events) GROUP BY 1",
+    ),
+    (
+        "visits",
+        "SELECT count(DISTINCT c) FROM (SELECT client_id AS c FROM events WHERE tracking_id = 'site-1')",
+    ),
+    ("raw", "SELECT avg(client_hash) FROM events"),
+    (
+        "events_hourly",
+        "SELECT sum(CAST(country AS BIGINT)) FILTER (WHERE country ~ '^[0-9]+$') FROM events",
+    ),
+    (
+        "raw",
+        "SELECT array_agg(DISTINCT country) FROM (SELECT country FROM events WHERE country = 'BE')",
+    ),
     (
         "events_hourly",
         "SELECT country, approx_distinct(client_id), hll_estimate(hll_sketch(client_id)) FROM events GROUP BY 1",

@@ -33,7 +33,7 @@ async fn explain_names_source_and_reason() {
         ),
         (
             "SELECT count(*) FROM events WHERE event_timestamp >= '2026-11-01 10:00:30'",
-            "raw events: there are no more rows of events than of segments",
+            "raw events: no segment covers them yet, or segments have as many rows",
         ),
         (
             "SELECT city, count(*) FROM events GROUP BY 1",
