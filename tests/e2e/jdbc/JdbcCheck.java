@@ -422,7 +422,7 @@ public final class JdbcCheck {
   private void clauses() throws Exception {
     try (Connection connection = connect();
         Statement statement = connection.createStatement()) {
-      refused("sampled", () -> statement.executeQuery("SELECT count(*) FROM events TABLESAMPLE (10 PERCENT)"));
+      refused("of visitors", () -> statement.executeQuery("SELECT count(*) FROM events TABLESAMPLE (10 PERCENT)"));
     }
   }
 
