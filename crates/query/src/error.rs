@@ -134,6 +134,9 @@ fn of_arrow(error: &ArrowError) -> QueryError {
 
 /// Without a type, ours; but a pattern is the user's.
 fn other_text(text: &str) -> QueryError {
+    if text.contains("CompiledTooBig") {
+        return QueryError::Invalid("the regular expression is too large".into());
+    }
     match text.contains("regex parse error") {
         true => QueryError::Invalid(clean(text)),
         false => QueryError::Internal(clean(text)),

@@ -43,7 +43,7 @@ use crate::{GatewayParts, SitesUnavailable};
 const MAX_BODY: usize = 64 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Requests whose body is read or whose result is collected at the same time; those beyond get 503. Streams of events and
+/// Requests whose result is collected at the same time; those beyond get 503. Streams of events and
 /// the rows of SQL hold next to nothing and are not counted.
 const MAX_OPEN: usize = 128;
 
@@ -130,8 +130,17 @@ fn query_string<T>(query: QueryString<T>) -> Result<T, Problem> {
     Ok(query.0)
 }
 
-/// Bounds how many requests are at work at the same time.
+/// Bounds how many requests are at work at the same time. A body is read before: one that does not arrive keeps nobody
+/// from working.
 async fn admit(State(gateway): State<Gateway>, request: Request, next: Next) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let mut alone = Request::new(body);
+    // They have the limit of the body.
+    alone.extensions_mut().clone_from(&parts.extensions);
+    let read = timeout(BODY_TIMEOUT, Bytes::from_request(alone, &())).await;
+    let read = read.map_err(|_| Problem::unreadable(StatusCode::REQUEST_TIMEOUT))?;
+    let body = read.map_err(|error| Problem::unreadable(error.status()))?;
+    let request = Request::from_parts(parts, body.into());
     let _permit = gateway
         .open
         .try_acquire()
@@ -139,15 +148,14 @@ async fn admit(State(gateway): State<Gateway>, request: Request, next: Next) -> 
     Ok(next.run(request).await)
 }
 
-/// A body that is small and came in time.
+/// A body, which [`admit`] has read.
 struct Body(Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let read = timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
-        let read = read.map_err(|_| Problem::unreadable(StatusCode::REQUEST_TIMEOUT))?;
+        let read = Bytes::from_request(request, state).await;
         read.map(Self).map_err(|error| Problem::unreadable(error.status()))
     }
 }

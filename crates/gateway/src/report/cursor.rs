@@ -47,7 +47,7 @@ impl Cursor {
         let invalid = |detail| Problem::invalid("cursor", detail);
         let bytes = URL_SAFE_NO_PAD.decode(text).ok();
         let cursor: Option<Self> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let cursor = cursor.filter(|cursor| cursor.offset <= MAX_OFFSET);
+        let cursor = cursor.filter(|cursor| cursor.offset <= MAX_OFFSET && cursor.period().is_some());
         let cursor = cursor.ok_or_else(|| invalid("the cursor is not one that a reply had as `next_cursor`"))?;
         if cursor.request != digest(request) {
             return Err(invalid(
@@ -57,14 +57,16 @@ impl Cursor {
         Ok(cursor)
     }
 
+    /// `None` if no reply has had it.
     pub(super) fn period(&self) -> Option<Period> {
         let from = DateTime::<Utc>::from_timestamp_micros(self.from)?;
         let to = DateTime::<Utc>::from_timestamp_micros(self.to)?;
-        Some(Period {
+        let period = Period {
             from,
             to,
             days: self.days,
-        })
+        };
+        period.is_possible().then_some(period)
     }
 }
 
@@ -80,4 +82,34 @@ fn digest(request: &ReportRequest) -> u64 {
         (&request.filters, &request.order_by, &request.time_zone, request.fill),
     );
     xxh3_64(&serde_json::to_vec(&of).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forged_cursors_are_refused() {
+        let request = serde_json::json!({"tracking_id": "a", "metrics": ["events"], "date_range": "today"});
+        let request: ReportRequest = serde_json::from_value(request).unwrap();
+        let day = 86_400_000_000;
+        let cursor = |from, to, days| Cursor {
+            offset: 5,
+            from,
+            to,
+            days,
+            request: digest(&request),
+        };
+        let decoded = |cursor: Cursor| Cursor::decode(&cursor.encode(), &request).is_ok();
+        assert!(decoded(cursor(day, 2 * day, None)));
+        assert!(!decoded(cursor(day, day, None)));
+        assert!(!decoded(cursor(
+            -8_204_807_520_000_000_000,
+            8_204_807_520_000_000_000,
+            None
+        )));
+        let (first, last) = (NaiveDate::MIN, NaiveDate::from_ymd_opt(2026, 1, 1).unwrap());
+        assert!(!decoded(cursor(day, 2 * day, Some((first, last)))));
+        assert!(!decoded(cursor(day, 2 * day, Some((last, first)))));
+    }
 }

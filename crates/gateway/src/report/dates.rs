@@ -50,6 +50,15 @@ pub(crate) struct Period {
 }
 
 impl Period {
+    /// Whether it has an end after its beginning, and times that can be calculated with.
+    pub(super) fn is_possible(&self) -> bool {
+        let years = FIRST_YEAR..=LAST_YEAR;
+        let days = self
+            .days
+            .is_none_or(|(first, last)| first <= last && years.contains(&first.year()) && years.contains(&last.year()));
+        days && self.from < self.to && years.contains(&self.from.year()) && years.contains(&self.to.year())
+    }
+
     /// Whole days, the last included.
     pub(crate) fn days(first: NaiveDate, last: NaiveDate, zone: Tz) -> Self {
         Self {
