@@ -174,6 +174,19 @@ def same_as_sql(server: Server, reply: dict) -> None:
         assert all(close(a, None if b is None else float(b)) for a, b in zip(ours, theirs)), reply["sql"]
 
 
+def test_report_says_where_its_numbers_come_from(server: Server, filled: Reference):
+    asked = {"tracking_id": filled.site, "date_range": "last_7_days", "metrics": ["events"], "dimensions": ["city"]}
+    before = report(server, **asked)
+    assert before["is_sampled"] is False and before["sample_rate"] == 1.0
+    # What EXPLAIN says of the same statement.
+    explained = server.query(f"EXPLAIN {before['sql']}").to_pydict()
+    assert before["provenance"]["sources"] and all(source in str(explained) for source in before["provenance"]["sources"])
+    other = server.create_site(new_site())
+    server.accept([pageview(other)])
+    server.wait_for_events(other, 1)
+    assert report(server, **asked)["provenance"]["snapshot"] > before["provenance"]["snapshot"]
+
+
 @pytest.mark.parametrize("unit", ["hour", "date", "week", "month", "quarter", "year"])
 @pytest.mark.parametrize("zone", ["Asia/Kathmandu", "Europe/Berlin"])
 def test_empty_periods_are_zero(server: Server, filled: Reference, unit: str, zone: str):

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightInfo;
-use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::decode::{DecodedPayload, FlightDataDecoder};
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::client::FlightSqlServiceClient;
@@ -14,6 +14,7 @@ use futures::{StreamExt, TryStreamExt};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::problem::Problem;
+use crate::provenance::Provenance;
 use crate::statement::Statement;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -61,7 +62,15 @@ impl std::fmt::Debug for Token {
 /// A result's columns, and its rows as they come.
 pub(crate) struct Rows {
     pub(crate) schema: SchemaRef,
-    pub(crate) batches: FlightRecordBatchStream,
+    /// What the server says of where they come from; `None` if it does not.
+    pub(crate) provenance: Option<Provenance>,
+    messages: FlightDataDecoder,
+}
+
+/// All rows of a small result.
+pub(crate) struct Answer {
+    pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) provenance: Provenance,
 }
 
 impl Flight {
@@ -81,8 +90,16 @@ impl Flight {
 
     /// All rows of a small result.
     pub(crate) async fn collect(&self, token: &Token, statement: &Statement) -> Result<Vec<RecordBatch>, Problem> {
+        Ok(self.answer(token, statement).await?.batches)
+    }
+
+    /// All rows of a small result, and where they come from.
+    pub(crate) async fn answer(&self, token: &Token, statement: &Statement) -> Result<Answer, Problem> {
         let collect = async {
-            let mut rows = Box::pin(self.rows(token, statement).await?.stream());
+            let rows = self.rows(token, statement).await?;
+            let provenance = rows.provenance.clone();
+            let provenance = provenance.ok_or_else(|| Problem::internal(&"an answer without its provenance"))?;
+            let mut rows = Box::pin(rows.stream());
             let (mut batches, mut bytes) = (Vec::new(), 0);
             while let Some(batch) = rows.try_next().await? {
                 bytes += batch.get_array_memory_size();
@@ -91,7 +108,7 @@ impl Flight {
                 }
                 batches.push(batch);
             }
-            Ok(batches)
+            Ok(Answer { batches, provenance })
         };
         tokio::time::timeout(TIMEOUT, collect)
             .await
@@ -131,9 +148,13 @@ async fn fetch(client: &mut FlightSqlServiceClient<Channel>, info: FlightInfo) -
     let ticket = endpoint
         .ticket
         .ok_or_else(|| FlightError::protocol("expected an endpoint with a ticket"))?;
+    let mut messages = client.do_get(ticket).await?.into_inner();
+    // The first message is the schema's, and the server sends it with what it knows of the rows to come.
+    let first = messages.try_next().await?;
     Ok(Rows {
         schema: schema.into(),
-        batches: client.do_get(ticket).await?,
+        provenance: first.and_then(|message| Provenance::decode(&message.app_metadata())),
+        messages,
     })
 }
 
@@ -147,7 +168,16 @@ pub(crate) fn problem(error: &FlightError) -> Problem {
 impl Rows {
     /// The rows, with errors as problems.
     pub(crate) fn stream(self) -> impl futures::Stream<Item = Result<RecordBatch, Problem>> {
-        self.batches.map(|batch| batch.map_err(|error| problem(&error)))
+        self.messages.filter_map(|message| {
+            let batch = match message {
+                Ok(message) => match message.payload {
+                    DecodedPayload::RecordBatch(batch) => Some(Ok(batch)),
+                    DecodedPayload::None | DecodedPayload::Schema(_) => None,
+                },
+                Err(error) => Some(Err(problem(&error))),
+            };
+            std::future::ready(batch)
+        })
     }
 }
 

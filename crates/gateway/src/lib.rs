@@ -13,6 +13,7 @@ mod api;
 mod flight;
 mod json;
 mod problem;
+mod provenance;
 mod report;
 mod statement;
 mod vocabulary;

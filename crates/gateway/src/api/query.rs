@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use arrow::array::RecordBatch;
 use axum::extract::State;
 use axum::response::Response;
 use futures::future::{OptionFuture, try_join4};
@@ -10,7 +9,7 @@ use serde_json::json;
 
 use super::caller::Caller;
 use super::{Body, Gateway, json_reply, parse};
-use crate::flight::Token;
+use crate::flight::{Answer, Token};
 use crate::problem::{self, Problem};
 use crate::report::{Answers, Report, ReportReply, ReportRequest, Run, reply};
 use crate::statement::Statement;
@@ -48,10 +47,10 @@ pub(super) async fn query(
 
 /// Runs all statements of the report at the same time.
 async fn run(gateway: &Gateway, token: &Token, report: &Report) -> Result<Answers, Problem> {
-    let collect = |statement: Statement| async move { gateway.flight.collect(token, &statement).await };
+    let collect = |statement: Statement| async move { gateway.flight.answer(token, &statement).await };
     let wanted = |statement: Option<Statement>| {
         let run = OptionFuture::from(statement.map(collect));
-        async move { run.await.transpose() as Result<Option<Vec<RecordBatch>>, Problem> }
+        async move { run.await.transpose() as Result<Option<Answer>, Problem> }
     };
     let rows_compared = report.compared.filter(|_| !report.dimensions.is_empty());
     let totals_compared = report

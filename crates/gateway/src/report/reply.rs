@@ -11,15 +11,17 @@ use utoipa::ToSchema;
 
 use super::dates::Period;
 use super::plan::Report;
+use crate::flight::Answer;
 use crate::json;
 use crate::problem::Problem;
+use crate::provenance::Origin;
 
 /// What the statements of a report gave.
 pub(crate) struct Answers {
-    pub(crate) rows: Vec<RecordBatch>,
-    pub(crate) totals: Option<Vec<RecordBatch>>,
-    pub(crate) compared: Option<Vec<RecordBatch>>,
-    pub(crate) compared_totals: Option<Vec<RecordBatch>>,
+    pub(crate) rows: Answer,
+    pub(crate) totals: Option<Answer>,
+    pub(crate) compared: Option<Answer>,
+    pub(crate) compared_totals: Option<Answer>,
 }
 
 /// A row whose fields keep their order.
@@ -59,8 +61,12 @@ pub(crate) struct ReportReply<'a> {
     rows: Vec<Row<'a>>,
     /// Without the limit; null beyond the last page.
     total_rows: Option<usize>,
-    /// Always false: every number is exact.
+    /// Whether the rows are of a sample of the visitors.
     is_sampled: bool,
+    /// The share of visitors that were read: 1 for all.
+    sample_rate: f64,
+    /// What the rows were computed from.
+    provenance: &'a Origin,
     /// Each metric over all rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     totals: Option<Value>,
@@ -79,19 +85,20 @@ pub(crate) struct ReportReply<'a> {
 /// The body of the reply.
 pub(crate) fn reply(report: &Report, answers: &Answers, run: &Run) -> Result<Vec<u8>, Problem> {
     let names = report.column_names();
-    let (mut rows, counted) = rows(report, &answers.rows, &names)?;
+    let provenance = &answers.rows.provenance;
+    let (mut rows, counted) = rows(report, &answers.rows.batches, &names)?;
     if report.dimensions.is_empty() {
         // The one row is the totals.
-        compare(report, &mut rows, answers.compared_totals.as_deref())?;
+        compare(report, &mut rows, answers.compared_totals.as_ref())?;
     } else {
-        compare(report, &mut rows, answers.compared.as_deref())?;
+        compare(report, &mut rows, answers.compared.as_ref())?;
     }
     // Beyond the last page there is no row that could say how many there are.
     let total_rows = counted.or((report.offset == 0).then_some(rows.len()));
     let next = report.offset + rows.len();
     let more = total_rows.is_some_and(|total| next < total) && !rows.is_empty();
     let totals = match &answers.totals {
-        Some(batches) => Some(metrics_of(report, batches)?),
+        Some(answer) => Some(metrics_of(report, &answer.batches)?),
         None => None,
     };
     let body = ReportReply {
@@ -99,7 +106,9 @@ pub(crate) fn reply(report: &Report, answers: &Answers, run: &Run) -> Result<Vec
         execution_time_ms: run.execution_time_ms,
         rows,
         total_rows,
-        is_sampled: false,
+        is_sampled: provenance.is_sampled,
+        sample_rate: provenance.sample_rate,
+        provenance: &provenance.origin,
         totals,
         compare: report
             .compared
@@ -116,8 +125,8 @@ pub(crate) fn reply(report: &Report, answers: &Answers, run: &Run) -> Result<Vec
 fn compared(report: &Report, period: Period, answers: &Answers) -> Result<Value, Problem> {
     let mut body = Map::new();
     body.insert("date_range".into(), period.to_json());
-    if let Some(batches) = &answers.compared_totals {
-        body.insert("totals".into(), metrics_of(report, batches)?);
+    if let Some(answer) = &answers.compared_totals {
+        body.insert("totals".into(), metrics_of(report, &answer.batches)?);
     }
     Ok(body.into())
 }
@@ -164,8 +173,8 @@ fn named(report: &Report, metrics: &[Value]) -> Value {
 }
 
 /// Gives each row the numbers of the compared range. A period is compared with the one of the same number.
-fn compare(report: &Report, rows: &mut [Row<'_>], batches: Option<&[RecordBatch]>) -> Result<(), Problem> {
-    let (Some(batches), Some(period)) = (batches, report.compared) else {
+fn compare(report: &Report, rows: &mut [Row<'_>], answer: Option<&Answer>) -> Result<(), Problem> {
+    let (Some(answer), Some(period)) = (answer, report.compared) else {
         return Ok(());
     };
     let time = report.dimensions.iter().position(|column| column.unit().is_some());
@@ -187,7 +196,7 @@ fn compare(report: &Report, rows: &mut [Row<'_>], batches: Option<&[RecordBatch]
     let numbers = numbered(period);
     let mut known = HashMap::new();
     let width = report.dimensions.len();
-    for batch in batches {
+    for batch in &answer.batches {
         for index in 0..batch.num_rows() {
             let values = values(batch, index, report.zone)?;
             let metrics = values[width..]
