@@ -185,6 +185,8 @@ def test_report_says_where_its_numbers_come_from(server: Server, filled: Referen
     server.accept([pageview(other)])
     server.wait_for_events(other, 1)
     assert report(server, **asked)["provenance"]["snapshot"] > before["provenance"]["snapshot"]
+    reader = server.create_token("reader", [asked["tracking_id"]])
+    assert report(server, token=reader, **asked)["provenance"]["snapshot"] is None, "others' events move it"
 
 
 @pytest.mark.parametrize("unit", ["hour", "date", "week", "month", "quarter", "year"])

@@ -17,8 +17,8 @@ pub(crate) struct Provenance {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Provenance)]
 pub(crate) struct Origin {
-    /// The version of the table `events`.
-    pub(crate) snapshot: u64,
+    /// The version of the table `events`; null unless the token reaches all sites, since it moves with others' events.
+    pub(crate) snapshot: Option<u64>,
     /// For each aggregate over events: a rollup, or the events themselves and why.
     pub(crate) sources: Vec<String>,
 }
@@ -40,7 +40,7 @@ mod tests {
             br#"{"snapshot": 12, "sources": ["raw events"], "is_sampled": true, "sample_rate": 0.1, "more": 1}"#;
         let expected = Provenance {
             origin: Origin {
-                snapshot: 12,
+                snapshot: Some(12),
                 sources: vec!["raw events".into()],
             },
             is_sampled: true,
