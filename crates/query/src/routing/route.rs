@@ -9,43 +9,32 @@ use super::shape::Shape;
 
 /// The rollup by which the fewest rows are read, if they are fewer than those of the events.
 ///
-/// The caller reads `sites`. `figures` is what an answer would read; `None` for readers of some
-/// sites, whose plans must not depend on others' rows.
+/// The caller reads `sites`. `figures` is what an answer would read; `None` for readers of some sites, whose plans must not
+/// depend on others' rows.
 pub(super) fn route<'a>(
     shape: &'a Shape,
     rollups: impl Iterator<Item = &'a Rollup>,
     sites: &SiteScope,
     figures: impl Fn(&Fit<'_>) -> Option<Figures>,
 ) -> (Decision, Option<Fit<'a>>) {
-    let mut best: Option<(Fit<'_>, Option<Figures>)> = None;
-    let mut closest: Option<Reason> = None;
+    let (mut fits, mut others) = (Vec::new(), Vec::new());
     for rollup in rollups {
         match shape.fit(rollup, sites) {
             Ok(fit) => {
                 let figures = figures(&fit);
-                if best.as_ref().is_none_or(|(other, read)| {
-                    (figures.map(|f| f.rows_read()), fineness(&fit)) < (read.map(|f| f.rows_read()), fineness(other))
-                }) {
-                    best = Some((fit, figures));
-                }
+                fits.push((fit, figures));
             }
-            Err(lacks) => {
-                let fewer = match &closest {
-                    Some(Reason::Unfit { lacks: least, .. }) => lacks.len() < least.len(),
-                    _ => true,
-                };
-                if fewer {
-                    let closest_rollup = rollup.name.clone();
-                    closest = Some(Reason::Unfit {
-                        closest: closest_rollup,
-                        lacks,
-                    });
-                }
-            }
+            Err(lacks) => others.push((rollup, lacks)),
         }
     }
-    let Some((fit, figures)) = best else {
-        return (Decision::Raw(closest.unwrap_or(Reason::NoRollup)), None);
+    let cost = |(fit, figures): &(Fit<'_>, Option<Figures>)| (figures.map(|read| read.rows_read()), fineness(fit));
+    let Some((fit, figures)) = fits.into_iter().min_by_key(cost) else {
+        let closest = others.into_iter().min_by_key(|(_, lacks)| lacks.len());
+        let reason = closest.map_or(Reason::NoRollup, |(rollup, lacks)| Reason::Unfit {
+            closest: rollup.name.clone(),
+            lacks,
+        });
+        return (Decision::Raw(reason), None);
     };
     if figures.is_some_and(|figures| figures.segments == 0 || figures.rows_read() >= figures.rows_of_events) {
         return (Decision::Raw(Reason::FewRows), None);
