@@ -1,14 +1,10 @@
 //! From SQL text to a stream of Arrow batches.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, SchemaRef};
-use datafusion::common::{DataFusionError, ScalarValue};
-use datafusion::execution::context::SQLOptions;
+use datafusion::common::ScalarValue;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
-use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use footfall_lake::{Lake, Table};
 use footfall_model::access::SiteScope;
 use footfall_model::clock::Clock;
@@ -22,38 +18,16 @@ use crate::cooperative::cooperative;
 use crate::governor::{Governed, Producer, Times, too_long};
 use crate::memory::SharedMemory;
 use crate::pins::Pins;
+use crate::planner::{Description, Planner};
 use crate::public_tables::{PublicTables, TableInfo};
 use crate::query_stream::{QueryStream, StatementOutcome};
-use crate::routing::StatementRouting;
-use crate::segments::{LakeTables, PinnedLake};
+use crate::segments::LakeTables;
 use crate::session::{self, SessionFactory};
 use crate::slots::{Admission, Slot, Slots};
 use crate::stack::planning;
-use crate::statement::Parsed;
 use crate::system::QueryLog;
 use crate::workers::Workers;
-use crate::{
-    EngineOptions, Provenance, QueryError, Views, explain, output, parameters, plan_size, statement, system, views,
-};
-
-/// DataFusion's own check, in addition to that of [`statement::parse`].
-static READ_ONLY: LazyLock<SQLOptions> = LazyLock::new(|| {
-    SQLOptions::new()
-        .with_allow_ddl(false)
-        .with_allow_dml(false)
-        .with_allow_statements(false)
-});
-
-/// The columns and the parameters of a statement.
-#[derive(Debug, Clone)]
-pub struct Description {
-    /// Exactly the schema of the stream that `execute` returns.
-    pub schema: SchemaRef,
-    /// One field per parameter, in order, named "1", "2"…; of type `Null` if the type can't be inferred.
-    pub parameters: Vec<Field>,
-    /// The version of the lake that it was planned over; pass it to `execute_at` to run over the same one.
-    pub version: u64,
-}
+use crate::{EngineOptions, Provenance, QueryError, Views, system, views};
 
 /// The rows of a statement, and where they come from.
 pub struct Answer {
@@ -75,24 +49,6 @@ pub struct Engine {
     times: Times,
     queries: Arc<QueryLog>,
     clock: Arc<dyn Clock>,
-}
-
-/// From text to plans.
-#[derive(Debug)]
-struct Planner {
-    tables: Arc<PublicTables>,
-    runtime: Arc<RuntimeEnv>,
-    pins: Pins,
-}
-
-/// A statement and the snapshot that it keeps.
-struct PinnedStatement {
-    state: SessionState,
-    plan: LogicalPlan,
-    routing: StatementRouting,
-    samples: Vec<f64>,
-    parameters: Vec<Field>,
-    version: u64,
 }
 
 /// What a statement holds from its beginning.
@@ -336,81 +292,5 @@ impl Engine {
                 Err(too_long(self.times.statement))
             }
         }
-    }
-}
-
-impl Planner {
-    async fn prepare(&self, lake: PinnedLake, caller: &Caller, sql: &str) -> Result<PinnedStatement, QueryError> {
-        let Parsed { statement, samples } = statement::parse(sql, &caller.sites)?;
-        let version = lake.version();
-        let routing = StatementRouting::new(caller.routing);
-        let state = self.tables.state(lake, caller.sites.clone(), &routing);
-        let plan = state.statement_to_plan(statement).await?;
-        READ_ONLY.verify_plan(&plan).map_err(refused)?;
-        plan_size::check(&plan)?;
-        let parameters = parameters::fields(&plan)?;
-        Ok(PinnedStatement {
-            state,
-            plan,
-            routing,
-            samples,
-            parameters,
-            version,
-        })
-    }
-}
-
-impl PinnedStatement {
-    fn bind(self, values: &[ScalarValue]) -> Result<Self, QueryError> {
-        Ok(Self {
-            plan: parameters::bind(self.plan, &self.parameters, values)?,
-            ..self
-        })
-    }
-
-    fn describe(self) -> Result<Description, QueryError> {
-        let schema = match analyze(&self.state, self.plan.clone()) {
-            Ok(analyzed) => output::schema_of(analyzed.schema().as_arrow()),
-            // Types can't be reconciled while a parameter has none.
-            Err(_) if self.parameters.iter().any(|p| p.data_type() == &DataType::Null) => {
-                output::schema_of(self.plan.schema().as_arrow())
-            }
-            Err(error) => return Err(error),
-        };
-        Ok(Description {
-            schema,
-            parameters: self.parameters,
-            version: self.version,
-        })
-    }
-
-    async fn physical(&self) -> Result<(Arc<dyn ExecutionPlan>, SchemaRef), QueryError> {
-        let analyzed = analyze(&self.state, self.plan.clone())?;
-        let schema = output::schema_of(analyzed.schema().as_arrow());
-        let plan = physical(&self.state, analyzed).await?;
-        Ok((explain::with_routing(plan, &self.routing)?, schema))
-    }
-}
-
-/// With all types reconciled: only then is the schema final.
-fn analyze(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan, QueryError> {
-    let options = state.config_options();
-    Ok(state.analyzer().execute_and_check(plan, options, |_, _| {})?)
-}
-
-async fn physical(state: &SessionState, analyzed: LogicalPlan) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
-    // EXPLAIN shows what the optimizer does, and only `optimize` records it.
-    let optimized = if matches!(analyzed, LogicalPlan::Explain(_)) {
-        state.optimize(&analyzed)?
-    } else {
-        state.optimizer().optimize(analyzed, state, |_, _| {})?
-    };
-    Ok(state.query_planner().create_physical_plan(&optimized, state).await?)
-}
-
-fn refused(error: DataFusionError) -> QueryError {
-    match QueryError::from(error) {
-        QueryError::Invalid(text) => QueryError::Denied(format!("Footfall's SQL is read-only; {text}")),
-        other => other,
     }
 }
