@@ -12,6 +12,8 @@ use futures::TryStreamExt;
 use tokio::sync::mpsc;
 
 use super::CompactError;
+use crate::FileState;
+use crate::plan::runs;
 use crate::retention::ExpiredSites;
 
 /// Rows of a batch: fewer cost more time for each, more gain nothing.
@@ -35,8 +37,18 @@ pub(super) struct InputRows {
     pub(super) expired: AtomicU64,
 }
 
-/// Begins to read runs of files without the rows of expired sites, with this much memory for all of their batches. `rows` counts
-/// what the merge takes.
+/// The files in what is read one after another.
+pub(super) fn runs_of(files: &[Arc<DataFile>]) -> Vec<Vec<Arc<DataFile>>> {
+    let states: Vec<_> = files.iter().map(|file| FileState::of(file)).collect();
+    let states: Vec<_> = states.iter().collect();
+    let mut files = files.iter().cloned();
+    runs(&states)
+        .map(|run| files.by_ref().take(run.len()).collect())
+        .collect()
+}
+
+/// Begins to read runs of files without the rows of expired sites, with this much memory for all of their batches. `rows`
+/// counts what the merge takes.
 pub(super) fn open(
     table: &Arc<Table>,
     files: Vec<Vec<Arc<DataFile>>>,

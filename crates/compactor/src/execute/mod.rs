@@ -30,7 +30,7 @@ use tokio::sync::mpsc;
 
 use crate::damaged::Damaged;
 use crate::merge::Merge;
-use crate::plan::{plan, plan_requested, runs};
+use crate::plan::{plan, plan_requested};
 use crate::retention::{RETENTION, RetentionPolicy};
 use crate::{FileState, MergeTask, Policy, RollupSegments, SegmentKind, Stage};
 pub use backfill::FunnelBackfill;
@@ -232,7 +232,7 @@ impl Compactor {
         let expired = self.retention.expired_sites(task.event_date, self.clock.now());
         let expired = expired.map(Arc::new);
         let rows = Arc::new(InputRows::default());
-        let runs = runs_of(&files);
+        let runs = input::runs_of(&files);
         let inputs = input::open(&self.events, runs, expired.as_ref(), self.memory_bytes, &rows);
         let (sender, mut batches) = mpsc::channel(AHEAD);
         let merging = tokio::task::spawn_blocking(move || merge(inputs, &sender));
@@ -379,16 +379,6 @@ fn live(snapshot: &Snapshot, path: &Path) -> Result<Arc<DataFile>, LakeError> {
 /// The live files.
 fn inputs(snapshot: &Snapshot, files: &[FileState]) -> Result<Vec<Arc<DataFile>>, LakeError> {
     files.iter().map(|file| live(snapshot, &file.path)).collect()
-}
-
-/// The files in what is read one after another.
-fn runs_of(files: &[Arc<DataFile>]) -> Vec<Vec<Arc<DataFile>>> {
-    let states: Vec<_> = files.iter().map(|file| FileState::of(file)).collect();
-    let states: Vec<_> = states.iter().collect();
-    let mut files = files.iter().cloned();
-    runs(&states)
-        .map(|run| files.by_ref().take(run.len()).collect())
-        .collect()
 }
 
 /// Sends merged events; returns how many duplicates were dropped.
