@@ -5,12 +5,11 @@
 
 mod funnels;
 mod rollups;
+mod times;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use footfall_catalog::{CatalogError, DEFAULT_TENANT, NewSite, NewToken, Site, SiteChange, Token};
 use footfall_model::access::{Role, SiteScope};
 use footfall_model::clock::Micros;
@@ -21,6 +20,7 @@ pub(super) use funnels::{FunnelBody, FunnelRequest, FunnelsBody};
 pub(crate) use funnels::{funnel_to_json, parse_funnel};
 pub(super) use rollups::{RollupBody, RollupsBody};
 pub(crate) use rollups::{RollupStatus, rollup_to_json};
+use times::{TimeText, format_time, parse_expires_in};
 
 /// `POST /api/v1/sites`; only the tracking id is required.
 #[derive(Debug, Serialize, Deserialize)]
@@ -205,7 +205,7 @@ impl TokenRequest {
         };
         let expires_at = match (self.expires_at, self.expires_in) {
             (None, None) => None,
-            (Some(at), None) => Some(parse_time(&at)?),
+            (Some(at), None) => Some(times::parse_time(&at)?),
             (None, Some(after)) => Some(parse_expires_in(&after, now)?),
             (Some(_), Some(_)) => {
                 return Err(invalid(
@@ -339,63 +339,6 @@ impl From<SitesValue> for SiteScope {
             SitesValue::List(sites) => Self::Only(Arc::new(sites)),
         }
     }
-}
-
-/// UTC microseconds, written as RFC 3339.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-struct TimeText(Micros);
-
-impl From<TimeText> for String {
-    fn from(time: TimeText) -> Self {
-        format_time(time.0)
-    }
-}
-
-impl TryFrom<String> for TimeText {
-    type Error = CatalogError;
-
-    fn try_from(text: String) -> Result<Self, CatalogError> {
-        parse_time(&text).map(Self)
-    }
-}
-
-/// Times past chrono's last year, 262142, are written as that.
-fn format_time(at: Micros) -> String {
-    let limit = if at < 0 {
-        DateTime::<Utc>::MIN_UTC
-    } else {
-        DateTime::<Utc>::MAX_UTC
-    };
-    DateTime::from_timestamp_micros(at)
-        .unwrap_or(limit)
-        .to_rfc3339_opts(SecondsFormat::AutoSi, true)
-}
-
-fn parse_time(text: &str) -> Result<Micros, CatalogError> {
-    DateTime::parse_from_rfc3339(text)
-        .map(|at| at.timestamp_micros())
-        .map_err(|error| {
-            invalid(
-                "expires_at",
-                format!("{error}; expected RFC 3339, such as 2027-01-31T00:00:00Z"),
-            )
-        })
-}
-
-fn parse_expires_in(text: &str, now: Micros) -> Result<Micros, CatalogError> {
-    let after = humantime::parse_duration(text)
-        .map_err(|error| invalid("expires_in", format!("{error}; expected a duration such as 90d or 12h")))?;
-    later(now, after).ok_or_else(|| {
-        invalid(
-            "expires_in",
-            "is too long; leave it out for a token that never expires".into(),
-        )
-    })
-}
-
-fn later(now: Micros, after: Duration) -> Option<Micros> {
-    now.checked_add(Micros::try_from(after.as_micros()).ok()?)
 }
 
 fn invalid(field: &'static str, reason: String) -> CatalogError {
