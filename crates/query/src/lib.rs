@@ -31,6 +31,7 @@ mod plan_size;
 mod planner;
 mod provenance;
 mod public_tables;
+mod quarter_hours;
 mod query_stream;
 mod routing;
 mod segments;

@@ -13,6 +13,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use crate::caller::Caller;
 use crate::pins::Pins;
 use crate::public_tables::PublicTables;
+use crate::quarter_hours::by_quarters;
 use crate::routing::StatementRouting;
 use crate::segments::PinnedLake;
 use crate::statement::Parsed;
@@ -126,6 +127,7 @@ async fn physical(state: &SessionState, analyzed: LogicalPlan) -> Result<Arc<dyn
     } else {
         state.optimizer().optimize(analyzed, state, |_, _| {})?
     };
+    let optimized = by_quarters(optimized)?;
     Ok(state.query_planner().create_physical_plan(&optimized, state).await?)
 }
 
