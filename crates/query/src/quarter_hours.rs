@@ -337,7 +337,7 @@ mod tests {
 
     fn arguments(unit: Option<&str>, times: &ArrayRef, function: &ByQuarters) -> ScalarFunctionArgs {
         let time: FieldRef = Arc::new(Field::new("time", times.data_type().clone(), true));
-        let unit = unit.map(|unit| ScalarValue::from(unit));
+        let unit = unit.map(ScalarValue::from);
         let unit_field = unit
             .as_ref()
             .map(|_| Arc::new(Field::new("unit", DataType::Utf8, false)));

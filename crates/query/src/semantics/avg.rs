@@ -69,7 +69,7 @@ impl ExactAvg {
     }
 }
 
-fn argument<'a>(fields: &'a [FieldRef]) -> &'a DataType {
+fn argument(fields: &[FieldRef]) -> &DataType {
     fields.first().map_or(&DataType::Null, |field| field.data_type())
 }
 
