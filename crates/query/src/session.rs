@@ -19,7 +19,7 @@ use object_store::ObjectStore;
 use crate::catalog::{CATALOG, LakeView, SCHEMA};
 use crate::functions::{self, PropertyOperators};
 use crate::routing::RouteAggregates;
-use crate::semantics::{self, DateArithmetic, RewriteOperators};
+use crate::semantics::{self, DateArithmetic, IntervalProducts, RewriteOperators};
 use crate::store::OneStore;
 use crate::table::CheckIsolation;
 use crate::{EngineOptions, interruptible};
@@ -134,6 +134,7 @@ fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
     let mut planners = SessionStateDefaults::default_expr_planners();
     planners.insert(0, Arc::new(PropertyOperators::default()));
     planners.insert(1, Arc::new(DateArithmetic));
+    planners.insert(2, Arc::new(IntervalProducts::default()));
     planners
 }
 

@@ -37,7 +37,7 @@ pub fn built_in() -> Vec<Rollup> {
             grain: Grain::Hour,
             per_visitor: true,
             dimensions: [names(&DAILY), names(&["source"])].concat(),
-            measures: vec![event_count()],
+            measures: vec![event_count(), revenue_count(), total_revenue()],
         },
     ]
 }
@@ -91,6 +91,16 @@ fn event_count() -> Measure {
     measure("event_count", Function::Count, "Number of events.")
 }
 
+fn revenue_count() -> Measure {
+    let of = Function::CountOf("revenue".to_owned());
+    measure("revenue_count", of, "Number of events with revenue.")
+}
+
+fn total_revenue() -> Measure {
+    let of = Function::Sum("revenue".to_owned());
+    measure("total_revenue", of, "Sum of revenue; null if no event has any.")
+}
+
 fn visitors_sketch() -> Measure {
     measure(
         "visitors_sketch",
@@ -111,16 +121,8 @@ pub(super) fn measures() -> Vec<Measure> {
         event_count(),
         measure("pageviews", of_type("pageview"), "Number of events of type `pageview`."),
         measure("purchases", of_type("purchase"), "Number of events of type `purchase`."),
-        measure(
-            "revenue_count",
-            Function::CountOf(revenue()),
-            "Number of events with revenue.",
-        ),
-        measure(
-            "total_revenue",
-            Function::Sum(revenue()),
-            "Sum of revenue; null if no event has any.",
-        ),
+        revenue_count(),
+        total_revenue(),
         measure(
             "min_revenue",
             Function::Min(revenue()),

@@ -128,6 +128,10 @@ impl Call<'_> {
             }),
             "avg" => {
                 let argument = whole_number(argument).unwrap_or(argument);
+                // A sum of large integers may fail where their average does not.
+                if argument_type.is_integer() && !is_small(argument) {
+                    return None;
+                }
                 let parts = vec![self.sum(argument)?, self.count(argument)?];
                 Some(Merged {
                     parts,

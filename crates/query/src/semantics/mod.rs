@@ -5,7 +5,7 @@
 //! arithmetic   + - * of integers, and the minus sign: an error where they would wrap
 //! sum          the same for sums
 //! avg          of integers: exact, whatever the order of rows
-//! intervals    compared, ordered and grouped by their length: a month is 30 days, a day 24 hours
+//! intervals    compared, ordered and grouped by their length: a month is 30 days, a day 24 hours; times a whole number
 //! casts        to integers rounds; a time of a zone becomes that zone's local time; minutes are enough for a time
 //! dates        a date and hours are a time; date_bin counts in UTC alone
 //! ```
@@ -14,6 +14,7 @@ mod arithmetic;
 mod avg;
 mod casts;
 mod dates;
+mod interval_products;
 mod intervals;
 mod sum;
 
@@ -32,6 +33,7 @@ use crate::functions::ConcatOperators;
 pub(crate) use arithmetic::product;
 pub(crate) use casts::with_seconds;
 pub(crate) use dates::DateArithmetic;
+pub(crate) use interval_products::IntervalProducts;
 
 /// Functions of this module that SQL can name too.
 pub(crate) fn scalar_functions() -> Vec<Arc<ScalarUDF>> {

@@ -71,6 +71,7 @@ impl VisitorMut for Rewriter {
                 "^ is not supported: write power(a, b); for the exclusive or of bits, (a | b) - (a & b)".into(),
             ));
         }
+        date_of(expr);
         if let Expr::Cast {
             expr: inner, data_type, ..
         } = expr
@@ -98,6 +99,31 @@ impl VisitorMut for Rewriter {
             at_utc(expr);
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// `DATE(x)` is a cast: MySQL's spelling, which Looker sends to PostgreSQL too.
+fn date_of(expr: &mut Expr) {
+    let Expr::Function(Function {
+        name,
+        args: FunctionArguments::List(list),
+        ..
+    }) = expr
+    else {
+        return;
+    };
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] = list.args.as_mut_slice() else {
+        return;
+    };
+    if name.to_string().eq_ignore_ascii_case("date") {
+        let argument = take(argument);
+        *expr = Expr::Cast {
+            kind: CastKind::Cast,
+            expr: Box::new(argument),
+            data_type: DataType::Date,
+            array: false,
+            format: None,
+        };
     }
 }
 

@@ -1,206 +1,70 @@
-//! Statements with the source that is expected of each.
+//! The statements of `tests/sql/bi`: each has the source that is written above it, and the answer that events give, also as a
+//! prepared statement, inside other statements, for readers of some sites and in other time zones.
 
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use datafusion::sql::sqlparser::ast::{Expr, Statement, Value, visit_expressions_mut, visit_statements_mut};
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
 use footfall_compactor::Policy;
 use footfall_model::access::SiteScope;
 
-use super::{answer, source};
-use crate::Caller;
+use super::{answer_with, source};
 use crate::testing::only;
-use crate::tests::rollups::{Random, random_events, rolled};
+use crate::tests::rollups::{Random, Rolled, random_events, rolled};
+use crate::{Caller, ScalarValue};
 
-/// Statements and what they are answered from, `raw` for events.
-const STATEMENTS: [(&str, &str); 50] = [
-    (
-        "events_hourly",
-        "SELECT x, y, a FROM (SELECT x, y, count(*) a, count(country) b FROM (SELECT length(country) x, length(country) y, \
-         country FROM events) GROUP BY x, y)",
-    ),
-    (
-        "events_totals",
-        "SELECT x, y FROM (SELECT x, y, count(*) n FROM (SELECT 1 x, 1 y FROM events) GROUP BY x, y)",
-    ),
-    (
-        "events_hourly",
-        "SELECT a, b, count(*) FROM (SELECT country = 'BE' a, country = 'BE' b FROM events) GROUP BY 1, 2",
-    ),
-    (
-        "raw",
-        "SELECT a, b, count(*) FROM (SELECT coalesce(country, 'x') a, coalesce(country, 'x') b FROM events) GROUP BY \
-         CUBE (a, b)",
-    ),
-    (
-        "events_totals",
-        "SELECT date_trunc('hour', t), count(*) FROM (SELECT event_timestamp AS t FROM events) GROUP BY 1",
-    ),
-    (
-        "visits",
-        "SELECT count(DISTINCT c) FROM (SELECT client_id AS c FROM events WHERE tracking_id = 'site-1')",
-    ),
-    ("visits", "SELECT avg(client_hash) FROM events"),
-    (
-        "events_hourly",
-        "SELECT sum(CAST(country AS BIGINT)) FILTER (WHERE country ~ '^[0-9]+$') FROM events",
-    ),
-    (
-        "raw",
-        "SELECT array_agg(DISTINCT country) FROM (SELECT country FROM events WHERE country = 'BE')",
-    ),
-    (
-        "events_hourly",
-        "SELECT country, approx_distinct(client_id), hll_estimate(hll_sketch(client_id)) FROM events GROUP BY 1",
-    ),
-    ("events_totals", "SELECT count(*) FROM events"),
-    (
-        "events_totals",
-        "SELECT count(1) AS n, sum(revenue), min(event_timestamp), max(event_timestamp) FROM events",
-    ),
-    (
-        "events_totals",
-        "SELECT event_type, avg(revenue), min(revenue), max(revenue) FROM events GROUP BY 1",
-    ),
-    (
-        "events_hourly",
-        "SELECT country, count(*) FROM events WHERE tracking_id = 'site-1' GROUP BY country",
-    ),
-    ("events_hourly", "SELECT DISTINCT country FROM events"),
-    (
-        "events_hourly",
-        "SELECT country FROM events WHERE device IS NOT NULL GROUP BY country ORDER BY 1 NULLS FIRST LIMIT 3",
-    ),
-    (
-        "events_totals",
-        "SELECT date_trunc('day', event_timestamp) AS __timestamp, count(*) FROM events GROUP BY 1",
-    ),
-    (
-        "events_totals",
-        "SELECT date_trunc('hour', event_timestamp), count(*) FROM events GROUP BY 1",
-    ),
-    (
-        "raw",
-        "SELECT date_trunc('minute', event_timestamp), count(*) FROM events GROUP BY 1",
-    ),
-    (
-        "events_totals",
-        "SELECT extract(hour FROM event_timestamp), extract(dow FROM event_timestamp), count(*) FROM events GROUP BY 1, 2",
-    ),
-    (
-        "events_totals",
-        "SELECT date_trunc('day', event_timestamp AT TIME ZONE 'Asia/Kathmandu'), count(*) FROM events GROUP BY 1",
-    ),
-    (
-        "events_totals",
-        "SELECT date_trunc('hour', event_timestamp AT TIME ZONE 'Australia/Lord_Howe'), sum(revenue) FROM events GROUP BY 1",
-    ),
-    (
-        "events_hourly",
-        "SELECT country, (event_timestamp AT TIME ZONE 'America/New_York')::date, count(*) FROM events GROUP BY 1, 2",
-    ),
-    (
-        "raw",
-        "SELECT country, date_trunc('day', event_timestamp AT TIME ZONE 'Asia/Kathmandu'), count(*) FROM events GROUP BY 1, 2",
-    ),
-    (
-        "events_totals",
-        "SELECT event_date, count(*) FROM events GROUP BY event_date",
-    ),
-    (
-        "events_totals",
-        "SELECT date_bin(INTERVAL '15 minutes', event_timestamp), count(*) FROM events GROUP BY 1",
-    ),
-    (
-        "raw",
-        "SELECT date_bin(INTERVAL '20 minutes', event_timestamp), count(*) FROM events GROUP BY 1",
-    ),
-    (
-        "events_totals",
-        "SELECT to_char(event_timestamp, '%Y-%m-%d'), count(*) FROM events GROUP BY 1",
-    ),
-    (
-        "events_totals",
-        "SELECT CAST(EXTRACT(YEAR FROM event_timestamp) AS BIGINT), count(*) FROM events WHERE CAST(EXTRACT(MONTH FROM event_timestamp) AS BIGINT) = 11 GROUP BY 1",
-    ),
-    (
-        "events_totals",
-        "SELECT count(*) FROM events WHERE event_timestamp >= '2026-11-01 05:00' AND event_timestamp < '2026-11-03 07:15'",
-    ),
-    (
-        "events_totals",
-        "SELECT event_type, count(*), sum(revenue) FROM events WHERE event_timestamp >= '2026-11-01 05:07' AND event_timestamp <= '2026-11-03 07:14:59.999' GROUP BY 1",
-    ),
-    (
-        "events_totals",
-        "SELECT count(*) FROM events WHERE event_timestamp BETWEEN '2026-11-01 05:07' AND '2026-11-02 23:59:59.999'",
-    ),
-    (
-        "events_totals",
-        "SELECT count(*) FROM events WHERE event_timestamp::date = '2026-11-02'",
-    ),
-    (
-        "raw",
-        "SELECT count(*) FROM events WHERE event_timestamp <= '2026-11-01 10:00' AND event_timestamp > '2026-11-02 10:00'",
-    ),
-    (
-        "events_hourly",
-        "SELECT lower(country) AS c, count(*) FROM events WHERE country LIKE 'B%' OR country IS NULL GROUP BY 1 HAVING count(*) > 0",
-    ),
-    (
-        "sources_daily",
-        "SELECT channel, count(*) FROM events WHERE utm_campaign <> 'fall' OR utm_campaign IS NULL GROUP BY channel",
-    ),
-    (
-        "pages_daily",
-        "SELECT page_path, count(*) AS n FROM events WHERE event_type = 'pageview' GROUP BY page_path ORDER BY n DESC, 1 LIMIT 10",
-    ),
-    (
-        "raw",
-        "SELECT page_path, sum(revenue) FROM events WHERE event_type = 'purchase' GROUP BY page_path",
-    ),
-    (
-        "visits",
-        "SELECT tracking_id, count(DISTINCT client_id) FROM events GROUP BY 1",
-    ),
-    (
-        "visits",
-        "SELECT country, count(DISTINCT client_id), count(*) FROM events WHERE tracking_id = 'site-0' GROUP BY 1",
-    ),
-    ("raw", "SELECT count(DISTINCT client_id) FROM events"),
-    (
-        "raw",
-        "SELECT count(DISTINCT session_id) FROM events WHERE tracking_id = 'site-0'",
-    ),
-    (
-        "events_hourly",
-        "SELECT count(DISTINCT country), count(DISTINCT device) FROM events",
-    ),
-    (
-        "events_hourly",
-        "SELECT count(distinct(country)) + max(CASE WHEN country IS NULL THEN 1 ELSE 0 END) FROM (SELECT * FROM events) \"rows\"",
-    ),
-    (
-        "events_totals",
-        "SELECT sum(CASE WHEN event_type = 'purchase' THEN revenue ELSE 0 END), count(*) FILTER (WHERE event_type = 'pageview'), sum(CASE WHEN event_type = 'pageview' THEN 1 ELSE 0 END) FROM events",
-    ),
-    (
-        "events_totals",
-        "SELECT count(CASE WHEN event_type = 'purchase' THEN event_id ELSE NULL END), count(revenue), coalesce(sum(coalesce(revenue, 0)), 0) FROM events",
-    ),
-    (
-        "events_totals",
-        "SELECT avg(CASE WHEN event_type = 'purchase' THEN 1 ELSE 0 END) FROM events",
-    ),
-    (
-        "events_hourly",
-        "SELECT country, device, count(*), sum(revenue), grouping(country) FROM events GROUP BY ROLLUP (country, device)",
-    ),
-    (
-        "events_hourly",
-        "SELECT country, n, sum(n) OVER () FROM (SELECT country, count(*) AS n FROM events GROUP BY country) x",
-    ),
-    ("raw", "SELECT city, count(*) FROM events GROUP BY city"),
-];
+/// A statement of a file.
+struct Case {
+    file: String,
+    /// `raw`, or the rollup.
+    source: String,
+    /// How often it is sent, in percent.
+    share: Option<f64>,
+    sql: String,
+}
 
-#[tokio::test(flavor = "multi_thread")]
-async fn statements_have_their_source_and_the_answer_of_events() {
+fn cases() -> Vec<Case> {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/sql/bi"));
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
+    files.sort();
+    files.iter().flat_map(|path| cases_of(path)).collect()
+}
+
+fn cases_of(path: &std::path::Path) -> Vec<Case> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let file = path.file_name().unwrap().to_string_lossy().into_owned();
+    let (mut cases, mut source, mut share) = (Vec::new(), None, None);
+    for line in text.lines() {
+        if let Some(comment) = line.strip_prefix("-- ") {
+            source = comment.strip_prefix("source: ").map(str::to_owned).or(source);
+            share = comment
+                .strip_prefix("share: ")
+                .map(|share| share.parse().unwrap())
+                .or(share);
+        } else if let Some(sql) = line.strip_suffix(';') {
+            cases.push(Case {
+                file: file.clone(),
+                source: source.take().unwrap_or_else(|| panic!("{file}: {sql} has no source")),
+                share: share.take(),
+                sql: sql.to_owned(),
+            });
+        } else {
+            assert!(
+                line.is_empty(),
+                "{file}: each statement is a line that ends with `;`: {line}"
+            );
+        }
+    }
+    cases
+}
+
+/// Files of three days, of which the last is not merged.
+async fn lake() -> Rolled {
     let mut random = Random(7);
     let rolled = rolled(&Policy::default()).await;
     for written_at in 0..6 {
@@ -212,24 +76,120 @@ async fn statements_have_their_source_and_the_answer_of_events() {
         }
     }
     rolled.add(random_events(&mut random), 10).await;
-    let scope = SiteScope::All;
-    let mut failures = Vec::new();
-    for (expected, sql) in STATEMENTS {
-        let caller = || Caller::from(&scope);
-        let routed = answer(&rolled.engine, caller(), sql).await;
-        let raw = answer(&rolled.engine, caller().with_routing(false), sql).await;
-        if routed != raw {
-            failures.push(format!("{sql}\n{}\n{}", routed.join("\n"), raw.join("\n")));
-        }
-        // By the declarations alone, whatever the rows.
-        let source = source(&rolled.engine, &only(&["site-0", "site-1"]), sql).await;
-        let fits = match expected {
-            "raw" => source.starts_with("raw") || source == "not routable",
-            rollup => source.starts_with(&format!("rollup {rollup}")),
-        };
-        if !fits {
-            failures.push(format!("{sql}\n  expected {expected}, got {source}"));
+    rolled
+}
+
+/// The statement with the constants of its conditions as parameters, and their values.
+fn prepared(sql: &str) -> (String, Vec<ScalarValue>) {
+    let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap();
+    let mut values = Vec::new();
+    let _ = visit_statements_mut(&mut statements, |statement: &mut Statement| {
+        let _ = visit_expressions_mut(statement, |expr| {
+            match expr {
+                Expr::BinaryOp { left, right, .. } => {
+                    bind(left, &mut values);
+                    bind(right, &mut values);
+                }
+                Expr::Between { low, high, .. } => {
+                    bind(low, &mut values);
+                    bind(high, &mut values);
+                }
+                Expr::InList { list, .. } => list.iter_mut().for_each(|value| bind(value, &mut values)),
+                _ => {}
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        ControlFlow::<()>::Continue(())
+    });
+    (statements[0].to_string(), values)
+}
+
+fn bind(expr: &mut Expr, values: &mut Vec<ScalarValue>) {
+    if let Expr::Value(value) = expr
+        && let Value::SingleQuotedString(text) = &value.value
+    {
+        values.push(ScalarValue::from(text.as_str()));
+        *expr = Expr::value(Value::Placeholder(format!("${}", values.len())));
+    }
+}
+
+/// The statement in the spellings in which tools send it.
+fn variants(sql: &str) -> Vec<(&'static str, String, Vec<ScalarValue>)> {
+    let (text, values) = prepared(sql);
+    let nested = format!("SELECT * FROM ({sql}) AS \"inner\"");
+    let nested_twice = format!("SELECT * FROM ({nested}) AS \"outer\"");
+    let in_zone = |zone: &str| sql.replace("event_timestamp", &format!("(event_timestamp AT TIME ZONE '{zone}')"));
+    let mut variants = vec![
+        ("as written", sql.to_owned(), Vec::new()),
+        ("nested", nested, Vec::new()),
+        ("nested twice", nested_twice, Vec::new()),
+    ];
+    if !values.is_empty() {
+        variants.push(("prepared", text, values));
+    }
+    // Where the time is a plain column of one table.
+    if sql.contains("event_timestamp") && !sql.contains("\"event_timestamp\"") && !sql.contains("ZONE") {
+        variants.push(("Asia/Kathmandu", in_zone("Asia/Kathmandu"), Vec::new()));
+        variants.push(("Australia/Lord_Howe", in_zone("Australia/Lord_Howe"), Vec::new()));
+    }
+    variants
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_of_tools_have_the_answer_of_events() {
+    let rolled = lake().await;
+    let (mut failures, mut refused, mut count) = (Vec::new(), 0, 0);
+    for Case { file, sql, .. } in cases() {
+        for (variant, sql, values) in variants(&sql) {
+            let scopes = [SiteScope::All, only(&["site-0", "site-1"])];
+            // Nesting changes nothing of what a reader may see.
+            let scopes = scopes
+                .into_iter()
+                .take(if variant.starts_with("nested") { 1 } else { 2 });
+            for scope in scopes {
+                let caller = || Caller::from(&scope);
+                let routed = answer_with(&rolled.engine, caller(), &sql, &values).await;
+                let raw = answer_with(&rolled.engine, caller().with_routing(false), &sql, &values).await;
+                count += 1;
+                if routed != raw {
+                    failures.push(format!(
+                        "{file}, {variant}: {sql}\n{}\n{}",
+                        routed.join("\n"),
+                        raw.join("\n")
+                    ));
+                } else if raw.len() == 1 {
+                    refused += 1;
+                    if variant == "as written" || variant.starts_with("nested") {
+                        failures.push(format!("{file}, {variant}: {sql}\n{}", raw[0]));
+                    }
+                }
+            }
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    assert!(refused * 20 < count, "{refused} of {count} are refused");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_of_tools_have_their_source() {
+    let rolled = lake().await;
+    let (mut failures, mut shares, mut routed) = (Vec::new(), 0.0, 0.0);
+    for case in cases() {
+        let sql = &case.sql;
+        // By the declarations alone, whatever the rows.
+        let found = source(&rolled.engine, &only(&["site-0", "site-1"]), sql).await;
+        let is_raw = found.starts_with("raw") || found == "not routable";
+        let fits = match case.source.as_str() {
+            "raw" => is_raw,
+            rollup => found.starts_with(&format!("rollup {rollup}")),
+        };
+        if !fits {
+            failures.push(format!("{}: {sql}\n  expected {}, got {found}", case.file, case.source));
+        }
+        let share = case.share.unwrap_or_default();
+        shares += share;
+        routed += if is_raw { 0.0 } else { share };
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    assert!(routed >= 0.85 * shares, "{routed} of {shares} by frequency are routed");
 }

@@ -7,11 +7,16 @@ mod shown;
 use footfall_model::access::SiteScope;
 
 use crate::testing::{rows, table};
-use crate::{Caller, Engine};
+use crate::{Caller, Engine, ScalarValue};
 
 /// The answer as a table, its rows in order of text.
 async fn answer(engine: &Engine, caller: Caller, sql: &str) -> Vec<String> {
-    let mut lines: Vec<String> = match rows(engine, caller, sql, &[]).await {
+    answer_with(engine, caller, sql, &[]).await
+}
+
+/// The same of a statement with parameters.
+async fn answer_with(engine: &Engine, caller: Caller, sql: &str, values: &[ScalarValue]) -> Vec<String> {
+    let mut lines: Vec<String> = match rows(engine, caller, sql, values).await {
         Ok(rows) => arrow::util::pretty::pretty_format_batches(&rows)
             .unwrap()
             .to_string()

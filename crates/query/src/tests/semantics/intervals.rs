@@ -3,6 +3,30 @@
 use super::check;
 
 #[tokio::test(flavor = "multi_thread")]
+async fn intervals_are_multiplied_by_whole_numbers() {
+    check(&[
+        ("3 * INTERVAL '1 day 2 hours' = INTERVAL '3 days 6 hours'", "true"),
+        ("INTERVAL '1 month' * -2 = INTERVAL '-2 months'", "true"),
+        (
+            "DATE '2026-11-25' + (1 - EXTRACT(DAY FROM DATE '2026-11-25')) * INTERVAL '1 DAY'",
+            "2026-11-01",
+        ),
+        (
+            "max(d) FROM (SELECT x * INTERVAL '1 day' = INTERVAL '2 days' d FROM (VALUES (1), (2)) t(x))",
+            "true",
+        ),
+        ("NULL::int * INTERVAL '1 day'", ""),
+        ("3000000000 * INTERVAL '1 month'", "error: too large for an interval"),
+        (
+            "9223372036854775807 * INTERVAL '1 hour'",
+            "error: too large for an interval",
+        ),
+        ("date('2026-11-25 10:00'::timestamp)", "2026-11-25"),
+    ])
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn intervals_compare_by_length() {
     check(&[
         ("INTERVAL '1 day' = INTERVAL '24 hours'", "true"),
