@@ -125,8 +125,12 @@ pub(super) fn encode(error: ParquetError) -> LakeError {
     LakeError::Encode(error.to_string())
 }
 
-/// High-cardinality columns: a dictionary of them costs time and is discarded.
-const WITHOUT_DICTIONARY: [(&str, Encoding); 4] = [
+/// High-cardinality columns: a dictionary of them costs time and is discarded, or it is read as a whole for a page of the
+/// column. Those that are sorted, or nearly so, also take a third less without one.
+const WITHOUT_DICTIONARY: [(&str, Encoding); 7] = [
+    ("client_hash", Encoding::PLAIN),
+    ("client_id", Encoding::DELTA_LENGTH_BYTE_ARRAY),
+    ("session_id", Encoding::DELTA_LENGTH_BYTE_ARRAY),
     ("event_timestamp", Encoding::DELTA_BINARY_PACKED),
     ("created_at", Encoding::DELTA_BINARY_PACKED),
     ("event_id", Encoding::DELTA_LENGTH_BYTE_ARRAY),
