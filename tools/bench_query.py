@@ -60,17 +60,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="footfall-query-") as temporary:
         folder = args.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        days = query_lake.Days.until_today()
-        sites = query_lake.site_names(args.sites)
-        files = query_lake.write_files(folder / "files", args.rows, sites, days)
-        note(f"{args.rows:,} events in {len(files)} files")
         results = Results()
-        scope = footfall(args, folder, files, sites, days, results)
+        note(f"Footfall loads {args.rows:,} events")
+        prepared = query_lake.prepare(args.binary, folder, args.rows, args.sites)
+        footfall(args, folder, prepared, results)
         if not args.keep:
             shutil.rmtree(folder / "lake")
         for system in ("clickhouse", "duckdb"):
             if system in args.systems:
-                peer(system, args, folder, files, scope, results)
+                peer(system, args, folder, prepared, results)
         different = compare(results)
         if args.json:
             args.json.write_text(json.dumps(asdict(results)["measured"]))
@@ -101,37 +99,17 @@ def asked(only: str) -> list[Question]:
     return [question for question in QUESTIONS if only in question.key]
 
 
-def footfall(
-    args: argparse.Namespace,
-    folder: Path,
-    files: list[Path],
-    sites: list[str],
-    days: query_lake.Days,
-    results: Results,
-) -> dict[str, str]:
-    """Loads and measures Footfall; what the questions are about."""
-    scope = days.scope() | {"site": sites[0], "small": sites[-1]}
-    scope_file = folder / "scope.json"
-    if scope_file.exists():
-        scope = json.loads(scope_file.read_text())
-    else:
-        query_lake.create_sites(args.binary, folder, sites)
-        scope["funnel"] = query_lake.create_funnel(args.binary, folder, sites[0])
-        steps = query_lake.load(args.binary, folder, files, days)
-        seconds = [step.seconds for step in steps]
-        note(f"footfall: imported in {seconds[0]:.0f} s, compacted in {sum(seconds[1:]):.0f} s")
-        scope["new_funnel"] = query_lake.create_funnel(args.binary, folder, sites[0])
-        with Serving(args.binary, folder, **query_lake.QUERY_ROLE) as server:
-            scope["visitor"] = query_lake.typical_visitor(server, sites[0], days)
+def footfall(args: argparse.Namespace, folder: Path, prepared: query_lake.Prepared, results: Results) -> None:
+    scope = prepared.scope
+    if prepared.steps:
         results.loaded.append(
             {
                 "name": "Footfall",
-                "seconds": sum(seconds),
-                "cpu_seconds": sum(step.cpu_seconds for step in steps),
+                "seconds": sum(step.seconds for step in prepared.steps),
+                "cpu_seconds": sum(step.cpu_seconds for step in prepared.steps),
                 "bytes": sum(size for _, size in sizes(folder / "lake").values()),
             }
         )
-        scope_file.write_text(json.dumps(scope))
     with Serving(args.binary, folder, **query_lake.QUERY_ROLE) as server:
         for question, variant, headers, sql in statements(args.only, scope):
             ask(args, server, question, variant, headers, sql, results)
@@ -141,7 +119,6 @@ def footfall(
                 query_lake.evict(folder / "lake")
                 with Serving(args.binary, folder, **query_lake.QUERY_ROLE) as server:
                     measured.cold = took(server, headers, sql)
-    return scope
 
 
 def statements(only: str, scope: dict[str, str]) -> Iterator[tuple[Question, str, dict[str, str], str]]:
@@ -167,13 +144,9 @@ def ask(
         except Exception as error:  # whichever of Arrow's exceptions it is: the line says what went wrong
             results.failures[question.key, variant] = str(error).partition(". Detail")[0].partition(". gRPC")[0][:300]
             return
-        hot = []
-        while len(hot) < args.repeats and (not hot or sum(hot) < args.seconds):
-            began = time.perf_counter()
-            client.ask(sql)
-            hot.append(time.perf_counter() - began)
-    server_seconds, source = server_side(server, sql, len(hot))
-    results.add(question, variant, Measured(statistics.median(hot), server_seconds, answer, source=source))
+        hot, repeats = query_lake.median_seconds(lambda: client.ask(sql), args.repeats, args.seconds)
+    server_seconds, source = server_side(server, sql, repeats)
+    results.add(question, variant, Measured(hot, server_seconds, answer, source=source))
     if variant == "footfall":
         with query_lake.admin(server, {}) as client:
             for _ in range(args.repeats + 1):
@@ -199,21 +172,16 @@ def took(server: Serving, headers: dict[str, str], sql: str) -> float:
 
 
 def peer(
-    system: str,
-    args: argparse.Namespace,
-    folder: Path,
-    files: list[Path],
-    scope: dict[str, str],
-    results: Results,
+    system: str, args: argparse.Namespace, folder: Path, prepared: query_lake.Prepared, results: Results
 ) -> None:
     database = folder / system
     if not database.exists():
         note(f"{system} loads")
-        loaded = peer_process(system, database, None, "--load", *files)
+        loaded = peer_process(system, database, None, "--load", *prepared.files)
         note(f"{system}: loaded in {loaded['seconds']:.0f} s")
         results.loaded.append(loaded)
     statements = [
-        (question, variant, sql.format(**scope))
+        (question, variant, sql.format(**prepared.scope))
         for question in asked(args.only)
         for variant, sql in peer_statements(system, question)
     ]
@@ -250,8 +218,9 @@ def compare(results: Results) -> list[str]:
     """Where systems disagree. What Footfall reads from events is what the others are compared with."""
     different = []
     for question in QUESTIONS:
-        by_variant = results.measured.get(question.key, {})
-        reference = next((v for v in ("footfall raw", "footfall", "clickhouse") if v in by_variant), None)
+        if not (by_variant := results.measured.get(question.key)):
+            continue
+        reference = next(variant for variant in ("footfall raw", *by_variant) if variant in by_variant)
         for variant, measured in by_variant.items():
             estimate = variant == "clickhouse view" and question.view_is_estimate
             found = difference(by_variant[reference].answer, measured.answer, estimate)

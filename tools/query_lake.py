@@ -2,13 +2,16 @@
 
 import json
 import os
+import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from flight_client import FlightClient
+from load_run import SITE as LIVE
 from make_events import ROWS_PER_CHUNK, Generator
 from questions import DAYS, FUNNEL_DEFINITION
 from running import Finished, Serving, run
@@ -18,6 +21,9 @@ DAY_SECONDS = 86_400
 
 # Queries alone: nothing is collected or merged while it is measured. The time is for debug builds.
 QUERY_ROLE = {"FOOTFALL_ROLES": "query", "FOOTFALL_QUERY__TIMEOUT": "10m"}
+
+# However small and new the files are: small lakes are for trying out.
+DUE_AT_ONCE = {"FOOTFALL_COMPACT__FRESH_AGE": "0s", "FOOTFALL_COMPACT__FRESH_BYTES": "1B"}
 
 # Neither of these comes from a cache of results.
 ROUTED = {"footfall.cache": "off"}
@@ -35,7 +41,11 @@ class Days:
         return Days(int(time.time()) // DAY_SECONDS * DAY_SECONDS)
 
     def scope(self) -> dict[str, str]:
-        return {"first": self.dates()[0], "end": _date(self.end)}
+        return self.last(DAYS)
+
+    def last(self, number: int) -> dict[str, str]:
+        """So many days: the first of them, and the one after the last."""
+        return {"first": _date(self.end - number * DAY_SECONDS), "end": _date(self.end)}
 
     def dates(self) -> list[str]:
         return [_date(self.end - ago * DAY_SECONDS) for ago in range(DAYS, 0, -1)]
@@ -78,6 +88,34 @@ def _write_file(path: Path, generator: Generator, left: int) -> int:
     return left
 
 
+@dataclass
+class Prepared:
+    files: list[Path]
+    # What the questions are about: see `questions.py`.
+    scope: dict[str, str]
+    # Import and compaction; nothing if the lake was there.
+    steps: tuple[Finished, ...]
+
+
+def prepare(binary: Path, folder: Path, rows: int, sites: int) -> Prepared:
+    """A lake of so many events, compacted, in the folder. One that is there already is used as it is."""
+    days = Days.until_today()
+    names = site_names(sites)
+    files = write_files(folder / "files", rows, names, days)
+    scope_file = folder / "scope.json"
+    if scope_file.exists():
+        return Prepared(files, json.loads(scope_file.read_text()), ())
+    create_sites(binary, folder, [*names, LIVE])
+    scope = days.scope() | {"site": names[0], "small": names[-1]}
+    scope["funnel"] = create_funnel(binary, folder, names[0])
+    steps = load(binary, folder, files)
+    scope["new_funnel"] = create_funnel(binary, folder, names[0])
+    with Serving(binary, folder, **QUERY_ROLE) as server:
+        scope["visitor"] = typical_visitor(server, names[0], days)
+    scope_file.write_text(json.dumps(scope))
+    return Prepared(files, scope, steps)
+
+
 def create_sites(binary: Path, folder: Path, sites: list[str]) -> None:
     for site in sites:
         run([binary, "site", "create", site], folder)
@@ -91,10 +129,14 @@ def create_funnel(binary: Path, folder: Path, site: str) -> str:
     return json.loads(created.output)["funnel_id"]
 
 
-def load(binary: Path, folder: Path, files: list[Path], days: Days) -> list[Finished]:
-    """Import, and the compaction of each day, whether it is due or not."""
-    imported = run([binary, "import", *files], folder)
-    return [imported, *(run([binary, "compact", "--date", date], folder) for date in days.dates())]
+def load(binary: Path, folder: Path, files: list[Path]) -> tuple[Finished, Finished]:
+    """Import and compaction."""
+    return run([binary, "import", *files], folder), run([binary, "compact"], folder, **DUE_AT_ONCE)
+
+
+def reader_token(binary: Path, folder: Path, site: str) -> str:
+    created = run([binary, "token", "create", "--role", "reader", "--site", site, "--json"], folder)
+    return json.loads(created.output)["secret"]
 
 
 def evict(folder: Path) -> None:
@@ -121,3 +163,12 @@ def typical_visitor(server: Serving, site: str, days: Days) -> str:
 def admin(server: Serving, headers: dict[str, str] = ROUTED) -> FlightClient:
     return FlightClient(server.flight, server.admin_token, **headers)
 
+
+def median_seconds(ask: Callable[[], object], repeats: int, most_seconds: float) -> tuple[float, int]:
+    """Of so many repetitions, or of those that fit into the time, but one; and how many there were."""
+    took = []
+    while len(took) < repeats and (not took or sum(took) < most_seconds):
+        began = time.perf_counter()
+        ask()
+        took.append(time.perf_counter() - began)
+    return statistics.median(took), len(took)
