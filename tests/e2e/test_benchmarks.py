@@ -36,7 +36,7 @@ def test_bench_query_answers_agree_with_duckdb(tmp_path):
     assert measured["revenue"]["footfall raw"]["source"].startswith("raw events")
     for by_variant in (measured["revenue"], measured["saved_funnel"]):
         assert by_variant["duckdb"]["answer"] == by_variant["footfall"]["answer"]
-        assert by_variant["duckdb"]["answer"][0][-1] is not None
+        assert any(row[-1] is not None for row in by_variant["duckdb"]["answer"])
 
 
 def test_different_answers_are_found(answers):
