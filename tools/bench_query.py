@@ -23,17 +23,20 @@ from pathlib import Path
 import query_lake
 from answers import Answer, difference, plain
 from bench_compact import sizes
+from load_run import cpu_seconds
 from query_peers import rows_of
 from query_report import show
 from questions import QUESTIONS, Question
+from repeat import repeat
 from running import Serving, arguments
 
 
 @dataclass
 class Measured:
-    """Seconds that the client saw, and of the server's own clock."""
+    """Seconds: that the client saw, of the processor, and by the server's own clock."""
 
     hot: float
+    cpu: float
     server: float | None
     answer: Answer
     cold: float | None = None
@@ -144,14 +147,15 @@ def ask(
         except Exception as error:  # whichever of Arrow's exceptions it is: the line says what went wrong
             results.failures[question.key, variant] = str(error).partition(". Detail")[0].partition(". gRPC")[0][:300]
             return
-        hot, repeats = query_lake.median_seconds(lambda: client.ask(sql), args.repeats, args.seconds)
-    server_seconds, source = server_side(server, sql, repeats)
-    results.add(question, variant, Measured(hot, server_seconds, answer, source=source))
+        hot = repeat(lambda: client.ask(sql), args.repeats, args.seconds, lambda: cpu_seconds(server))
+    server_seconds, source = server_side(server, sql, hot.times)
+    measured = Measured(hot.seconds, hot.cpu_seconds, server_seconds, answer, source=source)
+    results.add(question, variant, measured)
     if variant == "footfall":
         with query_lake.admin(server, {}) as client:
             for _ in range(args.repeats + 1):
                 client.ask(sql)
-        results.measured[question.key][variant].cached = server_side(server, sql, args.repeats)[0]
+        measured.cached = server_side(server, sql, args.repeats)[0]
 
 
 def server_side(server: Serving, sql: str, repeats: int) -> tuple[float, str]:
@@ -189,7 +193,7 @@ def peer(
     flags = ("--repeats", str(args.repeats), "--seconds", str(args.seconds))
     found = peer_process(system, database, [sql for _, _, sql in statements], *flags)
     for (question, variant, sql), line in zip(statements, found, strict=True):
-        measured = Measured(line["hot"], line["server"], line["answer"])
+        measured = Measured(line["hot"], line["cpu"], line["server"], line["answer"])
         if args.cold:
             query_lake.evict(database)
             (first,) = peer_process(system, database, [sql])

@@ -2,9 +2,7 @@
 
 import json
 import os
-import statistics
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -162,13 +160,3 @@ def typical_visitor(server: Serving, site: str, days: Days) -> str:
 
 def admin(server: Serving, headers: dict[str, str] = ROUTED) -> FlightClient:
     return FlightClient(server.flight, server.admin_token, **headers)
-
-
-def median_seconds(ask: Callable[[], object], repeats: int, most_seconds: float) -> tuple[float, int]:
-    """Of so many repetitions, or of those that fit into the time, but one; and how many there were."""
-    took = []
-    while len(took) < repeats and (not took or sum(took) < most_seconds):
-        began = time.perf_counter()
-        ask()
-        took.append(time.perf_counter() - began)
-    return statistics.median(took), len(took)

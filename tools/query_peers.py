@@ -15,6 +15,7 @@ from pathlib import Path
 
 from answers import plain
 from peers import MORE, timed
+from repeat import repeat
 
 MEMORY_BYTES = 8 * 2**30
 
@@ -160,7 +161,7 @@ def main() -> None:
     parser.add_argument("system", choices=SYSTEMS)
     parser.add_argument("folder", type=Path, help="where the database is")
     parser.add_argument("--load", type=Path, nargs="+", help="make it, of these files")
-    parser.add_argument("--repeats", type=int, default=1, help="how often each statement is asked (default: once)")
+    parser.add_argument("--repeats", type=int, default=0, help="how often each statement is asked again (default: 0)")
     parser.add_argument("--seconds", type=float, default=30, help="of one statement's repetitions (default: 30)")
     args = parser.parse_args()
     database = SYSTEMS[args.system](args.folder.resolve())
@@ -173,16 +174,17 @@ def main() -> None:
 
 
 def measure(database: ClickHouse | DuckDb, sql: str, repeats: int, most_seconds: float) -> dict:
-    """The first time, the median of the others, and the rows."""
-    took, of_server, answer = [], [], None
-    while len(took) < repeats + (repeats > 1) and sum(took) < most_seconds or not took:
-        began = time.perf_counter()
-        answer = database.ask(sql)
-        took.append(time.perf_counter() - began)
-        of_server.append(answer.server_seconds)
-    hot = statistics.median(took[1:] or took)
-    server = None if of_server[0] is None else statistics.median(of_server[1:] or of_server)
-    return {"first": took[0], "hot": hot, "server": server, "repeats": len(took), "answer": plain(answer.rows())}
+    """The first time, and the rows; the median of so many others."""
+    began = time.perf_counter()
+    answer = database.ask(sql)
+    first = time.perf_counter() - began
+    measured = {"first": first, "answer": plain(answer.rows())}
+    if not repeats:
+        return measured
+    of_server: list[float | None] = []
+    hot = repeat(lambda: of_server.append(database.ask(sql).server_seconds), repeats, most_seconds, time.process_time)
+    server = None if of_server[0] is None else statistics.median(of_server)
+    return measured | {"hot": hot.seconds, "cpu": hot.cpu_seconds, "server": server}
 
 
 if __name__ == "__main__":

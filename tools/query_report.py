@@ -18,6 +18,8 @@ def show(results: "Results", rows: int) -> None:
         print()
     print(table(_times(results, "hot"), ("hot, ms", *VARIANTS)))
     print()
+    print(table(_times(results, "cpu"), ("hot, ms of the processor", *VARIANTS)))
+    print()
     cold = _times(results, "cold")
     if any(cell != "-" for _, *cells in cold for cell in cells):
         print(table(cold, ("cold, ms", *VARIANTS)))
