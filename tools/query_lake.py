@@ -107,7 +107,6 @@ def prepare(binary: Path, folder: Path, rows: int, sites: int) -> Prepared:
     scope = days.scope() | {"site": names[0], "small": names[-1]}
     scope["funnel"] = create_funnel(binary, folder, names[0])
     steps = load(binary, folder, files)
-    scope["new_funnel"] = create_funnel(binary, folder, names[0])
     with Serving(binary, folder, **QUERY_ROLE) as server:
         scope["visitor"] = typical_visitor(server, names[0], days)
     scope_file.write_text(json.dumps(scope))
