@@ -2,7 +2,7 @@
 """The gateway under a dashboard's load: requests/s and times, realtime beside ingestion, and listeners of one stream.
 
 1. Clients load the reports of dashboards. Nine in ten have been asked before, the tenth has a range that nobody asked for.
-2. The same requests while 20,000 events/s flow in, and `GET /api/v1/realtime` of the site to which they belong.
+2. 20,000 events/s flow in, and one client asks `GET /api/v1/realtime` of their site, five times a second. Then both at once.
 3. 1,000 listeners on `GET /api/v1/realtime/stream` of one site: how many statements does each period cost?
 """
 
@@ -58,12 +58,10 @@ def main() -> None:
         tokens = {site: query_lake.reader_token(args.binary, folder, site) for site in sites_of(args)}
         with Serving(args.binary, folder, **SETTINGS) as server:
             warm(server, tokens, args)
-            quiet, busy = Seen(), Seen()
-            run_clients(args, server, tokens, quiet, rate=0)
-            report = run_clients(args, server, tokens, busy, rate=args.rate) if args.rate else None
+            parts = [run_part(part, args, server, tokens) for part in parts_of(args)]
             listened = asyncio.run(listen(args, server, tokens[query_lake.LIVE]))
             peak = spent(server).peak_memory
-    failed = show(args, quiet, busy, report, listened, peak)
+    failed = show(args, parts, listened, peak)
     print(machine())
     if failed:
         raise SystemExit("error: " + "; ".join(failed))
@@ -120,30 +118,45 @@ def warm(server: Serving, tokens: dict[str, str], args: argparse.Namespace) -> N
             raise SystemExit(f"error: {body} gives {status}: {reply.decode()}")
 
 
-def run_clients(
-    args: argparse.Namespace, server: Serving, tokens: dict[str, str], seen: Seen, rate: int
-) -> dict | None:
-    """The load generator's report."""
+@dataclass
+class Part:
+    name: str
+    clients: int
+    # Events/s that flow in.
+    rate: int
+    seen: Seen = field(default_factory=Seen)
+    # The load generator's.
+    report: dict | None = None
+
+
+def parts_of(args: argparse.Namespace) -> list[Part]:
+    parts = [Part("", args.clients, 0)]
+    if args.rate:
+        busy = f", {args.rate:,} events/s"
+        parts += [Part(busy, 0, args.rate), Part(f"{busy} and reports", args.clients, args.rate)]
+    return parts
+
+
+def run_part(part: Part, args: argparse.Namespace, server: Serving, tokens: dict[str, str]) -> Part:
+    seen = part.seen
     threads = [
-        threading.Thread(target=ask_reports, args=(args, server, tokens, seen, number))
-        for number in range(args.clients)
+        threading.Thread(target=ask_reports, args=(args, server, tokens, seen, number)) for number in range(part.clients)
     ]
-    if rate:
+    if part.rate:
         threads.append(threading.Thread(target=ask_realtime, args=(server, tokens[query_lake.LIVE], seen)))
     for thread in threads:
         thread.start()
-    report = None
     try:
-        if rate:
-            flags = ("--rate", rate, "--batch", 100, "--connections", 16, "--seconds", args.seconds)
-            report, _ = load(args.load, server, *map(str, flags))
+        if part.rate:
+            flags = ("--rate", part.rate, "--batch", 100, "--connections", 16, "--seconds", args.seconds)
+            part.report, _ = load(args.load, server, *map(str, flags))
         else:
             time.sleep(args.seconds)
     finally:
         seen.stop.set()
         for thread in threads:
             thread.join()
-    return report
+    return part
 
 
 def ask_reports(
@@ -247,35 +260,41 @@ def realtime_statements(server: Serving) -> int:
     return found
 
 
-def show(
-    args: argparse.Namespace, quiet: Seen, busy: Seen, report: dict | None, listened: Listened, peak: int
-) -> list[str]:
+def show(args: argparse.Namespace, parts: list[Part], listened: Listened, peak: int) -> list[str]:
     """Prints what was seen and says what failed."""
-    rows, goals = [], []
-    for name, seen in (("", quiet), (f", {args.rate:,} events/s", busy)):
-        for kind, took in seen.seconds.items():
-            if not took:
-                continue
-            times = [percentile(took, share) * 1e3 for share in (0.5, 0.95, 0.99, 1)]
-            rate = f"{len(took) / args.seconds:,.1f}"
-            rows.append((f"{kind}{name}", f"{len(took):,}", rate, *(f"{each:,.1f}" for each in times)))
-            goals.append((f"{kind}{name}: p95", f"{times[1]:.1f} ms", f"{GOALS[kind]} ms", _met(times[1] < GOALS[kind])))
+    rows, goals, errors = [], [], listened.failures
+    for part in parts:
+        errors = errors + part.seen.errors
+        for kind, took in part.seen.seconds.items():
+            if took:
+                rows.append(times_of(f"{kind}{part.name}", took, args.seconds))
+                p95 = percentile(took, 0.95) * 1e3
+                goals.append((f"{kind}{part.name}: p95", f"{p95:.1f} ms", f"{GOALS[kind]} ms", _met(p95 < GOALS[kind])))
     print(table(rows, (f"{args.clients} clients", "replies", "requests/s", "p50 ms", "p95 ms", "p99 ms", "max ms")))
     print()
-    periods = max(listened.events, default=0)
-    queries = listened.statements / STATEMENTS_PER_QUERY
-    fewest = min(listened.events, default=0)
-    found = f"{queries:.1f} queries for {periods} events in {listened.seconds:.0f} s"
-    goals.append((f"{len(listened.events):,} listeners: one query a period", found, "1 each", _met(0 < queries <= periods + 1)))
-    print(table(goals, ("goal", "found", "asked for", "met")))
+    print(table([*goals, goal_of_listeners(listened)], ("goal", "found", "asked for", "met")))
     print()
-    print(f"listeners got {fewest} to {periods} events each; memory, peak: {peak / MIB:,.0f} MiB")
-    if report:
-        print(f"{report['events_per_second']:,.0f} events/s were acknowledged: {report['replies']}")
-    errors = quiet.errors + busy.errors + listened.failures
+    fewest, most = min(listened.events, default=0), max(listened.events, default=0)
+    print(f"listeners got {fewest} to {most} events each; memory, peak: {peak / MIB:,.0f} MiB")
+    for part in parts:
+        if part.report:
+            print(f"{part.report['events_per_second']:,.0f} events/s were acknowledged: {part.report['replies']}")
     for text, number in errors.most_common(5):
         print(f"  {number:,} x {text}")
     return [f"{number} x {text}" for text, number in errors.items()]
+
+
+def times_of(name: str, took: list[float], seconds: float) -> tuple[str, ...]:
+    times = (percentile(took, share) * 1e3 for share in (0.5, 0.95, 0.99, 1))
+    return name, f"{len(took):,}", f"{len(took) / seconds:,.1f}", *(f"{each:,.1f}" for each in times)
+
+
+def goal_of_listeners(listened: Listened) -> tuple[str, str, str, str]:
+    periods = max(listened.events, default=0)
+    queries = listened.statements / STATEMENTS_PER_QUERY
+    found = f"{queries:.1f} queries for {periods} events in {listened.seconds:.0f} s"
+    name = f"{len(listened.events):,} listeners: one query a period"
+    return name, found, "1 each", _met(0 < queries <= periods + 1)
 
 
 def _met(holds: bool) -> str:
