@@ -14,12 +14,14 @@ DEMO_ARGS ?=
 PYTEST_ARGS ?=
 # Rows of the benchmarks' lake.
 ROWS ?= 10000000
+# Rows of the lake that queries are measured on.
+QUERY_ROWS ?= 50000000
 # Arguments of a benchmark under load, such as BENCH_ARGS='--seconds 5 --only HTTP'.
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo build release lint unit e2e test bench-freshness bench-import bench-compact bench-start bench-planning bench-ingest bench-overload bench-grpc-flood bench-hostile-sql release-load cargo-there python-there
+.PHONY: help demo build release lint unit e2e test bench-freshness bench-import bench-compact bench-start bench-planning bench-ingest bench-overload bench-grpc-flood bench-hostile-sql bench-query bench-query-scale bench-query-load bench-gateway release-load cargo-there python-there
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +73,18 @@ bench-start: release $(venv)/requirements.txt ## start and idle memory over a la
 bench-planning: cargo-there ## planning over a table of 100,000 files: one site's month
 	cargo build --locked --release -p footfall -p footfall-query --example bench_planning # features as the binary's
 	$(CARGO_TARGET_DIR)/release/examples/bench_planning
+
+bench-query: release $(venv)/tools-requirements.txt ## twelve questions over 50 million events (QUERY_ROWS), beside ClickHouse and DuckDB
+	$(python) tools/bench_query.py --binary $(release_binary) --rows $(QUERY_ROWS) $(BENCH_ARGS)
+
+bench-query-scale: release $(venv)/requirements.txt ## what 100 times as many other events cost a site's questions
+	$(python) tools/bench_query_scale.py --binary $(release_binary) --rows $(QUERY_ROWS) $(BENCH_ARGS)
+
+bench-query-load: release-load $(venv)/requirements.txt ## 64 clients with a dashboard's mix while 10,000 events/s flow in
+	$(python) tools/bench_query_load.py --binary $(release_binary) --load $(load_binary) --rows $(QUERY_ROWS) $(BENCH_ARGS)
+
+bench-gateway: release-load $(venv)/requirements.txt ## reports and realtime over HTTP, and 1,000 listeners of one stream
+	$(python) tools/bench_gateway.py --binary $(release_binary) --load $(load_binary) --rows $(QUERY_ROWS) $(BENCH_ARGS)
 
 bench-ingest: release-load $(venv)/tools-requirements.txt ## events/s and what they cost, beside ClickHouse and DuckDB
 	$(python) tools/bench_ingest.py --binary $(release_binary) --load $(load_binary) $(BENCH_ARGS)

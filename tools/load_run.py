@@ -51,17 +51,20 @@ def load(generator: Path, server: Serving, *flags: str) -> tuple[dict, float]:
 
 
 def spent(server: Serving) -> Spent:
-    process = Path(f"/proc/{server.pid}")
-    # Fields 14 and 15 of stat; the second, the name, is in parentheses and may contain spaces.
-    fields = (process / "stat").read_text().rpartition(")")[2].split()
-    ticks = int(fields[11]) + int(fields[12])
     metrics = urllib3.request("GET", f"{server.http}/metrics").data.decode()
     return Spent(
-        cpu_seconds=ticks / os.sysconf("SC_CLK_TCK"),
+        cpu_seconds=cpu_seconds(server),
         peak_memory=status_bytes(server, "VmHWM"),
         fsyncs=metric(metrics, "footfall_wal_fsyncs_total"),
         log_bytes=metric(metrics, "footfall_wal_bytes_total"),
     )
+
+
+def cpu_seconds(server: Serving) -> float:
+    """User's and system's together."""
+    # Fields 14 and 15 of stat; the second, the name, is in parentheses and may contain spaces.
+    fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def status_bytes(server: Serving, key: str) -> int:

@@ -48,10 +48,21 @@ class Generator:
     largest.
 
     `in_order`: by time, as most exports are. Otherwise each chunk has visits of all the days.
+    `visitor_skew`: the more, the more sessions belong to few visitors. With 3, the busiest ones never pause.
     """
 
-    def __init__(self, rows: int, sites: list[str], days: int, end: int, seed: int, in_order: bool = False):
+    def __init__(
+        self,
+        rows: int,
+        sites: list[str],
+        days: int,
+        end: int,
+        seed: int,
+        in_order: bool = False,
+        visitor_skew: float = 3,
+    ):
         self.rows, self.days, self.end, self.in_order = rows, days, end, in_order
+        self.visitor_skew = visitor_skew
         self.random = np.random.default_rng(seed)
         self.sites = pa.array(sites)
         self.visitors = max(rows // 20, 1)
@@ -63,7 +74,7 @@ class Generator:
         random = self.random
         sessions = rows // EVENTS_PER_SESSION + 1
         # Most sessions belong to few visitors, as everywhere.
-        visitor = (self.visitors * random.random(sessions) ** 3).astype(np.int64)
+        visitor = (self.visitors * random.random(sessions) ** self.visitor_skew).astype(np.int64)
         start = self.end - (self._ages_in_order(sessions, rows) if self.in_order else self._ages(sessions))
         index = np.tile(np.arange(EVENTS_PER_SESSION), sessions)[:rows]
         session = np.repeat(np.arange(sessions), EVENTS_PER_SESSION)[:rows]
@@ -130,8 +141,14 @@ def _fields(columns: dict[str, pa.Array]):
 
 
 def _of(key: np.ndarray, salt: int, choices: int, skew: int = 2) -> np.ndarray:
-    """A choice that is always the same for the same key, more often among the first: the more so, the more skew."""
-    mixed = (key.astype(np.uint64) + np.uint64(salt)) * np.uint64(0x9E3779B97F4A7C15)
+    """A choice that is always the same for the same key, more often among the first: the more so, the more skew.
+
+    Choices with different salts are independent: the mix is SplitMix64's.
+    """
+    mixed = key.astype(np.uint64) + np.uint64(salt * 0x9E3779B97F4A7C15 % 2**64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    mixed ^= mixed >> np.uint64(31)
     share = (mixed >> np.uint64(40)).astype(np.float64) / (1 << 24)
     return (choices * share**skew).astype(np.int64)
 

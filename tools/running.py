@@ -39,10 +39,10 @@ class Finished:
     output: str
 
 
-def run(command: list[str | Path], folder: Path) -> Finished:
-    """Runs to the end; raises if it fails."""
+def run(command: list[str | Path], folder: Path, **settings: str) -> Finished:
+    """Runs to the end; raises if it fails. Settings: FOOTFALL_* variables."""
     started = time.monotonic()
-    child = subprocess.Popen(command, env=environment(folder), stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(command, env=environment(folder) | settings, stdout=subprocess.PIPE, text=True)
     peak = Peak(child.pid)
     output = child.stdout.read()
     _, status, usage = os.wait4(child.pid, 0)
