@@ -374,6 +374,15 @@ def test_specified_funnel_analysis(server: Server):
     groups = found(server, path, **days, breakdown_by="country")["breakdown"]
     users = {group["value"]: [step["users"] for step in group["steps"]] for group in groups}
     assert users == {"DE": [2, 2, 1], "US": [2, 1, 1]}
+    # A funnel that is not saved has the same reply.
+    unsaved = {"tracking_id": site, "steps": steps} | {name: str(date) for name, date in days.items()}
+    answered = server.administer("POST", "/api/v1/funnels/analysis", unsaved | {"breakdown_by": "country"}).json()
+    by_country = found(server, path, **days, breakdown_by="country")
+    own = ("funnel_id", "sql")
+    assert {k: v for k, v in answered.items() if k not in own} == {k: v for k, v in by_country.items() if k not in own}
+    for change, field in [({"steps": steps[:1]}, "steps"), ({"breakdown_by": "client_id"}, "breakdown_by"), ({"window": "7"}, None)]:
+        refused = server.administer("POST", "/api/v1/funnels/analysis", unsaved | change)
+        assert refused.status == 400 and refused.json().get("field") == field, refused.body
     empty = found(server, path, start_date=TODAY - timedelta(days=40), end_date=TODAY - timedelta(days=39))
     assert [step["users"] for step in empty["steps"]] == [0, 0, 0] and empty["avg_time_to_convert"] is None
     refused = get(server, path, breakdown_by="client_id")
@@ -510,6 +519,9 @@ ENDPOINTS = [
     ("GET", "/api/v1/retention", None),
     ("GET", "/api/v1/sessions", None),
     ("GET", "/api/v1/visitors/visitor-7", None),
+    ("POST", "/api/v1/funnels/analysis", {"steps": [{"name": name, "event_type": name} for name in ("a", "b")]}),
+    ("POST", "/api/v1/segments/preview", {"filters": {"events": {}}}),
+    ("GET", "/api/v1/segments/any/preview", None),
 ]
 
 
@@ -676,7 +688,7 @@ def test_documented_examples_give_the_results_shown(make_server, tmp_path):
     token = server.create_token("reader", ["shop"])
     env = os.environ | {"FOOTFALL": server.http, "TOKEN": token, "FUNNEL": funnel["funnel_id"]}
     examples = [(command, kind, shown) for (a, command), (kind, shown) in zip(blocks, blocks[1:]) if a == "sh"]
-    assert len(examples) == 12
+    assert len(examples) == 15
     for command, kind, shown in examples:
         reply = subprocess.run(["bash", "-c", command], env=env, capture_output=True, text=True, check=True, timeout=60).stdout
         if kind == "csv":

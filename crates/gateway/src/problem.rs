@@ -178,6 +178,15 @@ impl Problem {
         self
     }
 
+    /// Of a part of the request that stands at `outer`.
+    pub(crate) fn within(mut self, outer: &str) -> Self {
+        self.0.field = Some(match self.0.field {
+            Some(inner) if !inner.is_empty() => format!("{outer}.{inner}"),
+            _ => outer.to_owned(),
+        });
+        self
+    }
+
     pub(crate) fn with_allowed<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
         self.0.allowed = names.into_iter().map(str::to_owned).collect();
         self
@@ -187,6 +196,14 @@ impl Problem {
     pub(crate) fn without_allowed(mut self) -> Self {
         self.0.allowed.clear();
         self
+    }
+
+    /// The reason and where, in one sentence.
+    pub(crate) fn sentence(&self) -> String {
+        match &self.0.field {
+            Some(field) => format!("{field}: {}", self.0.detail),
+            None => self.0.detail.clone(),
+        }
     }
 
     #[cfg(test)]

@@ -119,6 +119,11 @@ impl Statement {
         self
     }
 
+    /// Appends a text where SQL takes no parameter.
+    pub(crate) fn quote(&mut self, text: &str) -> &mut Self {
+        self.sql(quoted(text))
+    }
+
     pub(crate) fn append(&mut self, other: Self) -> &mut Self {
         for part in other.parts {
             match part {

@@ -40,6 +40,8 @@ pub(super) struct SessionsQuery {
     time_zone: Option<String>,
     /// In JSON, as reports have them.
     filters: Option<String>,
+    /// Names of segments, separated by commas: sessions of visitors that are in all of them.
+    segments: Option<String>,
     limit: Option<usize>,
     cursor: Option<String>,
 }
@@ -72,7 +74,10 @@ pub(super) async fn sessions(
     statement
         .sql(" AND session_start < ")
         .bind(Value::Time(range.period.to));
-    if let Some(condition) = filters(query.filters.as_deref())? {
+    let filters = filters(query.filters.as_deref())?;
+    let scope = (query.tracking_id.as_str(), range.zone);
+    let condition = gateway.condition(&token, scope, filters, query.segments.as_deref());
+    if let Some(condition) = condition.await? {
         statement
             .sql(" AND ")
             .append(condition.sql(Base::Sessions, range.zone.name()));

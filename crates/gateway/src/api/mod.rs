@@ -2,6 +2,7 @@
 
 mod caller;
 mod compress;
+mod dashboard;
 mod encode;
 mod funnel;
 mod lists;
@@ -13,6 +14,7 @@ mod range;
 mod realtime;
 mod retention;
 mod rows;
+mod segments;
 mod sql;
 
 use std::sync::Arc;
@@ -38,6 +40,8 @@ use crate::problem::{Problem, printable};
 use crate::report::{SiteZone, dates};
 use crate::statement::Statement;
 use crate::{GatewayParts, SitesUnavailable};
+
+pub(crate) use dashboard::check as check_dashboard;
 
 /// The largest request body, in bytes, and how long it may take to arrive.
 const MAX_BODY: usize = 64 * 1024;
@@ -70,6 +74,9 @@ pub(crate) fn router(parts: GatewayParts) -> Result<Router, AddressError> {
         .route("/api/v1/openapi.json", only(get(openapi::openapi)))
         .route("/api/v1/realtime", only(get(realtime::realtime)))
         .route("/api/v1/funnels/{id}/analysis", only(get(funnel::analysis)))
+        .route("/api/v1/funnels/analysis", only(post(funnel::unsaved_analysis)))
+        .route("/api/v1/segments/preview", only(post(segments::unsaved_preview)))
+        .route("/api/v1/segments/{id}/preview", only(get(segments::preview)))
         .route("/api/v1/retention", only(get(retention::retention)))
         .route("/api/v1/sessions", only(get(lists::sessions)))
         .route("/api/v1/visitors/{id}", only(get(lists::visitor)))

@@ -7,7 +7,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, RefOr};
 use utoipa::{Modify, OpenApi};
 
-use super::{funnel, json_reply, lists, live, meta, query, realtime, retention, sql};
+use super::{funnel, json_reply, lists, live, meta, query, realtime, retention, segments, sql};
 use crate::problem::{self, Problem};
 use crate::report::{Direction, OrderBy, ReportReply, ReportRequest};
 use crate::vocabulary::METRICS;
@@ -17,11 +17,13 @@ use crate::vocabulary::METRICS;
     info(title = "Footfall", description = "Reports over HTTP and JSON. Every number comes from Flight SQL, by the caller's own token."),
     paths(
         query::query, sql::sql, meta::meta, realtime::realtime, live::stream, funnel::analysis, retention::retention,
+        funnel::unsaved_analysis, segments::preview, segments::unsaved_preview,
         lists::sessions, lists::visitor
     ),
     components(schemas(
         ReportRequest, OrderBy, Direction, ReportReply, problem::Body, sql::SqlRequest, realtime::Realtime, realtime::Page,
-        funnel::Analysis, funnel::Progress, funnel::Group, funnel::Step
+        funnel::Analysis, funnel::Progress, funnel::Group, funnel::Step,
+        funnel::AnalysisRequest, segments::Preview, segments::PreviewRequest
     )),
     security(("token" = [])),
     modifiers(&Bearer, &Names),
@@ -72,7 +74,7 @@ mod tests {
     fn document_has_every_path_and_the_metrics() {
         let document = serde_json::to_value(Api::openapi()).unwrap();
         assert_eq!(document["openapi"], "3.1.0");
-        assert_eq!(document["paths"].as_object().unwrap().len(), 9);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 12);
         let metrics = &document["components"]["schemas"]["ReportRequest"]["properties"]["metrics"];
         assert_eq!(metrics["items"]["enum"].as_array().unwrap().len(), METRICS.len());
         let parameters = document["paths"]["/api/v1/retention"]["get"]["parameters"]

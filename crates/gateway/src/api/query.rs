@@ -31,9 +31,8 @@ pub(super) async fn query(
 ) -> Result<Response, Problem> {
     let request: ReportRequest = parse(&body)?;
     let started = Instant::now();
-    let site = gateway.site(&token, &request.tracking_id).await?;
     let explain = request.explain;
-    let report = Report::plan(request, site, gateway.now())?;
+    let report = gateway.report(&token, request).await?;
     if explain {
         return explained(&report);
     }

@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::response::Response;
-use chrono::{Datelike, NaiveDate};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::caller::Caller;
-use super::range::Range;
+use super::range::{self, Range};
 use super::rows::{Record, records};
 use super::{Gateway, QueryString, json_reply, query_string};
 use crate::problem::{self, Problem};
-use crate::report::dates;
+use crate::report::{Condition, dates};
 use crate::statement::{Statement, Value};
-use crate::vocabulary::TimeUnit;
+use crate::vocabulary::{Base, TimeUnit};
 
 /// Days after the first visit, unless the request names others; weeks and months are 1 to 12.
 const DAYS: [u32; 6] = [1, 7, 14, 30, 60, 90];
@@ -38,6 +38,8 @@ pub(super) struct RetentionQuery {
     cohort: Cohort,
     /// `1,7,30`.
     after: Option<String>,
+    /// Names of segments, separated by commas: visitors that are in all of them.
+    segments: Option<String>,
     /// Whether coming later counts, too.
     #[serde(default)]
     #[param(required = false)]
@@ -88,6 +90,22 @@ impl Cohort {
     }
 }
 
+impl RetentionQuery {
+    /// Whether it can be answered, but for its site and its segments.
+    pub(super) fn check(&self, now: DateTime<Utc>) -> Result<(), Problem> {
+        after(self)?;
+        let given = (self.start_date.as_deref(), self.end_date.as_deref());
+        range::parse(
+            now,
+            chrono_tz::UTC,
+            given,
+            self.date_range.as_deref(),
+            self.time_zone.as_deref(),
+        )
+        .map(|_| ())
+    }
+}
+
 /// Of new visitors, how many came again.
 #[utoipa::path(
     get,
@@ -113,7 +131,11 @@ pub(super) async fn retention(
         period: range.period.whole(query.cohort.unit(), range.zone),
         ..range
     };
-    let statement = statement(&query, &range);
+    let scope = (query.tracking_id.as_str(), range.zone);
+    let condition = gateway
+        .condition(&token, scope, None, query.segments.as_deref())
+        .await?;
+    let statement = statement(&query, &range, condition.as_ref());
     let found = records(&gateway.flight.collect(&token, &statement).await?, range.zone)?;
     let today = gateway.now().with_timezone(&range.zone).date_naive();
     let cohorts = cohorts(&found, &query, &after, today)?;
@@ -153,7 +175,7 @@ fn after(query: &RetentionQuery) -> Result<Vec<u32>, Problem> {
 }
 
 /// Visitors by their first period and each later one in which they came; with `unbounded`, by the first and the last.
-fn statement(query: &RetentionQuery, range: &Range) -> Statement {
+fn statement(query: &RetentionQuery, range: &Range, condition: Option<&Condition>) -> Statement {
     let unit = query.cohort.name();
     let local = match range.zone.name() {
         "UTC" => "event_timestamp".to_owned(),
@@ -165,7 +187,13 @@ fn statement(query: &RetentionQuery, range: &Range) -> Statement {
         "SELECT client_hash, min({bucket}) AS cohort_date, max({bucket}) AS last, min(event_timestamp) AS first\n\
          FROM events WHERE tracking_id = "
     ));
-    firsts.bind(site()).sql("\nGROUP BY client_hash");
+    firsts.bind(site());
+    if let Some(condition) = condition {
+        firsts
+            .sql(" AND ")
+            .append(condition.sql(Base::Events, range.zone.name()));
+    }
+    firsts.sql("\nGROUP BY client_hash");
     let mut statement = Statement::default();
     if query.unbounded {
         statement

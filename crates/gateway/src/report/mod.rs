@@ -11,6 +11,7 @@ mod filter;
 mod plan;
 mod reply;
 mod request;
+pub(crate) mod sampling;
 mod sql;
 
 pub(crate) use filter::{Condition, OPERATORS};

@@ -141,7 +141,7 @@ fn rows<'a>(
     let mut total = None;
     for batch in batches {
         for index in 0..batch.num_rows() {
-            let mut values = values(batch, index, report.zone)?;
+            let mut values = report.gathered(report.dimensions.len(), values(batch, index, report.zone)?);
             if values.len() > names.len() {
                 total = values.pop().and_then(|value| usize::try_from(value.as_u64()?).ok());
             }
@@ -164,7 +164,7 @@ fn values(batch: &RecordBatch, row: usize, zone: Tz) -> Result<Vec<Value>, Probl
 fn metrics_of(report: &Report, batches: &[RecordBatch]) -> Result<Value, Problem> {
     let batch = batches.iter().find(|batch| batch.num_rows() > 0);
     let batch = batch.ok_or_else(|| Problem::internal(&"totals without a row"))?;
-    Ok(named(report, &values(batch, 0, report.zone)?))
+    Ok(named(report, &report.gathered(0, values(batch, 0, report.zone)?)))
 }
 
 fn named(report: &Report, metrics: &[Value]) -> Value {
@@ -198,7 +198,7 @@ fn compare(report: &Report, rows: &mut [Row<'_>], answer: Option<&Answer>) -> Re
     let width = report.dimensions.len();
     for batch in &answer.batches {
         for index in 0..batch.num_rows() {
-            let values = values(batch, index, report.zone)?;
+            let values = report.gathered(width, values(batch, index, report.zone)?);
             let metrics = values[width..]
                 .iter()
                 .take(report.metrics.len())

@@ -43,6 +43,7 @@ impl Report {
         let mut columns: Vec<String> = (0..dimensions.len())
             .map(|index| format!("d{index} AS \"{}\"", alias(&dimensions[index], index)))
             .collect();
+        let named = columns.clone();
         columns.extend(
             self.metrics
                 .iter()
@@ -58,9 +59,21 @@ impl Report {
         if self.fill && !dimensions.is_empty() {
             parts.extend(self.empty_periods(&measures, period));
         }
-        let mut statement = Statement::new(format!("SELECT {}\nFROM (", columns.join(", ")));
-        statement.append(united(parts, dimensions.len(), &measures));
-        statement.sql(") AS report");
+        let mut keys: Vec<String> = (0..dimensions.len()).map(|index| format!("d{index}")).collect();
+        keys.extend(self.sample.map(|_| "client_hash".to_owned()));
+        let united = united(parts, &keys, &measures);
+        let mut statement = match self.sample {
+            Some(rate) => {
+                let mut named = named;
+                named.extend((!dimensions.is_empty()).then(|| format!("count(*) OVER () AS \"{TOTAL}\"")));
+                self.estimates(rate, dimensions, named, united)
+            }
+            None => {
+                let mut statement = Statement::new(format!("SELECT {}\nFROM (", columns.join(", ")));
+                statement.append(united).sql(") AS report");
+                statement
+            }
+        };
         if !dimensions.is_empty() {
             statement.sql(format!("\nORDER BY {}", self.order_by()));
             statement.sql("\nLIMIT ").bind(integer(limit));
@@ -72,7 +85,11 @@ impl Report {
     }
 
     fn order_by(&self) -> String {
-        let keys = self.order.iter().map(|(index, direction)| match direction {
+        let order = match self.sample {
+            Some(_) => self.estimates_order(),
+            None => self.order.clone(),
+        };
+        let keys = order.iter().map(|(index, direction)| match direction {
             Direction::Asc => format!("{} ASC NULLS LAST", index + 1),
             Direction::Desc => format!("{} DESC NULLS LAST", index + 1),
         });
@@ -90,14 +107,16 @@ impl Report {
             true => format!("{} AS {}", measure.sql, measure.name),
             false => format!("CAST(NULL AS {}) AS {}", measure.sql_type, measure.name),
         });
+        let sampled = self.sample.is_some();
+        statement.sql(if sampled { "client_hash, " } else { "" });
         statement.sql(columns.collect::<Vec<_>>().join(", "));
-        statement.sql(if base.of_events() {
-            "\nFROM events"
-        } else {
-            "\nFROM sessions"
-        });
+        let table = self.table(if base.of_events() { "events" } else { "sessions" });
+        statement.sql(format!("\nFROM {table}"));
         if base == Base::Visitors {
-            statement.sql(" LEFT JOIN (SELECT DISTINCT client_hash AS known FROM events WHERE tracking_id = ");
+            let table = self.table("events");
+            statement.sql(format!(
+                " LEFT JOIN (SELECT DISTINCT client_hash AS known FROM {table} WHERE tracking_id = "
+            ));
             statement.bind(Value::Text(self.tracking_id.clone()));
             statement.sql(" AND event_timestamp < ").bind(Value::Time(period.from));
             statement.sql(") AS earlier ON client_hash = known");
@@ -111,8 +130,9 @@ impl Report {
         if let Some(condition) = &self.condition {
             statement.sql(" AND ").append(condition.sql(base, zone));
         }
-        if !dimensions.is_empty() {
-            let positions = (1..=dimensions.len()).map(|position| position.to_string());
+        let keys = dimensions.len() + usize::from(sampled);
+        if keys > 0 {
+            let positions = (1..=keys).map(|position| position.to_string());
             statement.sql(format!("\nGROUP BY {}", positions.collect::<Vec<_>>().join(", ")));
         }
         statement
@@ -135,7 +155,8 @@ impl Report {
         let nulls = measures
             .iter()
             .map(|measure| format!(", CAST(NULL AS {})", measure.sql_type));
-        let nulls: String = nulls.collect();
+        let visitor = self.sample.map(|_| ", CAST(NULL AS BIGINT)".to_owned());
+        let nulls: String = visitor.into_iter().chain(nulls).collect();
         Some(Statement::new(format!(
             "SELECT {start}{nulls}\nFROM generate_series({first}, {last}, INTERVAL '{step}')"
         )))
@@ -143,11 +164,10 @@ impl Report {
 }
 
 /// The rows of all parts, those with the same dimensions as one.
-fn united(mut parts: Vec<Statement>, dimensions: usize, measures: &[&Measure]) -> Statement {
+fn united(mut parts: Vec<Statement>, keys: &[String], measures: &[&Measure]) -> Statement {
     if parts.len() == 1 {
         return parts.remove(0);
     }
-    let keys: Vec<String> = (0..dimensions).map(|index| format!("d{index}")).collect();
     let values = measures.iter().map(|measure| format!("max({0}) AS {0}", measure.name));
     let columns: Vec<String> = keys.iter().cloned().chain(values).collect();
     let mut statement = Statement::new(format!("SELECT {}\nFROM (", columns.join(", ")));

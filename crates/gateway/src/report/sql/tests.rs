@@ -22,6 +22,7 @@ fn report(request: &Json) -> Result<Report, crate::problem::Problem> {
         serde_json::from_value(body).unwrap(),
         site,
         time("2026-02-01T10:00:00Z").unwrap(),
+        &crate::segment::Segments::default(),
     )
 }
 
@@ -187,4 +188,26 @@ fn cursor_fits_its_request_alone() {
     assert!(second_page.rows_sql().literal().ends_with("LIMIT 10 OFFSET 100"));
     second["filters"] = json!({"country": "US"});
     assert!(report(&second).is_err());
+}
+
+#[test]
+fn sampled_report_estimates_from_visitors() {
+    let sql = rows(&json!({
+        "metrics": ["pageviews", "bounce_rate"],
+        "dimensions": ["country"],
+        "sampling": "sampled",
+        "sample_rate": 0.05,
+        "order_by": [{"field": "bounce_rate", "direction": "desc"}],
+    }));
+    for part in [
+        "sample_estimate(CAST(pageviews AS DOUBLE), 5) AS \"pageviews\"",
+        "sample_ratio(CAST(bounces AS DOUBLE), CAST(sessions AS DOUBLE), 5) AS \"bounce_rate\"",
+        "\nFROM events TABLESAMPLE SYSTEM (5)\nWHERE",
+        "\nFROM sessions TABLESAMPLE SYSTEM (5)\nWHERE",
+        "GROUP BY d0, client_hash",
+        "\"bounce_rate\"['upper'] AS \"bounce_rate_upper\"",
+        "ORDER BY 6 DESC NULLS LAST, 1 ASC NULLS LAST",
+    ] {
+        assert!(sql.contains(part), "{part}: {sql}");
+    }
 }
