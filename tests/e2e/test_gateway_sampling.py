@@ -57,9 +57,9 @@ def sites(server: Server) -> list[str]:
     return made
 
 
-def ask(server: Server, site: str, **request) -> Reply:
+def ask(server: Server, site: str, token: str | None = None, **request) -> Reply:
     dates = {"start": str(BEGIN.date()), "end": str(BEGIN.date() + timedelta(days=3))}
-    return server.administer("POST", "/api/v1/query", {"tracking_id": site, "date_range": dates} | request)
+    return server.administer("POST", "/api/v1/query", {"tracking_id": site, "date_range": dates} | request, token=token)
 
 
 def report(server: Server, site: str, **request) -> dict:
@@ -124,8 +124,9 @@ def test_auto_samples_long_ranges_that_no_rollup_answers(server: Server, sites: 
     long = {"start": str(BEGIN.date() - timedelta(days=120)), "end": str(BEGIN.date() + timedelta(days=3))}
     # Page titles are in no rollup.
     raw = {"metrics": ["events"], "dimensions": ["page_title"], "sampling": "auto"}
-    sampled = report(server, sites[0], **raw | {"date_range": long})
-    assert sampled["is_sampled"] and any("90 days" in warning for warning in sampled["warnings"])
+    for token in (None, server.create_token("reader", [sites[0]])):
+        sampled = report(server, sites[0], **raw | {"date_range": long}, token=token)
+        assert sampled["is_sampled"] and any("90 days" in warning for warning in sampled["warnings"])
     for exact in (report(server, sites[0], **raw), report(server, sites[0], **raw | {"date_range": long, "sampling": "exact"})):
         assert not exact["is_sampled"] and exact["sample_rate"] == 1.0
     # The parts of sessions are aggregated already.
