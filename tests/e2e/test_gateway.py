@@ -178,8 +178,9 @@ def test_report_says_where_its_numbers_come_from(server: Server, filled: Referen
     asked = {"tracking_id": filled.site, "date_range": "last_7_days", "metrics": ["events"], "dimensions": ["city"]}
     before = report(server, **asked)
     assert before["is_sampled"] is False and before["sample_rate"] == 1.0
-    # What EXPLAIN says of the same statement.
-    explained = server.query(f"EXPLAIN {before['sql']}").to_pydict()
+    # What EXPLAIN says of the same statement: rows and totals.
+    statement = report(server, **asked, explain=True)["statement"]["sql"]
+    explained = server.query(f"EXPLAIN {statement}").to_pydict()
     assert before["provenance"]["sources"] and all(source in str(explained) for source in before["provenance"]["sources"])
     other = server.create_site(new_site())
     server.accept([pageview(other)])
@@ -676,7 +677,7 @@ def test_documented_examples_give_the_results_shown(make_server, tmp_path):
     token = server.create_token("reader", ["shop"])
     env = os.environ | {"FOOTFALL": server.http, "TOKEN": token, "FUNNEL": funnel["funnel_id"]}
     examples = [(command, kind, shown) for (a, command), (kind, shown) in zip(blocks, blocks[1:]) if a == "sh"]
-    assert len(examples) == 12
+    assert len(examples) == 14
     for command, kind, shown in examples:
         reply = subprocess.run(["bash", "-c", command], env=env, capture_output=True, text=True, check=True, timeout=60).stdout
         if kind == "csv":

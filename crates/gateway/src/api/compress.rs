@@ -9,7 +9,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, VARY};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::problem::Problem;
@@ -33,7 +33,6 @@ pub(super) async fn gzip(request: Request, next: Next) -> Result<Response, Probl
         .map_err(|error| Problem::internal(&error))?;
     head.headers.remove(CONTENT_LENGTH);
     head.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    head.headers.append(VARY, HeaderValue::from_static("accept-encoding"));
     Ok(Response::from_parts(head, Body::from(packed)))
 }
 

@@ -7,7 +7,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, RefOr};
 use utoipa::{Modify, OpenApi};
 
-use super::{funnel, json_reply, lists, live, meta, query, realtime, retention, sql};
+use super::{exports, funnel, json_reply, lists, live, meta, query, realtime, retention, sql};
 use crate::problem::{self, Problem};
 use crate::report::{Direction, OrderBy, ReportReply, ReportRequest};
 use crate::vocabulary::METRICS;
@@ -16,7 +16,7 @@ use crate::vocabulary::METRICS;
 #[openapi(
     info(title = "Footfall", description = "Reports over HTTP and JSON. Every number comes from Flight SQL, by the caller's own token."),
     paths(
-        query::query, sql::sql, meta::meta, realtime::realtime, live::stream, funnel::analysis, retention::retention,
+        query::query, exports::exports, sql::sql, meta::meta, realtime::realtime, live::stream, funnel::analysis, retention::retention,
         lists::sessions, lists::visitor
     ),
     components(schemas(
@@ -72,7 +72,7 @@ mod tests {
     fn document_has_every_path_and_the_metrics() {
         let document = serde_json::to_value(Api::openapi()).unwrap();
         assert_eq!(document["openapi"], "3.1.0");
-        assert_eq!(document["paths"].as_object().unwrap().len(), 9);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 10);
         let metrics = &document["components"]["schemas"]["ReportRequest"]["properties"]["metrics"];
         assert_eq!(metrics["items"]["enum"].as_array().unwrap().len(), METRICS.len());
         let parameters = document["paths"]["/api/v1/retention"]["get"]["parameters"]

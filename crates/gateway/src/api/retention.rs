@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{Datelike, NaiveDate};
+use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 use utoipa::{IntoParams, ToSchema};
 
+use super::caching::RequestDigest;
 use super::caller::Caller;
 use super::range::Range;
 use super::rows::{Record, records};
-use super::{Gateway, QueryString, json_reply, query_string};
+use super::{Gateway, QueryString, json_reply, query_string, with_tag};
 use crate::problem::{self, Problem};
 use crate::report::dates;
 use crate::statement::{Statement, Value};
@@ -102,6 +104,7 @@ pub(super) async fn retention(
     State(gateway): State<Gateway>,
     Caller(token): Caller,
     query: QueryString<RetentionQuery>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let query = query_string(query)?;
     let after = after(&query)?;
@@ -114,8 +117,14 @@ pub(super) async fn retention(
         ..range
     };
     let statement = statement(&query, &range);
-    let found = records(&gateway.flight.collect(&token, &statement).await?, range.zone)?;
     let today = gateway.now().with_timezone(&range.zone).date_naive();
+    let others = [range.zone.name(), &today.to_string(), &format!("{after:?}")];
+    let digest = RequestDigest::new(&gateway, &statement, &others);
+    if let Some(unchanged) = gateway.unchanged(&token, &headers, digest).await? {
+        return Ok(unchanged);
+    }
+    let answer = gateway.flight.answer(&token, &statement).await?;
+    let found = records(&answer.batches, range.zone)?;
     let cohorts = cohorts(&found, &query, &after, today)?;
     let body = json!({
         "tracking_id": query.tracking_id,
@@ -126,9 +135,12 @@ pub(super) async fn retention(
         "cohorts": cohorts,
         "sql": statement.literal(),
     });
-    Ok(json_reply(
-        serde_json::to_vec(&body).map_err(|error| Problem::internal(&error))?,
-    ))
+    let body = serde_json::to_vec(&body).map_err(|error| Problem::internal(&error))?;
+    let response = json_reply(body);
+    Ok(match answer.provenance.origin.snapshot {
+        Some(snapshot) => with_tag(response, digest.tag(snapshot)),
+        None => response,
+    })
 }
 
 fn after(query: &RetentionQuery) -> Result<Vec<u32>, Problem> {
