@@ -37,8 +37,18 @@ pub struct GatewayParts {
     pub sites: Option<Arc<dyn Sites>>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdGen>,
+    pub rate_limit: RateLimit,
     /// Ends streams that would never end.
     pub stop: CancellationToken,
+}
+
+/// How many requests a token may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// On and on; 0 for no limit.
+    pub per_second: u32,
+    /// At once, by a token that has sent nothing for a while.
+    pub burst: u32,
 }
 
 /// The catalog does not answer.

@@ -38,6 +38,7 @@ pub(super) fn router(
         sites: Some(Arc::new(CatalogSites(Arc::clone(&shared.directory)))),
         clock: Arc::clone(&shared.clock),
         ids: Arc::clone(&shared.ids),
+        rate_limit: config.gateway.rate_limit(),
         stop: stop.clone(),
     })?)
 }
@@ -54,6 +55,7 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
         sites: None,
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
+        rate_limit: config.gateway.rate_limit(),
         stop: stopping.clone(),
     })?;
     let router = ops::router(ops::metrics()?, stopping.clone()).merge(gateway);

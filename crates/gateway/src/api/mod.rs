@@ -1,8 +1,11 @@
 //! The endpoints.
 
+mod caching;
 mod caller;
 mod compress;
 mod encode;
+mod exports;
+mod format;
 mod funnel;
 mod lists;
 mod live;
@@ -10,9 +13,11 @@ mod meta;
 mod openapi;
 mod query;
 mod range;
+mod rate_limit;
 mod realtime;
 mod retention;
 mod rows;
+mod rows_stream;
 mod sql;
 
 use std::sync::Arc;
@@ -27,7 +32,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use http::{HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
@@ -54,6 +59,7 @@ pub(crate) struct Gateway {
     parts: Arc<GatewayParts>,
     feeds: live::Feeds,
     open: Arc<Semaphore>,
+    tokens: Arc<rate_limit::Tokens>,
 }
 
 pub(crate) fn router(parts: GatewayParts) -> Result<Router, AddressError> {
@@ -62,10 +68,12 @@ pub(crate) fn router(parts: GatewayParts) -> Result<Router, AddressError> {
         parts: Arc::new(parts),
         feeds: live::Feeds::default(),
         open: Arc::new(Semaphore::new(MAX_OPEN)),
+        tokens: Arc::default(),
     };
     Ok(Router::new()
         .route("/api/v1/query", only(post(query::query)))
         .route("/api/v1/sql", only(post(sql::sql)))
+        .route("/api/v1/exports", only(post(exports::exports)))
         .route("/api/v1/meta", only(get(meta::meta)))
         .route("/api/v1/openapi.json", only(get(openapi::openapi)))
         .route("/api/v1/realtime", only(get(realtime::realtime)))
@@ -77,6 +85,8 @@ pub(crate) fn router(parts: GatewayParts) -> Result<Router, AddressError> {
         // Its listeners are many and wait for long.
         .route("/api/v1/realtime/stream", only(get(live::stream)))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn(caching::conditional))
+        .layer(from_fn_with_state(gateway.clone(), rate_limit::limit))
         .layer(from_fn(compress::gzip))
         .with_state(gateway))
 }
@@ -165,11 +175,21 @@ fn parse<T: DeserializeOwned>(Body(body): &Body) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| Problem::bad_json(&error))
 }
 
+/// A cache keeps a reply for its caller, and asks each time whether it is still the newest.
+const PRIVATE: &str = "private, no-cache";
+
 /// A reply in JSON, which is the caller's alone.
 fn json_reply(body: Vec<u8>) -> Response {
     let mut response = body.into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(PRIVATE));
+    response
+}
+
+fn with_tag(mut response: Response, tag: String) -> Response {
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        response.headers_mut().insert(ETAG, tag);
+    }
     response
 }
