@@ -9,6 +9,7 @@
 //! caller's own token. Nothing that a caller sends becomes SQL text, but as a bound parameter or as a name of ours that
 //! it was found equal to.
 
+mod accepted_tokens;
 mod api;
 mod flight;
 mod json;
@@ -26,7 +27,7 @@ use axum::Router;
 use footfall_model::clock::{Clock, IdGen};
 use tokio_util::sync::CancellationToken;
 
-pub use flight::AddressError;
+pub use api::RouterError;
 
 /// What the gateway is made of.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub struct GatewayParts {
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdGen>,
     pub rate_limit: RateLimit,
+    /// Endpoints that are served beside these, as OpenAPI: `paths` and `components`.
+    pub other_endpoints: Option<&'static str>,
     /// Ends streams that would never end.
     pub stop: CancellationToken,
 }
@@ -84,7 +87,7 @@ pub trait Sites: Debug + Send + Sync {
 /// The endpoints under `/api/v1`, to be merged into the server's router. Must be called within a Tokio runtime.
 ///
 /// # Errors
-/// `flight_url` is no address. Whether a server answers there shows at the first request.
-pub fn router(parts: GatewayParts) -> Result<Router, AddressError> {
+/// `flight_url` is no address, or `other_endpoints` no document. Whether a server answers there shows at the first request.
+pub fn router(parts: GatewayParts) -> Result<Router, RouterError> {
     api::router(parts)
 }

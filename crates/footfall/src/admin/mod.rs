@@ -35,6 +35,9 @@ use handlers::Handlers;
 pub(crate) use handlers::rollup_status;
 pub(crate) use wire::{RollupStatus, funnel_to_json, parse_funnel, rollup_to_json};
 
+/// The endpoints as an OpenAPI document describes them: its `paths` and `components`.
+pub(crate) const OPENAPI: &str = include_str!("openapi.json");
+
 /// The largest request body, in bytes. A token for a thousand sites fits.
 const MAX_BODY: usize = 64 * 1024;
 

@@ -35,10 +35,11 @@ struct Export {
     post,
     path = "/api/v1/exports",
     params(FormatQuery),
-    request_body(content = Object, description = "A report as for /api/v1/query, or with `report: sessions` what /api/v1/sessions takes; and `format`"),
+    request_body(content = ref("#/components/schemas/ExportRequest"), description = "A report as for /api/v1/query, or with `report: sessions` what /api/v1/sessions takes", content_type = "application/json"),
     responses(
         (status = 200, description = "The rows, as `format` or `Accept` says", content(
-            ("application/json"), ("application/x-ndjson"), ("text/csv"), ("application/vnd.apache.arrow.stream"), ("application/vnd.apache.parquet")
+            (super::schemas::RowsReply = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"),
+            (Vec<u8> = "application/vnd.apache.arrow.stream"), (Vec<u8> = "application/vnd.apache.parquet")
         )),
         (status = "4XX", description = "What is wrong, and where", body = problem::Body, content_type = "application/problem+json")
     )

@@ -54,7 +54,8 @@ pub(super) struct SessionsQuery {
     path = "/api/v1/sessions",
     params(SessionsQuery),
     responses(
-        (status = 200, description = "A page of sessions"),
+        (status = 200, description = "A page of sessions", body = super::schemas::SessionsReply),
+        (status = 304, description = "The reply with the tag in `If-None-Match` is still the newest"),
         (status = "4XX", description = "What is wrong, and where", body = problem::Body, content_type = "application/problem+json")
     )
 )]
@@ -150,7 +151,8 @@ pub(super) struct VisitorQuery {
     path = "/api/v1/visitors/{id}",
     params(("id" = String, Path, description = "The client id"), VisitorQuery),
     responses(
-        (status = 200, description = "Totals, and a page of the timeline"),
+        (status = 200, description = "Totals, and a page of the timeline", body = super::schemas::VisitorReply),
+        (status = 304, description = "The reply with the tag in `If-None-Match` is still the newest"),
         (status = "4XX", description = "What is wrong, and where", body = problem::Body, content_type = "application/problem+json")
     )
 )]

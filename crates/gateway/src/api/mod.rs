@@ -3,6 +3,7 @@
 mod caching;
 mod caller;
 mod compress;
+mod docs;
 mod encode;
 mod exports;
 mod format;
@@ -18,6 +19,7 @@ mod realtime;
 mod retention;
 mod rows;
 mod rows_stream;
+mod schemas;
 mod sql;
 
 use std::sync::Arc;
@@ -60,15 +62,28 @@ pub(crate) struct Gateway {
     feeds: live::Feeds,
     open: Arc<Semaphore>,
     tokens: Arc<rate_limit::Tokens>,
+    /// The OpenAPI document.
+    document: Bytes,
 }
 
-pub(crate) fn router(parts: GatewayParts) -> Result<Router, AddressError> {
+/// What the router is made of does not fit.
+#[derive(Debug, thiserror::Error)]
+pub enum RouterError {
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    #[error("the OpenAPI document of other endpoints can't be merged: {0}")]
+    Document(String),
+}
+
+pub(crate) fn router(parts: GatewayParts) -> Result<Router, RouterError> {
+    let document = openapi::document(parts.other_endpoints).map_err(RouterError::Document)?;
     let gateway = Gateway {
         flight: Flight::new(&parts.flight_url)?,
         parts: Arc::new(parts),
         feeds: live::Feeds::default(),
         open: Arc::new(Semaphore::new(MAX_OPEN)),
         tokens: Arc::default(),
+        document: document.into(),
     };
     Ok(Router::new()
         .route("/api/v1/query", only(post(query::query)))
@@ -76,6 +91,9 @@ pub(crate) fn router(parts: GatewayParts) -> Result<Router, AddressError> {
         .route("/api/v1/exports", only(post(exports::exports)))
         .route("/api/v1/meta", only(get(meta::meta)))
         .route("/api/v1/openapi.json", only(get(openapi::openapi)))
+        .route("/api/v1/docs", only(get(docs::page)))
+        .route("/api/v1/docs/page.js", only(get(docs::script)))
+        .route("/api/v1/docs/page.css", only(get(docs::style)))
         .route("/api/v1/realtime", only(get(realtime::realtime)))
         .route("/api/v1/funnels/{id}/analysis", only(get(funnel::analysis)))
         .route("/api/v1/retention", only(get(retention::retention)))
@@ -84,9 +102,9 @@ pub(crate) fn router(parts: GatewayParts) -> Result<Router, AddressError> {
         .route_layer(from_fn_with_state(gateway.clone(), admit))
         // Its listeners are many and wait for long.
         .route("/api/v1/realtime/stream", only(get(live::stream)))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn(caching::conditional))
         .layer(from_fn_with_state(gateway.clone(), rate_limit::limit))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn(compress::gzip))
         .with_state(gateway))
 }
@@ -117,10 +135,13 @@ impl Gateway {
         };
         let found = sites.time_zone(token.expose(), tracking_id).await;
         match found.map_err(|SitesUnavailable| Problem::unavailable("the catalog does not answer; try again"))? {
-            Some(name) => Ok(SiteZone {
-                zone: dates::zone(&name, "time_zone")?,
-                known: true,
-            }),
+            Some(name) => {
+                self.flight.accept(token);
+                Ok(SiteZone {
+                    zone: dates::zone(&name, "time_zone")?,
+                    known: true,
+                })
+            }
             None => {
                 // The server that decides on tokens says what is wrong with this one.
                 self.flight.collect(token, &Statement::new("SELECT 1")).await?;
@@ -143,6 +164,16 @@ fn query_string<T>(query: QueryString<T>) -> Result<T, Problem> {
 /// Bounds how many requests are at work at the same time. A body is read before: one that does not arrive keeps nobody
 /// from working.
 async fn admit(State(gateway): State<Gateway>, request: Request, next: Next) -> Result<Response, Problem> {
+    let request = with_body(request).await?;
+    let _permit = gateway
+        .open
+        .try_acquire()
+        .map_err(|_| Problem::unavailable("too many requests at the same time; try again"))?;
+    Ok(next.run(request).await)
+}
+
+/// The request with its body read.
+async fn with_body(request: Request) -> Result<Request, Problem> {
     let (parts, body) = request.into_parts();
     let mut alone = Request::new(body);
     // They have the limit of the body.
@@ -150,12 +181,7 @@ async fn admit(State(gateway): State<Gateway>, request: Request, next: Next) -> 
     let read = timeout(BODY_TIMEOUT, Bytes::from_request(alone, &())).await;
     let read = read.map_err(|_| Problem::unreadable(StatusCode::REQUEST_TIMEOUT))?;
     let body = read.map_err(|error| Problem::unreadable(error.status()))?;
-    let request = Request::from_parts(parts, body.into());
-    let _permit = gateway
-        .open
-        .try_acquire()
-        .map_err(|_| Problem::unavailable("too many requests at the same time; try again"))?;
-    Ok(next.run(request).await)
+    Ok(Request::from_parts(parts, body.into()))
 }
 
 /// A body, which [`admit`] has read.
@@ -179,8 +205,8 @@ fn parse<T: DeserializeOwned>(Body(body): &Body) -> Result<T, Problem> {
 const PRIVATE: &str = "private, no-cache";
 
 /// A reply in JSON, which is the caller's alone.
-fn json_reply(body: Vec<u8>) -> Response {
-    let mut response = body.into_response();
+fn json_reply(body: impl Into<Bytes>) -> Response {
+    let mut response = body.into().into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(PRIVATE));

@@ -10,8 +10,8 @@ use footfall_model::clock::Micros;
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::Gateway;
 use super::caller::token;
+use super::{Gateway, with_body};
 use crate::RateLimit;
 use crate::flight::Token;
 use crate::problem::Problem;
@@ -69,6 +69,8 @@ pub(super) async fn limit(State(gateway): State<Gateway>, request: Request, next
         let admitted = gateway.tokens.admit(limit, &token, gateway.parts.clock.now());
         if admitted.is_err() {
             metrics::counter!("footfall_gateway_rate_limited_total").increment(1);
+            // A connection whose body is left unread can't be used again.
+            with_body(request).await?;
             return Err(Problem::too_many_requests(limit.per_second));
         }
     }

@@ -96,7 +96,8 @@ impl Cohort {
     path = "/api/v1/retention",
     params(RetentionQuery),
     responses(
-        (status = 200, description = "Cohorts by the date of the first visit"),
+        (status = 200, description = "Cohorts by the date of the first visit", body = super::schemas::RetentionReply),
+        (status = 304, description = "The reply with the tag in `If-None-Match` is still the newest"),
         (status = "4XX", description = "What is wrong, and where", body = problem::Body, content_type = "application/problem+json")
     )
 )]

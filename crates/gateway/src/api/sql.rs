@@ -41,7 +41,10 @@ pub(super) struct FormatQuery {
     params(FormatQuery),
     request_body = SqlRequest,
     responses(
-        (status = 200, description = "Columns and rows; as `Accept` says also text/csv, application/x-ndjson or application/vnd.apache.arrow.stream"),
+        (status = 200, description = "The rows, as `format` or `Accept` says", content(
+            (super::schemas::RowsReply = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"),
+            (Vec<u8> = "application/vnd.apache.arrow.stream"), (Vec<u8> = "application/vnd.apache.parquet")
+        )),
         (status = "4XX", description = "What is wrong, and where", body = problem::Body, content_type = "application/problem+json")
     )
 )]
