@@ -74,7 +74,7 @@ impl Encoder {
                 format!("the rows can't be written as {name}: {error}; cast the column, or ask for another format");
             Problem::invalid("format", detail)
         })?;
-        Self::open(format, schema).map_err(internal)
+        Self::open(format, schema).map_err(|error| Problem::internal(&error))
     }
 
     fn open(format: Format, schema: &SchemaRef) -> Result<Self, EncodeError> {
@@ -101,13 +101,14 @@ impl Encoder {
         match &mut self.inner {
             Inner::Json { .. } => Ok(format!("{{\"columns\":{},\"rows\":[", columns(&self.schema)).into_bytes()),
             Inner::NdJson | Inner::Parquet(..) => Ok(Vec::new()),
-            Inner::Csv => csv_of(&RecordBatch::new_empty(SchemaRef::clone(&self.schema)), true).map_err(internal),
+            Inner::Csv => csv_of(&RecordBatch::new_empty(SchemaRef::clone(&self.schema)), true)
+                .map_err(|error| Problem::internal(&error)),
             Inner::Arrow(writer) => Ok(std::mem::take(writer.get_mut())),
         }
     }
 
     pub(super) fn batch(&mut self, batch: &RecordBatch) -> Result<Vec<u8>, Problem> {
-        self.write(batch).map_err(internal)
+        self.write(batch).map_err(|error| Problem::internal(&error))
     }
 
     fn write(&mut self, batch: &RecordBatch) -> Result<Vec<u8>, EncodeError> {
@@ -142,7 +143,7 @@ impl Encoder {
     }
 
     pub(super) fn finish(mut self) -> Result<Vec<u8>, Problem> {
-        self.end().map_err(internal)
+        self.end().map_err(|error| Problem::internal(&error))
     }
 
     fn end(&mut self) -> Result<Vec<u8>, EncodeError> {
@@ -193,10 +194,6 @@ fn csv_of(batch: &RecordBatch, header: bool) -> Result<Vec<u8>, EncodeError> {
     let mut writer = csv::WriterBuilder::new().with_header(header).build(Vec::new());
     writer.write(batch)?;
     Ok(writer.into_inner())
-}
-
-fn internal(error: EncodeError) -> Problem {
-    Problem::internal(&error)
 }
 
 #[cfg(test)]

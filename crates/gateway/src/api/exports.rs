@@ -1,7 +1,9 @@
 //! `POST /api/v1/exports`: all rows of a report as a file, streamed.
 
-use axum::extract::State;
+use axum::body::to_bytes;
+use axum::extract::{Path, Query, State};
 use axum::response::Response;
+use chrono::{DateTime, Utc};
 use http::header::CONTENT_DISPOSITION;
 use http::{HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
@@ -10,23 +12,20 @@ use serde_json::{Map, Value as Json};
 use super::caller::Caller;
 use super::format::Format;
 use super::lists::{SessionsQuery, sessions_statement};
-use super::rows_stream::streamed;
+use super::rows_stream::{RowsStream, streamed};
 use super::sql::FormatQuery;
-use super::{Body, Gateway, QueryString, parse, query_string};
+use super::{Body, Gateway, QueryString, funnel, parse, query_string, retention, tables};
 use crate::flight::Token;
 use crate::problem::{self, Problem};
 use crate::report::dates::Period;
 use crate::report::{Report, ReportRequest};
-use crate::statement::Statement;
 
 /// What can be exported: `report`.
-pub(super) const REPORTS: [&str; 2] = ["query", "sessions"];
+pub(super) const REPORTS: [&str; 4] = ["query", "sessions", "retention", "funnel"];
 
-/// An export that is ready to run.
+/// The rows, and the name of their file.
 struct Export {
-    statement: Statement,
-    /// Other names for its columns.
-    names: Option<Vec<String>>,
+    rows: RowsStream,
     file: String,
 }
 
@@ -35,7 +34,7 @@ struct Export {
     post,
     path = "/api/v1/exports",
     params(FormatQuery),
-    request_body(content = ref("#/components/schemas/ExportRequest"), description = "A report as for /api/v1/query, or with `report: sessions` what /api/v1/sessions takes", content_type = "application/json"),
+    request_body(content = ref("#/components/schemas/ExportRequest"), description = "A report as for /api/v1/query, or with `report` what /api/v1/sessions, /api/v1/retention or a funnel's analysis (and `funnel_id`) takes", content_type = "application/json"),
     responses(
         (status = 200, description = "The rows, as `format` or `Accept` says", content(
             (super::schemas::RowsReply = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"),
@@ -59,12 +58,13 @@ pub(super) async fn exports(
     let format = Format::wanted(format.as_deref(), &headers)?;
     let report = text(&mut request, "report")?;
     let export = match report.as_deref().unwrap_or(REPORTS[0]) {
-        "query" => gateway.report_export(&token, request).await?,
-        "sessions" => gateway.sessions_export(&token, request).await?,
+        "query" => report_export(&gateway, &token, request).await?,
+        "sessions" => sessions_export(&gateway, &token, request).await?,
+        "retention" => retention_export(gateway, token, request).await?,
+        "funnel" => funnel_export(gateway, token, request).await?,
         other => return Err(Problem::unknown("report", "report", other, REPORTS)),
     };
-    let rows = gateway.flight.rows(&token, &export.statement).await?;
-    let mut response = streamed(rows, format, export.names.as_deref()).await?;
+    let mut response = streamed(export.rows, format).await?;
     let disposition = format!("attachment; filename=\"{}.{}\"", export.file, format.name());
     if let Ok(disposition) = HeaderValue::try_from(disposition) {
         response.headers_mut().insert(CONTENT_DISPOSITION, disposition);
@@ -72,64 +72,87 @@ pub(super) async fn exports(
     Ok(response)
 }
 
-impl Gateway {
-    /// The rows of a report, those of all pages.
-    async fn report_export(&self, token: &Token, mut request: Map<String, Json>) -> Result<Export, Problem> {
-        let limit = limit(&mut request)?;
-        let request: ReportRequest = of_json(request)?;
-        if request.explain {
-            return Err(Problem::invalid(
-                "explain",
-                "/api/v1/query explains a report; an export runs it",
-            ));
-        }
-        let site = self.site(token, &request.tracking_id).await?;
-        let report = Report::plan(request, site, self.now())?;
-        Ok(Export {
-            statement: report.export_sql(limit),
-            names: Some(report.export_names()),
-            file: file_name(&report.tracking_id, "report", report.period),
-        })
+/// The rows of a report, those of all pages.
+async fn report_export(gateway: &Gateway, token: &Token, mut request: Map<String, Json>) -> Result<Export, Problem> {
+    let limit = limit(&mut request)?;
+    let request: ReportRequest = of_json(request)?;
+    if request.explain {
+        let detail = "/api/v1/query explains a report; an export runs it";
+        return Err(Problem::invalid("explain", detail));
     }
-
-    async fn sessions_export(&self, token: &Token, mut request: Map<String, Json>) -> Result<Export, Problem> {
-        let limit = limit(&mut request)?;
-        // As they are in the address of a GET.
-        if let Some(filters) = request.get_mut("filters")
-            && filters.is_object()
-        {
-            *filters = filters.to_string().into();
-        }
-        if let Some(range) = request.get_mut("date_range").map(Json::take) {
-            range_of_sessions(&mut request, range);
-        }
-        let query: SessionsQuery = of_json(request)?;
-        let (mut statement, range) = sessions_statement(self, token, &query).await?;
-        statement.sql("\nORDER BY session_start DESC, session_id DESC");
-        if let Some(limit) = limit {
-            statement.sql(format!(" LIMIT {limit}"));
-        }
-        Ok(Export {
-            statement,
-            names: None,
-            file: file_name(&query.tracking_id, "sessions", range.period),
-        })
-    }
+    let site = gateway.site(token, &request.tracking_id).await?;
+    let report = Report::plan(request, site, gateway.now())?;
+    let rows = gateway.flight.rows(token, &report.export_sql(limit)).await?;
+    Ok(Export {
+        rows: RowsStream::of_statement(rows, Some(&report.export_names())),
+        file: file_name(&report.tracking_id, "report", report.period),
+    })
 }
 
-/// `{"start", "end"}` as the two parameters that it is in an address.
-fn range_of_sessions(request: &mut Map<String, Json>, mut range: Json) {
-    match range.as_object_mut() {
-        Some(bounds) if bounds.len() == 2 && bounds.contains_key("start") && bounds.contains_key("end") => {
-            request.remove("date_range");
-            for (bound, name) in [("start", "start_date"), ("end", "end_date")] {
-                request.insert(name.into(), bounds.remove(bound).unwrap_or_default());
-            }
-        }
-        _ => {
-            request.insert("date_range".into(), range);
+async fn sessions_export(gateway: &Gateway, token: &Token, mut request: Map<String, Json>) -> Result<Export, Problem> {
+    let limit = limit(&mut request)?;
+    // As they are in the address of a GET.
+    if let Some(filters) = request.get_mut("filters")
+        && filters.is_object()
+    {
+        *filters = filters.to_string().into();
+    }
+    let query: SessionsQuery = of_json(as_in_address(request))?;
+    let (mut statement, range) = sessions_statement(gateway, token, &query).await?;
+    statement.sql("\nORDER BY session_start DESC, session_id DESC");
+    if let Some(limit) = limit {
+        statement.sql(format!(" LIMIT {limit}"));
+    }
+    let rows = gateway.flight.rows(token, &statement).await?;
+    Ok(Export {
+        rows: RowsStream::of_statement(rows, None),
+        file: file_name(&query.tracking_id, "sessions", range.period),
+    })
+}
+
+/// What `/api/v1/retention` replies, as a table.
+async fn retention_export(gateway: Gateway, token: Token, request: Map<String, Json>) -> Result<Export, Problem> {
+    let query = Query(of_json(as_in_address(request))?);
+    let reply = retention::retention(State(gateway), Caller(token), Ok(query), HeaderMap::new()).await?;
+    let reply = json_of(reply).await?;
+    Ok(Export {
+        rows: RowsStream::of_table(tables::retention(&reply)?),
+        file: file_name_of(&reply, "retention"),
+    })
+}
+
+/// What `/api/v1/funnels/{id}/analysis` replies, as a table.
+async fn funnel_export(gateway: Gateway, token: Token, mut request: Map<String, Json>) -> Result<Export, Problem> {
+    let id = text(&mut request, "funnel_id")?;
+    let id = id.ok_or_else(|| Problem::invalid("funnel_id", "the id of a funnel is needed here"))?;
+    let breakdown = request.get("breakdown_by").and_then(Json::as_str).map(str::to_owned);
+    let query = Query(of_json(as_in_address(request))?);
+    let reply = funnel::analysis(State(gateway), Caller(token), Ok(Path(id)), Ok(query)).await?;
+    let reply = json_of(reply).await?;
+    Ok(Export {
+        rows: RowsStream::of_table(tables::funnel(&reply, breakdown.as_deref())?),
+        file: file_name_of(&reply, "funnel"),
+    })
+}
+
+async fn json_of(reply: Response) -> Result<Json, Problem> {
+    let body = to_bytes(reply.into_body(), usize::MAX).await;
+    let body = body.map_err(|error| Problem::internal(&error))?;
+    serde_json::from_slice(&body).map_err(|error| Problem::internal(&error))
+}
+
+/// The fields as the address of a GET has them: there, `{"start", "end"}` are two.
+fn as_in_address(mut request: Map<String, Json>) -> Map<String, Json> {
+    let bounds = request.get("date_range").and_then(Json::as_object);
+    if let Some(bounds) = bounds.cloned()
+        && bounds.keys().all(|key| ["start", "end"].contains(&key.as_str()))
+    {
+        request.remove("date_range");
+        for (name, bound) in bounds {
+            request.insert(format!("{name}_date"), bound);
         }
     }
+    request
 }
 
 /// An export has no pages, so any limit goes.
@@ -160,22 +183,33 @@ fn of_json<T: DeserializeOwned>(request: Map<String, Json>) -> Result<T, Problem
     serde_json::from_value(Json::Object(request)).map_err(|error| Problem::bad_json(&error))
 }
 
+/// The same for a reply that names its site and its range.
+fn file_name_of(reply: &Json, report: &str) -> String {
+    let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
+    let range = &reply["date_range"];
+    let bounds = format!("{}_{}", text(&range["start"]), text(&range["end"]));
+    plain(&format!("{}_{report}_{bounds}", text(&reply["tracking_id"])))
+}
+
 /// `shop_report_2026-11-02_2026-11-04`: what every file system takes.
 fn file_name(site: &str, report: &str, period: Period) -> String {
-    let site: String = site.chars().take(64).collect();
     let bounds = match period.days {
         Some((first, last)) => format!("{first}_{last}"),
-        None => format!(
-            "{}_{}",
-            period.from.format("%Y-%m-%dT%H%M%SZ"),
-            period.to.format("%Y-%m-%dT%H%M%SZ")
-        ),
+        None => {
+            let time = |time: DateTime<Utc>| time.format("%Y-%m-%dT%H%M%SZ");
+            format!("{}_{}", time(period.from), time(period.to))
+        }
     };
+    let site: String = site.chars().take(64).collect();
+    plain(&format!("{site}_{report}_{bounds}"))
+}
+
+fn plain(name: &str) -> String {
     let plain = |c: char| match c {
         c if c.is_ascii_alphanumeric() || c == '-' || c == '_' => c,
         _ => '-',
     };
-    format!("{site}_{report}_{bounds}").chars().map(plain).collect()
+    name.chars().map(plain).collect()
 }
 
 #[cfg(test)]

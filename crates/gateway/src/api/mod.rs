@@ -21,6 +21,7 @@ mod rows;
 mod rows_stream;
 mod schemas;
 mod sql;
+mod tables;
 
 use std::sync::Arc;
 use std::time::Duration;

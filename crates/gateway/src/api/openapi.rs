@@ -132,7 +132,13 @@ impl Modify for Exports {
         for (name, schema) in [("report", report), ("format", format), ("limit", limit)] {
             request.properties.insert(name.into(), schema.build().into());
         }
-        request.required = vec!["tracking_id".into(), "date_range".into()];
+        // Those of the other reports, as the addresses of their own endpoints have them.
+        for name in ["start_date", "end_date", "cohort", "after", "funnel_id", "breakdown_by"] {
+            request.properties.insert(name.into(), text().build().into());
+        }
+        let unbounded = ObjectBuilder::new().schema_type(Type::Boolean);
+        request.properties.insert("unbounded".into(), unbounded.build().into());
+        request.required = vec!["tracking_id".into()];
         components.schemas.insert("ExportRequest".into(), request.into());
     }
 }

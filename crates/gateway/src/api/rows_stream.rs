@@ -7,6 +7,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
@@ -16,20 +17,42 @@ use super::format::Format;
 use crate::flight::Rows;
 use crate::problem::Problem;
 
-/// The share of visitors that were read, where it is not all.
+/// The share of visitors that were read: no format of rows has a place for it.
 const SAMPLE_RATE: HeaderName = HeaderName::from_static("footfall-sample-rate");
 
-/// Streams `rows`, with the columns' own names or with others.
-pub(super) async fn streamed(rows: Rows, format: Format, names: Option<&[String]>) -> Result<Response, Problem> {
-    let schema = names.map_or_else(|| SchemaRef::clone(&rows.schema), |names| renamed(&rows.schema, names));
-    let mut encoder = Encoder::new(format, &schema)?;
-    let sample_rate = rows
-        .provenance
-        .as_ref()
-        .filter(|from| from.is_sampled)
-        .map(|from| from.sample_rate);
-    let batches = rows.stream().map(move |batch| with_schema(batch?, &schema));
-    let mut batches = Box::pin(batches);
+/// Rows on their way.
+pub(super) struct RowsStream {
+    schema: SchemaRef,
+    /// The share of visitors that were read, where it is not all.
+    sample_rate: Option<f64>,
+    batches: BoxStream<'static, Result<RecordBatch, Problem>>,
+}
+
+impl RowsStream {
+    /// The rows of a statement, with the columns' own names or with others.
+    pub(super) fn of_statement(rows: Rows, names: Option<&[String]>) -> Self {
+        let schema = names.map_or_else(|| SchemaRef::clone(&rows.schema), |names| renamed(&rows.schema, names));
+        let sampled = rows.provenance.as_ref().filter(|from| from.is_sampled);
+        Self {
+            sample_rate: sampled.map(|from| from.sample_rate),
+            schema: SchemaRef::clone(&schema),
+            batches: rows.stream().map(move |batch| with_schema(batch?, &schema)).boxed(),
+        }
+    }
+
+    pub(super) fn of_table(table: RecordBatch) -> Self {
+        Self {
+            schema: table.schema(),
+            sample_rate: None,
+            batches: stream::once(std::future::ready(Ok(table))).boxed(),
+        }
+    }
+}
+
+/// The rows as the body of a reply.
+pub(super) async fn streamed(rows: RowsStream, format: Format) -> Result<Response, Problem> {
+    let mut encoder = Encoder::new(format, &rows.schema)?;
+    let (sample_rate, mut batches) = (rows.sample_rate, rows.batches);
     // Many errors show with the first rows: these still have a status of their own.
     let first = batches.next().await.transpose()?;
     let mut start = encoder.start()?;
@@ -40,7 +63,6 @@ pub(super) async fn streamed(rows: Rows, format: Format, names: Option<&[String]
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    // No format of rows has a place for it.
     if let Some(rate) = sample_rate.and_then(|rate| HeaderValue::try_from(rate.to_string()).ok()) {
         headers.insert(SAMPLE_RATE, rate);
     }

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::caller::Caller;
 use super::format::Format;
-use super::rows_stream::streamed;
+use super::rows_stream::{RowsStream, streamed};
 use super::{Gateway, QueryString, query_string};
 use crate::problem::{self, Problem};
 use crate::statement::{Statement, Value};
@@ -57,7 +57,8 @@ pub(super) async fn sql(
 ) -> Result<Response, Problem> {
     let format = Format::wanted(query_string(query)?.format.as_deref(), &headers)?;
     let statement = statement(&body)?;
-    streamed(gateway.flight.rows(&token, &statement).await?, format, None).await
+    let rows = gateway.flight.rows(&token, &statement).await?;
+    streamed(RowsStream::of_statement(rows, None), format).await
 }
 
 fn scalars() -> Array {
