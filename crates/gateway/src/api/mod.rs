@@ -106,7 +106,7 @@ pub(crate) fn router(parts: GatewayParts) -> Result<Router, RouterError> {
         .layer(from_fn(caching::conditional))
         .layer(from_fn_with_state(gateway.clone(), rate_limit::limit))
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(from_fn(compress::gzip))
+        .layer(from_fn(compress::compress))
         .with_state(gateway))
 }
 
