@@ -165,9 +165,10 @@ impl<'a> Found<'a> {
     fn add(&mut self, report: &Report, values: Vec<Value>, names: &'a [String]) {
         let mut values = values.into_iter();
         let part = report.totals.then(|| values.next()).flatten();
-        let mut row: Vec<Value> = values.by_ref().take(names.len()).collect();
+        let width = report.metric_columns().len();
+        let mut row: Vec<Value> = values.by_ref().take(report.dimensions.len() + width).collect();
         let compared = report.compared.map(|_| {
-            let metrics: Vec<Value> = values.by_ref().take(report.metrics.len()).collect();
+            let metrics: Vec<Value> = values.by_ref().take(width).collect();
             match metrics.iter().all(Value::is_null) {
                 true => Value::Null,
                 false => named(report, metrics),

@@ -45,11 +45,18 @@ impl Report {
 
     /// The names of its columns.
     pub(crate) fn export_names(&self) -> Vec<String> {
-        let mut names = self.column_names();
-        if self.compared.is_some() {
-            names.extend(self.metrics.iter().map(|metric| format!("{COMPARED}{}", metric.name)));
-        }
-        names
+        let metrics = self.metric_columns();
+        let compared = self
+            .compared
+            .map(|_| metrics.iter().map(|name| format!("{COMPARED}{name}")));
+        let compared: Vec<String> = compared.into_iter().flatten().collect();
+        let dimensions = self.dimensions.iter().map(Column::name);
+        dimensions.chain(metrics).chain(compared).collect()
+    }
+
+    /// The names of the columns that the metrics are in.
+    pub(crate) fn metric_columns(&self) -> Vec<String> {
+        self.metrics.iter().map(|metric| metric.name.to_owned()).collect()
     }
 
     /// One row, over all.
@@ -108,9 +115,13 @@ impl Report {
             .map(|(i, column)| alias(column, i))
             .collect();
         let mut columns: Vec<String> = names.iter().map(|name| format!("page.\"{name}\"")).collect();
-        let metrics = || self.metrics.iter().map(|metric| metric.name);
-        columns.extend(metrics().map(|name| format!("page.\"{name}\"")));
-        columns.extend(metrics().map(|name| format!("other.\"{name}\" AS \"{COMPARED}{name}\"")));
+        let metrics = self.metric_columns();
+        columns.extend(metrics.iter().map(|name| format!("page.\"{name}\"")));
+        columns.extend(
+            metrics
+                .iter()
+                .map(|name| format!("other.\"{name}\" AS \"{COMPARED}{name}\"")),
+        );
         if counted {
             columns.push(format!("page.\"{TOTAL}\""));
         }
