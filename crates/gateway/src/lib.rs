@@ -9,6 +9,7 @@
 //! caller's own token. Nothing that a caller sends becomes SQL text, but as a bound parameter or as a name of ours that
 //! it was found equal to.
 
+mod accepted_tokens;
 mod api;
 mod flight;
 mod json;
@@ -29,7 +30,7 @@ use footfall_model::clock::{Clock, IdGen, Micros};
 use serde_json::Value as Json;
 use tokio_util::sync::CancellationToken;
 
-pub use flight::AddressError;
+pub use api::RouterError;
 
 /// What the gateway is made of.
 #[derive(Debug, Clone)]
@@ -40,8 +41,20 @@ pub struct GatewayParts {
     pub sites: Option<Arc<dyn Sites>>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdGen>,
+    pub rate_limit: RateLimit,
+    /// Endpoints that are served beside these, as OpenAPI: `paths` and `components`.
+    pub other_endpoints: Option<&'static str>,
     /// Ends streams that would never end.
     pub stop: CancellationToken,
+}
+
+/// How many requests a token may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// On and on; 0 for no limit.
+    pub per_second: u32,
+    /// At once, by a token that has sent nothing for a while.
+    pub burst: u32,
 }
 
 /// The catalog does not answer.
@@ -114,7 +127,7 @@ pub fn check_dashboard(widgets: &Json, now: Micros) -> Result<(), DefinitionErro
 /// The endpoints under `/api/v1`, to be merged into the server's router. Must be called within a Tokio runtime.
 ///
 /// # Errors
-/// `flight_url` is no address. Whether a server answers there shows at the first request.
-pub fn router(parts: GatewayParts) -> Result<Router, AddressError> {
+/// `flight_url` is no address, or `other_endpoints` no document. Whether a server answers there shows at the first request.
+pub fn router(parts: GatewayParts) -> Result<Router, RouterError> {
     api::router(parts)
 }

@@ -135,6 +135,12 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).header(RETRY_AFTER, "1")
     }
 
+    pub(crate) fn too_many_requests(per_second: u32) -> Self {
+        let detail = format!("this token has sent too many requests: {per_second} a second may go on; try again");
+        // One request is allowed again within a second, whatever the limit.
+        Self::new(StatusCode::TOO_MANY_REQUESTS, detail).header(RETRY_AFTER, "1")
+    }
+
     pub(crate) fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "the gateway can't make sense of an answer");
         Self::new(

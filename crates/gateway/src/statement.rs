@@ -37,7 +37,7 @@ impl Value {
     }
 
     /// As it would be written into SQL, for people to read and paste.
-    fn literal(&self) -> String {
+    pub(crate) fn literal(&self) -> String {
         match self {
             Self::Text(text) => quoted(text),
             Self::Integer(integer) => integer.to_string(),

@@ -38,6 +38,9 @@ pub(crate) use handlers::rollup_status;
 pub(crate) use saved::{parse_saved, saved_to_json};
 pub(crate) use wire::{RollupStatus, funnel_to_json, parse_funnel, rollup_to_json};
 
+/// The endpoints as an OpenAPI document describes them: its `paths` and `components`.
+pub(crate) const OPENAPI: &str = include_str!("openapi.json");
+
 /// The largest request body, in bytes. A token for a thousand sites fits.
 const MAX_BODY: usize = 64 * 1024;
 

@@ -180,6 +180,8 @@ pub(crate) struct Query {
     pub(crate) spill_bytes: ByteSize,
     /// Cache of file metadata.
     pub(crate) metadata_cache_bytes: ByteSize,
+    /// Cache of results of queries; 0 keeps none. An answer from it is never older than the lake.
+    pub(crate) result_cache_bytes: ByteSize,
     /// Limit of a statement's computing time; it does not run while its client takes no rows.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) timeout: Span,
@@ -226,12 +228,17 @@ pub(crate) struct Compact {
 }
 
 /// Reports over HTTP.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Gateway {
     /// The Flight SQL server that reports are asked from; by default this process's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) flight_url: Option<String>,
+    /// Rate limit of a token, by this process; beyond it requests are refused (429). 0: no limit.
+    pub(crate) requests_per_second: u32,
+    /// Requests that a token may send at once, after sending none for a while.
+    #[serde(deserialize_with = "values::not_zero")]
+    pub(crate) burst: u32,
 }
 
 impl Config {
@@ -292,6 +299,16 @@ impl Default for Flight {
     }
 }
 
+impl Default for Gateway {
+    fn default() -> Self {
+        Self {
+            flight_url: None,
+            requests_per_second: 50,
+            burst: 200,
+        }
+    }
+}
+
 impl Default for Log {
     fn default() -> Self {
         Self {
@@ -344,6 +361,7 @@ impl Default for Query {
             memory_bytes: ByteSize::mib(1024),
             spill_bytes: ByteSize::mib(16 * 1024),
             metadata_cache_bytes: ByteSize::mib(64),
+            result_cache_bytes: ByteSize::mib(64),
             timeout: Span(Duration::from_mins(1)),
             idle_timeout: Span(Duration::from_mins(30)),
             concurrency: 2 * cores,

@@ -39,6 +39,8 @@ pub(super) fn router(
         sites: Some(Arc::new(CatalogSites(Arc::clone(&shared.directory)))),
         clock: Arc::clone(&shared.clock),
         ids: Arc::clone(&shared.ids),
+        rate_limit: config.gateway.rate_limit(),
+        other_endpoints: Some(crate::admin::OPENAPI),
         stop: stop.clone(),
     })?)
 }
@@ -55,6 +57,8 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
         sites: None,
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
+        rate_limit: config.gateway.rate_limit(),
+        other_endpoints: None,
         stop: stopping.clone(),
     })?;
     let router = ops::router(ops::metrics()?, stopping.clone()).merge(gateway);

@@ -15,7 +15,7 @@ use crate::vocabulary::{Base, DIMENSIONS, Dimension, METRICS, Metric, measure};
     get,
     path = "/api/v1/meta",
     security(()),
-    responses((status = 200, description = "What reports can be asked for"))
+    responses((status = 200, description = "What reports can be asked for", body = super::schemas::MetaReply))
 )]
 pub(super) async fn meta() -> Result<Response, Problem> {
     let body = json!({

@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 use utoipa::{IntoParams, ToSchema};
 
+use super::caching::RequestDigest;
 use super::caller::Caller;
 use super::range::{self, Range};
 use super::rows::{Record, records};
-use super::{Gateway, QueryString, json_reply, query_string};
+use super::{Gateway, QueryString, json_reply, query_string, with_tag};
 use crate::problem::{self, Problem};
 use crate::report::{Condition, dates};
 use crate::statement::{Statement, Value};
@@ -112,7 +114,8 @@ impl RetentionQuery {
     path = "/api/v1/retention",
     params(RetentionQuery),
     responses(
-        (status = 200, description = "Cohorts by the date of the first visit"),
+        (status = 200, description = "Cohorts by the date of the first visit", body = super::schemas::RetentionReply),
+        (status = 304, description = "The reply with the tag in `If-None-Match` is still the newest"),
         (status = "4XX", description = "What is wrong, and where", body = problem::Body, content_type = "application/problem+json")
     )
 )]
@@ -120,6 +123,7 @@ pub(super) async fn retention(
     State(gateway): State<Gateway>,
     Caller(token): Caller,
     query: QueryString<RetentionQuery>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let query = query_string(query)?;
     let after = after(&query)?;
@@ -136,8 +140,14 @@ pub(super) async fn retention(
         .condition(&token, scope, None, query.segments.as_deref())
         .await?;
     let statement = statement(&query, &range, condition.as_ref());
-    let found = records(&gateway.flight.collect(&token, &statement).await?, range.zone)?;
     let today = gateway.now().with_timezone(&range.zone).date_naive();
+    let others = [range.zone.name(), &today.to_string(), &format!("{after:?}")];
+    let digest = RequestDigest::new(&gateway, &statement, &others);
+    if let Some(unchanged) = gateway.unchanged(&token, &headers, digest).await? {
+        return Ok(unchanged);
+    }
+    let answer = gateway.flight.answer(&token, &statement).await?;
+    let found = records(&answer.batches, range.zone)?;
     let cohorts = cohorts(&found, &query, &after, today)?;
     let body = json!({
         "tracking_id": query.tracking_id,
@@ -148,9 +158,12 @@ pub(super) async fn retention(
         "cohorts": cohorts,
         "sql": statement.literal(),
     });
-    Ok(json_reply(
-        serde_json::to_vec(&body).map_err(|error| Problem::internal(&error))?,
-    ))
+    let body = serde_json::to_vec(&body).map_err(|error| Problem::internal(&error))?;
+    let response = json_reply(body);
+    Ok(match answer.provenance.origin.snapshot {
+        Some(snapshot) => with_tag(response, digest.tag(snapshot)),
+        None => response,
+    })
 }
 
 fn after(query: &RetentionQuery) -> Result<Vec<u32>, Problem> {

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde_json::{Value, json};
 
+use super::buckets::Bucket;
 use super::column::Column;
 use super::cursor::Cursor;
 use super::dates::{self, Period};
@@ -162,7 +163,7 @@ impl Report {
     }
 
     /// The periods of the one dimension that is time; `None` if there is none, or if they are too many.
-    pub(crate) fn buckets(&self, period: Period) -> Option<Vec<dates::Bucket>> {
+    pub(crate) fn buckets(&self, period: Period) -> Option<Vec<Bucket>> {
         let unit = self.dimensions.iter().find_map(Column::unit)?;
         period.buckets(unit, self.zone, MAX_LIMIT)
     }

@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use utoipa::ToSchema;
 
-use super::column::Column;
 use super::dates::Period;
 use super::plan::Report;
 use super::request::Direction;
@@ -107,25 +106,22 @@ impl Report {
         }
     }
 
-    /// The estimates of a page of rows, from one row for each visitor and combination of dimensions.
+    /// The estimates of rows, from one row for each visitor and combination of the dimensions, which are `named`.
     pub(super) fn estimates(
         &self,
         rate: SampleRate,
-        dimensions: &[Column],
         named: Vec<String>,
+        total: Option<String>,
         visitors: Statement,
     ) -> Statement {
+        let dimensions = named.len();
         let mut columns = named;
-        let total = (columns.len() > dimensions.len()).then(|| columns.pop()).flatten();
         for metric in &self.metrics {
-            let estimate = estimate(metric);
-            columns.extend(ESTIMATE.iter().zip(estimate).map(|(part, sql)| match *part {
-                "value" => format!("{sql} AS \"{}\"", metric.name),
-                part => format!("{sql} AS \"{}_{part}\"", metric.name),
-            }));
+            let estimate = estimate(metric).into_iter().zip(estimate_names(metric));
+            columns.extend(estimate.map(|(sql, name)| format!("{sql} AS \"{name}\"")));
         }
         columns.extend(total);
-        let mut inner: Vec<String> = (0..dimensions.len()).map(|index| format!("d{index}")).collect();
+        let mut inner: Vec<String> = (0..dimensions).map(|index| format!("d{index}")).collect();
         let keys = inner.join(", ");
         inner.extend(self.metrics.iter().map(|metric| sampled(metric, rate)));
         let mut statement = Statement::new(format!(
@@ -134,7 +130,7 @@ impl Report {
             inner.join(", ")
         ));
         statement.append(visitors).sql(") AS visitors");
-        if !dimensions.is_empty() {
+        if dimensions > 0 {
             statement.sql(format!("\nGROUP BY {keys}"));
         }
         statement.sql(") AS report");
@@ -154,19 +150,19 @@ impl Report {
         order.collect()
     }
 
-    /// Values of a row: where it is sampled, the columns of a metric as one object.
-    pub(crate) fn gathered(&self, dimensions: usize, values: Vec<Json>) -> Vec<Json> {
+    /// The values of the metrics, from those of their columns: where it is sampled, each an object.
+    pub(crate) fn metric_values(&self, columns: Vec<Json>) -> Vec<Json> {
         if self.sample.is_none() {
-            return values;
+            return columns;
         }
-        let mut values = values.into_iter();
-        let mut row: Vec<Json> = values.by_ref().take(dimensions).collect();
-        for _ in &self.metrics {
-            let estimate = ESTIMATE.iter().map(|name| (*name).to_owned()).zip(values.by_ref());
-            row.push(Json::Object(estimate.collect()));
-        }
-        row.extend(values);
-        row
+        let estimate = |values: &[Json]| {
+            let named = ESTIMATE
+                .iter()
+                .map(|name| (*name).to_owned())
+                .zip(values.iter().cloned());
+            Json::Object(named.collect())
+        };
+        columns.chunks(ESTIMATE.len()).map(estimate).collect()
     }
 
     /// How many events there are to read.
@@ -177,6 +173,14 @@ impl Report {
         statement.sql(" AND event_timestamp < ").bind(Value::Time(period.to));
         statement
     }
+}
+
+/// The columns of a metric: the first has its name.
+pub(super) fn estimate_names(metric: &Metric) -> [String; 4] {
+    ESTIMATE.map(|part| match part {
+        "value" => metric.name.to_owned(),
+        part => format!("{}_{part}", metric.name),
+    })
 }
 
 /// A metric's estimate, over visitors.

@@ -48,6 +48,7 @@ pub(in crate::api) struct Analysis {
     params(("id" = String, Path, description = "The funnel"), AnalysisQuery),
     responses(
         (status = 200, description = "Steps, rates and times", body = Analysis),
+        (status = 304, description = "The reply with the tag in `If-None-Match` is still the newest"),
         (status = "4XX", description = "What is wrong, and where", body = problem::Body, content_type = "application/problem+json")
     )
 )]
