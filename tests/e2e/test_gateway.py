@@ -763,7 +763,7 @@ def test_openapi_document_describes_every_endpoint(server: Server):
     assert document["openapi"].startswith("3.1")
     # Administration, too, which is another part of the server.
     described = {path.removeprefix("/api/v1/").split("/")[0] for path in document["paths"]}
-    assert described >= {"query", "exports", "sql", "meta", "realtime", "funnels", "retention", "sessions", "visitors", "sites", "tokens", "rollups"}
+    assert described >= {"query", "exports", "sql", "meta", "realtime", "funnels", "retention", "sessions", "visitors", "sites", "tokens", "rollups", "segments", "dashboards"}
     for path, methods in document["paths"].items():
         for method in methods:
             # Known to the router: refused for its token, or answered.

@@ -148,11 +148,13 @@ impl Modify for Exports {
 }
 
 /// The group of an endpoint, and the order of groups.
-const GROUPS: [(&str, &[&str]); 6] = [
+const GROUPS: [(&str, &[&str]); 8] = [
     ("reports", &["query", "exports", "sql", "meta"]),
     ("now", &["realtime"]),
     ("funnels", &["funnels"]),
     ("visitors", &["retention", "sessions", "visitors"]),
+    ("segments", &["segments"]),
+    ("dashboards", &["dashboards"]),
     ("administration", &["sites", "tokens"]),
     ("rollups", &["rollups"]),
 ];
