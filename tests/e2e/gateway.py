@@ -154,6 +154,7 @@ METRICS: dict[str, Callable[[Group, set], Any]] = {
     "unique_users": visitors(),
     "new_users": visitors(lambda client, known: client not in known),
     "returning_users": visitors(lambda client, known: client in known),
+    "active_users": lambda group, known: len({row["client_id"] for row in group["sessions"] if row["engaged"]}),
     "sessions": sessions_,
     "bounce_rate": ratio(number("sessions", lambda row: row["bounced"]), sessions_),
     "engaged_sessions": engaged_,

@@ -198,7 +198,7 @@ def test_documented_examples_give_the_results_shown(make_server, lake, tmp_path)
     server.accept(sent)
     server.wait_for_events("shop", len(sent))
     examples = [(sql, shown) for (a, sql), (b, shown) in zip(blocks, blocks[1:]) if (a, b) == ("sql", "text")]
-    assert len(examples) == 4
+    assert len(examples) == 5
     for sql, shown in examples:
         found = footfall.must("sql", "--server", server.flight, sql)
         table = "\n".join(line for line in found.splitlines() if line[:1] in "+|")

@@ -1,6 +1,7 @@
 """Reports over HTTP: each equals a plain computation over the events, and the SQL that its reply names."""
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -24,7 +25,8 @@ from events import ago, new_site, pageview, rfc3339
 from gateway import BASES, METRICS, Reference, clock_changes, close, instant, random_events
 from server import Reply, Server, wait_until
 
-SETTINGS = {"FOOTFALL_INGEST__EVENTS_PER_SECOND": "100000", "FOOTFALL_INGEST__FLUSH_INTERVAL": "200ms"}
+SETTINGS = {"FOOTFALL_INGEST__EVENTS_PER_SECOND": "100000", "FOOTFALL_INGEST__FLUSH_INTERVAL": "200ms",
+            "FOOTFALL_GATEWAY__REQUESTS_PER_SECOND": "0"}  # fmt: skip
 CHANGES = clock_changes("Europe/Berlin")
 TODAY = datetime.now(UTC).date()
 
@@ -178,8 +180,9 @@ def test_report_says_where_its_numbers_come_from(server: Server, filled: Referen
     asked = {"tracking_id": filled.site, "date_range": "last_7_days", "metrics": ["events"], "dimensions": ["city"]}
     before = report(server, **asked)
     assert before["is_sampled"] is False and before["sample_rate"] == 1.0
-    # What EXPLAIN says of the same statement.
-    explained = server.query(f"EXPLAIN {before['sql']}").to_pydict()
+    # What EXPLAIN says of the same statement: rows and totals.
+    statement = report(server, **asked, explain=True)["statement"]["sql"]
+    explained = server.query(f"EXPLAIN {statement}").to_pydict()
     assert before["provenance"]["sources"] and all(source in str(explained) for source in before["provenance"]["sources"])
     other = server.create_site(new_site())
     server.accept([pageview(other)])
@@ -374,6 +377,15 @@ def test_specified_funnel_analysis(server: Server):
     groups = found(server, path, **days, breakdown_by="country")["breakdown"]
     users = {group["value"]: [step["users"] for step in group["steps"]] for group in groups}
     assert users == {"DE": [2, 2, 1], "US": [2, 1, 1]}
+    # A funnel that is not saved has the same reply.
+    unsaved = {"tracking_id": site, "steps": steps} | {name: str(date) for name, date in days.items()}
+    answered = server.administer("POST", "/api/v1/funnels/analysis", unsaved | {"breakdown_by": "country"}).json()
+    by_country = found(server, path, **days, breakdown_by="country")
+    own = ("funnel_id", "sql")
+    assert {k: v for k, v in answered.items() if k not in own} == {k: v for k, v in by_country.items() if k not in own}
+    for change, field in [({"steps": steps[:1]}, "steps"), ({"breakdown_by": "client_id"}, "breakdown_by"), ({"window": "7"}, None)]:
+        refused = server.administer("POST", "/api/v1/funnels/analysis", unsaved | change)
+        assert refused.status == 400 and refused.json().get("field") == field, refused.body
     empty = found(server, path, start_date=TODAY - timedelta(days=40), end_date=TODAY - timedelta(days=39))
     assert [step["users"] for step in empty["steps"]] == [0, 0, 0] and empty["avg_time_to_convert"] is None
     refused = get(server, path, breakdown_by="client_id")
@@ -510,6 +522,9 @@ ENDPOINTS = [
     ("GET", "/api/v1/retention", None),
     ("GET", "/api/v1/sessions", None),
     ("GET", "/api/v1/visitors/visitor-7", None),
+    ("POST", "/api/v1/funnels/analysis", {"steps": [{"name": name, "event_type": name} for name in ("a", "b")]}),
+    ("POST", "/api/v1/segments/preview", {"filters": {"events": {}}}),
+    ("GET", "/api/v1/segments/any/preview", None),
 ]
 
 
@@ -676,7 +691,7 @@ def test_documented_examples_give_the_results_shown(make_server, tmp_path):
     token = server.create_token("reader", ["shop"])
     env = os.environ | {"FOOTFALL": server.http, "TOKEN": token, "FUNNEL": funnel["funnel_id"]}
     examples = [(command, kind, shown) for (a, command), (kind, shown) in zip(blocks, blocks[1:]) if a == "sh"]
-    assert len(examples) == 12
+    assert len(examples) == 17
     for command, kind, shown in examples:
         reply = subprocess.run(["bash", "-c", command], env=env, capture_output=True, text=True, check=True, timeout=60).stdout
         if kind == "csv":
@@ -734,15 +749,23 @@ def test_large_result_is_refused_in_one_reply_and_streamed_by_sql(server: Server
 
 
 def test_replies_are_compressed(server: Server, filled: Reference):
-    reply = server.request("GET", "/api/v1/meta", accept_encoding="gzip")
-    assert reply.headers["content-encoding"] == "gzip"
+    plain = server.request("GET", "/api/v1/meta").body
+    for coding in ("gzip", "zstd"):
+        url = f"{server.http}/api/v1/meta"
+        reply = urllib3.PoolManager().request("GET", url, headers={"accept-encoding": coding}, decode_content=False)
+        assert reply.headers["content-encoding"] == coding and len(reply.data) < len(plain) / 3
+        unpacked = gzip.decompress(reply.data) if coding == "gzip" else pa.decompress(reply.data, len(plain), "zstd", asbytes=True)
+        assert unpacked == plain
 
 
 def test_openapi_document_describes_every_endpoint(server: Server):
     document = server.request("GET", "/api/v1/openapi.json").json()
     assert document["openapi"].startswith("3.1")
+    # Administration, too, which is another part of the server.
+    described = {path.removeprefix("/api/v1/").split("/")[0] for path in document["paths"]}
+    assert described >= {"query", "exports", "sql", "meta", "realtime", "funnels", "retention", "sessions", "visitors", "sites", "tokens", "rollups", "segments", "dashboards"}
     for path, methods in document["paths"].items():
         for method in methods:
             # Known to the router: refused for its token, or answered.
-            status = server.request(method.upper(), path.replace("{id}", "x")).status
+            status = server.request(method.upper(), re.sub(r"\{.*?\}", "x", path)).status
             assert status == (200 if path == "/api/v1/meta" else 401), path

@@ -25,12 +25,13 @@ use async_trait::async_trait;
 use footfall_funnels::{Definition, Funnel, FunnelSet};
 use footfall_model::access::Principal;
 use footfall_model::rollup::{ConfiguredRollup, ConfiguredRollups, RollupDefinition};
+use serde_json::Value as Json;
 
 pub use directory::Directory;
 pub use sqlite::SqliteCatalog;
 pub use types::{
-    CatalogError, DroppedRollup, Lease, LeaseRequest, LeaseRole, NewFunnel, NewSite, NewToken, Secret, Site,
-    SiteChange, Token,
+    CatalogError, DroppedRollup, Lease, LeaseRequest, LeaseRole, NewFunnel, NewSaved, NewSite, NewToken, Saved,
+    SavedKind, Secret, Site, SiteChange, Token,
 };
 
 /// The tenant that always exists.
@@ -38,6 +39,9 @@ pub const DEFAULT_TENANT: &str = "default";
 
 /// Each event of a site is compared with the steps of all of its funnels.
 pub const MAX_FUNNELS: i64 = 100;
+
+/// Segments of a site, and dashboards of a site.
+pub const MAX_SAVED: i64 = 200;
 
 /// Each merge writes a segment of every rollup.
 pub const MAX_ROLLUPS: i64 = 32;
@@ -93,6 +97,31 @@ pub trait Catalog: Debug + Send + Sync {
 
     /// Deletes a funnel and returns what it was. Fails with [`CatalogError::NotFound`] if it does not exist.
     async fn delete_funnel(&self, id: &str) -> Result<Funnel, CatalogError>;
+
+    /// Creates a segment or a dashboard. Fails with [`CatalogError::Invalid`] if a field does not conform to [`NewSaved`] or
+    /// the site has [`MAX_SAVED`] already, and with [`CatalogError::AlreadyExists`] if one of the site has the name.
+    async fn create_saved(&self, kind: SavedKind, new: NewSaved) -> Result<Saved, CatalogError>;
+
+    async fn saved(&self, kind: SavedKind, id: &str) -> Result<Option<Saved>, CatalogError>;
+
+    /// That of the site with this name, else with this id.
+    async fn saved_named(&self, kind: SavedKind, tracking_id: &str, name: &str) -> Result<Option<Saved>, CatalogError>;
+
+    /// All of them, oldest first.
+    async fn all_saved(&self, kind: SavedKind) -> Result<Vec<Saved>, CatalogError>;
+
+    /// Replaces name and definition. Fails as [`Catalog::create_saved`], and with [`CatalogError::NotFound`] if it does not
+    /// exist.
+    async fn change_saved(
+        &self,
+        kind: SavedKind,
+        id: &str,
+        name: String,
+        definition: Json,
+    ) -> Result<Saved, CatalogError>;
+
+    /// Deletes it and returns what it was. Fails with [`CatalogError::NotFound`] if it does not exist.
+    async fn delete_saved(&self, kind: SavedKind, id: &str) -> Result<Saved, CatalogError>;
 
     /// Creates a rollup. Fails with [`CatalogError::AlreadyExists`] if there is one of this name, and with
     /// [`CatalogError::Invalid`] if its definition is not valid, one of its sites does not exist, or there are

@@ -7,6 +7,7 @@ use footfall_model::access::{Role, SiteScope};
 use footfall_model::clock::{IdGen, Micros};
 use footfall_model::hash::DedupeBy;
 use footfall_model::rollup;
+use serde_json::Value as Json;
 
 use crate::secret;
 
@@ -88,6 +89,47 @@ pub struct NewFunnel {
     /// An existing site.
     pub tracking_id: String,
     pub definition: Definition,
+}
+
+/// What owners save for a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SavedKind {
+    /// Conditions on visitors and sessions. A rollup's segments are files in the lake.
+    Segment,
+    Dashboard,
+}
+
+impl SavedKind {
+    /// For messages and ids.
+    pub fn what(self) -> &'static str {
+        match self {
+            Self::Segment => "segment",
+            Self::Dashboard => "dashboard",
+        }
+    }
+}
+
+/// A segment or a dashboard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saved {
+    pub id: String,
+    pub tracking_id: String,
+    /// Unique among those of the site.
+    pub name: String,
+    /// What it consists of, which the catalog does not look at.
+    pub definition: Json,
+    pub created_at: Micros,
+    pub updated_at: Micros,
+}
+
+/// A segment or a dashboard to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSaved {
+    /// An existing site.
+    pub tracking_id: String,
+    /// 1 to 100 characters, no comma and no control character among them: names are listed with commas between them.
+    pub name: String,
+    pub definition: Json,
 }
 
 /// A rollup that is not in force any more.

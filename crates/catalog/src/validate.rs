@@ -5,7 +5,7 @@ use footfall_model::access::{Role, SiteScope};
 use footfall_model::clock::Micros;
 use url::Url;
 
-use crate::{CatalogError, MAX_FUNNELS, MAX_ROLLUPS, NewSite, NewToken, SiteChange};
+use crate::{CatalogError, MAX_FUNNELS, MAX_ROLLUPS, MAX_SAVED, NewSite, NewToken, SavedKind, SiteChange};
 
 const MAX_TRACKING_ID: usize = 64;
 const MAX_NAME: usize = 200;
@@ -13,6 +13,8 @@ const MAX_URL: usize = 2048;
 
 /// A century.
 const MAX_RETENTION_DAYS: u32 = 36_500;
+
+const MAX_SAVED_NAME: usize = 100;
 
 /// How much of a bad value a message repeats, in characters.
 const MAX_ECHO: usize = 64;
@@ -138,6 +140,30 @@ pub(crate) fn too_many_funnels(tracking_id: &str) -> CatalogError {
         &problem,
         "delete one that is no longer needed",
     )
+}
+
+pub(crate) fn saved_name(name: &str) -> Result<(), CatalogError> {
+    let chars = name.chars().count();
+    let odd = |c: char| c.is_control() || c == ',';
+    if name.trim().is_empty() || chars > MAX_SAVED_NAME || name.chars().any(odd) {
+        return Err(CatalogError::Invalid {
+            field: "name",
+            reason: format!("expected 1 to {MAX_SAVED_NAME} characters, no comma and no control character among them"),
+        });
+    }
+    Ok(())
+}
+
+/// For a segment or a dashboard of a site that the catalog does not have.
+pub(crate) fn unknown_site_of_saved(tracking_id: &str) -> CatalogError {
+    unknown_site_of_funnel(tracking_id)
+}
+
+/// For a site that has as many segments or dashboards as it may have.
+pub(crate) fn too_many_saved(kind: SavedKind, tracking_id: &str) -> CatalogError {
+    let problem = format!("has {MAX_SAVED} {}s", kind.what());
+    let expected = "delete one that is no longer needed";
+    invalid("tracking_id", tracking_id, &problem, expected)
 }
 
 /// For a rollup beyond the most that there may be.

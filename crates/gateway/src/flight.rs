@@ -11,8 +11,10 @@ use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use futures::{StreamExt, TryStreamExt};
+use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::accepted_tokens::AcceptedTokens;
 use crate::problem::Problem;
 use crate::provenance::Provenance;
 use crate::statement::Statement;
@@ -33,10 +35,16 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 #[error("{0:?} is not the address of a Flight SQL server; expected one such as grpc://127.0.0.1:31337")]
 pub struct AddressError(String);
 
-/// One connection to a server, for all callers. It is made at the first statement, and again when it is lost.
+/// One connection to a server, for all callers whose tokens it has accepted. It is made at the first statement, and
+/// again when it is lost.
+///
+/// A server closes a connection on which many tokens were refused. Other tokens therefore get a connection of their own
+/// for each statement, so that theirs is the only one that they end.
 #[derive(Debug, Clone)]
 pub(crate) struct Flight {
+    endpoint: Endpoint,
     channel: Channel,
+    accepted: AcceptedTokens,
 }
 
 /// A caller's bearer token. `Debug` does not print it.
@@ -85,7 +93,14 @@ impl Flight {
         let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
         Ok(Self {
             channel: endpoint.connect_lazy(),
+            endpoint,
+            accepted: AcceptedTokens::default(),
         })
+    }
+
+    /// The token is one that the server will accept.
+    pub(crate) fn accept(&self, token: &Token) {
+        self.accepted.insert(token);
     }
 
     /// All rows of a small result.
@@ -117,25 +132,37 @@ impl Flight {
 
     pub(crate) async fn rows(&self, token: &Token, statement: &Statement) -> Result<Rows, Problem> {
         // Large, and several run at the same time.
-        let found = Box::pin(self.start(token, statement)).await;
+        let accepted = self.accepted.contains(token);
+        let channel = match accepted {
+            true => self.channel.clone(),
+            false => self.endpoint.connect_lazy(),
+        };
+        let found = Box::pin(start(channel, token, statement)).await;
+        match (&found, accepted) {
+            (Err(FlightError::Tonic(status)), true) if status.code() == Code::Unauthenticated => {
+                self.accepted.remove(token);
+            }
+            (Ok(_), false) => self.accepted.insert(token),
+            _ => {}
+        }
         found.map_err(|error| problem(&error))
     }
+}
 
-    async fn start(&self, token: &Token, statement: &Statement) -> Result<Rows, FlightError> {
-        tracing::debug!(sql = statement.literal(), "statement");
-        let inner = FlightServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE);
-        let mut client = FlightSqlServiceClient::new_from_inner(inner);
-        client.set_token(token.expose().to_owned());
-        let info = match statement.parameters()? {
-            None => client.execute(statement.text(), None).await?,
-            Some(parameters) => {
-                let mut prepared = client.prepare(statement.text(), None).await?;
-                prepared.set_parameters(parameters)?;
-                prepared.execute().await?
-            }
-        };
-        fetch(&mut client, info).await
-    }
+async fn start(channel: Channel, token: &Token, statement: &Statement) -> Result<Rows, FlightError> {
+    tracing::debug!(sql = statement.literal(), "statement");
+    let inner = FlightServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
+    let mut client = FlightSqlServiceClient::new_from_inner(inner);
+    client.set_token(token.expose().to_owned());
+    let info = match statement.parameters()? {
+        None => client.execute(statement.text(), None).await?,
+        Some(parameters) => {
+            let mut prepared = client.prepare(statement.text(), None).await?;
+            prepared.set_parameters(parameters)?;
+            prepared.execute().await?
+        }
+    };
+    fetch(&mut client, info).await
 }
 
 /// The server answers with one endpoint, at the same address.

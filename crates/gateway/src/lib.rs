@@ -9,12 +9,14 @@
 //! caller's own token. Nothing that a caller sends becomes SQL text, but as a bound parameter or as a name of ours that
 //! it was found equal to.
 
+mod accepted_tokens;
 mod api;
 mod flight;
 mod json;
 mod problem;
 mod provenance;
 mod report;
+mod segment;
 mod statement;
 mod vocabulary;
 
@@ -23,10 +25,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::Router;
-use footfall_model::clock::{Clock, IdGen};
+use chrono::DateTime;
+use footfall_model::clock::{Clock, IdGen, Micros};
+use serde_json::Value as Json;
 use tokio_util::sync::CancellationToken;
 
-pub use flight::AddressError;
+pub use api::RouterError;
 
 /// What the gateway is made of.
 #[derive(Debug, Clone)]
@@ -37,8 +41,20 @@ pub struct GatewayParts {
     pub sites: Option<Arc<dyn Sites>>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdGen>,
+    pub rate_limit: RateLimit,
+    /// Endpoints that are served beside these, as OpenAPI: `paths` and `components`.
+    pub other_endpoints: Option<&'static str>,
     /// Ends streams that would never end.
     pub stop: CancellationToken,
+}
+
+/// How many requests a token may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// On and on; 0 for no limit.
+    pub per_second: u32,
+    /// At once, by a token that has sent nothing for a while.
+    pub burst: u32,
 }
 
 /// The catalog does not answer.
@@ -69,12 +85,49 @@ pub trait Sites: Debug + Send + Sync {
     /// # Errors
     /// The catalog does not answer.
     async fn funnel(&self, token: &str, id: &str) -> Result<Option<FunnelSteps>, SitesUnavailable>;
+
+    /// The filters of the site's segment with this name or id; `None` if there is none, or if the token may not read the
+    /// site.
+    ///
+    /// # Errors
+    /// The catalog does not answer.
+    async fn segment(&self, token: &str, tracking_id: &str, name: &str) -> Result<Option<Json>, SitesUnavailable>;
+}
+
+/// Why a segment or a dashboard is refused: where, and what is expected there.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct DefinitionError(String);
+
+/// Whether these are filters of a segment.
+///
+/// # Errors
+/// They are not.
+pub fn check_segment(filters: &Json, now: Micros) -> Result<(), DefinitionError> {
+    let scope = segment::Scope {
+        tracking_id: "",
+        zone: chrono_tz::UTC,
+        now: DateTime::from_timestamp_micros(now).unwrap_or_default(),
+    };
+    let checked = segment::Segment::parse(filters, scope);
+    checked
+        .map(|_| ())
+        .map_err(|problem| DefinitionError(problem.sentence()))
+}
+
+/// Whether these are the widgets of a dashboard, each of which asks for what its endpoint answers.
+///
+/// # Errors
+/// They are not.
+pub fn check_dashboard(widgets: &Json, now: Micros) -> Result<(), DefinitionError> {
+    let now = DateTime::from_timestamp_micros(now).unwrap_or_default();
+    api::check_dashboard(widgets, now).map_err(|problem| DefinitionError(problem.sentence()))
 }
 
 /// The endpoints under `/api/v1`, to be merged into the server's router. Must be called within a Tokio runtime.
 ///
 /// # Errors
-/// `flight_url` is no address. Whether a server answers there shows at the first request.
-pub fn router(parts: GatewayParts) -> Result<Router, AddressError> {
+/// `flight_url` is no address, or `other_endpoints` no document. Whether a server answers there shows at the first request.
+pub fn router(parts: GatewayParts) -> Result<Router, RouterError> {
     api::router(parts)
 }

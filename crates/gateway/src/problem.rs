@@ -135,6 +135,12 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).header(RETRY_AFTER, "1")
     }
 
+    pub(crate) fn too_many_requests(per_second: u32) -> Self {
+        let detail = format!("this token has sent too many requests: {per_second} a second may go on; try again");
+        // One request is allowed again within a second, whatever the limit.
+        Self::new(StatusCode::TOO_MANY_REQUESTS, detail).header(RETRY_AFTER, "1")
+    }
+
     pub(crate) fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "the gateway can't make sense of an answer");
         Self::new(
@@ -178,6 +184,15 @@ impl Problem {
         self
     }
 
+    /// Of a part of the request that stands at `outer`.
+    pub(crate) fn within(mut self, outer: &str) -> Self {
+        self.0.field = Some(match self.0.field {
+            Some(inner) if !inner.is_empty() => format!("{outer}.{inner}"),
+            _ => outer.to_owned(),
+        });
+        self
+    }
+
     pub(crate) fn with_allowed<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
         self.0.allowed = names.into_iter().map(str::to_owned).collect();
         self
@@ -187,6 +202,14 @@ impl Problem {
     pub(crate) fn without_allowed(mut self) -> Self {
         self.0.allowed.clear();
         self
+    }
+
+    /// The reason and where, in one sentence.
+    pub(crate) fn sentence(&self) -> String {
+        match &self.0.field {
+            Some(field) => format!("{field}: {}", self.0.detail),
+            None => self.0.detail.clone(),
+        }
     }
 
     #[cfg(test)]

@@ -37,7 +37,7 @@ impl Value {
     }
 
     /// As it would be written into SQL, for people to read and paste.
-    fn literal(&self) -> String {
+    pub(crate) fn literal(&self) -> String {
         match self {
             Self::Text(text) => quoted(text),
             Self::Integer(integer) => integer.to_string(),
@@ -117,6 +117,11 @@ impl Statement {
         });
         self.parts.push(Part::Parameter(index));
         self
+    }
+
+    /// Appends a text where SQL takes no parameter.
+    pub(crate) fn quote(&mut self, text: &str) -> &mut Self {
+        self.sql(quoted(text))
     }
 
     pub(crate) fn append(&mut self, other: Self) -> &mut Self {

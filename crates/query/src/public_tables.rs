@@ -15,7 +15,7 @@ use crate::routing::{RoutableEvents, StatementRouting};
 use crate::scan_log::ScanLog;
 use crate::segments::{LakeTables, PinnedLake, ScopedLake};
 use crate::system::{self, CompactionLog, QueryLog, SystemTables};
-use crate::views::LakeTableView;
+use crate::views::{LakeTableView, funnels};
 
 /// A table that SQL can name.
 #[derive(Debug, Clone)]
@@ -105,7 +105,13 @@ impl PublicTables {
             let tables = SystemTables::new(lake.clone(), Arc::clone(&self.compactions), Arc::clone(&self.queries));
             view = view.with_schema(system::SCHEMA, Arc::new(tables));
         }
-        lake.session(view)
+        let mut state = lake.session(view);
+        if self.views.iter().any(|view| view.name() == funnels::PROGRESS) {
+            for (name, function) in funnels::functions(&lake) {
+                state.register_udtf(name, function);
+            }
+        }
+        state
     }
 
     fn scoped(&self, pinned: PinnedLake, sites: SiteScope) -> ScopedLake {

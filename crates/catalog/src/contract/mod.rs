@@ -4,6 +4,7 @@
 mod funnels;
 mod leases;
 mod rollups;
+mod saved;
 mod sites;
 mod tokens;
 
@@ -49,6 +50,10 @@ macro_rules! catalog_contract {
             rollup_name_is_unique_until_it_is_dropped
             dropped_rollup_is_known_until_it_is_forgotten
             bad_rollup_error_names_field
+            saved_round_trips
+            saved_is_found_by_name_or_id_of_its_site
+            saved_name_is_unique_in_its_site
+            bad_saved_error_names_field
             lease_has_one_holder
             expired_lease_gets_a_new_epoch
             released_lease_is_free_at_once
@@ -72,6 +77,7 @@ pub(crate) use catalog_contract;
 pub(crate) use funnels::*;
 pub(crate) use leases::*;
 pub(crate) use rollups::*;
+pub(crate) use saved::*;
 pub(crate) use sites::*;
 pub(crate) use tokens::*;
 

@@ -17,8 +17,8 @@ use tokio::time::sleep;
 use super::{CacheLimits, Directory, FOUND_TTL, Lifetimes, MISSING_TTL};
 use crate::testing::{ManualClock, new_site, new_token};
 use crate::{
-    Catalog, CatalogError, DroppedRollup, Lease, LeaseRequest, NewFunnel, NewSite, NewToken, Secret, Site, SiteChange,
-    SqliteCatalog, Token,
+    Catalog, CatalogError, DroppedRollup, Lease, LeaseRequest, NewFunnel, NewSaved, NewSite, NewToken, Saved,
+    SavedKind, Secret, Site, SiteChange, SqliteCatalog, Token,
 };
 
 const FOR_EVER: Duration = Duration::from_secs(3600);
@@ -78,6 +78,30 @@ impl Catalog for Counting {
     }
     async fn change_funnel(&self, id: &str, definition: Definition) -> Result<Funnel, CatalogError> {
         self.catalog.change_funnel(id, definition).await
+    }
+    async fn create_saved(&self, kind: SavedKind, new: NewSaved) -> Result<Saved, CatalogError> {
+        self.catalog.create_saved(kind, new).await
+    }
+    async fn saved(&self, kind: SavedKind, id: &str) -> Result<Option<Saved>, CatalogError> {
+        self.catalog.saved(kind, id).await
+    }
+    async fn saved_named(&self, kind: SavedKind, tracking_id: &str, name: &str) -> Result<Option<Saved>, CatalogError> {
+        self.catalog.saved_named(kind, tracking_id, name).await
+    }
+    async fn all_saved(&self, kind: SavedKind) -> Result<Vec<Saved>, CatalogError> {
+        self.catalog.all_saved(kind).await
+    }
+    async fn change_saved(
+        &self,
+        kind: SavedKind,
+        id: &str,
+        name: String,
+        definition: serde_json::Value,
+    ) -> Result<Saved, CatalogError> {
+        self.catalog.change_saved(kind, id, name, definition).await
+    }
+    async fn delete_saved(&self, kind: SavedKind, id: &str) -> Result<Saved, CatalogError> {
+        self.catalog.delete_saved(kind, id).await
     }
     async fn create_rollup(&self, definition: RollupDefinition) -> Result<ConfiguredRollup, CatalogError> {
         self.catalog.create_rollup(definition).await

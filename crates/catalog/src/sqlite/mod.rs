@@ -8,6 +8,7 @@ mod funnels;
 mod leases;
 mod open;
 mod rollups;
+mod saved;
 mod sites;
 mod tokens;
 
@@ -20,13 +21,14 @@ use footfall_funnels::{Definition, Funnel, FunnelSet};
 use footfall_model::access::Principal;
 use footfall_model::clock::{Clock, IdGen};
 use footfall_model::rollup::{ConfiguredRollup, ConfiguredRollups, RollupDefinition};
+use serde_json::Value as Json;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::secret::SecretHash;
 use crate::{
-    Catalog, CatalogError, DroppedRollup, Lease, LeaseRequest, MAX_FUNNELS, MAX_ROLLUPS, NewFunnel, NewSite, NewToken,
-    Secret, Site, SiteChange, Token, validate,
+    Catalog, CatalogError, DroppedRollup, Lease, LeaseRequest, MAX_FUNNELS, MAX_ROLLUPS, MAX_SAVED, NewFunnel,
+    NewSaved, NewSite, NewToken, Saved, SavedKind, Secret, Site, SiteChange, Token, validate,
 };
 
 /// How long a writer waits for another one, in this process or another, before it fails.
@@ -245,6 +247,68 @@ impl Catalog for SqliteCatalog {
         funnels::next_revision(&mut write.transaction, self.clock.now()).await?;
         write.commit().await?;
         Ok(funnel)
+    }
+
+    async fn create_saved(&self, kind: SavedKind, new: NewSaved) -> Result<Saved, CatalogError> {
+        validate::saved_name(&new.name)?;
+        let now = self.clock.now();
+        let made = Saved {
+            id: format!("{}_{:032x}", kind.what(), self.ids.next_id()),
+            tracking_id: new.tracking_id,
+            name: new.name,
+            definition: new.definition,
+            created_at: now,
+            updated_at: now,
+        };
+        let mut write = self.write().await?;
+        saved::check(&mut write.transaction, kind, &made, MAX_SAVED).await?;
+        saved::insert(&mut write.transaction, kind, &made).await?;
+        write.commit().await?;
+        Ok(made)
+    }
+
+    async fn saved(&self, kind: SavedKind, id: &str) -> Result<Option<Saved>, CatalogError> {
+        saved::find(&self.pool, kind, id).await.map_err(unavailable)
+    }
+
+    async fn saved_named(&self, kind: SavedKind, tracking_id: &str, name: &str) -> Result<Option<Saved>, CatalogError> {
+        let found = saved::named(&self.pool, kind, tracking_id, name).await;
+        found.map_err(unavailable)
+    }
+
+    async fn all_saved(&self, kind: SavedKind) -> Result<Vec<Saved>, CatalogError> {
+        saved::all(&self.pool, kind).await.map_err(unavailable)
+    }
+
+    async fn change_saved(
+        &self,
+        kind: SavedKind,
+        id: &str,
+        name: String,
+        definition: Json,
+    ) -> Result<Saved, CatalogError> {
+        validate::saved_name(&name)?;
+        let mut write = self.write().await?;
+        let changed = Saved {
+            name,
+            definition,
+            updated_at: self.clock.now(),
+            ..saved::existing(&mut write.transaction, kind, id).await?
+        };
+        saved::check(&mut write.transaction, kind, &changed, i64::MAX).await?;
+        saved::change(&mut write.transaction, kind, &changed).await?;
+        write.commit().await?;
+        Ok(changed)
+    }
+
+    async fn delete_saved(&self, kind: SavedKind, id: &str) -> Result<Saved, CatalogError> {
+        let mut write = self.write().await?;
+        let deleted = saved::existing(&mut write.transaction, kind, id).await?;
+        saved::delete(&mut write.transaction, kind, id)
+            .await
+            .map_err(unavailable)?;
+        write.commit().await?;
+        Ok(deleted)
     }
 
     async fn create_rollup(&self, definition: RollupDefinition) -> Result<ConfiguredRollup, CatalogError> {

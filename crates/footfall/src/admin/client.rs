@@ -1,5 +1,7 @@
 //! Administration from the command line: the same operations on the state folder's catalog or on a running server.
 
+mod saved;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! The endpoints, behind `auth`.
 
 mod rollups;
+mod saved;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use serde::de::DeserializeOwned;
 
 pub(crate) use rollups::status as rollup_status;
 pub(super) use rollups::{create_rollup, drop_rollup, list_rollups};
+pub(super) use saved::routes as saved_routes;
 
 use super::error::ApiError;
 use super::other_site;

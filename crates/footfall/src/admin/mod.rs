@@ -7,6 +7,7 @@
 //!    |            GET, POST /api/v1/tokens    POST /api/v1/tokens/{id}/revoke
 //!    |            GET, POST /api/v1/funnels   GET, PUT, DELETE /api/v1/funnels/{id}
 //!    |            GET, POST /api/v1/rollups   DELETE /api/v1/rollups/{name}
+//!    |            GET, POST /api/v1/segments  GET, PUT, DELETE /api/v1/segments/{id}, and the same of dashboards
 //!    |            auth: an admin's bearer token, checked before the body is read
 //! Directory       and the catalog behind it
 //! ```
@@ -17,6 +18,7 @@ mod auth;
 pub(crate) mod client;
 mod error;
 mod handlers;
+mod saved;
 mod wire;
 
 use std::sync::Arc;
@@ -25,7 +27,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, patch, post};
-use footfall_catalog::{CatalogError, Directory};
+use footfall_catalog::{CatalogError, Directory, SavedKind};
 use footfall_funnels::{Funnel, FunnelDefinitions};
 use footfall_lake::Lake;
 use footfall_model::clock::Clock;
@@ -33,12 +35,16 @@ use footfall_model::clock::Clock;
 use error::ApiError;
 use handlers::Handlers;
 pub(crate) use handlers::rollup_status;
+pub(crate) use saved::{parse_saved, saved_to_json};
 pub(crate) use wire::{RollupStatus, funnel_to_json, parse_funnel, rollup_to_json};
+
+/// The endpoints as an OpenAPI document describes them: its `paths` and `components`.
+pub(crate) const OPENAPI: &str = include_str!("openapi.json");
 
 /// The largest request body, in bytes. A token for a thousand sites fits.
 const MAX_BODY: usize = 64 * 1024;
 
-/// The endpoints under `/api/v1/sites`, `tokens`, `funnels` and `rollups`, to be merged into the server's router.
+/// The endpoints under `/api/v1/sites`, `tokens`, `funnels`, `rollups`, `segments` and `dashboards`, to be merged into the server's router.
 /// `funnels` and `lake` are those that this process uses.
 pub(crate) fn router(
     directory: Arc<Directory>,
@@ -92,6 +98,8 @@ pub(crate) fn router(
             "/api/v1/rollups/{name}",
             delete(handlers::drop_rollup).fallback(wrong_method),
         )
+        .merge(handlers::saved_routes(SavedKind::Segment))
+        .merge(handlers::saved_routes(SavedKind::Dashboard))
         .route_layer(authenticated)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(Handlers {

@@ -20,7 +20,8 @@ pub(super) use funnels::{FunnelBody, FunnelRequest, FunnelsBody};
 pub(crate) use funnels::{funnel_to_json, parse_funnel};
 pub(super) use rollups::{RollupBody, RollupsBody};
 pub(crate) use rollups::{RollupStatus, rollup_to_json};
-use times::{TimeText, format_time, parse_expires_in};
+pub(super) use times::TimeText;
+use times::{format_time, parse_expires_in};
 
 /// `POST /api/v1/sites`; only the tracking id is required.
 #[derive(Debug, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ use super::import_args::ImportArgs;
 use super::lake_args::{RetentionArgs, TableArgs, VacuumArgs, VerifyArgs};
 use super::overrides::{Folders, Listen, Overrides};
 use super::rollup_args::RollupArgs;
+use super::saved_args::{DashboardArgs, SegmentArgs};
 use super::site_args::SiteArgs;
 use crate::config::Roles;
 
@@ -44,6 +45,10 @@ pub(super) enum Command {
     Token(TokenArgs),
     /// Create, list, show, change and delete funnels
     Funnel(FunnelArgs),
+    /// Create, list, show, change and delete segments of visitors
+    Segment(SegmentArgs),
+    /// Create, list, show, change and delete dashboards
+    Dashboard(DashboardArgs),
     /// Create, list and drop rollups of your own
     Rollup(RollupArgs),
     /// Query a server in SQL; without a statement, open a prompt

@@ -12,6 +12,8 @@ mod logging;
 mod overrides;
 mod rollup;
 mod rollup_args;
+mod saved;
+mod saved_args;
 mod site;
 mod site_args;
 mod table;
@@ -21,6 +23,7 @@ mod wal_verify;
 use std::process::ExitCode;
 
 use clap::Parser;
+use footfall_catalog::SavedKind;
 
 use crate::config::{Config, Sources};
 use crate::threads;
@@ -75,6 +78,14 @@ async fn dispatch(Cli { config, command }: Cli) -> anyhow::Result<()> {
         Command::Rollup(args) => {
             let config = load(args.admin().overrides())?;
             Box::pin(rollup::run(&config, args)).await
+        }
+        Command::Segment(args) => {
+            let config = load(args.command.admin().overrides())?;
+            Box::pin(saved::run(&config, SavedKind::Segment, args.command)).await
+        }
+        Command::Dashboard(args) => {
+            let config = load(args.command.admin().overrides())?;
+            Box::pin(saved::run(&config, SavedKind::Dashboard, args.command)).await
         }
         Command::Sql(args) => {
             let config = load(args.overrides())?;

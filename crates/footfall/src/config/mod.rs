@@ -228,12 +228,17 @@ pub(crate) struct Compact {
 }
 
 /// Reports over HTTP.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Gateway {
     /// The Flight SQL server that reports are asked from; by default this process's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) flight_url: Option<String>,
+    /// Rate limit of a token, by this process; beyond it requests are refused (429). 0: no limit.
+    pub(crate) requests_per_second: u32,
+    /// Requests that a token may send at once, after sending none for a while.
+    #[serde(deserialize_with = "values::not_zero")]
+    pub(crate) burst: u32,
 }
 
 impl Config {
@@ -290,6 +295,16 @@ impl Default for Flight {
         Self {
             addr: loopback(31337),
             receive_bytes: ByteSize::mib(64),
+        }
+    }
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self {
+            flight_url: None,
+            requests_per_second: 50,
+            burst: 200,
         }
     }
 }

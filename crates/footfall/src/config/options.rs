@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use footfall_compactor::Policy;
+use footfall_gateway::RateLimit;
 use footfall_ingest::collect::{CollectOptions, TrustedProxies};
 use footfall_ingest::enrich::EnrichOptions;
 use footfall_ingest::wal::WalOptions;
@@ -11,7 +12,7 @@ use footfall_ingest::writer::{DedupeOptions, FlushPolicy, WriterOptions};
 use footfall_lake::S3Options;
 use footfall_query::EngineOptions;
 
-use super::{Compact, Ingest, Masked, Query, S3, Wal};
+use super::{Compact, Gateway, Ingest, Masked, Query, S3, Wal};
 
 impl S3 {
     pub(crate) fn options(&self) -> S3Options {
@@ -96,6 +97,15 @@ impl Query {
             metadata_cache_bytes: self.metadata_cache_bytes.bytes(),
             result_cache_bytes: self.result_cache_bytes.bytes(),
             ..EngineOptions::new(spill)
+        }
+    }
+}
+
+impl Gateway {
+    pub(crate) fn rate_limit(&self) -> RateLimit {
+        RateLimit {
+            per_second: self.requests_per_second,
+            burst: self.burst,
         }
     }
 }

@@ -157,6 +157,7 @@ fn proxies_and_dedupe_by_are_read_from_file_and_variables() {
 fn unworkable_limit_is_refused() {
     for setting in [
         "query.concurrency = 0",
+        "gateway.burst = 0",
         "wal.queue_bytes = '0MiB'",
         "query.timeout = '0s'",
         "ingest.batch_events = 0",

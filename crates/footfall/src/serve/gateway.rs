@@ -6,10 +6,11 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use async_trait::async_trait;
 use axum::Router;
-use footfall_catalog::Directory;
+use footfall_catalog::{Directory, SavedKind};
 use footfall_gateway::{FunnelSteps, GatewayParts, Sites, SitesUnavailable};
 use footfall_model::access::{Principal, Role};
 use footfall_model::clock::{RandomIds, SystemClock};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::tasks::{TaskFailure, Tasks};
@@ -38,6 +39,8 @@ pub(super) fn router(
         sites: Some(Arc::new(CatalogSites(Arc::clone(&shared.directory)))),
         clock: Arc::clone(&shared.clock),
         ids: Arc::clone(&shared.ids),
+        rate_limit: config.gateway.rate_limit(),
+        other_endpoints: Some(crate::admin::OPENAPI),
         stop: stop.clone(),
     })?)
 }
@@ -54,6 +57,8 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
         sites: None,
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
+        rate_limit: config.gateway.rate_limit(),
+        other_endpoints: None,
         stop: stopping.clone(),
     })?;
     let router = ops::router(ops::metrics()?, stopping.clone()).merge(gateway);
@@ -106,5 +111,15 @@ impl Sites for CatalogSites {
             steps: funnel.definition.steps.into_iter().map(|step| step.name).collect(),
             tracking_id: funnel.tracking_id,
         }))
+    }
+
+    async fn segment(&self, token: &str, tracking_id: &str, name: &str) -> Result<Option<Value>, SitesUnavailable> {
+        let reader = self.reader(token).await?;
+        if !reader.is_some_and(|reader| reader.sites.allows(tracking_id)) {
+            return Ok(None);
+        }
+        let catalog = self.0.catalog();
+        let segment = catalog.saved_named(SavedKind::Segment, tracking_id, name).await;
+        Ok(segment.map_err(|_| SitesUnavailable)?.map(|segment| segment.definition))
     }
 }

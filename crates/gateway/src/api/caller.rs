@@ -2,6 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use footfall_model::access;
+use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
@@ -17,14 +18,16 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let mut values = parts.headers.get_all(AUTHORIZATION).iter();
-        let (Some(value), None) = (values.next(), values.next()) else {
-            return Err(Problem::no_token());
-        };
-        let token = value.to_str().ok().and_then(access::bearer);
-        let token = token
-            .filter(|token| token.len() <= MAX_TOKEN)
-            .ok_or_else(Problem::no_token)?;
-        Ok(Self(Token::new(token)))
+        token(&parts.headers).map(Self).ok_or_else(Problem::no_token)
     }
+}
+
+/// The token; `None` if there is none, or none that could be ours.
+pub(super) fn token(headers: &HeaderMap) -> Option<Token> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    let token = value.to_str().ok().and_then(access::bearer);
+    token.filter(|token| token.len() <= MAX_TOKEN).map(Token::new)
 }

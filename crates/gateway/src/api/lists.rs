@@ -7,13 +7,17 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
+use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use utoipa::IntoParams;
 
+use super::caching::RequestDigest;
 use super::caller::Caller;
+use super::range::Range;
 use super::rows::{Record, records};
-use super::{Gateway, PathParam, QueryString, json_reply, query_string};
+use super::{Gateway, PathParam, QueryString, json_reply, query_string, with_tag};
+use crate::flight::Token;
 use crate::problem::{self, Problem, printable};
 use crate::report::{Condition, dates};
 use crate::statement::{Statement, Value};
@@ -33,13 +37,15 @@ const EVENT: &str = "event_id, event_timestamp, event_type, page_url, page_path,
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SessionsQuery {
-    tracking_id: String,
+    pub(super) tracking_id: String,
     start_date: Option<String>,
     end_date: Option<String>,
     date_range: Option<String>,
     time_zone: Option<String>,
     /// In JSON, as reports have them.
     filters: Option<String>,
+    /// Names of segments, separated by commas: sessions of visitors that are in all of them.
+    segments: Option<String>,
     limit: Option<usize>,
     cursor: Option<String>,
 }
@@ -50,7 +56,8 @@ pub(super) struct SessionsQuery {
     path = "/api/v1/sessions",
     params(SessionsQuery),
     responses(
-        (status = 200, description = "A page of sessions"),
+        (status = 200, description = "A page of sessions", body = super::schemas::SessionsReply),
+        (status = 304, description = "The reply with the tag in `If-None-Match` is still the newest"),
         (status = "4XX", description = "What is wrong, and where", body = problem::Body, content_type = "application/problem+json")
     )
 )]
@@ -58,10 +65,45 @@ pub(super) async fn sessions(
     State(gateway): State<Gateway>,
     Caller(token): Caller,
     query: QueryString<SessionsQuery>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let query = query_string(query)?;
     let limit = limit(query.limit)?;
-    let site = gateway.site(&token, &query.tracking_id).await?;
+    let (mut statement, range) = sessions_statement(&gateway, &token, &query).await?;
+    let keys = ("session_start", "session_id");
+    page(&mut statement, keys, query.cursor.as_deref(), limit)?;
+    let digest = RequestDigest::new(&gateway, &statement, &[range.zone.name()]);
+    if let Some(unchanged) = gateway.unchanged(&token, &headers, digest).await? {
+        return Ok(unchanged);
+    }
+    let answer = gateway.flight.answer(&token, &statement).await?;
+    let rows = records(&answer.batches, chrono_tz::UTC)?;
+    let next = next(&rows, keys, limit);
+    let rows = rows
+        .into_iter()
+        .take(limit)
+        .map(|row| localised(row, &["session_start", "session_end"], range.zone));
+    let response = reply(&json!({
+        "tracking_id": query.tracking_id,
+        "date_range": range.period.to_json(),
+        "time_zone": range.zone.name(),
+        "sessions": rows.collect::<Vec<_>>(),
+        "next_cursor": next,
+        "sql": statement.literal(),
+    }))?;
+    Ok(match answer.provenance.origin.snapshot {
+        Some(snapshot) => with_tag(response, digest.tag(snapshot)),
+        None => response,
+    })
+}
+
+/// All sessions of the range, in no order.
+pub(super) async fn sessions_statement(
+    gateway: &Gateway,
+    token: &Token,
+    query: &SessionsQuery,
+) -> Result<(Statement, Range), Problem> {
+    let site = gateway.site(token, &query.tracking_id).await?;
     let given = (query.start_date.as_deref(), query.end_date.as_deref());
     let range = gateway.range(site, given, query.date_range.as_deref(), query.time_zone.as_deref())?;
     let mut statement = Statement::new(format!("SELECT {SESSION}\nFROM sessions\nWHERE tracking_id = "));
@@ -72,27 +114,15 @@ pub(super) async fn sessions(
     statement
         .sql(" AND session_start < ")
         .bind(Value::Time(range.period.to));
-    if let Some(condition) = filters(query.filters.as_deref())? {
+    let filters = filters(query.filters.as_deref())?;
+    let scope = (query.tracking_id.as_str(), range.zone);
+    let condition = gateway.condition(&token, scope, filters, query.segments.as_deref());
+    if let Some(condition) = condition.await? {
         statement
             .sql(" AND ")
             .append(condition.sql(Base::Sessions, range.zone.name()));
     }
-    let keys = ("session_start", "session_id");
-    page(&mut statement, keys, query.cursor.as_deref(), limit)?;
-    let rows = records(&gateway.flight.collect(&token, &statement).await?, chrono_tz::UTC)?;
-    let next = next(&rows, keys, limit);
-    let rows = rows
-        .into_iter()
-        .take(limit)
-        .map(|row| localised(row, &["session_start", "session_end"], range.zone));
-    reply(&json!({
-        "tracking_id": query.tracking_id,
-        "date_range": range.period.to_json(),
-        "time_zone": range.zone.name(),
-        "sessions": rows.collect::<Vec<_>>(),
-        "next_cursor": next,
-        "sql": statement.literal(),
-    }))
+    Ok((statement, range))
 }
 
 fn filters(given: Option<&str>) -> Result<Option<Condition>, Problem> {
@@ -126,7 +156,8 @@ pub(super) struct VisitorQuery {
     path = "/api/v1/visitors/{id}",
     params(("id" = String, Path, description = "The client id"), VisitorQuery),
     responses(
-        (status = 200, description = "Totals, and a page of the timeline"),
+        (status = 200, description = "Totals, and a page of the timeline", body = super::schemas::VisitorReply),
+        (status = 304, description = "The reply with the tag in `If-None-Match` is still the newest"),
         (status = "4XX", description = "What is wrong, and where", body = problem::Body, content_type = "application/problem+json")
     )
 )]

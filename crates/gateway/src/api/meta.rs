@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::json_reply;
 use crate::problem::Problem;
 use crate::report::dates::{COMPARISONS, PRESETS};
+use crate::report::sampling::Sampling;
 use crate::report::{DEFAULT_LIMIT, MAX_LIMIT, OPERATORS};
 use crate::vocabulary::{Base, DIMENSIONS, Dimension, METRICS, Metric, measure};
 
@@ -14,7 +15,7 @@ use crate::vocabulary::{Base, DIMENSIONS, Dimension, METRICS, Metric, measure};
     get,
     path = "/api/v1/meta",
     security(()),
-    responses((status = 200, description = "What reports can be asked for"))
+    responses((status = 200, description = "What reports can be asked for", body = super::schemas::MetaReply))
 )]
 pub(super) async fn meta() -> Result<Response, Problem> {
     let body = json!({
@@ -29,6 +30,7 @@ pub(super) async fn meta() -> Result<Response, Problem> {
         "operators": OPERATORS.iter().map(|(name, ..)| *name).collect::<Vec<_>>(),
         "date_ranges": PRESETS,
         "comparisons": COMPARISONS,
+        "sampling": [Sampling::Exact, Sampling::Sampled, Sampling::Auto],
         "limits": {"rows": MAX_LIMIT, "default_rows": DEFAULT_LIMIT},
     });
     let body = serde_json::to_vec(&body).map_err(|error| Problem::internal(&error))?;

@@ -1,8 +1,13 @@
 //! The endpoints.
 
+mod caching;
 mod caller;
 mod compress;
+mod dashboard;
+mod docs;
 mod encode;
+mod exports;
+mod format;
 mod funnel;
 mod lists;
 mod live;
@@ -10,10 +15,15 @@ mod meta;
 mod openapi;
 mod query;
 mod range;
+mod rate_limit;
 mod realtime;
 mod retention;
 mod rows;
+mod rows_stream;
+mod schemas;
+mod segments;
 mod sql;
+mod tables;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +37,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use http::{HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
@@ -38,6 +48,8 @@ use crate::problem::{Problem, printable};
 use crate::report::{SiteZone, dates};
 use crate::statement::Statement;
 use crate::{GatewayParts, SitesUnavailable};
+
+pub(crate) use dashboard::check as check_dashboard;
 
 /// The largest request body, in bytes, and how long it may take to arrive.
 const MAX_BODY: usize = 64 * 1024;
@@ -54,30 +66,54 @@ pub(crate) struct Gateway {
     parts: Arc<GatewayParts>,
     feeds: live::Feeds,
     open: Arc<Semaphore>,
+    tokens: Arc<rate_limit::Tokens>,
+    /// The OpenAPI document.
+    document: Bytes,
 }
 
-pub(crate) fn router(parts: GatewayParts) -> Result<Router, AddressError> {
+/// What the router is made of does not fit.
+#[derive(Debug, thiserror::Error)]
+pub enum RouterError {
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    #[error("the OpenAPI document of other endpoints can't be merged: {0}")]
+    Document(String),
+}
+
+pub(crate) fn router(parts: GatewayParts) -> Result<Router, RouterError> {
+    let document = openapi::document(parts.other_endpoints).map_err(RouterError::Document)?;
     let gateway = Gateway {
         flight: Flight::new(&parts.flight_url)?,
         parts: Arc::new(parts),
         feeds: live::Feeds::default(),
         open: Arc::new(Semaphore::new(MAX_OPEN)),
+        tokens: Arc::default(),
+        document: document.into(),
     };
     Ok(Router::new()
         .route("/api/v1/query", only(post(query::query)))
         .route("/api/v1/sql", only(post(sql::sql)))
+        .route("/api/v1/exports", only(post(exports::exports)))
         .route("/api/v1/meta", only(get(meta::meta)))
         .route("/api/v1/openapi.json", only(get(openapi::openapi)))
+        .route("/api/v1/docs", only(get(docs::page)))
+        .route("/api/v1/docs/page.js", only(get(docs::script)))
+        .route("/api/v1/docs/page.css", only(get(docs::style)))
         .route("/api/v1/realtime", only(get(realtime::realtime)))
         .route("/api/v1/funnels/{id}/analysis", only(get(funnel::analysis)))
+        .route("/api/v1/funnels/analysis", only(post(funnel::unsaved_analysis)))
+        .route("/api/v1/segments/preview", only(post(segments::unsaved_preview)))
+        .route("/api/v1/segments/{id}/preview", only(get(segments::preview)))
         .route("/api/v1/retention", only(get(retention::retention)))
         .route("/api/v1/sessions", only(get(lists::sessions)))
         .route("/api/v1/visitors/{id}", only(get(lists::visitor)))
         .route_layer(from_fn_with_state(gateway.clone(), admit))
         // Its listeners are many and wait for long.
         .route("/api/v1/realtime/stream", only(get(live::stream)))
+        .layer(from_fn(caching::conditional))
+        .layer(from_fn_with_state(gateway.clone(), rate_limit::limit))
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(from_fn(compress::gzip))
+        .layer(from_fn(compress::compress))
         .with_state(gateway))
 }
 
@@ -107,10 +143,13 @@ impl Gateway {
         };
         let found = sites.time_zone(token.expose(), tracking_id).await;
         match found.map_err(|SitesUnavailable| Problem::unavailable("the catalog does not answer; try again"))? {
-            Some(name) => Ok(SiteZone {
-                zone: dates::zone(&name, "time_zone")?,
-                known: true,
-            }),
+            Some(name) => {
+                self.flight.accept(token);
+                Ok(SiteZone {
+                    zone: dates::zone(&name, "time_zone")?,
+                    known: true,
+                })
+            }
             None => {
                 // The server that decides on tokens says what is wrong with this one.
                 self.flight.collect(token, &Statement::new("SELECT 1")).await?;
@@ -133,6 +172,16 @@ fn query_string<T>(query: QueryString<T>) -> Result<T, Problem> {
 /// Bounds how many requests are at work at the same time. A body is read before: one that does not arrive keeps nobody
 /// from working.
 async fn admit(State(gateway): State<Gateway>, request: Request, next: Next) -> Result<Response, Problem> {
+    let request = with_body(request).await?;
+    let _permit = gateway
+        .open
+        .try_acquire()
+        .map_err(|_| Problem::unavailable("too many requests at the same time; try again"))?;
+    Ok(next.run(request).await)
+}
+
+/// The request with its body read.
+async fn with_body(request: Request) -> Result<Request, Problem> {
     let (parts, body) = request.into_parts();
     let mut alone = Request::new(body);
     // They have the limit of the body.
@@ -140,12 +189,7 @@ async fn admit(State(gateway): State<Gateway>, request: Request, next: Next) -> 
     let read = timeout(BODY_TIMEOUT, Bytes::from_request(alone, &())).await;
     let read = read.map_err(|_| Problem::unreadable(StatusCode::REQUEST_TIMEOUT))?;
     let body = read.map_err(|error| Problem::unreadable(error.status()))?;
-    let request = Request::from_parts(parts, body.into());
-    let _permit = gateway
-        .open
-        .try_acquire()
-        .map_err(|_| Problem::unavailable("too many requests at the same time; try again"))?;
-    Ok(next.run(request).await)
+    Ok(Request::from_parts(parts, body.into()))
 }
 
 /// A body, which [`admit`] has read.
@@ -165,11 +209,21 @@ fn parse<T: DeserializeOwned>(Body(body): &Body) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| Problem::bad_json(&error))
 }
 
+/// A cache keeps a reply for its caller, and asks each time whether it is still the newest.
+const PRIVATE: &str = "private, no-cache";
+
 /// A reply in JSON, which is the caller's alone.
-fn json_reply(body: Vec<u8>) -> Response {
-    let mut response = body.into_response();
+fn json_reply(body: impl Into<Bytes>) -> Response {
+    let mut response = body.into().into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(PRIVATE));
+    response
+}
+
+fn with_tag(mut response: Response, tag: String) -> Response {
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        response.headers_mut().insert(ETAG, tag);
+    }
     response
 }

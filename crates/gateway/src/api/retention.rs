@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::response::Response;
-use chrono::{Datelike, NaiveDate};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 use utoipa::{IntoParams, ToSchema};
 
+use super::caching::RequestDigest;
 use super::caller::Caller;
-use super::range::Range;
+use super::range::{self, Range};
 use super::rows::{Record, records};
-use super::{Gateway, QueryString, json_reply, query_string};
+use super::{Gateway, QueryString, json_reply, query_string, with_tag};
 use crate::problem::{self, Problem};
-use crate::report::dates;
+use crate::report::{Condition, dates};
 use crate::statement::{Statement, Value};
-use crate::vocabulary::TimeUnit;
+use crate::vocabulary::{Base, TimeUnit};
 
 /// Days after the first visit, unless the request names others; weeks and months are 1 to 12.
 const DAYS: [u32; 6] = [1, 7, 14, 30, 60, 90];
@@ -38,6 +40,8 @@ pub(super) struct RetentionQuery {
     cohort: Cohort,
     /// `1,7,30`.
     after: Option<String>,
+    /// Names of segments, separated by commas: visitors that are in all of them.
+    segments: Option<String>,
     /// Whether coming later counts, too.
     #[serde(default)]
     #[param(required = false)]
@@ -88,13 +92,30 @@ impl Cohort {
     }
 }
 
+impl RetentionQuery {
+    /// Whether it can be answered, but for its site and its segments.
+    pub(super) fn check(&self, now: DateTime<Utc>) -> Result<(), Problem> {
+        after(self)?;
+        let given = (self.start_date.as_deref(), self.end_date.as_deref());
+        range::parse(
+            now,
+            chrono_tz::UTC,
+            given,
+            self.date_range.as_deref(),
+            self.time_zone.as_deref(),
+        )
+        .map(|_| ())
+    }
+}
+
 /// Of new visitors, how many came again.
 #[utoipa::path(
     get,
     path = "/api/v1/retention",
     params(RetentionQuery),
     responses(
-        (status = 200, description = "Cohorts by the date of the first visit"),
+        (status = 200, description = "Cohorts by the date of the first visit", body = super::schemas::RetentionReply),
+        (status = 304, description = "The reply with the tag in `If-None-Match` is still the newest"),
         (status = "4XX", description = "What is wrong, and where", body = problem::Body, content_type = "application/problem+json")
     )
 )]
@@ -102,6 +123,7 @@ pub(super) async fn retention(
     State(gateway): State<Gateway>,
     Caller(token): Caller,
     query: QueryString<RetentionQuery>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let query = query_string(query)?;
     let after = after(&query)?;
@@ -113,9 +135,19 @@ pub(super) async fn retention(
         period: range.period.whole(query.cohort.unit(), range.zone),
         ..range
     };
-    let statement = statement(&query, &range);
-    let found = records(&gateway.flight.collect(&token, &statement).await?, range.zone)?;
+    let scope = (query.tracking_id.as_str(), range.zone);
+    let condition = gateway
+        .condition(&token, scope, None, query.segments.as_deref())
+        .await?;
+    let statement = statement(&query, &range, condition.as_ref());
     let today = gateway.now().with_timezone(&range.zone).date_naive();
+    let others = [range.zone.name(), &today.to_string(), &format!("{after:?}")];
+    let digest = RequestDigest::new(&gateway, &statement, &others);
+    if let Some(unchanged) = gateway.unchanged(&token, &headers, digest).await? {
+        return Ok(unchanged);
+    }
+    let answer = gateway.flight.answer(&token, &statement).await?;
+    let found = records(&answer.batches, range.zone)?;
     let cohorts = cohorts(&found, &query, &after, today)?;
     let body = json!({
         "tracking_id": query.tracking_id,
@@ -126,9 +158,12 @@ pub(super) async fn retention(
         "cohorts": cohorts,
         "sql": statement.literal(),
     });
-    Ok(json_reply(
-        serde_json::to_vec(&body).map_err(|error| Problem::internal(&error))?,
-    ))
+    let body = serde_json::to_vec(&body).map_err(|error| Problem::internal(&error))?;
+    let response = json_reply(body);
+    Ok(match answer.provenance.origin.snapshot {
+        Some(snapshot) => with_tag(response, digest.tag(snapshot)),
+        None => response,
+    })
 }
 
 fn after(query: &RetentionQuery) -> Result<Vec<u32>, Problem> {
@@ -153,7 +188,7 @@ fn after(query: &RetentionQuery) -> Result<Vec<u32>, Problem> {
 }
 
 /// Visitors by their first period and each later one in which they came; with `unbounded`, by the first and the last.
-fn statement(query: &RetentionQuery, range: &Range) -> Statement {
+fn statement(query: &RetentionQuery, range: &Range, condition: Option<&Condition>) -> Statement {
     let unit = query.cohort.name();
     let local = match range.zone.name() {
         "UTC" => "event_timestamp".to_owned(),
@@ -165,7 +200,13 @@ fn statement(query: &RetentionQuery, range: &Range) -> Statement {
         "SELECT client_hash, min({bucket}) AS cohort_date, max({bucket}) AS last, min(event_timestamp) AS first\n\
          FROM events WHERE tracking_id = "
     ));
-    firsts.bind(site()).sql("\nGROUP BY client_hash");
+    firsts.bind(site());
+    if let Some(condition) = condition {
+        firsts
+            .sql(" AND ")
+            .append(condition.sql(Base::Events, range.zone.name()));
+    }
+    firsts.sql("\nGROUP BY client_hash");
     let mut statement = Statement::default();
     if query.unbounded {
         statement

@@ -1,20 +1,17 @@
 //! `POST /api/v1/sql`: one read-only statement, its rows streamed in the format that `Accept` names.
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use futures::{Stream, StreamExt, stream};
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::Value as Json;
-use utoipa::ToSchema;
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, SchemaType, Type};
+use utoipa::{IntoParams, ToSchema};
 
-use super::Gateway;
 use super::caller::Caller;
-use super::encode::{Encoder, Format};
+use super::format::Format;
+use super::rows_stream::{RowsStream, streamed};
+use super::{Gateway, QueryString, query_string};
 use crate::problem::{self, Problem};
 use crate::statement::{Statement, Value};
 
@@ -29,39 +26,39 @@ pub(super) struct SqlRequest {
     parameters: Vec<Json>,
 }
 
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FormatQuery {
+    /// `json`, `ndjson`, `csv`, `arrow` or `parquet`, instead of `Accept`.
+    pub(super) format: Option<String>,
+}
+
 /// One read-only statement.
 #[utoipa::path(
     post,
     path = "/api/v1/sql",
+    params(FormatQuery),
     request_body = SqlRequest,
     responses(
-        (status = 200, description = "Columns and rows; as `Accept` says also text/csv, application/x-ndjson or application/vnd.apache.arrow.stream"),
+        (status = 200, description = "The rows, as `format` or `Accept` says", content(
+            (super::schemas::RowsReply = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"),
+            (Vec<u8> = "application/vnd.apache.arrow.stream"), (Vec<u8> = "application/vnd.apache.parquet")
+        )),
         (status = "4XX", description = "What is wrong, and where", body = problem::Body, content_type = "application/problem+json")
     )
 )]
 pub(super) async fn sql(
     State(gateway): State<Gateway>,
     Caller(token): Caller,
+    query: QueryString<FormatQuery>,
     headers: HeaderMap,
     super::Body(body): super::Body,
 ) -> Result<Response, Problem> {
-    let format = accepted(&headers)?;
+    let format = Format::wanted(query_string(query)?.format.as_deref(), &headers)?;
     let statement = statement(&body)?;
     let rows = gateway.flight.rows(&token, &statement).await?;
-    let mut encoder = Encoder::new(format, &rows.schema)?;
-    let mut batches = Box::pin(rows.stream());
-    // Many errors show with the first rows: these still have a status of their own.
-    let first = batches.next().await.transpose()?;
-    let mut start = encoder.start()?;
-    if let Some(batch) = first {
-        start.extend(encoder.batch(&batch)?);
-    }
-    let body = Body::from_stream(encoded(encoder, start, batches));
-    let mut response = body.into_response();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    Ok(response)
+    streamed(RowsStream::of_statement(rows, None), format).await
 }
 
 fn scalars() -> Array {
@@ -69,36 +66,6 @@ fn scalars() -> Array {
     ArrayBuilder::new()
         .items(ObjectBuilder::new().schema_type(scalar))
         .build()
-}
-
-/// An error midway cuts the body off, so that no client takes a part for the whole.
-fn encoded(
-    encoder: Encoder,
-    start: Vec<u8>,
-    batches: impl Stream<Item = Result<arrow::array::RecordBatch, Problem>> + Unpin,
-) -> impl Stream<Item = Result<Bytes, std::io::Error>> {
-    let rest = stream::unfold(Some((encoder, batches)), |state| async {
-        let (mut encoder, mut batches) = state?;
-        match batches.next().await {
-            Some(batch) => {
-                let bytes = batch
-                    .and_then(|batch| encoder.batch(&batch))
-                    .map_err(|problem| cut_off(&problem));
-                let state = bytes.is_ok().then_some((encoder, batches));
-                Some((bytes.map(Bytes::from), state))
-            }
-            None => Some((
-                encoder.finish().map(Bytes::from).map_err(|problem| cut_off(&problem)),
-                None,
-            )),
-        }
-    });
-    stream::once(std::future::ready(Ok(Bytes::from(start)))).chain(rest)
-}
-
-fn cut_off(problem: &Problem) -> std::io::Error {
-    tracing::warn!(?problem, "a result was cut off");
-    std::io::Error::other("the query failed")
 }
 
 /// SQL as it is, or `{"sql": …, "parameters": […]}`: no statement begins with a brace.
@@ -127,49 +94,9 @@ fn statement(body: &[u8]) -> Result<Statement, Problem> {
     Ok(Statement::with_values(request.sql, values.collect::<Result<_, _>>()?))
 }
 
-/// The best of what the client accepts; JSON if it does not say.
-fn accepted(headers: &HeaderMap) -> Result<Format, Problem> {
-    let accept = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let accept: Vec<&str> = accept.flat_map(|value| value.split(',')).collect();
-    if accept.is_empty() {
-        return Ok(Format::Json);
-    }
-    let mut best: Option<(f32, Format)> = None;
-    for range in accept {
-        let mut parts = range.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default();
-        let quality = parts
-            .find_map(|part| part.strip_prefix("q=")?.parse().ok())
-            .unwrap_or(1.0);
-        if let Some(format) = Format::of_media_range(name)
-            && quality > best.map_or(0.0, |(quality, _)| quality)
-        {
-            best = Some((quality, format));
-        }
-    }
-    best.map(|(_, format)| format)
-        .ok_or_else(|| Problem::not_acceptable(&Format::MEDIA_TYPES))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn best_accepted_format_is_chosen() {
-        for (accept, expected) in [
-            ("*/*", Some(Format::Json)),
-            ("text/csv", Some(Format::Csv)),
-            ("text/html, application/x-ndjson;q=0.9, */*;q=0.1", Some(Format::NdJson)),
-            ("application/vnd.apache.arrow.stream", Some(Format::Arrow)),
-            ("text/html", None),
-            ("text/csv;q=0", None),
-        ] {
-            let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
-            assert_eq!(accepted(&headers).ok(), expected, "{accept}");
-        }
-        assert_eq!(accepted(&HeaderMap::new()).unwrap(), Format::Json);
-    }
 
     #[test]
     fn body_is_sql_or_json() {

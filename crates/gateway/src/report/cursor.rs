@@ -79,7 +79,14 @@ fn digest(request: &ReportRequest) -> u64 {
             &request.metrics,
             &request.dimensions,
         ),
-        (&request.filters, &request.order_by, &request.time_zone, request.fill),
+        (
+            &request.filters,
+            &request.segments,
+            &request.order_by,
+            &request.time_zone,
+            request.fill,
+        ),
+        (request.sampling, request.sample_rate),
     );
     xxh3_64(&serde_json::to_vec(&of).unwrap_or_default())
 }

@@ -1,8 +1,7 @@
 //! Date ranges in a time zone: by dates, by times, or by words.
 
 use chrono::{
-    DateTime, Datelike, Days, Duration, LocalResult, Months, NaiveDate, NaiveTime, SecondsFormat, TimeZone, Timelike,
-    Utc,
+    DateTime, Datelike, Days, Duration, LocalResult, Months, NaiveDate, NaiveTime, SecondsFormat, TimeZone, Utc,
 };
 use chrono_tz::Tz;
 use serde_json::{Value, json};
@@ -222,57 +221,6 @@ impl Period {
         let last = next(truncated(last, unit), unit).map_or(last, |next| next - Days::new(1));
         Self::days(truncated(first, unit), last, zone)
     }
-
-    /// The starts of the periods of length `unit` that this one touches; `None` if they are more than `limit`.
-    pub(crate) fn buckets(&self, unit: TimeUnit, zone: Tz, limit: usize) -> Option<Vec<Bucket>> {
-        let mut found = Vec::new();
-        if unit.is_days() {
-            let last = (self.to - Duration::microseconds(1)).with_timezone(&zone).date_naive();
-            let mut start = truncated(self.from.with_timezone(&zone).date_naive(), unit);
-            while start <= last {
-                found.push(Bucket::Date(start));
-                start = next(start, unit)?;
-                if found.len() > limit {
-                    return None;
-                }
-            }
-            return Some(found);
-        }
-        let step = if unit == TimeUnit::Hour {
-            Duration::hours(1)
-        } else {
-            Duration::minutes(1)
-        };
-        let local = self.from.with_timezone(&zone);
-        let minutes = if unit == TimeUnit::Hour { local.minute() } else { 0 };
-        let into = Duration::seconds(i64::from(minutes * 60 + local.second()))
-            + Duration::nanoseconds(local.nanosecond().into());
-        let mut start = self.from - into;
-        while start < self.to {
-            found.push(Bucket::Time(start));
-            start += step;
-            if found.len() > limit {
-                return None;
-            }
-        }
-        Some(found)
-    }
-}
-
-/// The start of a period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Bucket {
-    Date(NaiveDate),
-    Time(DateTime<Utc>),
-}
-
-impl Bucket {
-    pub(crate) fn to_json(self, zone: Tz) -> Value {
-        match self {
-            Self::Date(date) => json!(date.to_string()),
-            Self::Time(time) => json!(local(time, zone)),
-        }
-    }
 }
 
 /// A time as replies have it: `2026-01-31T10:00:00+05:45`.
@@ -304,7 +252,7 @@ fn start_of_day(date: NaiveDate, zone: Tz) -> DateTime<Utc> {
     start.map_or_else(|| midnight.and_utc(), |start| start.with_timezone(&Utc))
 }
 
-fn truncated(date: NaiveDate, unit: TimeUnit) -> NaiveDate {
+pub(super) fn truncated(date: NaiveDate, unit: TimeUnit) -> NaiveDate {
     let first_of = |month| NaiveDate::from_ymd_opt(date.year(), month, 1).unwrap_or(date);
     match unit {
         TimeUnit::Minute | TimeUnit::Hour | TimeUnit::Day => date,
@@ -315,7 +263,7 @@ fn truncated(date: NaiveDate, unit: TimeUnit) -> NaiveDate {
     }
 }
 
-fn next(start: NaiveDate, unit: TimeUnit) -> Option<NaiveDate> {
+pub(super) fn next(start: NaiveDate, unit: TimeUnit) -> Option<NaiveDate> {
     match unit {
         TimeUnit::Minute | TimeUnit::Hour | TimeUnit::Day => start.checked_add_days(Days::new(1)),
         TimeUnit::Week => start.checked_add_days(Days::new(7)),

@@ -1,18 +1,25 @@
 //! Filters: the short form (`{"country": "US", "device": ["desktop", "mobile"]}`), operators
 //! (`{"page_path": {"starts_with": "/blog"}}`) and nesting (`{"or": [{…}, {"not": {…}}]}`).
 
+mod values;
+
 use serde_json::{Map, Value as Json};
 
 use super::column::Column;
-use super::dates;
 use crate::problem::{Problem, printable};
+use crate::segment::{Scope, Segments};
 use crate::statement::{Statement, Value};
-use crate::vocabulary::{Base, Kind};
+use crate::vocabulary::Base;
 
 /// Limits of one filter: the planner's work grows with them.
 const MAX_CONDITIONS: usize = 100;
 const MAX_VALUES: usize = 1_000;
 const MAX_DEPTH: usize = 10;
+/// Each is a subquery over all events of the site.
+const MAX_SEGMENTS: usize = 10;
+
+/// The key beside those of dimensions.
+const SEGMENT: &str = "segment";
 
 /// What a column is compared by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,12 +73,20 @@ pub(crate) enum Condition {
         /// Where in the request it stands.
         field: String,
     },
+    /// The row's visitor is one of the segment.
+    Segment {
+        name: String,
+        field: String,
+        /// `SELECT client_hash …`; none until [`Condition::resolved`].
+        visitors: Statement,
+    },
 }
 
 /// Counts what is parsed.
 #[derive(Default)]
 struct Size {
     conditions: usize,
+    segments: usize,
     values: usize,
 }
 
@@ -93,7 +108,62 @@ impl Condition {
             Self::All(inner) | Self::Any(inner) => inner.iter().flat_map(Self::columns).collect(),
             Self::Not(inner) => inner.columns(),
             Self::Test { column, field, .. } => vec![(column, field)],
+            Self::Segment { .. } => Vec::new(),
         }
+    }
+
+    /// That the visitor is in all of these segments, too.
+    pub(crate) fn and_segments(condition: Option<Self>, names: &[String]) -> Result<Option<Self>, Problem> {
+        if names.len() > MAX_SEGMENTS {
+            let detail = format!("a request names at most {MAX_SEGMENTS} segments");
+            return Err(Problem::invalid("segments", detail));
+        }
+        let segments = names
+            .iter()
+            .enumerate()
+            .map(|(index, name)| Self::segment(name, &format!("segments[{index}]")));
+        let mut parts: Vec<Self> = condition.into_iter().chain(segments).collect();
+        Ok(match parts.len() {
+            0 | 1 => parts.pop(),
+            _ => Some(Self::All(parts)),
+        })
+    }
+
+    fn segment(name: &str, field: &str) -> Self {
+        Self::Segment {
+            name: name.to_owned(),
+            field: field.to_owned(),
+            visitors: Statement::new("SELECT client_hash FROM events WHERE FALSE"),
+        }
+    }
+
+    /// The segments that it names, and where.
+    pub(crate) fn segments(&self) -> Vec<(&str, &str)> {
+        match self {
+            Self::All(inner) | Self::Any(inner) => inner.iter().flat_map(Self::segments).collect(),
+            Self::Not(inner) => inner.segments(),
+            Self::Test { .. } => Vec::new(),
+            Self::Segment { name, field, .. } => vec![(name, field)],
+        }
+    }
+
+    /// With the visitors of its segments.
+    pub(crate) fn resolved(self, segments: &Segments, scope: Scope<'_>) -> Result<Self, Problem> {
+        let each = |inner: Vec<Self>| {
+            let parts = inner.into_iter().map(|part| part.resolved(segments, scope));
+            parts.collect::<Result<Vec<Self>, Problem>>()
+        };
+        Ok(match self {
+            Self::All(inner) => Self::All(each(inner)?),
+            Self::Any(inner) => Self::Any(each(inner)?),
+            Self::Not(inner) => Self::Not(Box::new(inner.resolved(segments, scope)?)),
+            Self::Segment { name, field, .. } => Self::Segment {
+                visitors: segments.visitors(&name, &field, scope)?,
+                name,
+                field,
+            },
+            test @ Self::Test { .. } => test,
+        })
     }
 
     /// Over the rows of `base`.
@@ -102,8 +172,9 @@ impl Condition {
             Self::All(inner) => joined(inner, " AND ", base, zone),
             Self::Any(inner) => joined(inner, " OR ", base, zone),
             Self::Not(inner) => {
-                let mut statement = Statement::new("(");
-                statement.append(inner.sql(base, zone)).sql(") IS NOT TRUE");
+                // Not `IS NOT TRUE`: DataFusion plans it as nullable in one place and not in another, and refuses its own plan.
+                let mut statement = Statement::new("NOT coalesce(");
+                statement.append(inner.sql(base, zone)).sql(", FALSE)");
                 statement
             }
             Self::Test {
@@ -112,6 +183,11 @@ impl Condition {
                 values,
                 ..
             } => test(column, *operator, values, base, zone),
+            Self::Segment { visitors, .. } => {
+                let mut statement = Statement::new("client_hash IN (");
+                statement.append(visitors.clone()).sql(")");
+                statement
+            }
         }
     }
 }
@@ -218,6 +294,7 @@ fn all(filters: &Map<String, Json>, field: &str, depth: usize, size: &mut Size) 
             ("and", Json::Array(list)) => Condition::All(several(list, &inner, depth, size)?),
             ("or", Json::Array(list)) => Condition::Any(several(list, &inner, depth, size)?),
             ("not", Json::Object(negated)) => Condition::Not(Box::new(all(negated, &inner, depth + 1, size)?)),
+            (SEGMENT, value) => of_segments(value, &inner, size)?,
             ("and" | "or", _) => return Err(Problem::invalid(inner, "expected a list of filters")),
             ("not", _) => return Err(Problem::invalid(inner, "expected a filter: an object")),
             (name, value) => entry(&Column::parse(name, &inner)?, value, &inner, size)?,
@@ -228,6 +305,31 @@ fn all(filters: &Map<String, Json>, field: &str, depth: usize, size: &mut Size) 
         1 => Ok(conditions.remove(0)),
         _ => Ok(Condition::All(conditions)),
     }
+}
+
+/// One of the segments.
+fn of_segments(given: &Json, field: &str, size: &mut Size) -> Result<Condition, Problem> {
+    let list = match given {
+        Json::Array(list) => list.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    size.segments += list.len();
+    if list.is_empty() || size.segments > MAX_SEGMENTS {
+        let detail = format!("expected 1 to {MAX_SEGMENTS} names of segments");
+        return Err(Problem::invalid(field, detail));
+    }
+    let each = list.iter().map(|name| match name {
+        Json::String(name) => Ok(Condition::segment(name, field)),
+        _ => Err(Problem::invalid(
+            field,
+            "expected the name of a segment, or a list of names",
+        )),
+    });
+    let mut each = each.collect::<Result<Vec<_>, _>>()?;
+    Ok(match each.len() {
+        1 => each.remove(0),
+        _ => Condition::Any(each),
+    })
 }
 
 fn several(list: &[Json], field: &str, depth: usize, size: &mut Size) -> Result<Vec<Condition>, Problem> {
@@ -275,7 +377,7 @@ fn operation(column: &Column, name: &str, given: &Json, field: &str, size: &mut 
             OPERATORS.iter().map(|(name, ..)| *name),
         ));
     };
-    let values = values(column, *operator, name, given, field)?;
+    let values = values::of(column, *operator, name, given, field)?;
     size.conditions += 1;
     size.values += values.len();
     if size.conditions > MAX_CONDITIONS || size.values > MAX_VALUES {
@@ -294,73 +396,6 @@ fn operation(column: &Column, name: &str, given: &Json, field: &str, size: &mut 
         true => Condition::Not(Box::new(test)),
         false => test,
     })
-}
-
-fn values(
-    column: &Column,
-    operator: Operator,
-    name: &str,
-    given: &Json,
-    field: &str,
-) -> Result<Vec<Option<Value>>, Problem> {
-    let list = match given {
-        Json::Array(list) => list.as_slice(),
-        one => std::slice::from_ref(one),
-    };
-    let wrong = |detail: String| Err(Problem::invalid(field, detail));
-    match operator {
-        Operator::IsNull => return Ok(Vec::new()),
-        Operator::In if list.is_empty() => return wrong(format!("`{name}` needs at least one value")),
-        Operator::In => {}
-        Operator::Between if list.len() != 2 => return wrong(format!("`{name}` needs a list of two values")),
-        Operator::Between => {}
-        _ if list.len() != 1 => return wrong(format!("`{name}` needs one value")),
-        Operator::Contains | Operator::StartsWith | Operator::EndsWith | Operator::Matches => {
-            if column.kind() != Kind::Text {
-                return wrong(format!("`{name}` is for text, which `{}` is not", column.name()));
-            }
-        }
-        Operator::Compare(_) => {}
-    }
-    let kind = match operator {
-        Operator::Compare(_) | Operator::Between => column.number_kind(),
-        _ => Some(column.kind()),
-    };
-    let Some(kind) = kind else {
-        return wrong(format!(
-            "`{name}` is for numbers and times, which `{}` is not",
-            column.name()
-        ));
-    };
-    let null_allowed = operator == Operator::In;
-    list.iter()
-        .map(|value| typed(value, kind, null_allowed, column, field))
-        .collect()
-}
-
-fn typed(given: &Json, kind: Kind, null: bool, column: &Column, field: &str) -> Result<Option<Value>, Problem> {
-    let value = match (kind, given) {
-        (_, Json::Null) if null => return Ok(None),
-        (Kind::Text, Json::String(text)) => Some(Value::Text(text.clone())),
-        (Kind::Text, Json::Number(number)) => Some(Value::Text(number.to_string())),
-        (Kind::Text, Json::Bool(boolean)) => Some(Value::Text(boolean.to_string())),
-        (Kind::Boolean, Json::Bool(boolean)) => Some(Value::Boolean(*boolean)),
-        (Kind::Integer, Json::Number(number)) => number.as_i64().map(Value::Integer),
-        (Kind::Number, Json::Number(number)) => number.as_f64().map(Value::Number),
-        (Kind::Date, Json::String(text)) => dates::date(text).map(Value::Date),
-        (Kind::Time, Json::String(text)) => dates::time(text).map(Value::Time),
-        _ => None,
-    };
-    let expected = match kind {
-        Kind::Text => "text",
-        Kind::Boolean => "true or false",
-        Kind::Integer => "a whole number",
-        Kind::Number => "a number",
-        Kind::Date => "a date such as \"2026-01-31\"",
-        Kind::Time => "a time such as \"2026-01-31T10:00:00Z\"",
-    };
-    let wrong = || Problem::invalid(field, format!("`{}` is compared with {expected}", column.name()));
-    value.map(Some).ok_or_else(wrong)
 }
 
 #[cfg(test)]

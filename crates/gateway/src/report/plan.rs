@@ -6,12 +6,15 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde_json::{Value, json};
 
+use super::buckets::Bucket;
 use super::column::Column;
 use super::cursor::Cursor;
 use super::dates::{self, Period};
 use super::filter::Condition;
 use super::request::{Direction, ReportRequest};
+use super::sampling::{SampleRate, Sampling};
 use crate::problem::Problem;
+use crate::segment::{Scope, Segments};
 use crate::vocabulary::{Base, DIMENSIONS, METRICS, Measure, Metric, find_metric, measure};
 
 pub(crate) const DEFAULT_LIMIT: usize = 100;
@@ -43,11 +46,18 @@ pub(crate) struct Report {
     pub(crate) totals: bool,
     pub(crate) fill: bool,
     pub(crate) warnings: Vec<String>,
+    /// The share of visitors that are read; `None`: all.
+    pub(crate) sample: Option<SampleRate>,
     request: ReportRequest,
 }
 
 impl Report {
-    pub(crate) fn plan(request: ReportRequest, site: SiteZone, now: DateTime<Utc>) -> Result<Self, Problem> {
+    pub(crate) fn plan(
+        request: ReportRequest,
+        site: SiteZone,
+        now: DateTime<Utc>,
+        segments: &Segments,
+    ) -> Result<Self, Problem> {
         let zone = match &request.time_zone {
             Some(name) => dates::zone(name, "time_zone")?,
             None => site.zone,
@@ -68,13 +78,21 @@ impl Report {
             .transpose()?;
         let metrics = metrics(&request.metrics)?;
         let dimensions = dimensions(&request.dimensions)?;
-        let condition = request.filters.as_ref().map(Condition::parse).transpose()?.flatten();
+        let scope = Scope {
+            tracking_id: &request.tracking_id,
+            zone,
+            now,
+        };
+        let condition = request.condition()?;
+        let condition = condition.map(|given| given.resolved(segments, scope)).transpose()?;
         check_pairs(&metrics, &dimensions, condition.as_ref())?;
         let limit = request.limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(Problem::invalid("limit", format!("the limit is 1 to {MAX_LIMIT}")));
         }
+        let rate = SampleRate::of(request.sample_rate)?;
         let mut report = Self {
+            sample: (request.sampling == Sampling::Sampled).then_some(rate),
             tracking_id: request.tracking_id.clone(),
             order: order(&request, &metrics, &dimensions)?,
             totals: request.totals && !dimensions.is_empty(),
@@ -106,7 +124,7 @@ impl Report {
                 "there are more than {MAX_LIMIT} periods: empty ones are left out"
             ));
         }
-        let visitors = ["unique_users", "new_users", "returning_users"];
+        let visitors = ["unique_users", "new_users", "returning_users", "active_users"];
         let of_visitors = self.metrics.iter().filter(|metric| visitors.contains(&metric.name));
         let of_visitors: Vec<_> = of_visitors.map(|metric| format!("`{}`", metric.name)).collect();
         if !self.dimensions.is_empty() && !of_visitors.is_empty() {
@@ -116,6 +134,18 @@ impl Report {
             ));
         }
         warnings
+    }
+
+    /// Whether it is still to be decided if it is sampled.
+    pub(crate) fn is_undecided(&self) -> bool {
+        self.request.sampling == Sampling::Auto
+    }
+
+    /// Reads a sample, for this reason.
+    pub(crate) fn sample(&mut self, reason: &str) -> Result<(), Problem> {
+        self.sample = Some(SampleRate::of(self.request.sample_rate)?);
+        self.warnings.push(reason.to_owned());
+        Ok(())
     }
 
     /// The measures that it needs, and the bases that they come from, each once.
@@ -133,7 +163,7 @@ impl Report {
     }
 
     /// The periods of the one dimension that is time; `None` if there is none, or if they are too many.
-    pub(crate) fn buckets(&self, period: Period) -> Option<Vec<dates::Bucket>> {
+    pub(crate) fn buckets(&self, period: Period) -> Option<Vec<Bucket>> {
         let unit = self.dimensions.iter().find_map(Column::unit)?;
         period.buckets(unit, self.zone, MAX_LIMIT)
     }
@@ -154,9 +184,12 @@ impl Report {
             "metrics": self.metrics.iter().map(|metric| metric.name).collect::<Vec<_>>(),
             "dimensions": self.dimensions.iter().map(Column::name).collect::<Vec<_>>(),
             "filters": self.request.filters,
+            "segments": self.request.segments,
             "order_by": self.order.iter().map(order).collect::<Vec<_>>(),
             "limit": self.limit,
             "fill": self.fill,
+            "sampling": self.request.sampling,
+            "sample_rate": self.sample.map(SampleRate::to_json),
             "totals": self.totals,
         })
     }

@@ -1,7 +1,5 @@
 //! Rows of Arrow become the reply in JSON.
 
-use std::collections::HashMap;
-
 use arrow::array::RecordBatch;
 use chrono_tz::Tz;
 use serde::Serialize;
@@ -11,18 +9,11 @@ use utoipa::ToSchema;
 
 use super::dates::Period;
 use super::plan::Report;
+use super::sql::TOTALS;
 use crate::flight::Answer;
 use crate::json;
 use crate::problem::Problem;
 use crate::provenance::Origin;
-
-/// What the statements of a report gave.
-pub(crate) struct Answers {
-    pub(crate) rows: Answer,
-    pub(crate) totals: Option<Answer>,
-    pub(crate) compared: Option<Answer>,
-    pub(crate) compared_totals: Option<Answer>,
-}
 
 /// A row whose fields keep their order.
 pub(crate) struct Row<'a> {
@@ -49,6 +40,15 @@ impl Serialize for Row<'_> {
 pub(crate) struct Run {
     pub(crate) query_id: String,
     pub(crate) execution_time_ms: u64,
+}
+
+impl Run {
+    /// How many bytes it is at the start of a reply.
+    fn written(&self) -> usize {
+        let alone = json!({"query_id": self.query_id, "execution_time_ms": self.execution_time_ms});
+        // All but the closing brace.
+        alone.to_string().len() - 1
+    }
 }
 
 /// The reply to a report.
@@ -83,76 +83,123 @@ pub(crate) struct ReportReply<'a> {
 }
 
 /// The body of the reply.
-pub(crate) fn reply(report: &Report, answers: &Answers, run: &Run) -> Result<Vec<u8>, Problem> {
+pub(crate) fn reply(report: &Report, answer: &Answer, run: &Run) -> Result<ReplyBody, Problem> {
     let names = report.column_names();
-    let provenance = &answers.rows.provenance;
-    let (mut rows, counted) = rows(report, &answers.rows.batches, &names)?;
-    if report.dimensions.is_empty() {
-        // The one row is the totals.
-        compare(report, &mut rows, answers.compared_totals.as_ref())?;
-    } else {
-        compare(report, &mut rows, answers.compared.as_ref())?;
-    }
+    let provenance = &answer.provenance;
+    let found = Found::read(report, &answer.batches, &names)?;
+    let returned = found.rows.len();
     // Beyond the last page there is no row that could say how many there are.
-    let total_rows = counted.or((report.offset == 0).then_some(rows.len()));
-    let next = report.offset + rows.len();
-    let more = total_rows.is_some_and(|total| next < total) && !rows.is_empty();
-    let totals = match &answers.totals {
-        Some(answer) => Some(metrics_of(report, &answer.batches)?),
-        None => None,
-    };
+    let total_rows = found.counted.or((report.offset == 0).then_some(returned));
+    let next = report.offset + returned;
+    let more = total_rows.is_some_and(|total| next < total) && returned > 0;
     let body = ReportReply {
         query_id: &run.query_id,
         execution_time_ms: run.execution_time_ms,
-        rows,
+        compare: report.compared.map(|period| found.compared(period)),
+        rows: found.rows,
         total_rows,
         is_sampled: provenance.is_sampled,
         sample_rate: provenance.sample_rate,
         provenance: &provenance.origin,
-        totals,
-        compare: report
-            .compared
-            .map(|period| compared(report, period, answers))
-            .transpose()?,
+        totals: found.totals,
         next_cursor: more.then(|| report.cursor(next)),
         warnings: &report.warnings,
         query: report.normalised(),
         sql: report.rows_sql().literal(),
     };
-    serde_json::to_vec(&body).map_err(|error| Problem::internal(&error))
+    let json = serde_json::to_vec(&body).map_err(|error| Problem::internal(&error))?;
+    Ok(ReplyBody {
+        json,
+        run: run.written(),
+    })
 }
 
-fn compared(report: &Report, period: Period, answers: &Answers) -> Result<Value, Problem> {
-    let mut body = Map::new();
-    body.insert("date_range".into(), period.to_json());
-    if let Some(answer) = &answers.compared_totals {
-        body.insert("totals".into(), metrics_of(report, &answer.batches)?);
+/// The reply in JSON.
+#[derive(Debug)]
+pub(crate) struct ReplyBody {
+    pub(crate) json: Vec<u8>,
+    /// Bytes of the run, which come first.
+    run: usize,
+}
+
+impl ReplyBody {
+    /// What is the same when the same is asked again.
+    pub(crate) fn without_run(&self) -> &[u8] {
+        self.json.get(self.run..).unwrap_or_default()
     }
-    Ok(body.into())
 }
 
-/// The rows, and how many there are without the limit.
-fn rows<'a>(
-    report: &Report,
-    batches: &[RecordBatch],
-    names: &'a [String],
-) -> Result<(Vec<Row<'a>>, Option<usize>), Problem> {
-    let mut rows = Vec::new();
-    let mut total = None;
-    for batch in batches {
-        for index in 0..batch.num_rows() {
-            let mut values = values(batch, index, report.zone)?;
-            if values.len() > names.len() {
-                total = values.pop().and_then(|value| usize::try_from(value.as_u64()?).ok());
+/// What the rows of the statement say.
+struct Found<'a> {
+    rows: Vec<Row<'a>>,
+    /// How many rows there are without the limit.
+    counted: Option<usize>,
+    totals: Option<Value>,
+    compared_totals: Option<Value>,
+}
+
+impl<'a> Found<'a> {
+    fn read(report: &Report, batches: &[RecordBatch], names: &'a [String]) -> Result<Self, Problem> {
+        let mut found = Self {
+            rows: Vec::new(),
+            counted: None,
+            totals: None,
+            compared_totals: None,
+        };
+        for batch in batches {
+            for index in 0..batch.num_rows() {
+                found.add(report, values(batch, index, report.zone)?, names);
             }
-            rows.push(Row {
-                names,
-                values,
-                compared: None,
-            });
         }
+        if report.totals && found.totals.is_none() {
+            return Err(Problem::internal(&"an answer without its totals"));
+        }
+        if report.dimensions.is_empty() {
+            // The one row is the totals.
+            found.compared_totals = found.rows.first().and_then(|row| row.compared.clone());
+        }
+        Ok(found)
     }
-    Ok((rows, total))
+
+    /// The columns: the part, the dimensions, the metrics, those of the other range, the count.
+    fn add(&mut self, report: &Report, values: Vec<Value>, names: &'a [String]) {
+        let mut values = values.into_iter();
+        let part = report.totals.then(|| values.next()).flatten();
+        let width = report.metric_columns().len();
+        let mut row: Vec<Value> = values.by_ref().take(report.dimensions.len()).collect();
+        row.extend(report.metric_values(values.by_ref().take(width).collect()));
+        let compared = report.compared.map(|_| {
+            let metrics: Vec<Value> = values.by_ref().take(width).collect();
+            match metrics.iter().all(Value::is_null) {
+                true => Value::Null,
+                false => named(report, report.metric_values(metrics)),
+            }
+        });
+        if part == Some(json!(TOTALS)) {
+            self.totals = Some(named(report, row.split_off(report.dimensions.len())));
+            self.compared_totals = compared;
+            return;
+        }
+        let counted = values.next();
+        self.counted = counted
+            .and_then(|count| usize::try_from(count.as_u64()?).ok())
+            .or(self.counted);
+        self.rows.push(Row {
+            names,
+            values: row,
+            compared,
+        });
+    }
+
+    /// The other range, and its totals.
+    fn compared(&self, period: Period) -> Value {
+        let mut body = Map::new();
+        body.insert("date_range".into(), period.to_json());
+        if let Some(totals) = &self.compared_totals {
+            body.insert("totals".into(), totals.clone());
+        }
+        body.into()
+    }
 }
 
 fn values(batch: &RecordBatch, row: usize, zone: Tz) -> Result<Vec<Value>, Problem> {
@@ -160,56 +207,7 @@ fn values(batch: &RecordBatch, row: usize, zone: Tz) -> Result<Vec<Value>, Probl
     columns.map(|column| json::value(column, row, zone)).collect()
 }
 
-/// The metrics of the only row.
-fn metrics_of(report: &Report, batches: &[RecordBatch]) -> Result<Value, Problem> {
-    let batch = batches.iter().find(|batch| batch.num_rows() > 0);
-    let batch = batch.ok_or_else(|| Problem::internal(&"totals without a row"))?;
-    Ok(named(report, &values(batch, 0, report.zone)?))
-}
-
-fn named(report: &Report, metrics: &[Value]) -> Value {
+fn named(report: &Report, metrics: Vec<Value>) -> Value {
     let names = report.metrics.iter().map(|metric| metric.name.to_owned());
-    Value::Object(names.zip(metrics.iter().cloned()).collect())
-}
-
-/// Gives each row the numbers of the compared range. A period is compared with the one of the same number.
-fn compare(report: &Report, rows: &mut [Row<'_>], answer: Option<&Answer>) -> Result<(), Problem> {
-    let (Some(answer), Some(period)) = (answer, report.compared) else {
-        return Ok(());
-    };
-    let time = report.dimensions.iter().position(|column| column.unit().is_some());
-    let numbered = |period: Period| -> HashMap<String, usize> {
-        let buckets = report.buckets(period).unwrap_or_default().into_iter();
-        buckets
-            .enumerate()
-            .map(|(number, bucket)| (bucket.to_json(report.zone).to_string(), number))
-            .collect()
-    };
-    let key = |values: &[Value], numbers: &HashMap<String, usize>| -> String {
-        let dimensions = values.iter().take(report.dimensions.len()).enumerate();
-        let parts = dimensions.map(|(index, value)| match Some(index) == time {
-            true => json!(numbers.get(&value.to_string())),
-            false => value.clone(),
-        });
-        Value::Array(parts.collect()).to_string()
-    };
-    let numbers = numbered(period);
-    let mut known = HashMap::new();
-    let width = report.dimensions.len();
-    for batch in &answer.batches {
-        for index in 0..batch.num_rows() {
-            let values = values(batch, index, report.zone)?;
-            let metrics = values[width..]
-                .iter()
-                .take(report.metrics.len())
-                .cloned()
-                .collect::<Vec<_>>();
-            known.insert(key(&values, &numbers), named(report, &metrics));
-        }
-    }
-    let numbers = numbered(report.period);
-    for row in rows {
-        row.compared = Some(known.remove(&key(&row.values, &numbers)).unwrap_or(Value::Null));
-    }
-    Ok(())
+    Value::Object(names.zip(metrics).collect())
 }

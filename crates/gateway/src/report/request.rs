@@ -5,6 +5,10 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
+use super::filter::Condition;
+use super::sampling::Sampling;
+use crate::problem::Problem;
+
 /// A report, as it is asked for.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +27,9 @@ pub(crate) struct ReportRequest {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub(crate) filters: Option<Value>,
+    /// Names of segments: the visitors that are in all of them.
+    #[serde(default)]
+    pub(crate) segments: Vec<String>,
     /// By default: by time, else by the first metric, largest first.
     #[serde(default)]
     pub(crate) order_by: Vec<OrderBy>,
@@ -45,6 +52,13 @@ pub(crate) struct ReportRequest {
     /// Whether empty periods are wanted, where time is the only dimension.
     #[serde(default = "yes")]
     pub(crate) fill: bool,
+    /// `auto`: a sample of the visitors where it would take long. Default: `exact`.
+    #[serde(default)]
+    #[schema(inline)]
+    pub(crate) sampling: Sampling,
+    /// The share of visitors of a sample; 0.1 by default.
+    #[serde(default)]
+    pub(crate) sample_rate: Option<f64>,
     /// Only the SQL: nothing is run.
     #[serde(default)]
     pub(crate) explain: bool,
@@ -76,4 +90,12 @@ pub(crate) enum Direction {
     #[default]
     Asc,
     Desc,
+}
+
+impl ReportRequest {
+    /// Filters and segments.
+    pub(crate) fn condition(&self) -> Result<Option<Condition>, Problem> {
+        let filters = self.filters.as_ref().map(Condition::parse).transpose()?.flatten();
+        Condition::and_segments(filters, &self.segments)
+    }
 }

@@ -89,6 +89,11 @@ pub(crate) const MEASURES: &[Measure] = &[
         Base::Visitors,
         "count(DISTINCT client_hash) FILTER (WHERE known IS NOT NULL)",
     ),
+    counted(
+        "active_users",
+        Base::Sessions,
+        "count(DISTINCT client_hash) FILTER (WHERE engaged)",
+    ),
     counted("sessions", Base::Sessions, "count(*)"),
     counted("bounces", Base::Sessions, "count(*) FILTER (WHERE bounced)"),
     counted("engaged_sessions", Base::Sessions, "count(*) FILTER (WHERE engaged)"),
@@ -177,6 +182,13 @@ pub(crate) const METRICS: &[Metric] = &[
         &["returning_users"],
         "coalesce(returning_users, 0)",
         "Visitors with an event before the range.",
+    ),
+    count(
+        "active_users",
+        "Active visitors",
+        &["active_users"],
+        "coalesce(active_users, 0)",
+        "Visitors with an engaged session.",
     ),
     count(
         "sessions",

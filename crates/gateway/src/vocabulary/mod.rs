@@ -13,7 +13,7 @@ mod metrics;
 use serde::Serialize;
 
 pub(crate) use dimensions::{DIMENSIONS, Dimension, Kind, PROPERTY_PREFIX, TimeUnit};
-pub(crate) use metrics::{METRICS, Measure, Metric, measure};
+pub(crate) use metrics::{METRICS, Measure, Metric, MetricType, measure};
 
 /// Which rows a measure aggregates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

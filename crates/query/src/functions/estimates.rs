@@ -19,7 +19,7 @@ use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_na
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
 
 /// Standard errors within which 95% of a normal distribution lie.
-const Z: f64 = 1.959_963_984_540_054;
+pub(super) const Z: f64 = 1.959_963_984_540_054;
 
 /// `sample_estimate`.
 pub(super) fn aggregates() -> Vec<Arc<AggregateUDF>> {
@@ -84,7 +84,7 @@ impl AggregateUDFImpl for SampleEstimate {
     }
 }
 
-fn is_number(data_type: &DataType) -> bool {
+pub(super) fn is_number(data_type: &DataType) -> bool {
     data_type.is_numeric() || data_type.is_null()
 }
 

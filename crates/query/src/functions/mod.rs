@@ -7,6 +7,7 @@ mod estimates;
 mod growth;
 mod json;
 mod patterns;
+mod ratio;
 mod sketches;
 
 use std::sync::Arc;
@@ -38,7 +39,7 @@ pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
 
 /// Beside DataFusion's.
 pub(crate) fn aggregates() -> Vec<Arc<AggregateUDF>> {
-    [sketches::aggregates(), estimates::aggregates()].concat()
+    [sketches::aggregates(), estimates::aggregates(), ratio::aggregates()].concat()
 }
 
 /// `function`, with a bound if its results can be much longer than its arguments.

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::server::*;
 
-const ENDPOINTS: [(Method, &str); 10] = [
+const ENDPOINTS: [(Method, &str); 18] = [
     (Method::PATCH, "/api/v1/sites/shop"),
     (Method::GET, "/api/v1/sites"),
     (Method::POST, "/api/v1/sites"),
@@ -19,6 +19,14 @@ const ENDPOINTS: [(Method, &str); 10] = [
     (Method::POST, "/api/v1/funnels"),
     (Method::GET, "/api/v1/funnels/funnel_x"),
     (Method::DELETE, "/api/v1/funnels/funnel_x"),
+    (Method::GET, "/api/v1/segments"),
+    (Method::POST, "/api/v1/segments"),
+    (Method::GET, "/api/v1/segments/segment_x"),
+    (Method::PUT, "/api/v1/segments/segment_x"),
+    (Method::DELETE, "/api/v1/segments/segment_x"),
+    (Method::GET, "/api/v1/dashboards"),
+    (Method::POST, "/api/v1/dashboards"),
+    (Method::PUT, "/api/v1/dashboards/dashboard_x"),
 ];
 
 #[tokio::test]

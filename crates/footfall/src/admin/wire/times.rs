@@ -12,7 +12,7 @@ use super::invalid;
 /// UTC microseconds, written as RFC 3339.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub(super) struct TimeText(pub(super) Micros);
+pub(in crate::admin) struct TimeText(pub(in crate::admin) Micros);
 
 impl From<TimeText> for String {
     fn from(time: TimeText) -> Self {

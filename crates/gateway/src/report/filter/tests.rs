@@ -18,14 +18,17 @@ fn filters_become_conditions() {
             json!({"country": "US", "device": ["desktop", null]}),
             "((country = 'US') AND (device = 'desktop' OR device IS NULL))",
         ),
-        (json!({"country": {"is_not": "US"}}), "((country = 'US')) IS NOT TRUE"),
+        (
+            json!({"country": {"is_not": "US"}}),
+            "NOT coalesce((country = 'US'), FALSE)",
+        ),
         (
             json!({"page_path": {"starts_with": "/a'b"}}),
             "starts_with(page_path, '/a''b')",
         ),
         (
             json!({"page_path": {"not_contains": "%"}}),
-            "(contains(page_path, '%')) IS NOT TRUE",
+            "NOT coalesce(contains(page_path, '%'), FALSE)",
         ),
         (
             json!({"page_path": {"matches": "^/[a-z]+$"}}),
@@ -41,7 +44,7 @@ fn filters_become_conditions() {
         ),
         (
             json!({"user_id": {"is_null": false}}),
-            "((user_id IS NULL)) IS NOT TRUE",
+            "NOT coalesce((user_id IS NULL), FALSE)",
         ),
         (json!({"is_bot": false}), "(is_bot = FALSE)"),
         (
@@ -58,7 +61,7 @@ fn filters_become_conditions() {
         ),
         (
             json!({"or": [{"country": "US"}, {"not": {"device": "mobile", "os": "iOS"}}]}),
-            "((country = 'US') OR (((device = 'mobile') AND (os = 'iOS'))) IS NOT TRUE)",
+            "((country = 'US') OR NOT coalesce(((device = 'mobile') AND (os = 'iOS')), FALSE))",
         ),
         (
             json!({"and": [{"field": "country", "operator": "in", "value": ["US", "DE"]}]}),
@@ -120,4 +123,60 @@ fn odd_filters_are_refused_with_their_place() {
     assert!(Condition::parse(&json!({"country": many})).is_err());
     let deep = (0..50).fold(json!({"country": "US"}), |inner, _| json!({"not": inner}));
     assert!(Condition::parse(&deep).is_err());
+}
+
+#[test]
+fn segments_are_conditions_on_visitors() {
+    let mut segments = crate::segment::Segments::default();
+    let scope = crate::segment::Scope {
+        tracking_id: "shop",
+        zone: chrono_tz::Tz::UTC,
+        now: crate::report::dates::time("2026-02-01T10:00:00Z").unwrap(),
+    };
+    let buyers = json!({"events": {"event_type": "purchase"}});
+    segments.insert("it's", crate::segment::Segment::parse(&buyers, scope).unwrap());
+    let filters = json!({"or": [{"country": "US"}, {"not": {"segment": "it's"}}]});
+    let condition = Condition::parse(&filters).unwrap().unwrap();
+    assert_eq!(condition.segments(), [("it's", "filters.or[1].not.segment")]);
+    let sql = condition
+        .resolved(&segments, scope)
+        .unwrap()
+        .sql(Base::Sessions, "UTC")
+        .literal();
+    assert_eq!(
+        sql,
+        "((country = 'US') OR NOT coalesce(client_hash IN (SELECT client_hash FROM (SELECT client_hash, \
+         count(*) FILTER (WHERE ((event_type = 'purchase'))) AS n0, CAST(NULL AS DECIMAL(38, 4)) AS r0 FROM events \
+         WHERE tracking_id = 'shop' AND (((event_type = 'purchase'))) GROUP BY client_hash) AS visitors \
+         WHERE (n0 >= 1)), FALSE))"
+    );
+}
+
+#[test]
+fn unknown_segments_are_refused_with_their_place() {
+    let scope = crate::segment::Scope {
+        tracking_id: "shop",
+        zone: chrono_tz::Tz::UTC,
+        now: crate::report::dates::time("2026-02-01T10:00:00Z").unwrap(),
+    };
+    let named = Condition::and_segments(None, &["a".into(), "b".into()])
+        .unwrap()
+        .unwrap();
+    let problem = named.resolved(&crate::segment::Segments::default(), scope).unwrap_err();
+    assert_eq!(problem.sentence(), "segments[0]: the site has no segment `a`");
+    for (filters, expected) in [
+        (json!({"segment": []}), "filters.segment: expected 1 to 10 names"),
+        (
+            json!({"segment": [1]}),
+            "filters.segment: expected the name of a segment",
+        ),
+        (
+            json!({"segment": vec!["x"; 11]}),
+            "filters.segment: expected 1 to 10 names",
+        ),
+    ] {
+        let sentence = Condition::parse(&filters).unwrap_err().sentence();
+        assert!(sentence.starts_with(expected), "{sentence}");
+    }
+    assert!(Condition::and_segments(None, &vec!["x".to_owned(); 11]).is_err());
 }

@@ -22,6 +22,7 @@ fn report(request: &Json) -> Result<Report, crate::problem::Problem> {
         serde_json::from_value(body).unwrap(),
         site,
         time("2026-02-01T10:00:00Z").unwrap(),
+        &crate::segment::Segments::default(),
     )
 }
 
@@ -106,7 +107,7 @@ fn totals_have_no_groups() {
          AND event_timestamp < TIMESTAMP '2026-01-01T00:00:00Z') AS earlier ON client_hash = known\n\
          WHERE {RANGE}) AS report"
     );
-    assert_eq!(report.totals_sql(report.period).literal(), expected);
+    assert_eq!(report.totals_sql().literal(), expected);
 }
 
 #[test]
@@ -187,4 +188,85 @@ fn cursor_fits_its_request_alone() {
     assert!(second_page.rows_sql().literal().ends_with("LIMIT 10 OFFSET 100"));
     second["filters"] = json!({"country": "US"});
     assert!(report(&second).is_err());
+}
+
+#[test]
+fn sampled_report_estimates_from_visitors() {
+    let sql = rows(&json!({
+        "metrics": ["pageviews", "bounce_rate"],
+        "dimensions": ["country"],
+        "sampling": "sampled",
+        "sample_rate": 0.05,
+        "order_by": [{"field": "bounce_rate", "direction": "desc"}],
+    }));
+    for part in [
+        "sample_estimate(CAST(pageviews AS DOUBLE), 5) AS \"pageviews\"",
+        "sample_ratio(CAST(bounces AS DOUBLE), CAST(sessions AS DOUBLE), 5) AS \"bounce_rate\"",
+        "\nFROM events TABLESAMPLE SYSTEM (5)\nWHERE",
+        "\nFROM sessions TABLESAMPLE SYSTEM (5)\nWHERE",
+        "GROUP BY d0, client_hash",
+        "\"bounce_rate\"['upper'] AS \"bounce_rate_upper\"",
+        "ORDER BY 6 DESC NULLS LAST, 1 ASC NULLS LAST",
+    ] {
+        assert!(sql.contains(part), "{part}: {sql}");
+    }
+}
+
+#[test]
+fn compared_range_is_joined_by_dimensions() {
+    let asked = json!({"dimensions": ["country", "month"], "compare": "previous_year", "limit": 7, "totals": false});
+    let sql = rows(&asked);
+    assert!(sql.starts_with(
+        "SELECT page.\"country\", page.\"month\", page.\"pageviews\", other.\"pageviews\" AS \"compare_pageviews\", \
+         page.\"total_rows\"\nFROM (SELECT d0"
+    ));
+    assert!(sql.contains("LIMIT 7) AS page\nLEFT JOIN (SELECT d0"));
+    let month = |table: &str| {
+        format!(
+            "CAST(date_part('year', {table}.\"month\") AS BIGINT) * 12 + CAST(date_part('month', {table}.\"month\") AS BIGINT)"
+        )
+    };
+    let keys = format!(
+        "ON (page.\"country\" IS NOT DISTINCT FROM other.\"country\") \
+         AND ({} - 24313 IS NOT DISTINCT FROM {} - 24301)\nORDER BY 2 ASC NULLS LAST, 1 ASC NULLS LAST",
+        month("page"),
+        month("other")
+    );
+    assert!(sql.ends_with(&keys), "{sql}");
+    assert_eq!(report(&asked).unwrap().statement().literal(), sql);
+}
+
+#[test]
+fn rows_and_totals_are_one_statement() {
+    let report = report(&json!({"dimensions": ["country"]})).unwrap();
+    let expected = format!(
+        "SELECT * FROM (\nSELECT 0 AS part, page.*\nFROM ({}) AS page\nUNION ALL\n\
+         SELECT 1, NULL AS \"country\", totals.*, NULL AS \"total_rows\"\nFROM ({}) AS totals) AS answer\n\
+         ORDER BY 1, 3 DESC NULLS LAST, 2 ASC NULLS LAST",
+        report.rows_sql().literal(),
+        report.totals_sql().literal()
+    );
+    assert_eq!(report.statement().literal(), expected);
+}
+
+#[test]
+fn hours_are_numbered_where_clocks_change_by_half_an_hour() {
+    let asked = json!({
+        "date_range": {"start": "2026-04-05", "end": "2026-04-05"},
+        "dimensions": ["hour"], "time_zone": "Australia/Lord_Howe", "compare": "previous_period",
+    });
+    let sql = rows(&asked);
+    let series = |first, last| {
+        format!("generate_series(TIMESTAMP '2026-04-{first}', TIMESTAMP '2026-04-{last}', INTERVAL '1 hour')")
+    };
+    assert!(sql.contains(&series("04T13:00:00", "04T14:00:00")), "{sql}");
+    assert!(sql.contains(&series("04T15:30:00", "05T12:30:00")), "{sql}");
+    let epoch = "CAST(date_part('epoch', page.\"hour\") AS BIGINT)";
+    assert!(
+        sql.contains(&format!(
+            "CASE WHEN page.\"hour\" >= TIMESTAMP '2026-04-04T15:30:00Z' THEN ({epoch} - 1775316600) / 3600 + 2 \
+         WHEN page.\"hour\" >= TIMESTAMP '2026-04-04T13:00:00Z' THEN ({epoch} - 1775307600) / 3600 + 0 END"
+        )),
+        "{sql}"
+    );
 }

@@ -1,6 +1,7 @@
 //! `funnel_progress` and `funnel_results` equal a plain computation over all events, whatever has been merged, backfilled,
 //! created, changed or deleted.
 
+mod functions;
 mod lake;
 mod model;
 

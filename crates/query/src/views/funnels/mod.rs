@@ -10,6 +10,7 @@
 
 mod cover;
 mod filters;
+mod function;
 mod provider;
 mod stage_exec;
 mod stages;
@@ -28,9 +29,10 @@ use crate::catalog::Tables;
 use crate::segments::ScopedLake;
 pub(super) use cover::CoverCache;
 pub(crate) use cover::uncovered;
+pub(crate) use function::functions;
 use provider::FunnelEntries;
 
-const PROGRESS: &str = "funnel_progress";
+pub(crate) const PROGRESS: &str = "funnel_progress";
 const RESULTS: &str = "funnel_results";
 
 /// The names of the views' sources, which only they can use.

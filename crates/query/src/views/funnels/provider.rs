@@ -1,5 +1,6 @@
 //! Entries as a table: from a statement's conditions to the plan that computes them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -12,13 +13,18 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
 use footfall_funnels::table::{funnel_steps, progress};
 use footfall_funnels::{Funnel, Matcher, Progress};
-use footfall_model::table;
+use footfall_model::table::{self, SITE_COLUMN};
 
 use super::cover::CoverCache;
 use super::filters::EntryFilters;
 use super::stage_exec::StageExec;
 use super::stages::{FindEntries, MatchSteps};
 use crate::segments::ScopedLake;
+
+const EVENT_TYPE: &str = "event_type";
+
+/// A longer list of types is no condition on events: comparing them would cost more than it saves.
+const MAX_TYPES: usize = 32;
 
 /// The entries into the funnels of a caller's sites.
 #[derive(Debug)]
@@ -68,8 +74,13 @@ impl TableProvider for FunnelEntries {
 
 impl FunnelEntries {
     pub(super) fn new(lake: &ScopedLake, cache: &Arc<CoverCache>) -> Self {
+        Self::of(lake, cache, lake.pinned.funnels.of(&lake.sites, |_| true))
+    }
+
+    /// Of these funnels alone.
+    pub(super) fn of(lake: &ScopedLake, cache: &Arc<CoverCache>, funnels: Vec<Funnel>) -> Self {
         Self {
-            funnels: lake.pinned.funnels.of(&lake.sites, |_| true),
+            funnels,
             lake: lake.clone(),
             cache: Arc::clone(cache),
         }
@@ -107,7 +118,8 @@ impl FunnelEntries {
         })?;
 
         let window = funnels.iter().map(|funnel| funnel.definition.window.micros()).max();
-        let of_events = filters.of_events(window.unwrap_or_default());
+        let mut of_events = filters.of_events(window.unwrap_or_default());
+        of_events.extend(only_site(funnels));
         let mut of_steps = of_events.clone();
         if let Some(named) = &filters.funnels {
             of_steps.push(col("funnel_id").in_list(named.iter().map(|id| lit(id.as_str())).collect(), false));
@@ -119,8 +131,26 @@ impl FunnelEntries {
             .map(|name| table::events().table_schema().index_of(name));
         let read = read.collect::<Result<Vec<_>, _>>()?;
         let segments = sources.segments.scan(session, Some(&indices), &of_steps, None).await?;
+        of_events.extend(step_types(funnels));
         let uncovered = sources.uncovered.scan(session, Some(&read), &of_events, None).await?;
         let matched = StageExec::new(uncovered, Arc::new(MatchSteps(Arc::new(matcher))));
         UnionExec::try_new(vec![segments, Arc::new(matched)])
     }
+}
+
+/// Where all funnels are of one site: its events, whether or not the statement names it.
+fn only_site(funnels: &[Funnel]) -> Option<Expr> {
+    let (first, others) = funnels.split_first()?;
+    let one = others.iter().all(|funnel| funnel.tracking_id == first.tracking_id);
+    one.then(|| col(SITE_COLUMN).eq(lit(first.tracking_id.as_str())))
+}
+
+/// The types of events that may matter, unless any event may end an attempt.
+fn step_types(funnels: &[Funnel]) -> Option<Expr> {
+    if funnels.iter().any(|funnel| funnel.definition.strict_order) {
+        return None;
+    }
+    let steps = funnels.iter().flat_map(|funnel| &funnel.definition.steps);
+    let types: BTreeSet<&str> = steps.map(|step| step.event_type.as_str()).collect();
+    (types.len() <= MAX_TYPES).then(|| col(EVENT_TYPE).in_list(types.into_iter().map(lit).collect(), false))
 }
