@@ -7,6 +7,7 @@
 mod depth;
 mod dialect;
 mod dropped;
+mod parametric;
 mod patterns;
 mod placeholders;
 mod policy;

@@ -1,0 +1,4 @@
+//! What visitors did in which order: `window_funnel`, `retention` and `retention_cohorts`.
+
+mod retention;
+mod window_funnel;
