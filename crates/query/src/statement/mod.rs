@@ -4,6 +4,7 @@
 //! text -> tokens (not too long, not too deep) -> `?` numbered -> parsed, one -> rewritten -> allowed (see `policy`)
 //! ```
 
+mod cohorts;
 mod depth;
 mod dialect;
 mod dropped;

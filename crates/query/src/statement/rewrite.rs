@@ -7,6 +7,7 @@
 //! - `CAST(2.5 AS INT)` becomes `CAST(3 AS INT)`: the planner takes the number for a floating-point one and cuts it off.
 //! - `to_timestamp(x, 'YYYY-MM-DD')` becomes `to_timestamp(x, '%Y-%m-%d')` (see `time_patterns`).
 //! - `windowFunnel(3600)(…)` becomes `windowFunnel(3600, …)` (see `parametric`).
+//! - `FROM retention_cohorts(…)` becomes a subquery (see `cohorts`).
 //! - `TABLESAMPLE SYSTEM (10)` becomes a condition on the visitor's hash (see `sampling`).
 //! - `? - INTERVAL '1 day'` becomes `CAST(? AS TIMESTAMP(6)) - …`: the planner finds no type for the sum.
 
@@ -19,7 +20,7 @@ use datafusion::sql::sqlparser::ast::{
     Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 
-use super::{parametric, patterns, sampling, time_patterns};
+use super::{cohorts, parametric, patterns, sampling, time_patterns};
 use crate::QueryError;
 
 const MICROSECONDS: DataType = DataType::Timestamp(Some(6), TimezoneInfo::None);
@@ -50,7 +51,7 @@ impl VisitorMut for Rewriter {
     type Break = QueryError;
 
     fn post_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<QueryError> {
-        match sampling::rewrite(table) {
+        match cohorts::rewrite(table).and_then(|()| sampling::rewrite(table)) {
             Ok(share) => {
                 self.samples.extend(share);
                 ControlFlow::Continue(())
