@@ -11,6 +11,7 @@ mod lake_args;
 mod logging;
 mod overrides;
 mod rollup;
+mod rollup_advise;
 mod rollup_args;
 mod site;
 mod site_args;
@@ -73,7 +74,7 @@ async fn dispatch(Cli { config, command }: Cli) -> anyhow::Result<()> {
             Box::pin(funnel::run(&config, args)).await
         }
         Command::Rollup(args) => {
-            let config = load(args.admin().overrides())?;
+            let config = load(args.overrides())?;
             Box::pin(rollup::run(&config, args)).await
         }
         Command::Sql(args) => {

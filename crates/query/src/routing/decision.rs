@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::missing::MissingRollup;
 use super::segment::Unfit;
 
 /// From where an aggregate over events is answered.
@@ -59,6 +60,7 @@ pub(crate) struct StatementRouting {
     pub(crate) enabled: bool,
     /// In the order of the plan; `None` before it is optimized.
     decisions: Arc<Mutex<Option<Vec<Decision>>>>,
+    missing: Arc<Mutex<Vec<MissingRollup>>>,
 }
 
 impl StatementRouting {
@@ -66,6 +68,7 @@ impl StatementRouting {
         Self {
             enabled,
             decisions: Arc::default(),
+            missing: Arc::default(),
         }
     }
 
@@ -79,6 +82,15 @@ impl StatementRouting {
 
     pub(super) fn push(&self, decision: Decision) {
         self.decisions.lock().get_or_insert_default().push(decision);
+    }
+
+    pub(super) fn push_missing(&self, missing: MissingRollup) {
+        self.missing.lock().push(missing);
+    }
+
+    /// What would have answered the aggregates that no rollup answers.
+    pub(crate) fn missing(&self) -> Vec<MissingRollup> {
+        self.missing.lock().clone()
     }
 
     /// One for each aggregate over events.
