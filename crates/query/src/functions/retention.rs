@@ -189,12 +189,7 @@ impl GroupsAccumulator for Groups {
 
     fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
         let mut rows = Self::new(self.conditions);
-        rows.add(
-            values,
-            opt_filter,
-            |row| row,
-            values.first().map_or(0, |first| first.len()),
-        )?;
+        rows.add(values, opt_filter, |row| row, values.first().map_or(0, Array::len))?;
         rows.state(EmitTo::All)
     }
 

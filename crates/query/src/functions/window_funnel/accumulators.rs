@@ -15,7 +15,7 @@ use super::matches::{Matches, Rows, states_of_rows};
 #[derive(Debug)]
 pub(super) struct FunnelGroups {
     funnel: Funnel,
-    matches: Matches,
+    pub(super) matches: Matches,
 }
 
 impl FunnelGroups {

@@ -244,7 +244,7 @@ impl Grouped {
         let times = self.entries.iter().map(|entry| entry.time);
         let levels = self.entries.iter().map(|entry| entry.level);
         lists(
-            offsets,
+            &offsets,
             PrimitiveArray::<Int64Type>::from_iter_values(times),
             PrimitiveArray::<UInt8Type>::from_iter_values(levels),
         )
@@ -262,7 +262,7 @@ pub(super) fn states_of_rows(rows: &Rows<'_>) -> Result<Vec<ArrayRef>> {
     });
     i32::try_from(times.len()).map_err(too_many)?;
     lists(
-        OffsetBuffer::from_lengths(lengths),
+        &OffsetBuffer::from_lengths(lengths),
         PrimitiveArray::<Int64Type>::from_iter_values(times),
         PrimitiveArray::<UInt8Type>::from_iter_values(levels),
     )
@@ -276,7 +276,7 @@ fn too_many(_: std::num::TryFromIntError) -> DataFusionError {
 }
 
 fn lists(
-    offsets: OffsetBuffer<i32>,
+    offsets: &OffsetBuffer<i32>,
     times: PrimitiveArray<Int64Type>,
     levels: PrimitiveArray<UInt8Type>,
 ) -> Result<Vec<ArrayRef>> {

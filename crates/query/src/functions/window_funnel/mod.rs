@@ -12,6 +12,8 @@
 mod accumulators;
 mod chain;
 mod matches;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -155,7 +155,7 @@ async fn retention_cohorts_take_parameters_aliases_and_a_time_zone() {
     assert_eq!(types, ["Utf8", "Date32"]);
     let values = [ScalarValue::from("shop"), ScalarValue::Date32(Some(20_767))];
     let found = rows(&engine, &ALL, sql, &values).await.unwrap();
-    assert_eq!(found.iter().map(|batch| batch.num_rows()).sum::<usize>(), 2);
+    assert_eq!(found.iter().map(arrow::array::RecordBatch::num_rows).sum::<usize>(), 2);
     let explained = table(
         &engine,
         &ALL,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use footfall_model::access::SiteScope;
 use footfall_sessions::testing::Random;
 
-use crate::testing::{events, lake, only, table, value};
-use crate::{Engine, EngineOptions};
+use crate::testing::{events, lake, only, rows, table, value};
+use crate::{Engine, EngineOptions, QueryError};
 
 const ALL: SiteScope = SiteScope::All;
 
@@ -216,4 +216,24 @@ async fn window_funnel_counts_a_reader_s_own_events_alone() {
     assert_eq!(value(&engine, &ALL, sql).await, "2");
     assert_eq!(value(&engine, &only(&["a"]), sql).await, "1");
     assert_eq!(value(&engine, &only(&["b"]), sql).await, "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn window_funnel_beyond_the_memory_is_refused() {
+    let lake = lake().await;
+    let options = EngineOptions {
+        memory_bytes: 16 * 1024 * 1024,
+        ..lake.options()
+    };
+    let engine = Engine::new(lake.table.clone(), &options).unwrap();
+    for (of, enough) in [("", 100_000), (" GROUP BY value % 2", 100_000)] {
+        let funnel = |count: u64| {
+            format!(
+                "SELECT max(n) FROM (SELECT window_funnel(5, value, value % 3 = 0, value % 3 = 1) AS n FROM generate_series(1, {count}){of})"
+            )
+        };
+        assert_eq!(value(&engine, &ALL, &funnel(enough)).await, "2");
+        let refused = rows(&engine, &ALL, &funnel(6_000_000), &[]).await;
+        assert!(matches!(refused, Err(QueryError::Limit(_))), "{of}: {refused:?}");
+    }
 }
