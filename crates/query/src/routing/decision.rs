@@ -84,8 +84,13 @@ impl StatementRouting {
         self.decisions.lock().get_or_insert_default().push(decision);
     }
 
+    /// Keeps the first few of a statement.
     pub(super) fn push_missing(&self, missing: MissingRollup) {
-        self.missing.lock().push(missing);
+        const KEPT: usize = 20;
+        let mut known = self.missing.lock();
+        if known.len() < KEPT {
+            known.push(missing);
+        }
     }
 
     /// What would have answered the aggregates that no rollup answers.

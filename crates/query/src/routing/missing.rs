@@ -18,6 +18,9 @@ use super::shape::Shape;
 /// The name of a definition that has none yet.
 const UNNAMED: &str = "advised";
 
+/// What is larger is not looked at: each round takes as long as its routing.
+const MOST_EXPRESSIONS: usize = 200;
+
 /// A rollup has at most 16 dimensions, and three grains.
 const ROUNDS: usize = 24;
 
@@ -32,6 +35,9 @@ pub(crate) struct MissingRollup {
 
 /// The smallest rollup that answers `shape` for a caller of `sites`; `None` if none that can be configured does.
 pub(super) fn missing(shape: &Shape, sites: &SiteScope) -> Option<RollupDefinition> {
+    if shape.keys.len() + shape.aggregates.len() + shape.filters.len() > MOST_EXPRESSIONS {
+        return None;
+    }
     let mut candidate = RollupDefinition {
         name: UNNAMED.to_owned(),
         sites: None,

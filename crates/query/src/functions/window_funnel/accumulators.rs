@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::{Result, ScalarValue, resources_err};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 
 use super::Funnel;
@@ -73,38 +73,54 @@ impl GroupsAccumulator for FunnelGroups {
 
 /// Of one group.
 #[derive(Debug)]
-pub(super) struct OneFunnel(FunnelGroups);
+pub(super) struct OneFunnel {
+    group: FunnelGroups,
+    /// Matches that may still be looked at: with OVER (ORDER BY …) they are again and again.
+    pub(super) left: usize,
+}
+
+/// The most that a running window may look at: a step of an operator is not interrupted.
+const MOST_LOOKED_AT: usize = 500_000_000;
 
 impl OneFunnel {
     pub(super) fn new(funnel: Funnel) -> Self {
-        Self(FunnelGroups::new(funnel))
+        Self {
+            group: FunnelGroups::new(funnel),
+            left: MOST_LOOKED_AT,
+        }
     }
 }
 
 impl Accumulator for OneFunnel {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let values = with_numbers(&self.0.funnel, values)?;
-        let rows = Rows::new(&self.0.funnel, &values, None)?;
-        self.0.matches.add(&rows, |_| 0, 1)
+        let values = with_numbers(&self.group.funnel, values)?;
+        let rows = Rows::new(&self.group.funnel, &values, None)?;
+        self.group.matches.add(&rows, |_| 0, 1)
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        self.0.matches.merge(states, |_| 0, 1)
+        self.group.matches.merge(states, |_| 0, 1)
     }
 
     /// With OVER it is asked again and again while rows are added.
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let level = self.0.matches.level_of_all(&self.0.funnel);
+        if self.left == 0 {
+            return resources_err!(
+                "window_funnel over so long a running window takes too long: leave ORDER BY out of OVER, or write GROUP BY"
+            );
+        }
+        self.left = self.left.saturating_sub(self.group.matches.len());
+        let level = self.group.matches.level_of_all(&self.group.funnel);
         Ok(ScalarValue::Int32(Some(level)))
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        self.0.matches.reserve_groups(1)?;
-        let lists = self.0.state(EmitTo::All)?;
+        self.group.matches.reserve_groups(1)?;
+        let lists = self.group.state(EmitTo::All)?;
         lists.iter().map(|list| ScalarValue::try_from_array(list, 0)).collect()
     }
 
     fn size(&self) -> usize {
-        size_of_val(self) + self.0.matches.size()
+        size_of_val(self) + self.group.matches.size()
     }
 }

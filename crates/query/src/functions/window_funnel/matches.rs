@@ -177,6 +177,10 @@ impl Matches {
         level(&mut self.log, funnel)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.log.len()
+    }
+
     pub(super) fn size(&self) -> usize {
         self.log.capacity() * size_of::<Entry>()
     }

@@ -139,3 +139,16 @@ fn memory_is_that_of_the_matches() {
         .unwrap();
     assert!(groups.size() >= before + 16_000, "{}", groups.size());
 }
+
+#[test]
+fn running_windows_end_before_they_take_too_long() {
+    let mut one = OneFunnel::new(funnel(""));
+    one.left = 2_500;
+    let rows: Vec<Row> = (0..1_000).map(|nth| (0, Some(nth), 1, Some(true))).collect();
+    one.update_batch(&columns(&rows).0).unwrap();
+    for _ in 0..3 {
+        one.evaluate().unwrap();
+    }
+    let error = one.evaluate().unwrap_err().to_string();
+    assert!(error.contains("leave ORDER BY out of OVER"), "{error}");
+}

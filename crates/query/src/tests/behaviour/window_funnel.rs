@@ -226,6 +226,13 @@ async fn window_funnel_beyond_the_memory_is_refused() {
         ..lake.options()
     };
     let engine = Engine::new(lake.table.clone(), &options).unwrap();
+    let running = |count: u64| {
+        format!(
+            "SELECT max(n) FROM (SELECT window_funnel(5, value, value % 3 = 0, value % 3 = 1) OVER (ORDER BY value) AS n \
+             FROM generate_series(1, {count}))"
+        )
+    };
+    assert_eq!(value(&engine, &ALL, &running(1_000)).await, "2");
     for (of, enough) in [("", 100_000), (" GROUP BY value % 2", 100_000)] {
         let funnel = |count: u64| {
             format!(
