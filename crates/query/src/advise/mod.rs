@@ -56,7 +56,7 @@ pub struct Proposal {
 pub(crate) fn to_json(missing: &[MissingRollup]) -> Option<String> {
     let all: Vec<Value> = missing
         .iter()
-        .filter_map(|MissingRollup { rollup, rows }| {
+        .filter_map(|MissingRollup { rollup, rows, .. }| {
             let rollup = serde_json::to_value(rollup).ok()?;
             Some(json!({ "rows": rows, "rollup": rollup }))
         })

@@ -148,6 +148,7 @@ fn names_are_possible_and_not_taken() {
 #[test]
 fn facts_are_read_as_they_are_written() {
     let missing = MissingRollup {
+        aggregate: 0,
         rollup: rollup(Grain::Hour, &["city"]),
         rows: 500,
     };

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use footfall_model::rollup::RollupDefinition;
 use parking_lot::Mutex;
 
 use super::missing::MissingRollup;
@@ -84,12 +85,17 @@ impl StatementRouting {
         self.decisions.lock().get_or_insert_default().push(decision);
     }
 
-    /// Keeps the first few of a statement.
-    pub(super) fn push_missing(&self, missing: MissingRollup) {
+    /// What would have answered the aggregate that is decided next. Keeps the first few of a statement.
+    pub(super) fn push_missing(&self, rollup: RollupDefinition, rows: u64) {
         const KEPT: usize = 20;
+        let aggregate = self.decisions.lock().as_ref().map_or(0, Vec::len);
         let mut known = self.missing.lock();
         if known.len() < KEPT {
-            known.push(missing);
+            known.push(MissingRollup {
+                aggregate,
+                rollup,
+                rows,
+            });
         }
     }
 

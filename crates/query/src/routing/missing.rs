@@ -1,6 +1,8 @@
 //! The rollup that would have answered an aggregate: found by asking, again and again, what a candidate lacks. What the
 //! router says of a candidate it will say of the rollup.
 
+use std::fmt;
+
 use datafusion::common::Column;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::AggregateFunction;
@@ -27,10 +29,30 @@ const ROUNDS: usize = 24;
 /// An aggregate that was computed from events, since no rollup has all that it asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct MissingRollup {
+    /// Which of the statement's decisions it would have changed, from 0.
+    pub(crate) aggregate: usize,
     /// The smallest that would do, for all sites.
     pub(crate) rollup: RollupDefinition,
     /// Rows of all files of events in the asked time.
     pub(crate) rows: u64,
+}
+
+impl fmt::Display for MissingRollup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rollup = &self.rollup;
+        let grain = rollup.grain.column().unwrap_or("day");
+        let visitors = rollup.per_visitor.then_some("visitor");
+        let dimensions = rollup.dimensions.iter().map(String::as_str).chain(visitors);
+        let measures = rollup.measures.iter().map(|measure| measure.name.as_str());
+        let by: Vec<_> = [grain].into_iter().chain(dimensions).collect();
+        let measures: Vec<_> = measures.collect();
+        write!(
+            f,
+            "a rollup by {} with {} would answer it",
+            by.join(", "),
+            measures.join(", ")
+        )
+    }
 }
 
 /// The smallest rollup that answers `shape` for a caller of `sites`; `None` if none that can be configured does.

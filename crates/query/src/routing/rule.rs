@@ -11,7 +11,7 @@ use super::RoutableEvents;
 use super::decision::{Decision, Reason};
 use super::figures::{figures, rows_of_events};
 use super::fit::Fit;
-use super::missing::{MissingRollup, missing};
+use super::missing::missing;
 use super::rewrite::rewrite;
 use super::route::route;
 use super::shape::Shape;
@@ -49,7 +49,7 @@ impl OptimizerRule for RouteAggregates {
                 && let Some(rollup) = missing(&shape, &events.lake.sites)
             {
                 let rows = rows_of_events(&events.lake, shape.time_range());
-                events.routing.push_missing(MissingRollup { rollup, rows });
+                events.routing.push_missing(rollup, rows);
             }
             events.routing.push(decision);
             match fit {

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Datelike, Days, NaiveDate};
+use footfall_compactor::Policy;
 use footfall_model::access::SiteScope;
 use footfall_sessions::testing::Random;
 
 use crate::testing::{events, lake, only, rows, table, value};
+use crate::tests::rollups::rolled;
 use crate::{Engine, ScalarValue};
 
 const ALL: SiteScope = SiteScope::All;
@@ -213,5 +215,36 @@ async fn retention_cohorts_refuse_other_arguments_with_the_reason() {
     ] {
         let shown = value(&engine, &ALL, &format!("SELECT * FROM retention_cohorts({args})")).await;
         assert!(shown.contains(reason), "{args}: {shown}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retention_cohorts_are_answered_from_visits() {
+    let rolled = rolled(&Policy::default()).await;
+    let mut sent = events();
+    for minute in 0..60 {
+        sent = sent
+            .client(&format!("v{}", minute % 3))
+            .at(&format!("2026-11-01 10:{minute:02}"))
+            .pageview("/");
+    }
+    rolled.add(sent.clone(), 0).await;
+    rolled.add(sent.site("b").at("2026-11-01 12:00").pageview("/"), 1).await;
+    for task in rolled.compactors[0].plan_day(20_758) {
+        rolled.compactors[0].execute(&task, None).await.unwrap();
+    }
+    for (zone, expected) in [
+        ("UTC", "rollup visits: "),
+        ("Europe/Brussels", "rollup visits: "),
+        ("Asia/Kathmandu", "raw events: "),
+    ] {
+        for unit in ["day', 'on", "week', 'unbounded", "month', 'on"] {
+            let call = format!("retention_cohorts('a', '2026-11-01', '2026-11-30', '{unit}', '{zone}')");
+            let plan = table(&rolled.engine, &ALL, &format!("EXPLAIN SELECT * FROM {call}")).await;
+            let decision = plan.lines().find(|line| line.contains("aggregate 1: ")).unwrap();
+            assert!(decision.contains(expected), "{call}: {decision}");
+            let sql = format!("SELECT visitors FROM {call} WHERE period = 0");
+            assert_eq!(value(&rolled.engine, &ALL, &sql).await, "3");
+        }
     }
 }
