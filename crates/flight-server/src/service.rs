@@ -14,7 +14,7 @@ use arrow_flight::{
 };
 use footfall_catalog::Directory;
 use footfall_model::access::Principal;
-use footfall_query::{Caller, Engine};
+use footfall_query::Engine;
 use futures::future;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
@@ -115,7 +115,7 @@ impl FlightSql {
             };
         };
         let (entry, registration) = self.running.enter(statement.run, principal);
-        let caller = Caller::from(principal).with_routing(session::routing(headers));
+        let caller = session::caller(principal, headers);
         let found = statements::rows(&self.engine, caller, statement).await?;
         let messages = rows::encode(client.rows(rows::timed(found, started)), &self.options)?;
         Ok((rows::abortable(messages, registration).boxed(), Some(entry)))

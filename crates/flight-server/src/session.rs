@@ -4,7 +4,8 @@
 
 use std::collections::HashMap;
 
-use footfall_query::{CATALOG, SCHEMA};
+use footfall_model::access::Principal;
+use footfall_query::{CATALOG, Caller, SCHEMA};
 use prost::{Enumeration, Message, Oneof};
 use tonic::metadata::MetadataMap;
 
@@ -87,8 +88,9 @@ const OPTIONS: [(&str, &str); 2] = [("catalog", CATALOG), ("schema", SCHEMA)];
 
 /// Headers by which clients ask for a different session: JDBC and ODBC send every property of a connection that they do
 /// not know. `timeZone` is the zone in which JDBC interprets `setTimestamp` and `getTimestamp`.
-const HEADERS: [(&str, &[&str]); 5] = [
+const HEADERS: [(&str, &[&str]); 6] = [
     (ROUTING, &["on", "off"]),
+    (CACHE, &["on", "off"]),
     ("catalog", &[CATALOG]),
     ("database", &[CATALOG]),
     ("schema", &[SCHEMA]),
@@ -98,9 +100,15 @@ const HEADERS: [(&str, &[&str]); 5] = [
 /// Whether aggregates over events may be answered from rollups: `off` reads events alone, for comparing.
 const ROUTING: &str = "footfall.routing";
 
-/// Whether the connection leaves routing on.
-pub(crate) fn routing(headers: &MetadataMap) -> bool {
-    headers.get(ROUTING).is_none_or(|value| value != "off")
+/// Whether results that are kept may be returned.
+const CACHE: &str = "footfall.cache";
+
+/// The caller, as far as the connection turns nothing off.
+pub(crate) fn caller(principal: &Principal, headers: &MetadataMap) -> Caller {
+    let is_on = |option| headers.get(option).is_none_or(|value| value != "off");
+    Caller::from(principal)
+        .with_routing(is_on(ROUTING))
+        .with_cache(is_on(CACHE))
 }
 
 /// Checks that the headers ask for no other session than the only one.
@@ -206,6 +214,8 @@ mod tests {
             ("footfall.routing", "off", true),
             ("footfall.routing", "on", true),
             ("footfall.routing", "maybe", false),
+            ("footfall.cache", "off", true),
+            ("footfall.cache", "false", false),
             ("x-anything", "else", true),
         ] {
             let mut headers = MetadataMap::new();

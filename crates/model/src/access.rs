@@ -15,7 +15,7 @@ pub enum Role {
 }
 
 /// The sites that a principal may access.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum SiteScope {
     /// Every site, including those created later.
     All,

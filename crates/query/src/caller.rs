@@ -11,6 +11,8 @@ pub struct Caller {
     pub(crate) token: Token,
     /// Whether segments may answer for events.
     pub(crate) routing: bool,
+    /// Whether a result that was kept may be returned.
+    pub(crate) cache: bool,
 }
 
 impl Caller {
@@ -18,6 +20,12 @@ impl Caller {
     #[must_use]
     pub fn with_routing(self, routing: bool) -> Self {
         Self { routing, ..self }
+    }
+
+    /// Computes anew what a statement says so for, and keeps no result.
+    #[must_use]
+    pub fn with_cache(self, cache: bool) -> Self {
+        Self { cache, ..self }
     }
 }
 
@@ -27,6 +35,7 @@ impl From<&Principal> for Caller {
             sites: principal.sites.clone(),
             token: principal.token_id.as_str().into(),
             routing: true,
+            cache: true,
         }
     }
 }
@@ -38,6 +47,7 @@ impl From<&SiteScope> for Caller {
             sites: sites.clone(),
             token: Token::from(""),
             routing: true,
+            cache: true,
         }
     }
 }

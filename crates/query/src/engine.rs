@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::ExecutionPlan;
 use footfall_lake::{Lake, Table};
 use footfall_model::access::SiteScope;
 use footfall_model::clock::Clock;
@@ -18,9 +20,10 @@ use crate::cooperative::cooperative;
 use crate::governor::{Governed, Producer, Times, too_long};
 use crate::memory::SharedMemory;
 use crate::pins::Pins;
-use crate::planner::{Description, Planner};
+use crate::planner::{Description, PhysicalStatement, Planner};
 use crate::public_tables::{PublicTables, TableInfo};
 use crate::query_stream::{QueryStream, StatementOutcome};
+use crate::result_cache::{Found, Keeping, ResultCache, Rows, StatementKey};
 use crate::segments::LakeTables;
 use crate::session::{self, SessionFactory};
 use crate::slots::{Admission, Slot, Slots};
@@ -48,6 +51,9 @@ pub struct Engine {
     memory: Arc<SharedMemory>,
     times: Times,
     queries: Arc<QueryLog>,
+    results: ResultCache,
+    /// For callers who want none.
+    no_results: ResultCache,
     clock: Arc<dyn Clock>,
 }
 
@@ -129,6 +135,8 @@ impl Engine {
                 idle: options.idle_timeout,
             },
             queries,
+            results: ResultCache::new(options.result_cache_bytes),
+            no_results: ResultCache::new(0),
             clock: Arc::clone(&options.clock),
         })
     }
@@ -180,26 +188,49 @@ impl Engine {
         parameters: &[ScalarValue],
         version: Option<u64>,
     ) -> Result<Answer, QueryError> {
-        let values = parameters.to_vec();
         let caller = caller.into();
-        let outcome = || {
-            let (log, token) = (Arc::clone(&self.queries), Arc::clone(&caller.token));
-            StatementOutcome::begin(log, self.clock.now(), token, sql)
+        let (log, token) = (Arc::clone(&self.queries), Arc::clone(&caller.token));
+        let mut outcome = StatementOutcome::begin(log, self.clock.now(), token, sql);
+        let lake = self.planner.pins.at(version, || self.planner.tables.pin());
+        let key = StatementKey::new(sql, parameters, &caller, &lake);
+        let results = if caller.cache { &self.results } else { &self.no_results };
+        let lead = match results.find(&key).await {
+            Found::Rows(rows, provenance) => return Ok(answered(&rows, Provenance::clone(&provenance), outcome)),
+            Found::Nothing(lead) => lead,
         };
-        let begun = self.begin(&caller).await.inspect_err(|error| outcome().failed(error))?;
-        let mut outcome = outcome();
+        let values = parameters.to_vec();
+        let begun = self.begin(&caller).await.inspect_err(|error| outcome.failed(error))?;
         let control = Arc::clone(&begun.control);
         let work = |planner: Arc<Planner>, caller: Caller, sql: Arc<str>| async move {
-            let lake = planner.pins.at(version, || planner.tables.pin());
             let prepared = planner.prepare(lake, &caller, &sql).await?.bind(&values)?;
-            let (plan, schema) = prepared.physical().await?;
+            let physical = prepared.physical().await?;
             let context = TaskContext::from(&prepared.state);
-            let provenance = Provenance::new(prepared.version, &caller.sites, prepared.routing, prepared.samples);
-            Ok((cooperative(plan, &control)?, context, schema, provenance))
+            let plan = cooperative(Arc::clone(&physical.plan), &control)?;
+            Ok((physical, plan, context, prepared.provenance()))
         };
         let planned = self.plan(begun, caller, sql, work).await;
-        let (begun, (plan, context, schema, provenance)) = planned.inspect_err(|error| outcome.failed(error))?;
+        let (begun, (physical, plan, context, provenance)) = planned.inspect_err(|error| outcome.failed(error))?;
+        let PhysicalStatement { schema, keeping, .. } = physical;
+        if let Some(rows) = results.planned(&key, keeping, &provenance) {
+            return Ok(answered(&rows, provenance, outcome));
+        }
+        // Nobody waits for what is not kept.
+        let lead = lead.filter(|_| keeping != Keeping::Never);
         outcome.planned(Arc::clone(&plan), provenance.clone());
+        let rows = self.run(begun, plan, context, schema, outcome);
+        let rows = results.keep(&key, keeping, rows).await;
+        drop(lead);
+        Ok(Answer { rows, provenance })
+    }
+
+    fn run(
+        &self,
+        begun: Begun,
+        plan: Arc<dyn ExecutionPlan>,
+        context: TaskContext,
+        schema: SchemaRef,
+        outcome: StatementOutcome,
+    ) -> SendableRecordBatchStream {
         let (state, producer) = watch::channel(Producer::Computing);
         let rows = self.workers.run(plan, self.with_memory(context), state);
         let governed = Governed {
@@ -209,10 +240,7 @@ impl Engine {
             times: self.times,
             computed: begun.at.elapsed(),
         };
-        Ok(Answer {
-            rows: QueryStream::start(rows, schema, outcome, governed, begun.slot),
-            provenance,
-        })
+        QueryStream::start(rows, schema, outcome, governed, begun.slot)
     }
 
     /// The tables that a caller's SQL can name.
@@ -292,5 +320,15 @@ impl Engine {
                 Err(too_long(self.times.statement))
             }
         }
+    }
+}
+
+/// A kept result.
+fn answered(rows: &Rows, provenance: Provenance, mut outcome: StatementOutcome) -> Answer {
+    let provenance = provenance.of_kept_result();
+    outcome.answered(rows.count(), provenance.clone());
+    Answer {
+        rows: rows.stream(),
+        provenance,
     }
 }

@@ -22,6 +22,8 @@ pub struct EngineOptions {
     pub spill_bytes: u64,
     /// Footers of Parquet files, kept between statements; beside `memory_bytes`.
     pub metadata_cache_bytes: usize,
+    /// Results of statements, kept while what they were computed from is the same; beside `memory_bytes`. 0: none.
+    pub result_cache_bytes: usize,
     /// How long a statement may compute, planning included. While it waits for its turn, or for its client to take
     /// rows, this time stands still.
     pub statement_timeout: Duration,
@@ -55,6 +57,7 @@ impl EngineOptions {
             spill_dir,
             spill_bytes: 16 * 1024 * MIB as u64,
             metadata_cache_bytes: 64 * MIB,
+            result_cache_bytes: 64 * MIB,
             statement_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(30 * 60),
             concurrent_queries: 2 * cores,

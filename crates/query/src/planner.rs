@@ -3,20 +3,27 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, SchemaRef};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, ScalarValue};
+use datafusion::datasource::source_as_provider;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::functions_table::generate_series::GenerateSeriesTable;
+use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_plan::ExecutionPlan;
+use footfall_model::access::SiteScope;
 
 use crate::caller::Caller;
 use crate::pins::Pins;
 use crate::public_tables::PublicTables;
+use crate::quarter_hours::by_quarters;
+use crate::result_cache::{Keeping, fingerprint};
 use crate::routing::StatementRouting;
+use crate::scan_log::ScanLog;
 use crate::segments::PinnedLake;
 use crate::statement::Parsed;
-use crate::{QueryError, explain, output, parameters, plan_size, statement};
+use crate::{Provenance, QueryError, explain, output, parameters, plan_size, statement};
 
 /// DataFusion's own check, in addition to that of [`statement::parse`].
 static READ_ONLY: LazyLock<SQLOptions> = LazyLock::new(|| {
@@ -49,10 +56,20 @@ pub(crate) struct Planner {
 pub(crate) struct PinnedStatement {
     pub(crate) state: SessionState,
     plan: LogicalPlan,
-    pub(crate) routing: StatementRouting,
-    pub(crate) samples: Vec<f64>,
+    routing: StatementRouting,
+    samples: Vec<f64>,
+    scans: ScanLog,
     parameters: Vec<Field>,
-    pub(crate) version: u64,
+    lake: PinnedLake,
+    sites: SiteScope,
+}
+
+/// What runs.
+pub(crate) struct PhysicalStatement {
+    pub(crate) plan: Arc<dyn ExecutionPlan>,
+    /// Of the rows that clients get.
+    pub(crate) schema: SchemaRef,
+    pub(crate) keeping: Keeping,
 }
 
 impl Planner {
@@ -63,9 +80,9 @@ impl Planner {
         sql: &str,
     ) -> Result<PinnedStatement, QueryError> {
         let Parsed { statement, samples } = statement::parse(sql, &caller.sites)?;
-        let version = lake.version();
         let routing = StatementRouting::new(caller.routing);
-        let state = self.tables.state(lake, caller.sites.clone(), &routing);
+        let scans = ScanLog::default();
+        let state = self.tables.state(lake.clone(), caller.sites.clone(), &routing, &scans);
         let plan = state.statement_to_plan(statement).await?;
         READ_ONLY.verify_plan(&plan).map_err(refused)?;
         plan_size::check(&plan)?;
@@ -75,8 +92,10 @@ impl Planner {
             plan,
             routing,
             samples,
+            scans,
             parameters,
-            version,
+            lake,
+            sites: caller.sites.clone(),
         })
     }
 }
@@ -87,6 +106,10 @@ impl PinnedStatement {
             plan: parameters::bind(self.plan, &self.parameters, values)?,
             ..self
         })
+    }
+
+    pub(crate) fn provenance(self) -> Provenance {
+        Provenance::new(self.lake.version(), &self.sites, self.routing, self.samples)
     }
 
     pub(crate) fn describe(self) -> Result<Description, QueryError> {
@@ -101,16 +124,80 @@ impl PinnedStatement {
         Ok(Description {
             schema,
             parameters: self.parameters,
-            version: self.version,
+            version: self.lake.version(),
         })
     }
 
-    pub(crate) async fn physical(&self) -> Result<(Arc<dyn ExecutionPlan>, SchemaRef), QueryError> {
+    pub(crate) async fn physical(&self) -> Result<PhysicalStatement, QueryError> {
         let analyzed = analyze(&self.state, self.plan.clone())?;
         let schema = output::schema_of(analyzed.schema().as_arrow());
-        let plan = physical(&self.state, analyzed).await?;
-        Ok((explain::with_routing(plan, &self.routing)?, schema))
+        let written = volatility(&analyzed)?;
+        let optimized = optimize(&self.state, analyzed)?;
+        let plan = self.state.query_planner().create_physical_plan(&optimized, &self.state);
+        let plan = plan.await?;
+        Ok(PhysicalStatement {
+            keeping: self.keeping(&optimized, &schema, written),
+            plan: explain::with_routing(plan, &self.routing)?,
+            schema,
+        })
     }
+
+    /// How the result may be kept, once the scans are planned. `written`: before the time was put into the plan.
+    fn keeping(&self, optimized: &LogicalPlan, schema: &SchemaRef, written: Volatility) -> Keeping {
+        let explains = matches!(optimized, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
+        let Some(files) = self.scans.files().filter(|_| !explains) else {
+            return Keeping::Never;
+        };
+        // A plan's hash has the names of its tables alone: those of all series are equal.
+        let Ok(series) = series(optimized) else {
+            return Keeping::Never;
+        };
+        let fingerprint = || {
+            fingerprint(&(
+                optimized,
+                series,
+                schema.fields(),
+                files,
+                &self.sites,
+                self.lake.definitions(),
+            ))
+        };
+        match written {
+            Volatility::Immutable => Keeping::ByText(fingerprint()),
+            Volatility::Stable => Keeping::ByPlan(fingerprint()),
+            Volatility::Volatile => Keeping::Never,
+        }
+    }
+}
+
+/// The arguments of `generate_series` and `range`.
+fn series(plan: &LogicalPlan) -> Result<Vec<String>, QueryError> {
+    let mut found = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && let Some(series) = source_as_provider(&scan.source)?.downcast_ref::<GenerateSeriesTable>()
+        {
+            found.push(format!("{series:?}"));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
+}
+
+/// Of the least constant function of a plan.
+fn volatility(plan: &LogicalPlan) -> Result<Volatility, QueryError> {
+    let mut found = Volatility::Immutable;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                if let Expr::ScalarFunction(call) = expr {
+                    found = found.max(call.func.signature().volatility);
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(found)
 }
 
 /// With all types reconciled: only then is the schema final.
@@ -119,14 +206,14 @@ fn analyze(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan, Query
     Ok(state.analyzer().execute_and_check(plan, options, |_, _| {})?)
 }
 
-async fn physical(state: &SessionState, analyzed: LogicalPlan) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
+fn optimize(state: &SessionState, analyzed: LogicalPlan) -> Result<LogicalPlan, QueryError> {
     // EXPLAIN shows what the optimizer does, and only `optimize` records it.
     let optimized = if matches!(analyzed, LogicalPlan::Explain(_)) {
         state.optimize(&analyzed)?
     } else {
         state.optimizer().optimize(analyzed, state, |_, _| {})?
     };
-    Ok(state.query_planner().create_physical_plan(&optimized, state).await?)
+    Ok(by_quarters(optimized)?)
 }
 
 fn refused(error: DataFusionError) -> QueryError {

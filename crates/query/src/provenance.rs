@@ -14,6 +14,7 @@ pub struct Provenance {
     shows_version: bool,
     routing: StatementRouting,
     samples: Vec<f64>,
+    is_cached: bool,
 }
 
 impl Provenance {
@@ -23,6 +24,15 @@ impl Provenance {
             shows_version: matches!(sites, SiteScope::All),
             routing,
             samples,
+            is_cached: false,
+        }
+    }
+
+    /// The same of a result that was computed before.
+    pub(crate) fn of_kept_result(self) -> Self {
+        Self {
+            is_cached: true,
+            ..self
         }
     }
 
@@ -42,7 +52,7 @@ impl Provenance {
         self.routing.missing()
     }
 
-    /// As clients get it, the snapshot for tokens of all sites: `{"snapshot": 12, "sources": ["rollup events_hourly: …"], "is_sampled": false, "sample_rate": 1.0}`.
+    /// As clients get it, the snapshot for tokens of all sites: `{"snapshot": 12, "sources": ["rollup events_hourly: …"], "is_sampled": false, "sample_rate": 1.0, "is_cached": false}`.
     pub fn to_json(&self) -> Value {
         let (rate, version) = (self.sample_rate(), self.shows_version.then_some(self.version));
         json!({
@@ -50,6 +60,7 @@ impl Provenance {
             "sources": self.sources(),
             "is_sampled": rate.is_some(),
             "sample_rate": rate.unwrap_or(1.0),
+            "is_cached": self.is_cached,
         })
     }
 }

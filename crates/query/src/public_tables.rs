@@ -12,6 +12,7 @@ use footfall_model::schema;
 
 use crate::catalog::{CATALOG, EVENTS, LakeView, NamedTables, SCHEMA};
 use crate::routing::{RoutableEvents, StatementRouting};
+use crate::scan_log::ScanLog;
 use crate::segments::{LakeTables, PinnedLake, ScopedLake};
 use crate::system::{self, CompactionLog, QueryLog, SystemTables};
 use crate::views::LakeTableView;
@@ -82,10 +83,19 @@ impl PublicTables {
     }
 
     /// The state of one statement, which sees them over `lake` and as far as `sites` reach. What is decided of its
-    /// aggregates is told to `routing`.
-    pub(crate) fn state(&self, lake: PinnedLake, sites: SiteScope, routing: &StatementRouting) -> SessionState {
+    /// aggregates is told to `routing`, what is read to `scans`.
+    pub(crate) fn state(
+        &self,
+        lake: PinnedLake,
+        sites: SiteScope,
+        routing: &StatementRouting,
+        scans: &ScanLog,
+    ) -> SessionState {
         let sees_all = sites == SiteScope::All;
-        let lake = self.scoped(lake, sites);
+        let lake = ScopedLake {
+            scans: scans.clone(),
+            ..self.scoped(lake, sites)
+        };
         let mut view = LakeView::new(Arc::new(StatementTables {
             views: Arc::clone(&self.views),
             lake: lake.clone(),
@@ -103,6 +113,7 @@ impl PublicTables {
             tables: Arc::clone(&self.lake),
             pinned,
             sites,
+            scans: ScanLog::default(),
         }
     }
 }

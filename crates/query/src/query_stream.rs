@@ -28,6 +28,7 @@ pub(crate) struct StatementOutcome {
     record: QueryRecord,
     log: Arc<QueryLog>,
     planned: Option<Planned>,
+    cached: Option<Provenance>,
 }
 
 /// What is known of a statement once it is planned.
@@ -51,11 +52,20 @@ impl StatementOutcome {
             },
             log,
             planned: None,
+            cached: None,
         }
     }
 
     pub(crate) fn planned(&mut self, plan: Arc<dyn ExecutionPlan>, provenance: Provenance) {
         self.planned = Some(Planned { plan, provenance });
+    }
+
+    /// A kept result was returned, of so many rows.
+    pub(crate) fn answered(&mut self, rows: u64, provenance: Provenance) {
+        counter!("footfall_query_rows_total").increment(rows);
+        self.record.rows = rows;
+        self.record.status = "ok";
+        self.cached = Some(provenance);
     }
 
     pub(crate) fn failed(&mut self, error: &QueryError) {
@@ -70,14 +80,22 @@ impl Drop for StatementOutcome {
         let mut record = std::mem::take(&mut self.record);
         record.seconds = took.as_secs_f64();
         if let Some(Planned { plan, provenance }) = self.planned.take() {
-            record.snapshot = Some(provenance.version);
-            let sources = provenance.sources();
-            record.source = (!sources.is_empty()).then(|| QueryLog::kept(&sources.join("\n")));
+            add_sources(&provenance, &mut record);
             record.missing_rollups = provenance.missing_rollups();
             add_read(plan.as_ref(), &mut record);
         }
+        if let Some(provenance) = self.cached.take() {
+            record.cached = true;
+            add_sources(&provenance, &mut record);
+        }
         self.log.push(record);
     }
+}
+
+fn add_sources(provenance: &Provenance, record: &mut QueryRecord) {
+    record.snapshot = Some(provenance.version);
+    let sources = provenance.sources();
+    record.source = (!sources.is_empty()).then(|| QueryLog::kept(&sources.join("\n")));
 }
 
 /// Adds what the scans of a plan have read.

@@ -10,7 +10,8 @@
 //! pinned, each event counts once.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, LazyLock};
 
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Result, internal_datafusion_err};
@@ -27,6 +28,7 @@ use parking_lot::Mutex;
 
 use crate::catalog::{LakeView, NamedTables};
 use crate::configured_rollups::{ConfiguredRollups, RollupFollower};
+use crate::scan_log::ScanLog;
 use crate::session::SessionFactory;
 use crate::table::{LakeTable, TableReader};
 use crate::views::funnels;
@@ -44,6 +46,62 @@ impl PinnedLake {
     /// The version of the events.
     pub(crate) fn version(&self) -> u64 {
         self.events.version()
+    }
+
+    /// What another pinned lake has in common with it only if both are the same.
+    pub(crate) fn identity(&self) -> LakeIdentity {
+        let segments = self.segments.iter().map(|(_, snapshot)| snapshot.version());
+        LakeIdentity {
+            versions: [self.version()].into_iter().chain(segments).collect(),
+            funnels: ByAddress(Arc::clone(&self.funnels)),
+            configured: ByAddress(Arc::clone(&self.configured)),
+        }
+    }
+
+    /// The part of it that is not in files.
+    pub(crate) fn definitions(&self) -> impl Hash + use<> {
+        (
+            ByAddress(Arc::clone(&self.funnels)),
+            ByAddress(Arc::clone(&self.configured)),
+        )
+    }
+}
+
+/// The versions of a pinned lake's tables, and what views are defined by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct LakeIdentity {
+    versions: Box<[u64]>,
+    funnels: ByAddress<FunnelSet>,
+    configured: ByAddress<ConfiguredRollups>,
+}
+
+impl LakeIdentity {
+    pub(crate) fn size(&self) -> usize {
+        size_of_val(&*self.versions)
+    }
+}
+
+/// Equal to what is the very same; kept, so that its address is not used again.
+#[derive(Debug)]
+struct ByAddress<T>(Arc<T>);
+
+impl<T> Clone for ByAddress<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> PartialEq for ByAddress<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl<T> Eq for ByAddress<T> {}
+
+impl<T> Hash for ByAddress<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
     }
 }
 
@@ -126,10 +184,10 @@ impl LakeTables {
 
     /// The newest versions.
     pub(crate) fn pin(&self) -> PinnedLake {
-        let configured = match &self.configured {
-            Some(rollups) => rollups.current(),
-            None => Arc::default(),
-        };
+        // Always the same, as results are kept by it.
+        static NONE: LazyLock<Arc<ConfiguredRollups>> = LazyLock::new(Arc::default);
+        let configured = self.configured.as_ref().map(RollupFollower::current);
+        let configured = configured.unwrap_or_else(|| Arc::clone(&NONE));
         let segments = self.segments.iter().chain(configured.tables());
         PinnedLake {
             events: self.events.snapshot(),
@@ -148,6 +206,8 @@ pub(crate) struct ScopedLake {
     pub(crate) tables: Arc<LakeTables>,
     pub(crate) pinned: PinnedLake,
     pub(crate) sites: SiteScope,
+    /// What is read of it.
+    pub(crate) scans: ScanLog,
 }
 
 impl ScopedLake {
@@ -254,7 +314,8 @@ impl ScopedLake {
     }
 
     fn read(&self, snapshot: Snapshot, reader: &Arc<TableReader>) -> Arc<dyn TableProvider> {
-        Arc::new(LakeTable::new(snapshot, self.sites.clone(), Arc::clone(reader)))
+        let (sites, scans) = (self.sites.clone(), self.scans.clone());
+        Arc::new(LakeTable::new(snapshot, sites, Arc::clone(reader), scans))
     }
 }
 

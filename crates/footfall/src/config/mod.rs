@@ -180,6 +180,8 @@ pub(crate) struct Query {
     pub(crate) spill_bytes: ByteSize,
     /// Cache of file metadata.
     pub(crate) metadata_cache_bytes: ByteSize,
+    /// Cache of results of queries; 0 keeps none. An answer from it is never older than the lake.
+    pub(crate) result_cache_bytes: ByteSize,
     /// Limit of a statement's computing time; it does not run while its client takes no rows.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) timeout: Span,
@@ -344,6 +346,7 @@ impl Default for Query {
             memory_bytes: ByteSize::mib(1024),
             spill_bytes: ByteSize::mib(16 * 1024),
             metadata_cache_bytes: ByteSize::mib(64),
+            result_cache_bytes: ByteSize::mib(64),
             timeout: Span(Duration::from_mins(1)),
             idle_timeout: Span(Duration::from_mins(30)),
             concurrency: 2 * cores,

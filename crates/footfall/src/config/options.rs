@@ -94,6 +94,7 @@ impl Query {
             queue_timeout: self.queue_timeout.0,
             target_partitions: self.partitions,
             metadata_cache_bytes: self.metadata_cache_bytes.bytes(),
+            result_cache_bytes: self.result_cache_bytes.bytes(),
             ..EngineOptions::new(spill)
         }
     }

@@ -4,12 +4,14 @@
 //! ```text
 //! arithmetic   + - * of integers, and the minus sign: an error where they would wrap
 //! sum          the same for sums
+//! avg          of integers: exact, whatever the order of rows
 //! intervals    compared, ordered and grouped by their length: a month is 30 days, a day 24 hours
 //! casts        to integers rounds; a time of a zone becomes that zone's local time; minutes are enough for a time
 //! dates        a date and hours are a time; date_bin counts in UTC alone
 //! ```
 
 mod arithmetic;
+mod avg;
 mod casts;
 mod dates;
 mod intervals;
@@ -38,10 +40,10 @@ pub(crate) fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
 
 /// `function`, or what replaces it.
 pub(crate) fn aggregate(function: Arc<AggregateUDF>) -> Arc<AggregateUDF> {
-    if function.name() == "sum" {
-        sum::checked(function)
-    } else {
-        function
+    match function.name() {
+        "avg" => avg::exact(function),
+        "sum" => sum::checked(function),
+        _ => function,
     }
 }
 

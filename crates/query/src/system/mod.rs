@@ -97,6 +97,7 @@ impl NamedTables for SystemTables {
         let Some(table) = SystemTable::ALL.into_iter().find(|table| table.name() == name) else {
             return Ok(None);
         };
+        self.lake.scans.of_state();
         let rows = MemTable::try_new(table.schema(), vec![vec![self.rows(table)?]])?;
         Ok(Some(Arc::new(rows)))
     }

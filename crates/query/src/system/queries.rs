@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
+use arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
+};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::common::Result;
 use footfall_model::access::SiteScope;
@@ -40,6 +42,8 @@ pub(crate) struct QueryRecord {
     /// What its scans read, those left out by their conditions included, and the bytes of files.
     pub(crate) rows_read: u64,
     pub(crate) bytes_read: u64,
+    /// Whether it is a result that was kept.
+    pub(crate) cached: bool,
 }
 
 /// The last statements of this process, newest last.
@@ -91,6 +95,9 @@ impl QueryLog {
             counts(|record| record.rows),
             counts(|record| record.rows_read),
             counts(|record| record.bytes_read),
+            Arc::new(BooleanArray::from_iter(
+                records.iter().map(|record| Some(record.cached)),
+            )),
             Arc::new(missing),
         ];
         Ok(RecordBatch::try_new(schema(), columns)?)
@@ -127,6 +134,7 @@ pub(super) fn schema() -> SchemaRef {
             count("rows"),
             count("rows_read"),
             count("bytes_read"),
+            Field::new("cached", DataType::Boolean, false),
             Field::new("missing_rollups", DataType::Utf8, true),
         ]))
     });

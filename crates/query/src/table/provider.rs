@@ -12,6 +12,9 @@ use footfall_lake::Snapshot;
 use footfall_model::access::SiteScope;
 use metrics::counter;
 
+use crate::result_cache::fingerprint;
+use crate::scan_log::ScanLog;
+
 use super::conditions::{Conditions, is_of_date, is_plain_of_date};
 use super::prune::prune;
 use super::scan::{Scan, TableReader};
@@ -22,14 +25,16 @@ pub(crate) struct LakeTable {
     snapshot: Snapshot,
     scope: SiteScope,
     reader: Arc<TableReader>,
+    scans: ScanLog,
 }
 
 impl LakeTable {
-    pub(crate) fn new(snapshot: Snapshot, scope: SiteScope, reader: Arc<TableReader>) -> Self {
+    pub(crate) fn new(snapshot: Snapshot, scope: SiteScope, reader: Arc<TableReader>, scans: ScanLog) -> Self {
         Self {
             snapshot,
             scope,
             reader,
+            scans,
         }
     }
 
@@ -74,6 +79,10 @@ impl TableProvider for LakeTable {
         let (spec, props) = (self.reader.spec(), session.execution_props());
         let conditions = Conditions::new(spec, &self.scope, filters, props)?;
         let pruned = prune(&self.snapshot, &self.scope, &conditions)?;
+        let files = pruned.whole.iter().chain(&pruned.shared);
+        let files: Vec<_> = files.map(|file| (file.path.as_ref(), file.size)).collect();
+        self.scans
+            .of_files(fingerprint(&(spec.name(), projection, filters, limit, files)));
         let left = pruned.len() as u64;
         counter!("footfall_query_files_scanned_total").increment(left);
         counter!("footfall_query_files_pruned_total").increment(self.snapshot.len() as u64 - left);

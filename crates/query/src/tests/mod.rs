@@ -16,6 +16,7 @@ mod parameter_types;
 mod parameters;
 mod planning;
 mod pruning;
+mod results;
 mod rollups;
 mod routing;
 mod sampling;

@@ -36,7 +36,7 @@ const STATEMENTS: [(&str, &str); 50] = [
         "visits",
         "SELECT count(DISTINCT c) FROM (SELECT client_id AS c FROM events WHERE tracking_id = 'site-1')",
     ),
-    ("raw", "SELECT avg(client_hash) FROM events"),
+    ("visits", "SELECT avg(client_hash) FROM events"),
     (
         "events_hourly",
         "SELECT sum(CAST(country AS BIGINT)) FILTER (WHERE country ~ '^[0-9]+$') FROM events",

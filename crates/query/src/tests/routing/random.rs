@@ -197,6 +197,8 @@ async fn routed_statements_equal_raw_ones() {
             let routed = answer(&rolled.engine, Caller::from(&scope), &sql).await;
             let raw = answer(&rolled.engine, Caller::from(&scope).with_routing(false), &sql).await;
             assert_eq!(routed, raw, "seed {seed}, {scope:?}: {sql}");
+            let kept = answer(&rolled.engine, Caller::from(&scope), &sql).await;
+            assert_eq!(kept, routed, "seed {seed}, {scope:?}: {sql}");
             count += 1;
             errors += usize::from(raw.len() == 1);
             routed_count += usize::from(source(&rolled.engine, &scope, &sql).await.starts_with("rollup"));

@@ -109,3 +109,41 @@ async fn casts_to_integers_round() {
     ])
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn averages_of_integers_are_exact() {
+    // Added up as floating-point numbers, the small ones would be lost beside the large ones.
+    const LARGE: &str =
+        "FROM (VALUES (9007199254740993, 'a'), (3, 'a'), (-9007199254740993, 'a'), (NULL, 'b')) t(x, k)";
+    let cases = [
+        ("avg(x) #", "1.0"),
+        ("avg(x) # WHERE k = 'b'", ""),
+        ("max(a) FROM (SELECT k, avg(x) a # GROUP BY k)", "1.0"),
+        ("count(a) FROM (SELECT k, avg(x) a # GROUP BY k)", "1"),
+        ("avg(x) FILTER (WHERE x < 10 AND x > 0) #", "3.0"),
+        (
+            "max(a) FROM (SELECT k, avg(x) FILTER (WHERE x = 3) a # GROUP BY k)",
+            "3.0",
+        ),
+        (
+            "max(a) FROM (SELECT avg(x) OVER (ORDER BY x ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) a # WHERE x <= 3)",
+            "-4503599627370495.0",
+        ),
+        ("avg(DISTINCT y) FROM (VALUES (1), (1), (3)) t(y)", "2.0"),
+        ("avg(y) FROM (VALUES (1::smallint), (2::smallint)) t(y)", "1.5"),
+        ("avg(y) FROM (VALUES (1.5::double), (2::double)) t(y)", "1.75"),
+        (
+            "avg(y) FROM (VALUES (1.5::decimal(10, 2)), (2::decimal(10, 2))) t(y)",
+            "1.750000",
+        ),
+    ];
+    let written: Vec<_> = cases
+        .iter()
+        .map(|(sql, expected)| (sql.replace('#', LARGE), *expected))
+        .collect();
+    let cases: Vec<_> = written
+        .iter()
+        .map(|(sql, expected)| (sql.as_str(), *expected))
+        .collect();
+    check(&cases).await;
+}
