@@ -1,4 +1,4 @@
-//! `EXPLAIN` says first how each aggregate over events is answered.
+//! `EXPLAIN` says first how each aggregate over events is answered, and what would help.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -20,10 +20,14 @@ pub(crate) fn with_routing(plan: Arc<dyn ExecutionPlan>, routing: &StatementRout
     if decisions.is_empty() {
         return Ok(plan);
     }
+    let missing = routing.missing();
     let mut text = String::new();
     for (nth, decision) in decisions.iter().enumerate() {
         // Writing to a text can't fail.
         let _ = writeln!(text, "aggregate {}: {decision}", nth + 1);
+        if let Some(missing) = missing.iter().find(|missing| missing.aggregate == nth) {
+            let _ = writeln!(text, "  {missing}");
+        }
     }
     let shown = explained.stringified_plans().iter();
     let shown = shown.filter(|plan| plan.should_display(explained.verbose()));

@@ -10,6 +10,7 @@
 //! caller may not read leaves its table's provider, whatever the SQL; memory, spill, time and the number of statements
 //! at once are bounded, and exceeding a bound is an error ([`QueryError::Limit`]).
 
+pub mod advise;
 mod busy;
 mod caller;
 mod catalog;

@@ -5,9 +5,11 @@ use std::sync::{Arc, LazyLock};
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, ScalarValue};
+use datafusion::datasource::source_as_provider;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::functions_table::generate_series::GenerateSeriesTable;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_plan::ExecutionPlan;
 use footfall_model::access::SiteScope;
@@ -146,13 +148,40 @@ impl PinnedStatement {
         let Some(files) = self.scans.files().filter(|_| !explains) else {
             return Keeping::Never;
         };
-        let fingerprint = || fingerprint(&(optimized, schema.fields(), files, &self.sites, self.lake.definitions()));
+        // A plan's hash has the names of its tables alone: those of all series are equal.
+        let Ok(series) = series(optimized) else {
+            return Keeping::Never;
+        };
+        let fingerprint = || {
+            fingerprint(&(
+                optimized,
+                series,
+                schema.fields(),
+                files,
+                &self.sites,
+                self.lake.definitions(),
+            ))
+        };
         match written {
             Volatility::Immutable => Keeping::ByText(fingerprint()),
             Volatility::Stable => Keeping::ByPlan(fingerprint()),
             Volatility::Volatile => Keeping::Never,
         }
     }
+}
+
+/// The arguments of `generate_series` and `range`.
+fn series(plan: &LogicalPlan) -> Result<Vec<String>, QueryError> {
+    let mut found = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && let Some(series) = source_as_provider(&scan.source)?.downcast_ref::<GenerateSeriesTable>()
+        {
+            found.push(format!("{series:?}"));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
 }
 
 /// Of the least constant function of a plan.

@@ -3,7 +3,7 @@
 use footfall_model::access::SiteScope;
 use serde_json::{Value, json};
 
-use crate::routing::StatementRouting;
+use crate::routing::{MissingRollup, StatementRouting};
 
 /// What an answer was computed from.
 #[derive(Debug, Clone)]
@@ -45,6 +45,11 @@ impl Provenance {
     pub fn sources(&self) -> Vec<String> {
         let decisions = self.routing.decisions();
         decisions.iter().map(ToString::to_string).collect()
+    }
+
+    /// What would have answered the aggregates that were computed from events.
+    pub(crate) fn missing_rollups(&self) -> Vec<MissingRollup> {
+        self.routing.missing()
     }
 
     /// As clients get it, the snapshot for tokens of all sites: `{"snapshot": 12, "sources": ["rollup events_hourly: …"], "is_sampled": false, "sample_rate": 1.0, "is_cached": false}`.

@@ -81,6 +81,7 @@ impl Drop for StatementOutcome {
         record.seconds = took.as_secs_f64();
         if let Some(Planned { plan, provenance }) = self.planned.take() {
             add_sources(&provenance, &mut record);
+            record.missing_rollups = provenance.missing_rollups();
             add_read(plan.as_ref(), &mut record);
         }
         if let Some(provenance) = self.cached.take() {
@@ -102,7 +103,10 @@ fn add_read(plan: &dyn ExecutionPlan, record: &mut QueryRecord) {
     if plan.name() == "DataSourceExec"
         && let Some(metrics) = plan.metrics()
     {
-        record.rows_read += metrics.output_rows().unwrap_or_default() as u64;
+        // Rows that the scan's own conditions leave out are read too.
+        let left_out = metrics.sum_by_name("pushdown_rows_pruned").map(|rows| rows.as_usize());
+        let rows = metrics.output_rows().unwrap_or_default() + left_out.unwrap_or_default();
+        record.rows_read += rows as u64;
         let bytes = metrics.sum_by_name("bytes_scanned").map(|bytes| bytes.as_usize());
         record.bytes_read += bytes.unwrap_or_default() as u64;
     }

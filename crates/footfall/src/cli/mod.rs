@@ -11,6 +11,7 @@ mod lake_args;
 mod logging;
 mod overrides;
 mod rollup;
+mod rollup_advise;
 mod rollup_args;
 mod saved;
 mod saved_args;
@@ -76,7 +77,7 @@ async fn dispatch(Cli { config, command }: Cli) -> anyhow::Result<()> {
             Box::pin(funnel::run(&config, args)).await
         }
         Command::Rollup(args) => {
-            let config = load(args.admin().overrides())?;
+            let config = load(args.overrides())?;
             Box::pin(rollup::run(&config, args)).await
         }
         Command::Segment(args) => {

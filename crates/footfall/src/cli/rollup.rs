@@ -12,7 +12,7 @@ use super::args::AdminArgs;
 use super::rollup_args::{RollupArgs, RollupCommand, RollupCreate, RollupName};
 use super::site::{Missing, connect};
 use super::table::TextTable;
-use super::{print, token};
+use super::{print, rollup_advise, token};
 use crate::admin::client::Admin;
 use crate::admin::{RollupStatus, rollup_status, rollup_to_json};
 use crate::config::Config;
@@ -22,6 +22,7 @@ pub(super) async fn run(config: &Config, args: RollupArgs) -> anyhow::Result<()>
         RollupCommand::List(args) => list(config, &args).await,
         RollupCommand::Create(args) => create(config, &args).await,
         RollupCommand::Drop(args) => drop(config, &args).await,
+        RollupCommand::Advise(args) => rollup_advise::run(config, args).await,
     }
 }
 
@@ -91,7 +92,7 @@ async fn drop(config: &Config, args: &RollupName) -> anyhow::Result<()> {
     ))
 }
 
-fn grain(grain: Grain) -> &'static str {
+pub(super) fn grain(grain: Grain) -> &'static str {
     match grain {
         Grain::QuarterHour => "quarter_hour",
         Grain::Hour => "hour",

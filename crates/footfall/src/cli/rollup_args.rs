@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::args::AdminArgs;
+use super::overrides::{Folders, Overrides};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -12,6 +13,7 @@ use super::args::AdminArgs;
   footfall rollup list
   footfall sql \"SELECT hour, country, sum(signups) FROM signups GROUP BY 1, 2\"
   footfall rollup drop signups
+  footfall rollup advise --toml > new.toml
 
 signups.toml:
   name = \"signups\"
@@ -40,14 +42,17 @@ pub(super) enum RollupCommand {
     Create(RollupCreate),
     /// Drop a rollup
     Drop(RollupName),
+    /// Propose rollups that would have saved most rows of the last statements
+    Advise(RollupAdvise),
 }
 
 impl RollupArgs {
-    pub(super) fn admin(&self) -> &AdminArgs {
+    pub(super) fn overrides(&self) -> Overrides {
         match &self.command {
-            RollupCommand::List(admin) => admin,
-            RollupCommand::Create(create) => &create.admin,
-            RollupCommand::Drop(rollup) => &rollup.admin,
+            RollupCommand::List(admin) => admin.overrides(),
+            RollupCommand::Create(create) => create.admin.overrides(),
+            RollupCommand::Drop(rollup) => rollup.admin.overrides(),
+            RollupCommand::Advise(advise) => advise.folders.overrides(),
         }
     }
 }
@@ -67,4 +72,32 @@ pub(super) struct RollupName {
     pub(super) name: String,
     #[command(flatten)]
     pub(super) admin: AdminArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  footfall rollup advise                         what to make, and how large it will be
+  footfall rollup advise --toml > new.toml       the definition of the best
+  footfall rollup create --file new.toml
+
+A running server remembers the last 1,000 statements (system.queries), and what rollup would have answered those that it
+computed from events. Sizes are estimated from one day of events.")]
+pub(super) struct RollupAdvise {
+    /// How many to propose at most
+    #[arg(long, default_value_t = 3)]
+    pub(super) limit: usize,
+    /// Print the definition of the best one alone, for `rollup create --file`
+    #[arg(long, conflicts_with = "json")]
+    pub(super) toml: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Flight address of the server, such as grpc://127.0.0.1:31337 [default: from the configuration]
+    #[arg(long, value_name = "URL")]
+    pub(super) server: Option<String>,
+    /// Token of all sites for the server [default: the admin token of the state folder, if it can be read]
+    #[arg(long, env = "FOOTFALL_TOKEN", hide_env_values = true)]
+    pub(super) token: Option<String>,
+    #[command(flatten)]
+    folders: Folders,
 }

@@ -1,5 +1,6 @@
 //! The functions that SQL may call: DataFusion's scalar ones, where the length of the result is up to the caller with
-//! bounds of ours, those that read `custom_properties`, sketches and estimates from samples.
+//! bounds of ours, those that read `custom_properties`, sketches, estimates from samples, and what visitors did in which
+//! order.
 
 mod bounded;
 mod concat_operator;
@@ -8,10 +9,14 @@ mod growth;
 mod json;
 mod patterns;
 mod ratio;
+mod retention;
 mod sketches;
+mod window_funnel;
 
 use std::sync::Arc;
 
+use arrow::array::{Array, BooleanArray};
+use arrow::compute::prep_null_mask_filter;
 use arrow::datatypes::{Field, FieldRef};
 use datafusion::common::Result;
 use datafusion::execution::SessionStateDefaults;
@@ -39,7 +44,22 @@ pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
 
 /// Beside DataFusion's.
 pub(crate) fn aggregates() -> Vec<Arc<AggregateUDF>> {
-    [sketches::aggregates(), estimates::aggregates(), ratio::aggregates()].concat()
+    [
+        sketches::aggregates(),
+        estimates::aggregates(),
+        ratio::aggregates(),
+        window_funnel::aggregates(),
+        retention::aggregates(),
+    ]
+    .concat()
+}
+
+/// Where a condition is true: null is not.
+fn is_true(condition: &BooleanArray) -> BooleanArray {
+    match condition.nulls() {
+        Some(_) => prep_null_mask_filter(condition),
+        None => condition.clone(),
+    }
 }
 
 /// `function`, with a bound if its results can be much longer than its arguments.

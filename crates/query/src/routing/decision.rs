@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use footfall_model::rollup::RollupDefinition;
 use parking_lot::Mutex;
 
+use super::missing::MissingRollup;
 use super::segment::Unfit;
 
 /// From where an aggregate over events is answered.
@@ -59,6 +61,7 @@ pub(crate) struct StatementRouting {
     pub(crate) enabled: bool,
     /// In the order of the plan; `None` before it is optimized.
     decisions: Arc<Mutex<Option<Vec<Decision>>>>,
+    missing: Arc<Mutex<Vec<MissingRollup>>>,
 }
 
 impl StatementRouting {
@@ -66,6 +69,7 @@ impl StatementRouting {
         Self {
             enabled,
             decisions: Arc::default(),
+            missing: Arc::default(),
         }
     }
 
@@ -79,6 +83,25 @@ impl StatementRouting {
 
     pub(super) fn push(&self, decision: Decision) {
         self.decisions.lock().get_or_insert_default().push(decision);
+    }
+
+    /// What would have answered the aggregate that is decided next. Keeps the first few of a statement.
+    pub(super) fn push_missing(&self, rollup: RollupDefinition, rows: u64) {
+        const KEPT: usize = 20;
+        let aggregate = self.decisions.lock().as_ref().map_or(0, Vec::len);
+        let mut known = self.missing.lock();
+        if known.len() < KEPT {
+            known.push(MissingRollup {
+                aggregate,
+                rollup,
+                rows,
+            });
+        }
+    }
+
+    /// What would have answered the aggregates that no rollup answers.
+    pub(crate) fn missing(&self) -> Vec<MissingRollup> {
+        self.missing.lock().clone()
     }
 
     /// One for each aggregate over events.

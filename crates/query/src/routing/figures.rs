@@ -30,6 +30,12 @@ pub(super) fn figures(lake: &ScopedLake, fit: &Fit<'_>, range: TimeRange) -> Res
     })
 }
 
+/// The rows of all files of events in `range`.
+pub(super) fn rows_of_events(lake: &ScopedLake, range: TimeRange) -> u64 {
+    let (_, rows) = count(&lake.pinned.events, |file| overlaps(file, range));
+    rows
+}
+
 fn count(files: &Snapshot, counts: impl Fn(&DataFile) -> bool) -> (u64, u64) {
     let counted = files.files().filter(|file| counts(file));
     counted.fold((0, 0), |(files, rows), file| {

@@ -212,7 +212,7 @@ fn whole_buckets(asked: TimeRange, width: Micros) -> TimeRange {
 }
 
 /// The value that `event_type` must have.
-fn type_is(filter: &Expr) -> Option<&str> {
+pub(super) fn type_is(filter: &Expr) -> Option<&str> {
     match comparisons(filter).as_slice() {
         [("event_type", Operator::Eq, value)] => value.try_as_str().flatten(),
         _ => None,

@@ -18,6 +18,7 @@ mod decision;
 mod events;
 mod figures;
 mod fit;
+mod missing;
 mod rewrite;
 mod route;
 mod rule;
@@ -27,4 +28,5 @@ mod zones;
 
 pub(crate) use decision::StatementRouting;
 pub(crate) use events::RoutableEvents;
+pub(crate) use missing::MissingRollup;
 pub(crate) use rule::RouteAggregates;

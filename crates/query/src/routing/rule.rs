@@ -9,8 +9,9 @@ use footfall_model::access::SiteScope;
 
 use super::RoutableEvents;
 use super::decision::{Decision, Reason};
-use super::figures::figures;
+use super::figures::{figures, rows_of_events};
 use super::fit::Fit;
+use super::missing::missing;
 use super::rewrite::rewrite;
 use super::route::route;
 use super::shape::Shape;
@@ -44,6 +45,12 @@ impl OptimizerRule for RouteAggregates {
                 return Ok(Transformed::no(node));
             }
             let (decision, fit) = decide(&shape, events);
+            if matches!(decision, Decision::Raw(Reason::Unfit { .. } | Reason::NoRollup))
+                && let Some(rollup) = missing(&shape, &events.lake.sites)
+            {
+                let rows = rows_of_events(&events.lake, shape.time_range());
+                events.routing.push_missing(rollup, rows);
+            }
             events.routing.push(decision);
             match fit {
                 None => Ok(Transformed::no(node)),

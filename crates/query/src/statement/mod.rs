@@ -4,9 +4,11 @@
 //! text -> tokens (not too long, not too deep) -> `?` numbered -> parsed, one -> rewritten -> allowed (see `policy`)
 //! ```
 
+mod cohorts;
 mod depth;
 mod dialect;
 mod dropped;
+mod parametric;
 mod patterns;
 mod placeholders;
 mod policy;

@@ -6,6 +6,8 @@
 //! - `x LIKE '10!%' ESCAPE '!'` becomes `x LIKE '10\%'`, and SIMILAR TO a regular expression (see `patterns`).
 //! - `CAST(2.5 AS INT)` becomes `CAST(3 AS INT)`: the planner takes the number for a floating-point one and cuts it off.
 //! - `to_timestamp(x, 'YYYY-MM-DD')` becomes `to_timestamp(x, '%Y-%m-%d')` (see `time_patterns`).
+//! - `windowFunnel(3600)(…)` becomes `windowFunnel(3600, …)` (see `parametric`).
+//! - `FROM retention_cohorts(…)` becomes a subquery (see `cohorts`).
 //! - `TABLESAMPLE SYSTEM (10)` becomes a condition on the visitor's hash (see `sampling`).
 //! - `? - INTERVAL '1 day'` becomes `CAST(? AS TIMESTAMP(6)) - …`: the planner finds no type for the sum.
 
@@ -18,7 +20,7 @@ use datafusion::sql::sqlparser::ast::{
     Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 
-use super::{patterns, sampling, time_patterns};
+use super::{cohorts, parametric, patterns, sampling, time_patterns};
 use crate::QueryError;
 
 const MICROSECONDS: DataType = DataType::Timestamp(Some(6), TimezoneInfo::None);
@@ -49,7 +51,7 @@ impl VisitorMut for Rewriter {
     type Break = QueryError;
 
     fn post_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<QueryError> {
-        match sampling::rewrite(table) {
+        match cohorts::rewrite(table).and_then(|()| sampling::rewrite(table)) {
             Ok(share) => {
                 self.samples.extend(share);
                 ControlFlow::Continue(())
@@ -62,6 +64,7 @@ impl VisitorMut for Rewriter {
         if let Err(refusal) = patterns::rewrite(expr).and_then(|()| time_patterns::rewrite(expr)) {
             return ControlFlow::Break(refusal);
         }
+        parametric::rewrite(expr);
         if let Expr::BinaryOp {
             op: BinaryOperator::BitwiseXor,
             ..

@@ -80,7 +80,10 @@ impl SystemTables {
             SystemTable::Files => files::rows(&self.lake),
             SystemTable::Coverage => coverage::rows(&self.lake),
             SystemTable::Compactions => self.compactions.rows(),
-            SystemTable::Queries => self.queries.rows(),
+            SystemTable::Queries => {
+                let pinned = &self.lake.pinned;
+                self.queries.rows(pinned.configured.rollups(&self.lake.sites))
+            }
         }
     }
 }

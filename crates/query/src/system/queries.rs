@@ -8,8 +8,13 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::common::Result;
+use footfall_model::access::SiteScope;
 use footfall_model::clock::Micros;
+use footfall_model::rollup::{MeasureDefinition, Rollup, RollupDefinition};
 use parking_lot::Mutex;
+
+use crate::advise::{covers, to_json};
+use crate::routing::MissingRollup;
 
 /// How many records are kept.
 const KEPT: usize = 1_000;
@@ -31,8 +36,10 @@ pub(crate) struct QueryRecord {
     pub(crate) snapshot: Option<u64>,
     /// How each aggregate over events was answered, a line each.
     pub(crate) source: Option<String>,
+    /// What would have answered the aggregates that were computed from events.
+    pub(crate) missing_rollups: Vec<MissingRollup>,
     pub(crate) rows: u64,
-    /// What its scans gave, and the bytes of files that they read.
+    /// What its scans read, those left out by their conditions included, and the bytes of files.
     pub(crate) rows_read: u64,
     pub(crate) bytes_read: u64,
     /// Whether it is a result that was kept.
@@ -57,8 +64,17 @@ impl QueryLog {
         records.push_back(record);
     }
 
-    pub(super) fn rows(&self) -> Result<RecordBatch> {
+    /// A rollup that is one of `configured` now is not missing any more.
+    pub(super) fn rows<'a>(&self, configured: impl Iterator<Item = &'a Rollup>) -> Result<RecordBatch> {
+        let configured: Vec<RollupDefinition> = configured.map(definition).collect();
+        let is_missing = |missing: &MissingRollup| !configured.iter().any(|known| covers(known, &missing.rollup));
         let records: Vec<QueryRecord> = self.0.lock().iter().cloned().collect();
+        let missing = records.iter().map(|record| {
+            let mut missing = record.missing_rollups.clone();
+            missing.retain(is_missing);
+            to_json(&missing)
+        });
+        let missing: StringArray = missing.collect();
         let counts = |count: fn(&QueryRecord) -> u64| -> ArrayRef {
             Arc::new(UInt64Array::from_iter_values(records.iter().map(count)))
         };
@@ -82,8 +98,23 @@ impl QueryLog {
             Arc::new(BooleanArray::from_iter(
                 records.iter().map(|record| Some(record.cached)),
             )),
+            Arc::new(missing),
         ];
         Ok(RecordBatch::try_new(schema(), columns)?)
+    }
+}
+
+fn definition(rollup: &Rollup) -> RollupDefinition {
+    RollupDefinition {
+        name: rollup.name.clone(),
+        sites: match &rollup.sites {
+            SiteScope::All => None,
+            SiteScope::Only(sites) => Some(sites.iter().cloned().collect()),
+        },
+        grain: rollup.grain,
+        per_visitor: rollup.per_visitor,
+        dimensions: rollup.dimensions.clone(),
+        measures: rollup.measures.iter().map(MeasureDefinition::from).collect(),
     }
 }
 
@@ -104,6 +135,7 @@ pub(super) fn schema() -> SchemaRef {
             count("rows_read"),
             count("bytes_read"),
             Field::new("cached", DataType::Boolean, false),
+            Field::new("missing_rollups", DataType::Utf8, true),
         ]))
     });
     Arc::clone(&SCHEMA)

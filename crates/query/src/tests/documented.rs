@@ -9,6 +9,7 @@ use crate::Engine;
 use crate::testing::{EventsBuilder, events, lake, table};
 
 const SQL: &str = include_str!("../../../../docs/sql.md");
+const BEHAVIOUR: &str = include_str!("../../../../docs/behaviour.md");
 const ROLLUPS: &str = include_str!("../../../../docs/rollups.md");
 
 pub(super) struct Example {
@@ -62,9 +63,9 @@ fn events_with_properties() -> EventsBuilder {
 }
 
 /// The lines are events, of columns.
-fn events_with_columns() -> EventsBuilder {
+fn events_with_columns(page: &str) -> EventsBuilder {
     let mut sent = events();
-    for line in block(ROLLUPS, "json").lines() {
+    for line in block(page, "json").lines() {
         let event: Value = serde_json::from_str(line).expect("JSON");
         let text = |name: &str| event[name].as_str();
         sent = sent.at(text("timestamp").unwrap()).client(text("client_id").unwrap());
@@ -103,9 +104,16 @@ async fn examples_of_sql_give_the_results_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn examples_of_rollups_give_the_results_shown() {
     let rolled = rolled(&Policy::default()).await;
-    rolled.add(events_with_columns(), 0).await;
+    rolled.add(events_with_columns(ROLLUPS), 0).await;
     // One day from segments, the other from events.
     let tasks = rolled.compactors[0].plan_day(20_759);
     rolled.compactors[0].execute(&tasks[0], None).await.unwrap();
     assert_examples(ROLLUPS, &rolled.engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn examples_of_behaviour_give_the_results_shown() {
+    let lake = lake().await;
+    lake.add("x", events_with_columns(BEHAVIOUR)).await;
+    assert_examples(BEHAVIOUR, &lake.engine()).await;
 }

@@ -2,6 +2,7 @@
 
 mod added_columns;
 mod answers;
+mod behaviour;
 mod bounds;
 mod clauses;
 mod compaction_crashes;

@@ -144,3 +144,17 @@ async fn cache_can_be_off() {
     let engine = Engine::new(Arc::clone(&lake.table), &options).unwrap();
     assert!(!is_kept(&engine, "SELECT count(*) FROM events").await);
 }
+
+#[tokio::test]
+async fn results_of_other_series_are_not_taken() {
+    let lake = with_two_days().await;
+    let engine = lake.engine();
+    for end in [5, 7, 9] {
+        for function in ["generate_series", "range"] {
+            let sql = format!("SELECT max(value) FROM {function}(1, {end})");
+            let expected = if function == "range" { end - 1 } else { end };
+            assert_eq!(value(&engine, &ALL, &sql).await, expected.to_string(), "{sql}");
+        }
+    }
+    assert!(is_kept(&engine, "SELECT count(*) FROM generate_series(1, 3) CROSS JOIN events").await);
+}

@@ -120,9 +120,18 @@ async fn layout(seed: u64) -> Tally {
         if statement.depends_on_order {
             continue;
         }
-        let sql = statement.sql;
-        let ours = sorted(answer(&in_shared, &reader, &sql).await);
-        let expected = sorted(answer(&in_alone, &reader, &sql).await);
+        let sql = &statement.sql;
+        let both = async || {
+            let ours = sorted(answer(&in_shared, &reader, sql).await);
+            (ours, sorted(answer(&in_alone, &reader, sql).await))
+        };
+        let (mut ours, mut expected) = both().await;
+        for _ in 0..if statement.is_timed { ATTEMPTS } else { 0 } {
+            if ours == expected {
+                break;
+            }
+            (ours, expected) = both().await;
+        }
         assert_eq!(ours, expected, "seed {seed}, racing case {case}:\n{sql}");
         tally.cases += 1;
     }

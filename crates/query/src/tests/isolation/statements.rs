@@ -67,6 +67,9 @@ struct Words<'a> {
 impl Words<'_> {
     fn select(&mut self, joins: bool) -> (String, bool) {
         let filter = self.filter();
+        if self.random.one_in(12) {
+            return (self.behaviour(&filter), false);
+        }
         match self.random.below(if joins { 14 } else { 11 }) {
             // Planning all columns takes long.
             3 if self.random.one_in(3) => (format!("SELECT * FROM events WHERE {}", self.condition(2)), false),
@@ -145,6 +148,22 @@ impl Words<'_> {
                 (sql, false)
             }
         }
+    }
+
+    /// What visitors do in which order.
+    fn behaviour(&mut self, filter: &str) -> String {
+        if self.random.one_in(3) {
+            let site = self.random.of(&["mine", "aaa", "zzz"]);
+            let unit = self.random.of(&["day', 'on", "week', 'unbounded", "month"]);
+            return format!("SELECT * FROM retention_cohorts('{site}', '2026-11-01', '2026-11-30', '{unit}')");
+        }
+        let (time, first, second) = (self.time(1), self.condition(1), self.condition(2));
+        let mode = self.random.of(&["", "'strict_order', ", "'strict_increase', "]);
+        format!(
+            "SELECT {key} AS k, window_funnel(86400, {mode}{time}, {first}, {second}) AS level, retention({first}, {second}) AS met \
+             FROM events{filter} GROUP BY 1",
+            key = self.text(1)
+        )
     }
 
     fn of<T>(&mut self, table: &'static str, write: impl FnOnce(&mut Self) -> T) -> T {

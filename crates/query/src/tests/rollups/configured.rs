@@ -63,7 +63,7 @@ impl Rolled {
         }
     }
 
-    pub(super) async fn backfill_all(&self) {
+    pub(in crate::tests) async fn backfill_all(&self) {
         for task in self.backfills[0].plan() {
             self.backfills[0].execute(&task).await.unwrap();
         }
@@ -75,7 +75,7 @@ impl Rolled {
         }
     }
 
-    async fn set(&self, revision: u64, rollups: Vec<Rollup>) {
+    pub(in crate::tests) async fn set(&self, revision: u64, rollups: Vec<Rollup>) {
         self.lake.set_rollups(revision, rollups).await.unwrap();
     }
 }

@@ -1,6 +1,7 @@
 //! Routed answers equal those from events, for the spellings that BI tools send.
 
 mod corpus;
+mod missing;
 mod random;
 mod shown;
 

@@ -83,6 +83,27 @@ async fn each_aggregate_is_decided_alone() {
 }
 
 #[tokio::test]
+async fn explain_says_what_would_help() {
+    let rolled = lake().await;
+    let sql = "EXPLAIN SELECT a.n, b.m, c.r FROM (SELECT count(*) AS n FROM events WHERE country = 'BE') a, \
+               (SELECT count(DISTINCT client_id) AS m FROM events WHERE city = 'Gent' AND tracking_id = 'a') b, \
+               (SELECT median(revenue) AS r FROM events) c";
+    for sites in [ALL, only(&["a"])] {
+        let plan = table(&rolled.engine, &sites, sql).await;
+        let lines: Vec<_> = plan.lines().map(|line| line.trim_matches(['|', ' '])).collect();
+        let after = |decision: &str| {
+            let at = lines.iter().position(|line| line.contains(decision)).unwrap();
+            lines[at + 1]
+        };
+        assert_eq!(
+            after("aggregate 2: raw events"),
+            "a rollup by day, city, visitor with event_count would answer it"
+        );
+        assert_eq!(plan.matches("would answer it").count(), 1, "{plan}");
+    }
+}
+
+#[tokio::test]
 async fn routing_can_be_turned_off() {
     let rolled = lake().await;
     let off = Caller::from(&ALL).with_routing(false);
