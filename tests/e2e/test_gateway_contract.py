@@ -71,6 +71,11 @@ class Contract:
                 case.path_parameters["name"] = self.new_rollup()
             case "PATCH /api/v1/sites/{tracking_id}":
                 case.path_parameters["tracking_id"] = self.site
+            case "POST /api/v1/segments/preview" if isinstance(case.body, dict):
+                case.body = {"tracking_id": self.site, "filters": {"events": {"event_type": "purchase"}}}
+            case "POST /api/v1/funnels/analysis" if isinstance(case.body, dict):
+                steps = [{"name": name, "event_type": name} for name in ("pageview", "purchase")]
+                case.body = {"tracking_id": self.site, "steps": steps}
             case "GET /api/v1/visitors/{id}":
                 case.path_parameters["id"] = "visitor-7"
             case "POST /api/v1/sql" if isinstance(case.body, dict):
@@ -78,8 +83,11 @@ class Contract:
             case "POST /api/v1/query" | "POST /api/v1/exports" if isinstance(case.body, dict):
                 # A column that is there, or none at all.
                 case.body |= {"metrics": ["events", "revenue"], "order_by": []}
-                for field in ("cursor", "time_zone", "filters", *(["dimensions"] if self.asked % 2 else [])):
+                for field in ("cursor", "time_zone", "filters", "segments", "sample_rate", *(["dimensions"] if self.asked % 2 else [])):
                     case.body.pop(field, None)
+                if case.path == "/api/v1/exports" and self.asked % 2:
+                    # Few of the fields that are for other reports than the one that is named fit together.
+                    case.body = {"tracking_id": self.site, "date_range": "last_30_days", "metrics": ["events"]}
             case "POST /api/v1/funnels" if isinstance(case.body, dict):
                 case.body |= {"name": "G", "steps": [{"name": name, "event_type": name} for name in ("a", "b", "c")]}
             case "POST /api/v1/sites":
@@ -139,6 +147,7 @@ ANSWERED = [
     "GET /api/v1/funnels", "POST /api/v1/funnels", "GET /api/v1/funnels/{id}", "PUT /api/v1/funnels/{id}", "DELETE /api/v1/funnels/{id}",
     "GET /api/v1/sites", "POST /api/v1/sites", "PATCH /api/v1/sites/{tracking_id}",
     "GET /api/v1/tokens", "POST /api/v1/tokens", "POST /api/v1/tokens/{id}/revoke",
+    "POST /api/v1/segments/preview", "POST /api/v1/funnels/analysis",
     "GET /api/v1/rollups", "POST /api/v1/rollups", "DELETE /api/v1/rollups/{name}",
 ]  # fmt: skip
 
