@@ -81,13 +81,10 @@ class Contract:
             case "POST /api/v1/sql" if isinstance(case.body, dict):
                 case.body |= {"sql": "SELECT country, revenue, event_timestamp FROM events LIMIT 3", "parameters": []}
             case "POST /api/v1/query" | "POST /api/v1/exports" if isinstance(case.body, dict):
-                # A column that is there, or none at all.
-                case.body |= {"metrics": ["events", "revenue"], "order_by": []}
-                for field in ("cursor", "time_zone", "filters", "segments", "sample_rate", *(["dimensions"] if self.asked % 2 else [])):
-                    case.body.pop(field, None)
-                if case.path == "/api/v1/exports" and self.asked % 2:
-                    # Few of the fields that are for other reports than the one that is named fit together.
-                    case.body = {"tracking_id": self.site, "date_range": "last_30_days", "metrics": ["events"]}
+                # Half of them with what was generated besides.
+                besides = {name: case.body[name] for name in ("format", "fill", "totals", "date_range") if name in case.body}
+                simple = {"tracking_id": self.site, "metrics": ["events", "revenue"], "dimensions": ["country"], "date_range": "last_7_days"}
+                case.body = simple | besides if self.asked % 2 else case.body | simple
             case "POST /api/v1/funnels" if isinstance(case.body, dict):
                 case.body |= {"name": "G", "steps": [{"name": name, "event_type": name} for name in ("a", "b", "c")]}
             case "POST /api/v1/sites":
@@ -153,13 +150,13 @@ ANSWERED = [
 
 
 def test_replies_are_as_described(contract: Contract):
-    ask_all(contract, GenerationMode.POSITIVE, examples=25)
+    ask_all(contract, GenerationMode.POSITIVE, examples=16)
     refused = [name for name in ANSWERED if not any(status < 300 for status in contract.seen[name])]
     assert not refused, contract.seen
 
 
 def test_wrong_requests_are_refused_as_described(contract: Contract):
-    ask_all(contract, GenerationMode.NEGATIVE, examples=8)
+    ask_all(contract, GenerationMode.NEGATIVE, examples=6)
 
 
 # --- The page that shows the document
