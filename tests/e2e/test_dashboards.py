@@ -69,8 +69,8 @@ def test_dashboards_are_an_admins(server: Server):
     path = f"/api/v1/dashboards/{made['dashboard_id']}"
     for role in ("reader", "writer"):
         token = server.create_token(role, [site])
-        for method in ("GET", "PUT", "DELETE"):
-            assert server.administer(method, path, body, token=token).status == 403
+        for method, sent in (("GET", None), ("PUT", body), ("DELETE", None)):
+            assert server.administer(method, path, sent, token=token).status == 403
     assert server.request("GET", path).status == 401
     assert server.administer("POST", path).status == 405
     assert server.administer("GET", path).json() == made

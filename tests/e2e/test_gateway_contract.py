@@ -84,6 +84,11 @@ class Contract:
                 case.path_parameters["name"] = self.new_rollup()
             case "PATCH /api/v1/sites/{tracking_id}":
                 case.path_parameters["tracking_id"] = self.site
+            case "POST /api/v1/segments/preview" if isinstance(case.body, dict):
+                case.body = {"tracking_id": self.site, "filters": {"events": {"event_type": "purchase"}}}
+            case "POST /api/v1/funnels/analysis" if isinstance(case.body, dict):
+                steps = [{"name": name, "event_type": name} for name in ("pageview", "purchase")]
+                case.body = {"tracking_id": self.site, "steps": steps}
             case "GET /api/v1/visitors/{id}":
                 case.path_parameters["id"] = "visitor-7"
             case "POST /api/v1/sql" if isinstance(case.body, dict):

@@ -23,6 +23,7 @@ use crate::routing::StatementRouting;
 use crate::scan_log::ScanLog;
 use crate::segments::PinnedLake;
 use crate::statement::Parsed;
+use crate::views::funnels::FunnelEntries;
 use crate::{Provenance, QueryError, explain, output, parameters, plan_size, statement};
 
 /// DataFusion's own check, in addition to that of [`statement::parse`].
@@ -148,14 +149,13 @@ impl PinnedStatement {
         let Some(files) = self.scans.files().filter(|_| !explains) else {
             return Keeping::Never;
         };
-        // A plan's hash has the names of its tables alone: those of all series are equal.
-        let Ok(series) = series(optimized) else {
+        let Ok(contents) = contents(optimized) else {
             return Keeping::Never;
         };
         let fingerprint = || {
             fingerprint(&(
                 optimized,
-                series,
+                contents,
                 schema.fields(),
                 files,
                 &self.sites,
@@ -170,14 +170,18 @@ impl PinnedStatement {
     }
 }
 
-/// The arguments of `generate_series` and `range`.
-fn series(plan: &LogicalPlan) -> Result<Vec<String>, QueryError> {
+/// What tables of a plan hold beside files of the lake, in the plan's order: of tables themselves a plan's hash has only the
+/// names.
+fn contents(plan: &LogicalPlan) -> Result<Vec<String>, QueryError> {
     let mut found = Vec::new();
     plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node
-            && let Some(series) = source_as_provider(&scan.source)?.downcast_ref::<GenerateSeriesTable>()
-        {
-            found.push(format!("{series:?}"));
+        if let LogicalPlan::TableScan(scan) = node {
+            let provider = source_as_provider(&scan.source)?;
+            if let Some(series) = provider.downcast_ref::<GenerateSeriesTable>() {
+                found.push(format!("{series:?}"));
+            } else if let Some(entries) = provider.downcast_ref::<FunnelEntries>() {
+                found.push(format!("{:?}", entries.funnels));
+            }
         }
         Ok(TreeNodeRecursion::Continue)
     })?;

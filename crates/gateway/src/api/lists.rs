@@ -116,7 +116,7 @@ pub(super) async fn sessions_statement(
         .bind(Value::Time(range.period.to));
     let filters = filters(query.filters.as_deref())?;
     let scope = (query.tracking_id.as_str(), range.zone);
-    let condition = gateway.condition(&token, scope, filters, query.segments.as_deref());
+    let condition = gateway.condition(token, scope, filters, query.segments.as_deref());
     if let Some(condition) = condition.await? {
         statement
             .sql(" AND ")

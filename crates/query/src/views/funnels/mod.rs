@@ -30,7 +30,7 @@ use crate::segments::ScopedLake;
 pub(super) use cover::CoverCache;
 pub(crate) use cover::uncovered;
 pub(crate) use function::functions;
-use provider::FunnelEntries;
+pub(crate) use provider::FunnelEntries;
 
 pub(crate) const PROGRESS: &str = "funnel_progress";
 const RESULTS: &str = "funnel_results";

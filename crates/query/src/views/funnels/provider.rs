@@ -28,9 +28,9 @@ const MAX_TYPES: usize = 32;
 
 /// The entries into the funnels of a caller's sites.
 #[derive(Debug)]
-pub(super) struct FunnelEntries {
+pub(crate) struct FunnelEntries {
     lake: ScopedLake,
-    pub(super) funnels: Vec<Funnel>,
+    pub(crate) funnels: Vec<Funnel>,
     cache: Arc<CoverCache>,
 }
 
