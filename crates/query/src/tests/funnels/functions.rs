@@ -211,3 +211,40 @@ async fn bad_arguments_are_refused_with_reason() {
         assert!(error.contains(reason), "{call}: {error}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kept_results_are_of_their_own_funnel() {
+    let lake = FunnelLake::open().await;
+    let mut random = Random(5);
+    let events: Vec<TestEvent> = (0..80).map(|n| random_event(&mut random, n)).collect();
+    lake.add(&events).await;
+    let calls: Vec<String> = (0..6)
+        .map(|_| {
+            format!(
+                "funnel_of('{}', {RANGE})",
+                json("site-0", &random_definition(&mut random))
+            )
+        })
+        .collect();
+    let users = |call: &str| format!("(SELECT concat_ws('|', step_index, users) AS users FROM {call})");
+    let all = async |sql: String| table(&lake.engine, &SiteScope::All, &sql).await;
+    let pairs = async |a: &str, b: &str| {
+        let sql = format!(
+            "SELECT a.users, b.users FROM {} a CROSS JOIN {} b ORDER BY 1, 2",
+            users(a),
+            users(b)
+        );
+        all(sql).await
+    };
+    let mut found = std::collections::BTreeSet::new();
+    for call in &calls {
+        found.insert(all(format!("SELECT users FROM {} ORDER BY 1", users(call))).await);
+    }
+    assert!(found.len() > 2, "otherwise the test says little: {found:?}");
+    let swapped = calls.iter().zip(calls.iter().skip(1));
+    let mut different = 0;
+    for (a, b) in swapped {
+        different += usize::from(pairs(a, b).await != pairs(b, a).await);
+    }
+    assert!(different > 2, "{different}");
+}
