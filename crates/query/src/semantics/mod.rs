@@ -7,6 +7,7 @@
 //! avg          of integers: exact, whatever the order of rows
 //! intervals    compared, ordered and grouped by their length: a month is 30 days, a day 24 hours; times a whole number
 //! casts        to integers rounds; a time of a zone becomes that zone's local time; minutes are enough for a time
+//! truth        IS TRUE and its like, which fail where they are repeated
 //! dates        a date and hours are a time; date_bin counts in UTC alone
 //! ```
 
@@ -17,6 +18,7 @@ mod dates;
 mod interval_products;
 mod intervals;
 mod sum;
+mod truth;
 
 use std::sync::Arc;
 
@@ -126,7 +128,10 @@ impl TreeNodeRewriter for Rewriter<'_> {
                 dates::refuse_zone(&call, schema)?;
                 intervals.call(call, schema)
             }
-            other => intervals.other(other, schema),
+            other => match truth::known(other) {
+                Ok(known) => Ok(Transformed::yes(known)),
+                Err(other) => intervals.other(other, schema),
+            },
         }
     }
 }

@@ -111,6 +111,36 @@ async fn casts_to_integers_round() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn truth_of_unknown_conditions_can_be_repeated() {
+    const FROM: &str = "FROM (VALUES (1), (2), (NULL)) t(x)";
+    let cases = [
+        (
+            "count(*) FILTER (WHERE (x = 1) IS TRUE) + 10 * count(*) FILTER (WHERE (x = 1) IS TRUE AND x < 5) #",
+            "11",
+        ),
+        (
+            "count(*) FILTER (WHERE (x = 1) IS NOT TRUE) + 10 * count(*) FILTER (WHERE (x = 1) IS NOT TRUE OR x = 1) #",
+            "32",
+        ),
+        ("count(*) # WHERE (x = 1) IS FALSE", "1"),
+        ("count(*) # WHERE (x = 1) IS NOT FALSE", "2"),
+        ("count(*) # WHERE (x = 1) IS UNKNOWN", "1"),
+        ("count(*) # WHERE (x = 1) IS NOT UNKNOWN", "2"),
+        ("NULL IS NOT TRUE", "true"),
+        ("NULL IS FALSE", "false"),
+    ];
+    let written: Vec<_> = cases
+        .iter()
+        .map(|(sql, expected)| (sql.replace('#', FROM), *expected))
+        .collect();
+    let cases: Vec<_> = written
+        .iter()
+        .map(|(sql, expected)| (sql.as_str(), *expected))
+        .collect();
+    check(&cases).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn averages_of_integers_are_exact() {
     // Added up as floating-point numbers, the small ones would be lost beside the large ones.
     const LARGE: &str =
