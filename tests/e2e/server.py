@@ -164,8 +164,9 @@ class Server:
 
     # --- Flight SQL
 
-    def connect(self, token: str | None = None, routing: bool = True) -> flightsql.Connection:
-        """ADBC with a bearer token; the admin's if none is given. Without `routing`, events alone are read."""
+    def connect(self, token: str | None = None, routing: bool = True, cache: bool = True) -> flightsql.Connection:
+        """ADBC with a bearer token; the admin's if none is given. Without `routing`, events alone are read; without `cache`,
+        results are computed anew."""
         authorization = f"Bearer {token or self.admin_token}"
         options = {
             DatabaseOptions.AUTHORIZATION_HEADER.value: authorization,
@@ -174,19 +175,25 @@ class Server:
             DatabaseOptions.TIMEOUT_FETCH.value: str(ANSWER_SECONDS),
             DatabaseOptions.TIMEOUT_UPDATE.value: str(ANSWER_SECONDS),
         }
-        if not routing:
-            options[DatabaseOptions.RPC_CALL_HEADER_PREFIX.value + "footfall.routing"] = "off"
+        for option, is_on in ("footfall.routing", routing), ("footfall.cache", cache):
+            if not is_on:
+                options[DatabaseOptions.RPC_CALL_HEADER_PREFIX.value + option] = "off"
         return flightsql.connect(self.flight, db_kwargs=options, autocommit=True)
 
     @contextmanager
-    def cursor(self, token: str | None = None, routing: bool = True):
-        with self.connect(token, routing) as connection, connection.cursor() as cursor:
+    def cursor(self, token: str | None = None, routing: bool = True, cache: bool = True):
+        with self.connect(token, routing, cache) as connection, connection.cursor() as cursor:
             yield cursor
 
     def query(
-        self, sql: str, parameters: list | None = None, token: str | None = None, routing: bool = True
+        self,
+        sql: str,
+        parameters: list | None = None,
+        token: str | None = None,
+        routing: bool = True,
+        cache: bool = True,
     ) -> pa.Table:
-        with self.cursor(token, routing) as cursor:
+        with self.cursor(token, routing, cache) as cursor:
             cursor.execute(sql, parameters)
             return cursor.fetch_arrow_table()
 
