@@ -175,7 +175,10 @@ impl ByQuarters {
             return Ok(None);
         };
         let edges = quarters.edges(times.timezone());
-        let mut made = self.of(Arc::new(edges.clone()), arguments)?;
+        // Beyond the years of calendars an edge may have no value where a row has one.
+        let Ok(mut made) = self.of(Arc::new(edges.clone()), arguments) else {
+            return Ok(None);
+        };
         if self.kind == Kind::LocalTime {
             made = Arc::new(offsets(made.as_primitive(), &edges));
         }
@@ -218,6 +221,9 @@ impl Quarters {
         const UNSEEN: u32 = u32::MAX;
         let (earliest, latest) = (min(times)?.div_euclid(QUARTER), max(times)?.div_euclid(QUARTER));
         let span = latest.checked_sub(earliest).filter(|span| *span < MAX_SPAN)?;
+        // The first and the last microsecond of all of them are times.
+        earliest.checked_mul(QUARTER)?;
+        latest.checked_add(1)?.checked_mul(QUARTER)?;
         let mut table = vec![UNSEEN; usize::try_from(span).ok()? + 1];
         let mut first = Vec::new();
         let mut index = |time: Micros| {
@@ -413,5 +419,8 @@ mod tests {
         let far: TimestampMicrosecondArray = (0..8_192).map(|row| Some(row * DAY)).collect();
         assert!(Quarters::of(&far).is_none());
         assert!(Quarters::of(&TimestampMicrosecondArray::from(vec![None, None])).is_none());
+        for extreme in [Micros::MIN, Micros::MAX] {
+            assert!(Quarters::of(&TimestampMicrosecondArray::from(vec![extreme; 100])).is_none());
+        }
     }
 }
