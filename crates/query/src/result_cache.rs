@@ -19,7 +19,7 @@ use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use footfall_model::access::SiteScope;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use metrics::{counter, gauge};
 use moka::sync::Cache;
 use parking_lot::Mutex;
@@ -253,10 +253,12 @@ impl ResultCache {
                 gauge!("footfall_query_cache_bytes").set(self.results.weighted_size() as f64);
                 rows.stream()
             }
-            Collected::More(rows) => {
+            Collected::TooLarge(rows) => {
                 self.statements.insert(key.clone(), Known::NotKept);
                 rows
             }
+            // The next one may not fail.
+            Collected::Failed(rows) => rows,
         }
     }
 
@@ -268,30 +270,36 @@ impl ResultCache {
 enum Collected {
     All(Rows),
     /// What has been collected, and what follows.
-    More(SendableRecordBatchStream),
+    TooLarge(SendableRecordBatchStream),
+    /// What has been collected, and the error.
+    Failed(SendableRecordBatchStream),
 }
 
 /// The rows of a stream, if they are no more than `limit` bytes and it doesn't fail.
 async fn collect(mut rows: SendableRecordBatchStream, limit: usize) -> Collected {
     let schema = rows.schema();
     let (mut batches, mut bytes) = (Vec::new(), size_of::<Rows>());
-    loop {
-        let next: Option<Result<RecordBatch, DataFusionError>> = match rows.try_next().await {
+    while bytes <= limit {
+        match rows.try_next().await {
             Ok(Some(batch)) => {
                 bytes += batch.get_array_memory_size();
                 batches.push(batch);
-                if bytes <= limit {
-                    continue;
-                }
-                None
             }
             Ok(None) => return Collected::All(Rows { schema, batches, bytes }),
-            Err(error) => Some(Err(error)),
-        };
-        let collected = stream::iter(batches).map(Ok);
-        let all = collected.chain(stream::iter(next)).chain(rows);
-        return Collected::More(Box::pin(RecordBatchStreamAdapter::new(schema, all)));
+            Err(error) => return Collected::Failed(after(batches, schema, stream::iter([Err(error)]))),
+        }
     }
+    Collected::TooLarge(after(batches, schema, rows))
+}
+
+/// The batches, and then `rest`.
+fn after(
+    batches: Vec<RecordBatch>,
+    schema: SchemaRef,
+    rest: impl Stream<Item = Result<RecordBatch, DataFusionError>> + Send + 'static,
+) -> SendableRecordBatchStream {
+    let all = stream::iter(batches).map(Ok).chain(rest);
+    Box::pin(RecordBatchStreamAdapter::new(schema, all))
 }
 
 #[cfg(test)]
