@@ -4,10 +4,14 @@
 //! No zone is assumed to change its offset on borders of quarters: the function is computed for the first and the last
 //! microsecond of each, and where these differ, for every row.
 
+mod quarters;
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, PrimitiveArray, TimestampMicrosecondArray, UInt32Array};
-use arrow::compute::{max, min, take};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, PrimitiveArray, TimestampMicrosecondArray};
+use arrow::compute::take;
 use arrow::datatypes::{DataType, Date32Type, Field, FieldRef, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, internal_err};
@@ -19,14 +23,9 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
     Signature, Volatility,
 };
+use footfall_model::clock::{DAY, Micros};
 
-type Micros = i64;
-
-const QUARTER: Micros = 15 * 60 * 1_000_000;
-const DAY: Micros = 96 * QUARTER;
-
-/// The largest table of quarters, for about two years.
-const MAX_SPAN: i64 = 70_000;
+use quarters::Quarters;
 
 /// What is constant on quarters of an hour, of `date_trunc` and of `date_part`.
 const COARSE: [&str; 10] = [
@@ -207,49 +206,6 @@ fn moved(times: &TimestampMicrosecondArray, offsets: &Int64Array) -> TimestampMi
     TimestampMicrosecondArray::new(moved, times.nulls().cloned())
 }
 
-/// The quarters of an hour in which some times lie.
-struct Quarters {
-    /// The first microsecond of each.
-    first: Vec<Micros>,
-    /// The quarter of each row.
-    of_rows: UInt32Array,
-}
-
-impl Quarters {
-    /// `None` if they are so many that nothing is gained.
-    fn of(times: &TimestampMicrosecondArray) -> Option<Self> {
-        const UNSEEN: u32 = u32::MAX;
-        let (earliest, latest) = (min(times)?.div_euclid(QUARTER), max(times)?.div_euclid(QUARTER));
-        let span = latest.checked_sub(earliest).filter(|span| *span < MAX_SPAN)?;
-        // The first and the last microsecond of all of them are times.
-        earliest.checked_mul(QUARTER)?;
-        latest.checked_add(1)?.checked_mul(QUARTER)?;
-        let mut table = vec![UNSEEN; usize::try_from(span).ok()? + 1];
-        let mut first = Vec::new();
-        let mut index = |time: Micros| {
-            let quarter = time.div_euclid(QUARTER);
-            // What lies behind a null is any value.
-            let slot = usize::try_from(quarter.wrapping_sub(earliest)).unwrap_or(usize::MAX);
-            let Some(slot) = table.get_mut(slot) else { return 0 };
-            if *slot == UNSEEN {
-                *slot = u32::try_from(first.len()).unwrap_or(UNSEEN);
-                first.push(quarter * QUARTER);
-            }
-            *slot
-        };
-        let indices = times.values().iter().map(|time| index(*time)).collect();
-        let of_rows = UInt32Array::new(indices, times.nulls().cloned());
-        (first.len() * 4 < times.len()).then_some(Self { first, of_rows })
-    }
-
-    /// The first microseconds of all, and then the last ones.
-    fn edges(&self, zone: Option<&str>) -> TimestampMicrosecondArray {
-        let last = self.first.iter().map(|first| first + QUARTER - 1);
-        let edges = self.first.iter().copied().chain(last);
-        TimestampMicrosecondArray::from_iter_values(edges).with_timezone_opt(zone.map(Arc::<str>::from))
-    }
-}
-
 impl ScalarUDFImpl for ByQuarters {
     fn name(&self) -> &str {
         self.function.as_ref().map_or("to_date", |function| function.name())
@@ -315,112 +271,6 @@ impl ScalarUDFImpl for ByQuarters {
         match made {
             Some(made) => Ok(ColumnarValue::Array(made)),
             None => self.plainly(arguments),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use datafusion::common::ScalarValue;
-    use datafusion::common::config::ConfigOptions;
-    use datafusion::functions::datetime;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const ZONES: [&str; 8] = [
-        "UTC",
-        "+00:00",
-        "Europe/Berlin",
-        "Asia/Kathmandu",
-        "Australia/Lord_Howe",
-        // Changed its clock at one minute past midnight.
-        "America/St_Johns",
-        // Had days without a midnight.
-        "America/Sao_Paulo",
-        "-03:30",
-    ];
-
-    fn arguments(unit: Option<&str>, times: &ArrayRef, function: &ByQuarters) -> ScalarFunctionArgs {
-        let time: FieldRef = Arc::new(Field::new("time", times.data_type().clone(), true));
-        let unit = unit.map(ScalarValue::from);
-        let unit_field = unit
-            .as_ref()
-            .map(|_| Arc::new(Field::new("unit", DataType::Utf8, false)));
-        let arg_fields: Vec<FieldRef> = unit_field.into_iter().chain([time]).collect();
-        let return_field = function.return_field_from_args(ReturnFieldArgs {
-            arg_fields: &arg_fields,
-            scalar_arguments: &match &unit {
-                Some(unit) => vec![Some(unit), None],
-                None => vec![None],
-            },
-        });
-        let args = unit.clone().map(ColumnarValue::Scalar).into_iter();
-        ScalarFunctionArgs {
-            args: args.chain([ColumnarValue::Array(Arc::clone(times))]).collect(),
-            arg_fields,
-            number_rows: times.len(),
-            return_field: return_field.unwrap(),
-            config_options: Arc::new(ConfigOptions::default()),
-        }
-    }
-
-    fn functions() -> Vec<(ByQuarters, Vec<Option<&'static str>>)> {
-        let truncations = ["hour", "day", "week", "month", "quarter", "year"];
-        let parts = [
-            "hour", "day", "week", "month", "quarter", "year", "dow", "doy", "isodow", "isoyear",
-        ];
-        vec![
-            (
-                ByQuarters::new(Some(datetime::date_trunc()), Kind::Truncation),
-                truncations.map(Some).to_vec(),
-            ),
-            (
-                ByQuarters::new(Some(datetime::date_part()), Kind::Part),
-                parts.map(Some).to_vec(),
-            ),
-            (
-                ByQuarters::new(Some(datetime::to_local_time()), Kind::LocalTime),
-                vec![None],
-            ),
-            (ByQuarters::new(None, Kind::Date), vec![None]),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn quarters_give_what_each_row_gives(
-            // Changes of clocks: 2006-10-29 in Newfoundland, 2017-10-15 in Brazil, 2026-10-25 in Germany.
-            around in proptest::sample::select(vec![1_162_089_060_i64, 1_508_036_400, 1_792_890_000, 0, -5]),
-            zone in proptest::sample::select(ZONES.to_vec()),
-            hours in 1_i64..100,
-            offsets in proptest::collection::vec(proptest::option::weighted(0.9, -1.0_f64..1.0), 1..2_000),
-        ) {
-            let width = (hours * 3_600_000_000) as f64;
-            let at = |offset: f64| around * 1_000_000 + (offset * width) as i64;
-            let times: TimestampMicrosecondArray = offsets.iter().map(|offset| offset.map(at)).collect();
-            let times: ArrayRef = Arc::new(times.with_timezone(zone));
-            for (function, units) in functions() {
-                for unit in units {
-                    let arguments = || arguments(unit, &times, &function);
-                    let by_rows = function.plainly(arguments()).unwrap().into_array(times.len()).unwrap();
-                    let made = function.invoke_with_args(arguments()).unwrap().into_array(times.len()).unwrap();
-                    prop_assert_eq!(&made, &by_rows, "{:?} {:?} {}", function.kind, unit, zone);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn times_of_a_day_have_few_quarters() {
-        let times: TimestampMicrosecondArray = (0..8_192).map(|row| Some(row * 10_000_000)).collect();
-        let quarters = Quarters::of(&times).unwrap();
-        assert_eq!(quarters.first.len(), 92);
-        let far: TimestampMicrosecondArray = (0..8_192).map(|row| Some(row * DAY)).collect();
-        assert!(Quarters::of(&far).is_none());
-        assert!(Quarters::of(&TimestampMicrosecondArray::from(vec![None, None])).is_none());
-        for extreme in [Micros::MIN, Micros::MAX] {
-            assert!(Quarters::of(&TimestampMicrosecondArray::from(vec![extreme; 100])).is_none());
         }
     }
 }
