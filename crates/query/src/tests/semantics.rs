@@ -22,6 +22,19 @@ async fn engine() -> Engine {
     lake.engine()
 }
 
+/// As [`check`], with `#` standing for `from`.
+async fn check_over(from: &str, cases: &[(&str, &str)]) {
+    let written: Vec<_> = cases
+        .iter()
+        .map(|(sql, expected)| (sql.replace('#', from), *expected))
+        .collect();
+    let cases: Vec<_> = written
+        .iter()
+        .map(|(sql, expected)| (sql.as_str(), *expected))
+        .collect();
+    check(&cases).await;
+}
+
 /// Each expression, with what may follow it in the SELECT, gives that text; `error: x` is a refusal that holds x.
 async fn check(cases: &[(&str, &str)]) {
     let engine = engine().await;

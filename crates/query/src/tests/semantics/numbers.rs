@@ -1,6 +1,6 @@
 //! Overflow, rounding and casts of numbers.
 
-use super::check;
+use super::{check, check_over};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn integer_overflow_is_an_error() {
@@ -79,15 +79,7 @@ async fn sums_overflow_as_errors() {
             "error: sum(CAST(x AS DOUBLE))",
         ),
     ];
-    let written: Vec<_> = cases
-        .iter()
-        .map(|(sql, expected)| (sql.replace('#', FROM), *expected))
-        .collect();
-    let cases: Vec<_> = written
-        .iter()
-        .map(|(sql, expected)| (sql.as_str(), *expected))
-        .collect();
-    check(&cases).await;
+    check_over(FROM, &cases).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,15 +121,7 @@ async fn truth_of_unknown_conditions_can_be_repeated() {
         ("NULL IS NOT TRUE", "true"),
         ("NULL IS FALSE", "false"),
     ];
-    let written: Vec<_> = cases
-        .iter()
-        .map(|(sql, expected)| (sql.replace('#', FROM), *expected))
-        .collect();
-    let cases: Vec<_> = written
-        .iter()
-        .map(|(sql, expected)| (sql.as_str(), *expected))
-        .collect();
-    check(&cases).await;
+    check_over(FROM, &cases).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,13 +151,5 @@ async fn averages_of_integers_are_exact() {
             "1.750000",
         ),
     ];
-    let written: Vec<_> = cases
-        .iter()
-        .map(|(sql, expected)| (sql.replace('#', LARGE), *expected))
-        .collect();
-    let cases: Vec<_> = written
-        .iter()
-        .map(|(sql, expected)| (sql.as_str(), *expected))
-        .collect();
-    check(&cases).await;
+    check_over(LARGE, &cases).await;
 }
