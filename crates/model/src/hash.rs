@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use prost::bytes::BufMut;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::clock::Micros;
@@ -10,12 +11,21 @@ use crate::clock::Micros;
 /// The 64-bit visitor hash that files are sorted by and samples are drawn from: XXH3 of the length-prefixed
 /// `tracking_id` and `client_id`.
 pub fn client_hash(tracking_id: &str, client_id: &str) -> u64 {
-    let mut bytes = Vec::with_capacity(tracking_id.len() + client_id.len() + 16);
+    let (mut short, mut long) = ([0; 128], Vec::new());
+    let length = tracking_id.len() + client_id.len() + 16;
+    let bytes = match short.get_mut(..length) {
+        Some(short) => short,
+        None => {
+            long.resize(length, 0);
+            long.as_mut_slice()
+        }
+    };
+    let mut rest = &mut *bytes;
     for part in [tracking_id, client_id] {
-        bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(part.as_bytes());
+        rest.put_u64_le(part.len() as u64);
+        rest.put_slice(part.as_bytes());
     }
-    xxh3_64(&bytes)
+    xxh3_64(bytes)
 }
 
 /// What tells events apart that have no id of their own.

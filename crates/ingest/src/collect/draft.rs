@@ -8,7 +8,7 @@ use footfall_model::proto::Event;
 
 use super::field::{Field, Target};
 use super::reject::Reject;
-use crate::rules::{self, AMOUNT, Changes, Problem, PropertyLimits, Scalar, TIME, What};
+use crate::rules::{self, AMOUNT, Changes, Problem, Properties, PropertyLimits, Scalar, TIME, What};
 
 /// An event that is not yet validated.
 #[derive(Debug, Default)]
@@ -98,6 +98,17 @@ impl Draft {
         }
     }
 
+    /// The value of a field other than `custom_properties`: a JSON string without escapes, without its quotes.
+    pub(super) fn text(&mut self, field: Field, text: &str) {
+        self.scalar_text(field, text);
+    }
+
+    /// `custom_properties`, a JSON object, as it was sent and in the normal form.
+    pub(super) fn object(&mut self, sent: &str, normal: Cow<'_, str>, limits: &PropertyLimits) {
+        let ruled = rules::normal_properties(sent, normal, limits, &mut self.changes);
+        self.keep_properties(ruled.map(Some));
+    }
+
     /// The event, or its first problem.
     pub(super) fn finish(mut self) -> Result<Self, Reject> {
         if let Some(problem) = self.problem {
@@ -154,6 +165,10 @@ impl Draft {
 
     fn properties(&mut self, json: &str, limits: &PropertyLimits) {
         let ruled = rules::properties(json, limits, &mut self.changes);
+        self.keep_properties(ruled);
+    }
+
+    fn keep_properties(&mut self, ruled: Result<Option<Properties<'_>>, Problem>) {
         if let Some(properties) = self.kept(EventField::CustomProperties.into(), ruled).flatten() {
             self.properties_revenue = properties.revenue;
             self.event.custom_properties = Some(properties.json.into_owned());

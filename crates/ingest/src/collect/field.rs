@@ -68,8 +68,11 @@ pub(crate) const SHORT_NAMES: [(&str, EventField); 11] = [
 
 type Keys = Vec<(&'static str, Target)>;
 
+/// The keys of a group by their length, of which few have the same.
+type KeysByLength = Vec<Keys>;
+
 /// The keys of each group, by its number.
-static KEYS: LazyLock<[Keys; Group::ALL.len()]> = LazyLock::new(|| Group::ALL.map(keys));
+static KEYS: LazyLock<[KeysByLength; Group::ALL.len()]> = LazyLock::new(|| Group::ALL.map(keys_by_length));
 
 /// Fields by parameter name.
 static PARAMETERS: LazyLock<HashMap<String, Target>> = LazyLock::new(|| {
@@ -85,6 +88,15 @@ static PARAMETERS: LazyLock<HashMap<String, Target>> = LazyLock::new(|| {
     let sent_at = ("sent_at".to_owned(), Target::Value(Field::SentAt));
     names.chain(others).chain([sent_at]).collect()
 });
+
+fn keys_by_length(group: Group) -> KeysByLength {
+    let mut by_length = KeysByLength::new();
+    for (key, target) in keys(group) {
+        by_length.resize_with(by_length.len().max(key.len() + 1), Keys::new);
+        by_length[key.len()].push((key, target));
+    }
+    by_length
+}
 
 fn keys(group: Group) -> Keys {
     let stored = EventField::ALL.iter().filter_map(|field| {
@@ -107,8 +119,14 @@ fn keys(group: Group) -> Keys {
 impl Target {
     /// What `key` means inside `group`.
     pub(super) fn of(group: Group, key: &str) -> Self {
-        let keys = KEYS.get(group as usize).into_iter().flatten();
-        Self::found(keys.copied().find(|(name, _)| *name == key).map(|(_, target)| target))
+        let keys = KEYS.get(group as usize).and_then(|keys| keys.get(key.len()));
+        Self::found(
+            keys.into_iter()
+                .flatten()
+                .copied()
+                .find(|(name, _)| *name == key)
+                .map(|(_, target)| target),
+        )
     }
 
     /// What a query parameter means: the path of the JSON form (`page.url`), the name of the column (`page_url`), or a

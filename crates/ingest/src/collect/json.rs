@@ -3,6 +3,9 @@
 //! Parsed from the body directly into the event, without a tree: each field's value is a slice of the body, which the
 //! rules make a value of. A value of the wrong type is not a parse error but a [`Draft`]'s problem, so that the reply
 //! can name the field. Unknown fields are ignored.
+//!
+//! Nearly all bodies are read by [`well_formed`] alone. The parser here is for the rest, of which the reply must say what
+//! is wrong.
 
 use std::fmt;
 
@@ -10,10 +13,10 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::value::RawValue;
 
 use super::draft::Draft;
-use super::elements;
 use super::field::{Field, Group, Target};
 use super::options::CollectOptions;
 use super::reject::Reject;
+use super::well_formed;
 use crate::rules::{Problem, PropertyLimits, Scalar, kind, scalar};
 
 /// Why a body as a whole could not be parsed.
@@ -37,6 +40,14 @@ pub(super) enum JsonError {
 pub(super) fn parse(body: &[u8], options: &CollectOptions) -> Result<Vec<Result<Draft, Reject>>, JsonError> {
     let text = std::str::from_utf8(body).map_err(|error| JsonError::NotUtf8(error.valid_up_to()))?;
     let text = text.trim_start_matches('\u{feff}').trim_ascii();
+    match well_formed::events(text, options) {
+        Some(drafts) => Ok(drafts.into_iter().map(Ok).collect()),
+        None => parse_any(text, options),
+    }
+}
+
+/// Parses a body without white space around it.
+fn parse_any(text: &str, options: &CollectOptions) -> Result<Vec<Result<Draft, Reject>>, JsonError> {
     match text.as_bytes().first() {
         None => Err(JsonError::Empty),
         Some(b'{') if text.len() > options.event_bytes => {
@@ -46,9 +57,6 @@ pub(super) fn parse(body: &[u8], options: &CollectOptions) -> Result<Vec<Result<
         }
         Some(b'{') => Ok(vec![Ok(parse_event(text, &options.properties)?)]),
         Some(b'[') => {
-            if let Some(drafts) = parse_objects(text, options) {
-                return Ok(drafts);
-            }
             let mut json = serde_json::Deserializer::from_str(text);
             let elements = Elements {
                 limit: options.batch_events,
@@ -76,18 +84,6 @@ pub(super) fn parse(body: &[u8], options: &CollectOptions) -> Result<Vec<Result<
             Err(JsonError::NotAnEvent(kind(text)))
         }
     }
-}
-
-/// The fast path of nearly all bodies: only objects, each well-formed and not too big. For anything else it returns
-/// `None`, and the slow path finds out what is wrong.
-fn parse_objects(array: &str, options: &CollectOptions) -> Option<Vec<Result<Draft, Reject>>> {
-    let objects = elements::objects(array, options.batch_events)?;
-    let drafts = objects.into_iter().map(|object| {
-        let fits = object.len() <= options.event_bytes;
-        let draft = fits.then(|| parse_event(object, &options.properties).ok())?;
-        draft.map(Ok)
-    });
-    drafts.collect()
 }
 
 fn parse_element(json: &str, options: &CollectOptions) -> Result<Draft, Reject> {
@@ -246,5 +242,80 @@ impl<'de> Visitor<'de> for Elements {
             found += 1;
         }
         Ok(Found { first, found })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Objects with fields of all kinds, in groups and outside, some of them twice, malformed or of the wrong type.
+    fn event() -> impl Strategy<Value = String> {
+        let key = prop::sample::select(vec![
+            "tracking_id",
+            "client_id",
+            "event_type",
+            "user_id",
+            "messageId",
+            "timestamp",
+            "sent_at",
+            "revenue",
+            "custom_properties",
+            "page",
+            "user",
+            "utm",
+            "url",
+            "title",
+            "country",
+            "source",
+            "is_bot",
+            "other",
+            "\\u0061",
+        ]);
+        let leaf = prop_oneof![
+            r#""[a-z/ü😀 ]{0,12}""#,
+            r#""(x|\\u00fc|\\ud83d|\\u0000|\\/|\\n){0,3}""#,
+            r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,2})?",
+            Just("\"2026-01-02T03:04:05Z\"".to_owned()),
+            prop::sample::select(vec!["true", "null", "nul", "01", "[1,{}]", "{}", "\"\u{1}\"", ""])
+                .prop_map(str::to_owned),
+        ];
+        leaf.prop_recursive(2, 12, 5, move |inner| {
+            let entry =
+                (key.clone(), " ?", inner).prop_map(|(key, space, value)| format!("\"{key}\"{space}:{space}{value}"));
+            prop::collection::vec(entry, 0..5).prop_map(|entries| format!("{{{}}}", entries.join(",")))
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn well_formed_body_is_read_as_any(events in prop::collection::vec(event(), 0..4), alone: bool, tail in "|,|]| |x") {
+            let body = match events.first() {
+                Some(event) if alone => format!("{event}{tail}"),
+                _ => format!("[{}]{tail}", events.join(", ")),
+            };
+            let options = CollectOptions { event_bytes: 150, batch_events: 2, ..CollectOptions::default() };
+            let body = body.trim_ascii();
+            if let Some(drafts) = well_formed::events(body, &options) {
+                let drafts: Vec<Result<Draft, Reject>> = drafts.into_iter().map(Ok).collect();
+                prop_assert_eq!(format!("{:?}", drafts), format!("{:?}", parse_any(body, &options).unwrap()), "{}", body);
+            }
+        }
+    }
+
+    #[test]
+    fn usual_body_is_well_formed() {
+        let options = CollectOptions::default();
+        for body in [
+            r#"{"tracking_id":"s","client_id":"c","event_type":"pageview"}"#,
+            r#"[ {"event_type":"a","page":{"url":"https://x.example/ü","title":null},"user":null,"utm":{}} , {"other":[{"a":1.5e3}]} ]"#,
+            r#"[{"timestamp":1760000000000,"custom_properties":{"a":"\u00fc","b":[1]},"page":{"title":"a \"b\""}}]"#,
+        ] {
+            assert!(well_formed::events(body, &options).is_some(), "{body}");
+        }
     }
 }

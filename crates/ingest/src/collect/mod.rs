@@ -27,7 +27,6 @@ mod body;
 mod budget;
 mod decode;
 mod draft;
-mod elements;
 mod error_body;
 mod field;
 #[cfg(fuzzing)]
@@ -43,6 +42,7 @@ mod reject;
 mod reply;
 mod sender;
 mod validate;
+mod well_formed;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

@@ -23,7 +23,7 @@ pub use properties::PropertyLimits;
 pub(crate) use amount::{AMOUNT, amount, checked_amount};
 pub(crate) use changes::{Changes, What};
 pub(crate) use identity::{Moment, Value, event_id};
-pub(crate) use properties::properties;
+pub(crate) use properties::{Properties, normal_properties, properties};
 pub(crate) use scalar::{Scalar, kind, scalar};
 pub(crate) use text::text;
 pub(crate) use time::{TIME, check_time, corrected_time, time};

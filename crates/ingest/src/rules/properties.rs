@@ -40,7 +40,6 @@ pub(crate) fn properties<'a>(
     limits: &PropertyLimits,
     changes: &mut Changes,
 ) -> Result<Option<Properties<'a>>, Problem> {
-    const FIELD: EventField = EventField::CustomProperties;
     let text = text.trim_ascii();
     if text.is_empty() {
         return Ok(None);
@@ -55,6 +54,16 @@ pub(crate) fn properties<'a>(
     if !json.starts_with('{') {
         return Err(Problem::wrong_type(kind(&json), "an object"));
     }
+    normal_properties(text, json, limits, changes).map(Some)
+}
+
+/// The properties in a JSON object, of which `json` is the normal form.
+pub(crate) fn normal_properties<'a>(
+    text: &str,
+    json: Cow<'a, str>,
+    limits: &PropertyLimits,
+    changes: &mut Changes,
+) -> Result<Properties<'a>, Problem> {
     let revenue = scan(&json, limits).map_err(|error| match error {
         PropertyError::TooDeep => too_deep(limits),
         PropertyError::TooManyKeys => {
@@ -63,9 +72,9 @@ pub(crate) fn properties<'a>(
     })?;
     let revenue = revenue.and_then(|revenue| amount_in(revenue, changes));
     if is_mended(text, &json) {
-        changes.record(FIELD, What::Replaced, text, &json);
+        changes.record(EventField::CustomProperties, What::Replaced, text, &json);
     }
-    Ok(Some(Properties { json, revenue }))
+    Ok(Properties { json, revenue })
 }
 
 fn too_deep(limits: &PropertyLimits) -> Problem {
