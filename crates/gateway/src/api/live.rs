@@ -119,7 +119,7 @@ impl Feeds {
 async fn run(gateway: Gateway, key: (Token, String), feed: Feed) {
     let (token, tracking_id) = &key;
     loop {
-        let answer = gateway.realtime(token, tracking_id).await.map(Arc::from);
+        let answer = gateway.newest.renewed(&gateway, token, tracking_id).await;
         let over = answer.as_ref().is_err_and(Problem::is_final);
         feed.send_replace(Some(answer));
         if over {

@@ -12,6 +12,7 @@ mod funnel;
 mod lists;
 mod live;
 mod meta;
+mod newest;
 mod openapi;
 mod query;
 mod range;
@@ -65,6 +66,7 @@ pub(crate) struct Gateway {
     flight: Flight,
     parts: Arc<GatewayParts>,
     feeds: live::Feeds,
+    newest: newest::NewestAnswers,
     open: Arc<Semaphore>,
     tokens: Arc<rate_limit::Tokens>,
     /// The OpenAPI document.
@@ -86,6 +88,7 @@ pub(crate) fn router(parts: GatewayParts) -> Result<Router, RouterError> {
         flight: Flight::new(&parts.flight_url)?,
         parts: Arc::new(parts),
         feeds: live::Feeds::default(),
+        newest: newest::NewestAnswers::default(),
         open: Arc::new(Semaphore::new(MAX_OPEN)),
         tokens: Arc::default(),
         document: document.into(),

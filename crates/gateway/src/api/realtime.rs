@@ -53,7 +53,9 @@ pub(super) struct Page {
     pageviews: u64,
 }
 
-/// The last five minutes of a site.
+/// The last five minutes of a site, as of `timestamp`.
+///
+/// For a site that many events come in of, the reply may be some seconds old; all that ask share it.
 #[utoipa::path(
     get,
     path = "/api/v1/realtime",
@@ -70,9 +72,8 @@ pub(super) async fn realtime(
 ) -> Result<Response, Problem> {
     let query = query_string(query)?;
     gateway.site(&token, &query.tracking_id).await?;
-    Ok(json_reply(
-        gateway.realtime(&token, &query.tracking_id).await?.into_bytes(),
-    ))
+    let body = gateway.newest.get(&gateway, &token, &query.tracking_id).await?;
+    Ok(json_reply(body.as_bytes().to_vec()))
 }
 
 impl Gateway {
