@@ -1,7 +1,6 @@
 //! Codes for the values of dimensions: within a site, equal values have equal codes, so that group keys are tuples of
 //! numbers and each text is looked up once for all rollups.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
@@ -60,10 +59,9 @@ impl Codes {
         &self.columns[dimension].rows
     }
 
-    /// The order of a dimension's values, nulls first.
-    pub(super) fn compare(&self, dimension: usize, a: u32, b: u32) -> Ordering {
-        let dictionary = &self.columns[dimension].dictionary;
-        dictionary.value(a).cmp(&dictionary.value(b))
+    /// For each of the codes in `used`, at its index, its rank in the order of the dimension's values, nulls first.
+    pub(super) fn ranks(&self, dimension: usize, used: impl Iterator<Item = u32>) -> Vec<u32> {
+        self.columns[dimension].dictionary.ranks(used)
     }
 
     /// The values of these codes.
@@ -141,6 +139,21 @@ impl Dictionary {
         });
         self.last = code;
         code
+    }
+
+    fn ranks(&self, used: impl Iterator<Item = u32>) -> Vec<u32> {
+        let mut is_used = vec![false; self.ends.len() + 1];
+        for code in used {
+            is_used[code as usize] = true;
+        }
+        let codes = (0..).zip(&is_used).filter_map(|(code, used)| used.then_some(code));
+        let mut codes: Vec<u32> = codes.collect();
+        codes.sort_unstable_by_key(|code| self.value(*code));
+        let mut ranks = vec![0; is_used.len()];
+        for (rank, code) in (0..).zip(codes) {
+            ranks[code as usize] = rank;
+        }
+        ranks
     }
 
     fn value(&self, code: u32) -> Option<&str> {

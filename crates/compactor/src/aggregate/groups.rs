@@ -1,8 +1,6 @@
 //! The groups of one rollup and one site: a group is a visitor (in rollups per visitor), a time bucket and a code for
 //! each dimension.
 
-use std::cmp::Ordering;
-
 use arrow::array::TimestampMicrosecondArray;
 use footfall_model::clock::Micros;
 use footfall_model::rollup::MAX_DIMENSIONS;
@@ -85,20 +83,22 @@ impl Groups {
         group
     }
 
-    /// The first `count` groups in the order of a segment: by visitor, by bucket, then as `compare` orders the codes of a
-    /// dimension.
-    pub(super) fn sorted(&self, count: usize, compare: impl Fn(usize, u32, u32) -> Ordering) -> Vec<u32> {
-        let mut order: Vec<u32> = (0..).take(count).collect();
-        order.sort_unstable_by(|a, b| {
-            let (a, b) = (key_of(&self.keys, self.width, *a), key_of(&self.keys, self.width, *b));
-            let start = |key: &[u32]| (key[0], key[1].cast_signed());
-            let codes = || a.iter().zip(b).skip(FIRST_CODE).enumerate();
-            start(a).cmp(&start(b)).then_with(|| {
-                let orders = codes().map(|(nth, (a, b))| if a == b { Ordering::Equal } else { compare(nth, *a, *b) });
-                orders.fold(Ordering::Equal, Ordering::then)
-            })
+    /// The first `count` groups in the order of a segment: by visitor, by bucket, then by the dimensions' values. `ranks`
+    /// has each dimension's codes as ranks in the order of their values.
+    pub(super) fn sorted(&self, count: usize, ranks: &[&[u32]]) -> Vec<u32> {
+        let keys = self.keys.chunks_exact(self.width).take(count);
+        let mut ranked = Vec::with_capacity(count * ranks.len());
+        for key in keys.clone() {
+            let codes = key.iter().skip(FIRST_CODE);
+            ranked.extend(codes.zip(ranks).map(|(code, ranks)| ranks[*code as usize]));
+        }
+        let of = |group: u32| key_of(&ranked, ranks.len(), group);
+        let starts = keys.map(|key| (key[0], key[1].cast_signed()));
+        let mut order: Vec<_> = starts.zip(0..).collect();
+        order.sort_unstable_by(|(start, group), (other_start, other)| {
+            start.cmp(other_start).then_with(|| of(*group).cmp(of(*other)))
         });
-        order
+        order.into_iter().map(|(_, group)| group).collect()
     }
 
     /// The number of a group's visitor.

@@ -122,8 +122,14 @@ impl RollupState {
         codes: &Codes,
         mut done: impl FnMut(RecordBatch),
     ) -> Result<(), ArrowError> {
-        let compare = |nth: usize, a, b| codes.compare(self.dimensions[nth], a, b);
-        for groups in self.groups.sorted(count, compare).chunks(BATCH_ROWS) {
+        let known = &self.groups;
+        let used = |nth| (0..).take(count).map(move |group| known.code(group, nth));
+        let dimensions = self.dimensions.iter().enumerate();
+        let ranks: Vec<_> = dimensions
+            .map(|(nth, dimension)| codes.ranks(*dimension, used(nth)))
+            .collect();
+        let ranks: Vec<&[u32]> = ranks.iter().map(Vec::as_slice).collect();
+        for groups in self.groups.sorted(count, &ranks).chunks(BATCH_ROWS) {
             done(self.rows(groups, site, codes)?);
         }
         self.groups.drain(count);

@@ -127,12 +127,20 @@ pub(super) fn encode(error: ParquetError) -> LakeError {
 
 /// High-cardinality columns: a dictionary of them costs time and is discarded, or it is read as a whole for a page of the
 /// column. Those that are sorted, or nearly so, also take a third less without one.
-const WITHOUT_DICTIONARY: [(&str, Encoding); 7] = [
+const WITHOUT_DICTIONARY: [(&str, Encoding); 14] = [
     ("client_hash", Encoding::PLAIN),
     ("client_id", Encoding::DELTA_LENGTH_BYTE_ARRAY),
     ("session_id", Encoding::DELTA_LENGTH_BYTE_ARRAY),
     ("event_timestamp", Encoding::DELTA_BINARY_PACKED),
     ("created_at", Encoding::DELTA_BINARY_PACKED),
+    ("first_event", Encoding::DELTA_BINARY_PACKED),
+    ("last_event", Encoding::DELTA_BINARY_PACKED),
+    ("part_start", Encoding::DELTA_BINARY_PACKED),
+    ("duration", Encoding::DELTA_BINARY_PACKED),
+    ("first_arrival", Encoding::DELTA_BINARY_PACKED),
+    // Mostly zero.
+    ("entry_offset", Encoding::PLAIN),
+    ("exit_offset", Encoding::PLAIN),
     ("event_id", Encoding::DELTA_LENGTH_BYTE_ARRAY),
     ("visitors_sketch", Encoding::DELTA_LENGTH_BYTE_ARRAY),
 ];
