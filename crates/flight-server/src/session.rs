@@ -88,9 +88,10 @@ const OPTIONS: [(&str, &str); 2] = [("catalog", CATALOG), ("schema", SCHEMA)];
 
 /// Headers by which clients ask for a different session: JDBC and ODBC send every property of a connection that they do
 /// not know. `timeZone` is the zone in which JDBC interprets `setTimestamp` and `getTimestamp`.
-const HEADERS: [(&str, &[&str]); 6] = [
+const HEADERS: [(&str, &[&str]); 7] = [
     (ROUTING, &["on", "off"]),
     (CACHE, &["on", "off"]),
+    (SAMPLING, &["off", "auto"]),
     ("catalog", &[CATALOG]),
     ("database", &[CATALOG]),
     ("schema", &[SCHEMA]),
@@ -103,12 +104,16 @@ const ROUTING: &str = "footfall.routing";
 /// Whether results that are kept may be returned.
 const CACHE: &str = "footfall.cache";
 
-/// The caller, as far as the connection turns nothing off.
+/// Whether a report over very many events may read a sample of the visitors.
+const SAMPLING: &str = "footfall.sampling";
+
+/// The caller, as the connection wants its statements answered.
 pub(crate) fn caller(principal: &Principal, headers: &MetadataMap) -> Caller {
     let is_on = |option| headers.get(option).is_none_or(|value| value != "off");
     Caller::from(principal)
         .with_routing(is_on(ROUTING))
         .with_cache(is_on(CACHE))
+        .with_sampling(headers.get(SAMPLING).is_some_and(|value| value == "auto"))
 }
 
 /// Checks that the headers ask for no other session than the only one.
@@ -216,6 +221,8 @@ mod tests {
             ("footfall.routing", "maybe", false),
             ("footfall.cache", "off", true),
             ("footfall.cache", "false", false),
+            ("footfall.sampling", "auto", true),
+            ("footfall.sampling", "on", false),
             ("x-anything", "else", true),
         ] {
             let mut headers = MetadataMap::new();

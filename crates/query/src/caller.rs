@@ -2,6 +2,7 @@
 
 use footfall_model::access::{Principal, SiteScope};
 
+use crate::routing::{Budget, RawLimit};
 use crate::slots::Token;
 
 /// What a statement may read, and whose share of the server it uses.
@@ -13,6 +14,8 @@ pub struct Caller {
     pub(crate) routing: bool,
     /// Whether a result that was kept may be returned.
     pub(crate) cache: bool,
+    /// Whether an aggregate that would read very many events may read a sample of the visitors.
+    pub(crate) sampling: bool,
 }
 
 impl Caller {
@@ -20,6 +23,20 @@ impl Caller {
     #[must_use]
     pub fn with_routing(self, routing: bool) -> Self {
         Self { routing, ..self }
+    }
+
+    /// Lets what would take long be estimated from a sample of the visitors.
+    #[must_use]
+    pub fn with_sampling(self, sampling: bool) -> Self {
+        Self { sampling, ..self }
+    }
+
+    pub(crate) fn budget(&self, limit: RawLimit) -> Budget {
+        Budget {
+            routing: self.routing,
+            sampling: self.sampling,
+            limit,
+        }
     }
 
     /// Computes anew what a statement says so for, and keeps no result.
@@ -36,6 +53,7 @@ impl From<&Principal> for Caller {
             token: principal.token_id.as_str().into(),
             routing: true,
             cache: true,
+            sampling: false,
         }
     }
 }
@@ -48,6 +66,7 @@ impl From<&SiteScope> for Caller {
             token: Token::from(""),
             routing: true,
             cache: true,
+            sampling: false,
         }
     }
 }

@@ -126,6 +126,7 @@ impl Engine {
                 tables: Arc::new(tables),
                 runtime,
                 pins: Pins::default(),
+                raw_limit: options.raw_limit,
             }),
             slots: Slots::new(options.limits()),
             workers: Workers::new(options.threads())?,

@@ -64,5 +64,6 @@ pub use pins::KEPT as SNAPSHOT_KEPT;
 pub use planner::Description;
 pub use provenance::Provenance;
 pub use public_tables::TableInfo;
+pub use routing::{Beyond, RawLimit};
 pub use system::{CompactionLog, CompactionRecord};
 pub use views::Views;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use footfall_model::clock::{Clock, SystemClock};
 
+use crate::RawLimit;
 use crate::slots::SlotLimits;
 
 const MIB: usize = 1024 * 1024;
@@ -24,6 +25,8 @@ pub struct EngineOptions {
     pub metadata_cache_bytes: usize,
     /// Results of statements, kept while what they were computed from is the same; beside `memory_bytes`. 0: none.
     pub result_cache_bytes: usize,
+    /// How many events an aggregate may read that no rollup answers.
+    pub raw_limit: RawLimit,
     /// How long a statement may compute, planning included. While it waits for its turn, or for its client to take
     /// rows, this time stands still.
     pub statement_timeout: Duration,
@@ -58,6 +61,7 @@ impl EngineOptions {
             spill_bytes: 16 * 1024 * MIB as u64,
             metadata_cache_bytes: 64 * MIB,
             result_cache_bytes: 64 * MIB,
+            raw_limit: RawLimit::default(),
             statement_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(30 * 60),
             concurrent_queries: 2 * cores,

@@ -19,7 +19,7 @@ use crate::pins::Pins;
 use crate::public_tables::PublicTables;
 use crate::quarter_hours::by_quarters;
 use crate::result_cache::{Keeping, fingerprint};
-use crate::routing::StatementRouting;
+use crate::routing::{RawLimit, StatementRouting};
 use crate::scan_log::ScanLog;
 use crate::segments::PinnedLake;
 use crate::statement::Parsed;
@@ -51,6 +51,7 @@ pub(crate) struct Planner {
     pub(crate) tables: Arc<PublicTables>,
     pub(crate) runtime: Arc<RuntimeEnv>,
     pub(crate) pins: Pins,
+    pub(crate) raw_limit: RawLimit,
 }
 
 /// A statement and the snapshot that it keeps.
@@ -81,7 +82,7 @@ impl Planner {
         sql: &str,
     ) -> Result<PinnedStatement, QueryError> {
         let Parsed { statement, samples } = statement::parse(sql, &caller.sites)?;
-        let routing = StatementRouting::new(caller.routing);
+        let routing = StatementRouting::new(caller.budget(self.raw_limit));
         let scans = ScanLog::default();
         let state = self.tables.state(lake.clone(), caller.sites.clone(), &routing, &scans);
         let plan = state.statement_to_plan(statement).await?;
@@ -134,6 +135,9 @@ impl PinnedStatement {
         let schema = output::schema_of(analyzed.schema().as_arrow());
         let written = volatility(&analyzed)?;
         let optimized = optimize(&self.state, analyzed)?;
+        if !explains(&optimized) {
+            self.routing.check()?;
+        }
         let plan = self.state.query_planner().create_physical_plan(&optimized, &self.state);
         let plan = plan.await?;
         Ok(PhysicalStatement {
@@ -145,8 +149,7 @@ impl PinnedStatement {
 
     /// How the result may be kept, once the scans are planned. `written`: before the time was put into the plan.
     fn keeping(&self, optimized: &LogicalPlan, schema: &SchemaRef, written: Volatility) -> Keeping {
-        let explains = matches!(optimized, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
-        let Some(files) = self.scans.files().filter(|_| !explains) else {
+        let Some(files) = self.scans.files().filter(|_| !explains(optimized)) else {
             return Keeping::Never;
         };
         let Ok(contents) = contents(optimized) else {
@@ -168,6 +171,10 @@ impl PinnedStatement {
             Volatility::Volatile => Keeping::Never,
         }
     }
+}
+
+fn explains(plan: &LogicalPlan) -> bool {
+    matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_))
 }
 
 /// What tables of a plan hold beside files of the lake, in the plan's order: of tables themselves a plan's hash has only the

@@ -38,7 +38,11 @@ impl Provenance {
 
     /// The share of visitors of the smallest sample that is read; `None` if all are.
     pub fn sample_rate(&self) -> Option<f64> {
-        self.samples.iter().copied().reduce(f64::min)
+        self.samples
+            .iter()
+            .copied()
+            .chain(self.routing.sample())
+            .reduce(f64::min)
     }
 
     /// How each aggregate over events is answered, in the order of the plan.

@@ -52,6 +52,7 @@ pub(crate) struct StatementKey {
     values: Vec<ScalarValue>,
     sites: SiteScope,
     routing: bool,
+    sampling: bool,
     lake: LakeIdentity,
 }
 
@@ -62,6 +63,7 @@ impl StatementKey {
             values: values.to_vec(),
             sites: caller.sites.clone(),
             routing: caller.routing,
+            sampling: caller.sampling,
             lake: lake.identity(),
         }
     }

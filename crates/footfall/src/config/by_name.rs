@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use footfall_ingest::collect::AddressHeader;
 use footfall_model::hash::DedupeBy;
+use footfall_query::Beyond;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serializer};
 
@@ -19,6 +20,12 @@ impl Named for DedupeBy {
 }
 
 impl Named for AddressHeader {
+    fn name(self) -> &'static str {
+        Self::name(self)
+    }
+}
+
+impl Named for Beyond {
     fn name(self) -> &'static str {
         Self::name(self)
     }

@@ -20,6 +20,7 @@ use std::time::Duration;
 use footfall_ingest::collect::AddressHeader;
 use footfall_lake::Location;
 use footfall_model::hash::DedupeBy;
+use footfall_query::Beyond;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use load::{Setting, Sources};
@@ -182,6 +183,12 @@ pub(crate) struct Query {
     pub(crate) metadata_cache_bytes: ByteSize,
     /// Cache of results of queries; 0 keeps none. An answer from it is never older than the lake.
     pub(crate) result_cache_bytes: ByteSize,
+    /// Limit of the events that an aggregate reads which no rollup answers; 0: any number.
+    pub(crate) raw_row_limit: u64,
+    /// What becomes of an aggregate beyond it: `refuse`, or `sample` for an estimate from a tenth of the visitors where
+    /// there is one.
+    #[serde(with = "by_name")]
+    pub(crate) beyond_raw_row_limit: Beyond,
     /// Limit of a statement's computing time; it does not run while its client takes no rows.
     #[serde(deserialize_with = "values::not_zero")]
     pub(crate) timeout: Span,
@@ -362,6 +369,8 @@ impl Default for Query {
             spill_bytes: ByteSize::mib(16 * 1024),
             metadata_cache_bytes: ByteSize::mib(64),
             result_cache_bytes: ByteSize::mib(64),
+            raw_row_limit: 0,
+            beyond_raw_row_limit: Beyond::Refuse,
             timeout: Span(Duration::from_mins(1)),
             idle_timeout: Span(Duration::from_mins(30)),
             concurrency: 2 * cores,

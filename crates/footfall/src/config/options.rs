@@ -10,7 +10,7 @@ use footfall_ingest::enrich::EnrichOptions;
 use footfall_ingest::wal::WalOptions;
 use footfall_ingest::writer::{DedupeOptions, FlushPolicy, WriterOptions};
 use footfall_lake::S3Options;
-use footfall_query::EngineOptions;
+use footfall_query::{EngineOptions, RawLimit};
 
 use super::{Compact, Gateway, Ingest, Masked, Query, S3, Wal};
 
@@ -96,6 +96,10 @@ impl Query {
             target_partitions: self.partitions,
             metadata_cache_bytes: self.metadata_cache_bytes.bytes(),
             result_cache_bytes: self.result_cache_bytes.bytes(),
+            raw_limit: RawLimit {
+                rows: self.raw_row_limit,
+                beyond: self.beyond_raw_row_limit,
+            },
             ..EngineOptions::new(spill)
         }
     }

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use footfall_model::rollup::RollupDefinition;
 use parking_lot::Mutex;
 
+use super::budget::{Budget, Excess};
 use super::missing::MissingRollup;
+use super::sampled::SHARE;
 use super::segment::Unfit;
+use crate::QueryError;
 
 /// From where an aggregate over events is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +25,20 @@ pub(crate) enum Decision {
     },
     /// From events.
     Raw(Reason),
+    /// From the events of a tenth of the visitors, because of the excess.
+    Sampled(Reason, Excess),
+    /// Not at all.
+    Refused(Reason, Excess),
+}
+
+impl Decision {
+    /// Whether a further rollup could answer what is read, or would be read, from events.
+    pub(super) fn needs_rollup(&self) -> bool {
+        let (Self::Raw(reason) | Self::Sampled(reason, _) | Self::Refused(reason, _)) = self else {
+            return false;
+        };
+        matches!(reason, Reason::Unfit { .. } | Reason::NoRollup)
+    }
 }
 
 /// What is read, by the files' statistics, before pages are skipped.
@@ -58,16 +75,16 @@ pub(crate) enum Reason {
 /// How one statement is routed.
 #[derive(Debug, Clone)]
 pub(crate) struct StatementRouting {
-    pub(crate) enabled: bool,
+    pub(crate) budget: Budget,
     /// In the order of the plan; `None` before it is optimized.
     decisions: Arc<Mutex<Option<Vec<Decision>>>>,
     missing: Arc<Mutex<Vec<MissingRollup>>>,
 }
 
 impl StatementRouting {
-    pub(crate) fn new(enabled: bool) -> Self {
+    pub(crate) fn new(budget: Budget) -> Self {
         Self {
-            enabled,
+            budget,
             decisions: Arc::default(),
             missing: Arc::default(),
         }
@@ -104,6 +121,28 @@ impl StatementRouting {
         self.missing.lock().clone()
     }
 
+    /// The share of visitors that an aggregate reads, if one is sampled.
+    pub(crate) fn sample(&self) -> Option<f64> {
+        let is_sampled = |decision: &Decision| matches!(decision, Decision::Sampled(..));
+        self.decisions().iter().any(is_sampled).then_some(SHARE)
+    }
+
+    /// # Errors
+    /// An aggregate was refused.
+    pub(crate) fn check(&self) -> Result<(), QueryError> {
+        let refused = self.decisions().into_iter().find_map(|decision| match decision {
+            Decision::Refused(reason, excess) => Some((reason, excess)),
+            _ => None,
+        });
+        refused.map_or(Ok(()), |(reason, excess)| {
+            Err(QueryError::Limit(format!(
+                "the statement would read too many events: {excess} (query.raw_row_limit), and {reason}; ask for a \
+                 shorter time, create a rollup that answers it (footfall rollup advise), or read a sample of the visitors \
+                 (FROM events TABLESAMPLE SYSTEM (10))"
+            )))
+        })
+    }
+
     /// One for each aggregate over events.
     pub(crate) fn decisions(&self) -> Vec<Decision> {
         self.decisions.lock().clone().unwrap_or_default()
@@ -114,6 +153,10 @@ impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Raw(reason) => write!(f, "raw events: {reason}"),
+            Self::Sampled(reason, excess) => {
+                write!(f, "raw events of a tenth of the visitors: {excess}, and {reason}")
+            }
+            Self::Refused(reason, excess) => write!(f, "refused: {excess}, and {reason}"),
             Self::Routed { rollup, edges, figures } => {
                 write!(f, "rollup {rollup}")?;
                 match figures {

@@ -79,9 +79,7 @@ impl Shape {
             }
             filters.extend(keep(segment.key(filter)));
         }
-        let one_site = matches!(sites, SiteScope::Only(sites) if sites.len() <= 1)
-            || self.groups_by_site(&flat)
-            || self.sites().is_some_and(|named| named.len() == 1);
+        let one_site = self.is_of_one_site(&flat, sites);
         let aggregates = self.aggregates.iter();
         let aggregates: Vec<_> = aggregates
             .filter_map(|aggregate| {
@@ -138,13 +136,13 @@ impl Shape {
         rollup.measures.iter().any(counts).then_some(asked)
     }
 
-    /// Whether all rows of a group are of one site.
-    fn groups_by_site(&self, keys: &[&Expr]) -> bool {
-        // Not every one of several grouping sets has all keys.
-        !self.has_grouping_sets()
-            && keys
-                .iter()
-                .any(|key| matches!(key, Expr::Column(column) if column.name() == SITE_COLUMN))
+    /// Whether all rows of a group are of one site, for a caller who reads `sites`. `keys` are the flat ones.
+    pub(super) fn is_of_one_site(&self, keys: &[&Expr], sites: &SiteScope) -> bool {
+        let is_site = |key: &&Expr| matches!(key, Expr::Column(column) if column.name() == SITE_COLUMN);
+        matches!(sites, SiteScope::Only(sites) if sites.len() <= 1)
+            // Not every one of several grouping sets has all keys.
+            || (!self.has_grouping_sets() && keys.iter().any(is_site))
+            || self.sites().is_some_and(|named| named.len() == 1)
     }
 
     /// The sites that the filters name, if they do.

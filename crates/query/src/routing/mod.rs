@@ -14,6 +14,7 @@
 
 mod aggregates;
 mod buckets;
+mod budget;
 mod decision;
 mod events;
 mod figures;
@@ -22,10 +23,13 @@ mod missing;
 mod rewrite;
 mod route;
 mod rule;
+mod sampled;
 mod segment;
 mod shape;
 mod zones;
 
+pub(crate) use budget::Budget;
+pub use budget::{Beyond, RawLimit};
 pub(crate) use decision::StatementRouting;
 pub(crate) use events::RoutableEvents;
 pub(crate) use missing::MissingRollup;

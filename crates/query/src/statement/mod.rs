@@ -17,6 +17,8 @@ mod sampling;
 mod size;
 mod time_patterns;
 
+pub(crate) use sampling::last_hash;
+
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::tokenizer::{Tokenizer, TokenizerError};
 use footfall_model::access::SiteScope;

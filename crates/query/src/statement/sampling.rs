@@ -120,7 +120,7 @@ fn share(sample: &TableSample) -> Result<f64, QueryError> {
 }
 
 /// The last hash of the first `share` of all.
-fn last_hash(share: f64) -> i64 {
+pub(crate) fn last_hash(share: f64) -> i64 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

@@ -23,7 +23,8 @@ mod site_filter;
 mod statistics;
 
 pub(crate) use check::CheckIsolation;
-pub(crate) use conditions::is_plain;
+pub(crate) use conditions::{Conditions, is_plain};
 pub(crate) use derived_filters::{comparisons, micros, texts, time_comparisons, times_of_days};
 pub(crate) use provider::LakeTable;
+pub(crate) use prune::prune;
 pub(crate) use scan::TableReader;

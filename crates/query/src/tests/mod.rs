@@ -4,6 +4,7 @@ mod added_columns;
 mod answers;
 mod behaviour;
 mod bounds;
+mod budget;
 mod clauses;
 mod compaction_crashes;
 mod custom_properties;
