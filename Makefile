@@ -153,7 +153,7 @@ crashes: release $(venv)/requirements.txt ## ROUNDS times kill -9 under load, on
 SOAK_ARGS ?=
 
 .PHONY: soak
-soak: release-load $(venv)/requirements.txt ## half an hour at half load with queries beside it: what grows?
+soak: release-load $(venv)/requirements.txt ## half an hour of 20,000 events/s with compactor and queries beside it: what grows?
 	$(python) tools/soak.py --binary $(release_binary) --load $(load_binary) $(SOAK_ARGS)
 
 # Arguments of the outage, such as OUTAGE_ARGS='--seconds 60 --outage refused'.
