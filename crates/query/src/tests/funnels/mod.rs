@@ -7,7 +7,7 @@ mod model;
 
 use std::sync::Arc;
 
-use footfall_funnels::{Definition, Funnel, FunnelDefinitions, FunnelSet, Step};
+use footfall_funnels::{Definition, Funnel, FunnelDefinitions, FunnelScope, FunnelSet, Step};
 use footfall_model::access::SiteScope;
 use footfall_model::clock::{DAY, Micros};
 
@@ -103,6 +103,7 @@ fn random_definition(random: &mut Random) -> Definition {
         strict_order: random.below(4) == 0,
         strict_deduplication: random.below(4) == 0,
         strict_increase: random.below(4) == 0,
+        scope: random.of(&[FunnelScope::Visitor, FunnelScope::Visitor, FunnelScope::Session]),
     }
 }
 
@@ -263,6 +264,9 @@ async fn backfilled_files_are_not_read_for_funnels() {
         let sql = format!("EXPLAIN SELECT * FROM funnel_progress WHERE funnel_id = '{funnel}'");
         let plan = table(&lake.engine, &SiteScope::All, &sql).await;
         assert!(plan.contains("FunnelEntriesExec"), "{plan}");
+        // Rows of other funnels, which a segment may hold too, are not sorted.
+        let is_read = plan.contains("funnel_steps/event_date");
+        assert!(!is_read || plan.contains(&format!("IN (SET) ([{funnel}])")), "{plan}");
         plan.contains("events/event_date")
     };
     let is_covered = async || {
@@ -287,6 +291,78 @@ async fn backfilled_files_are_not_read_for_funnels() {
     };
     lake.definitions.replace(other);
     assert!(reads_events("old").await, "another catalog's segments say nothing");
+}
+
+/// A session depends on two days around an event: a chain that lasts longer than one is cut at midnight.
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_of_long_chains_are_those_of_all_events() {
+    let mut cut = 0;
+    for seed in 0..4 {
+        let mut random = Random(seed);
+        let mut events: Vec<TestEvent> = Vec::new();
+        let mut time = (FIRST_DAY - 4) * DAY;
+        while time < (FIRST_DAY + 4) * DAY {
+            // Breaks just after midnight are those that matter.
+            let is_early = time.rem_euclid(DAY) < HOUR;
+            time += if random.below(if is_early { 3 } else { 100 }) == 0 {
+                40
+            } else {
+                25
+            } * MINUTE;
+            let event = random_event(&mut random, events.len() as u64);
+            events.push(TestEvent {
+                site: "site-0",
+                client: "ann",
+                time,
+                ..event
+            });
+        }
+        let lake = FunnelLake::open().await;
+        let definition = Definition {
+            name: "chain".into(),
+            steps: vec![step("click", None), step("purchase", None), step("pageview", None)],
+            window: "7d".parse().unwrap(),
+            scope: FunnelScope::Session,
+            ..Definition::default()
+        };
+        let funnel = Funnel {
+            id: "f".into(),
+            tracking_id: "site-0".into(),
+            revision: 1,
+            definition,
+            created_at: 0,
+        };
+        let by_visitor = Funnel {
+            definition: Definition {
+                scope: FunnelScope::Visitor,
+                ..funnel.definition.clone()
+            },
+            ..funnel.clone()
+        };
+        lake.definitions.replace(FunnelSet {
+            catalog: "c".into(),
+            revision: 1,
+            funnels: vec![funnel.clone()],
+        });
+        lake.add(&events).await;
+        for day in -4..2 {
+            lake.merge(i32::try_from(FIRST_DAY + day).unwrap()).await;
+        }
+        let expected = model::entries(&events, &[funnel]);
+        for day in FIRST_DAY - 2..FIRST_DAY + 2 {
+            let of_day = |entry: &&Entry| entry.times[0].div_euclid(DAY) == day;
+            let of_day: Vec<_> = expected.iter().filter(of_day).cloned().collect();
+            let condition = format!("date = DATE '1970-01-01' + {day}");
+            let found = progress(&lake.engine, &SiteScope::All, &condition).await;
+            assert_eq!(found, of_day, "seed {seed}: {condition}");
+        }
+        cut += model::entries(&events, &[by_visitor])
+            .iter()
+            .zip(&expected)
+            .filter(|(longer, entry)| longer.times.len() > entry.times.len())
+            .count();
+    }
+    assert!(cut > 3, "otherwise no session ended an attempt: {cut}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
