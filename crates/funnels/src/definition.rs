@@ -151,7 +151,7 @@ impl Definition {
 }
 
 impl FunnelScope {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    /// What JSON leaves out.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
