@@ -67,8 +67,6 @@ def main() -> None:
     parser.add_argument("--new", type=int, default=100_000, help="new events of a cycle (default: 100,000)")
     parser.add_argument("--repeats", type=int, default=5, help="of each analysis (default: 5)")
     args = parser.parse_args()
-    if args.sites <= max(asked.site for asked in FUNNELS):
-        parser.error("the funnels are of 200 sites")
     with tempfile.TemporaryDirectory(prefix="footfall-funnels-") as temporary:
         folder = args.keep or Path(temporary)
         lakes = {name: folder / name for name in LAKES}

@@ -2,10 +2,10 @@
 """Half an hour of 20,000 events/s with the compactor on and queries beside it: does anything grow that should not?
 
 Two sites have the day before the start in the lake, compacted. Events come for one of them: a tenth of the time without the
-compactor, so that its replies can be compared, then with it. Compares the medians of the first and of the last third of that
-time (after a warm-up of a tenth of it, in which caches and the window of event ids fill, and what was not compacted is).
-Ends with 1 if something is not flat that should be, if too many rows wait for their segments, if the compactor slows
-replies down, or if an event is lost or there twice.
+compactor, so that its replies can be compared, then with it. Compares the medians (of memory the 90th percentile, since
+merges come and go) of the first and of the last third of that time, after a warm-up of a tenth of it, in which caches and
+the window of event ids fill, and what was not compacted is. Ends with 1 if something is not flat that should be, if too many
+rows wait for their segments, if the compactor slows replies down, or if an event is lost or there twice.
 
 What is asked touches about the same amount all the time: growth then means that something is kept which should not be. What
 may grow is given less room, so that the warm-up fills it: the table keeps the versions of its log for a day, here (by
