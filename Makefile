@@ -21,7 +21,7 @@ BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo build release lint unit e2e test bench-freshness bench-import bench-compact bench-start bench-planning bench-ingest bench-overload bench-grpc-flood bench-hostile-sql bench-query bench-query-scale bench-query-load bench-gateway release-load cargo-there python-there
+.PHONY: help demo build release lint unit e2e test bench-freshness bench-import bench-compact bench-funnels bench-start bench-planning bench-ingest bench-overload bench-grpc-flood bench-hostile-sql bench-query bench-query-scale bench-query-load bench-gateway release-load cargo-there python-there
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bench-compact: cargo-there $(venv)/requirements.txt ## ROWS events of 200 sites 
 	cargo build --locked --release -p footfall
 	$(python) tools/bench_compact.py --binary $(release_binary) --rows $(ROWS) \
 	  --merge-only $(CARGO_TARGET_DIR)/release/examples/merge_only
+
+bench-funnels: release $(venv)/requirements.txt ## ten funnels over QUERY_ROWS events: to build, to keep up to date, to analyse
+	$(python) tools/bench_funnels.py --binary $(release_binary) --rows $(QUERY_ROWS) $(BENCH_ARGS)
 
 bench-start: release $(venv)/requirements.txt ## start and idle memory over a lake of ROWS events
 	$(python) tools/bench_start.py --binary $(release_binary) --rows $(ROWS)
@@ -150,7 +153,7 @@ crashes: release $(venv)/requirements.txt ## ROUNDS times kill -9 under load, on
 SOAK_ARGS ?=
 
 .PHONY: soak
-soak: release-load $(venv)/requirements.txt ## half an hour at half load with queries beside it: what grows?
+soak: release-load $(venv)/requirements.txt ## half an hour of 20,000 events/s with compactor and queries beside it: what grows?
 	$(python) tools/soak.py --binary $(release_binary) --load $(load_binary) $(SOAK_ARGS)
 
 # Arguments of the outage, such as OUTAGE_ARGS='--seconds 60 --outage refused'.

@@ -43,12 +43,18 @@ SCHEMA = pa.schema(
 )
 
 
+def visitors_of(rows: int) -> int:
+    """How many visitors so many events have, unless a generator is told otherwise."""
+    return max(rows // 20, 1)
+
+
 class Generator:
     """`days` of traffic of `sites` that ends at `end` (microseconds), a chunk at a time. The first of the sites are the
     largest.
 
     `in_order`: by time, as most exports are. Otherwise each chunk has visits of all the days.
     `visitor_skew`: the more, the more sessions belong to few visitors. With 3, the busiest ones never pause.
+    `visitors`: so many as of other events, so that they come again.
     """
 
     def __init__(
@@ -60,12 +66,13 @@ class Generator:
         seed: int,
         in_order: bool = False,
         visitor_skew: float = 3,
+        visitors: int | None = None,
     ):
         self.rows, self.days, self.end, self.in_order = rows, days, end, in_order
         self.visitor_skew = visitor_skew
         self.random = np.random.default_rng(seed)
         self.sites = pa.array(sites)
-        self.visitors = max(rows // 20, 1)
+        self.visitors = visitors or visitors_of(rows)
         self.done = 0
         self.written = 0
 
@@ -187,10 +194,11 @@ def write(
     seed: int = 1,
     end: int | None = None,
     in_order: bool = False,
+    visitors: int | None = None,
 ) -> None:
     """Writes `rows` events. The same arguments, `end` included, give the same file."""
     end = end or int(time.time() // 3600 * 3600) * 1_000_000
-    generator = Generator(rows, sites, days, end, seed, in_order)
+    generator = Generator(rows, sites, days, end, seed, in_order, visitors=visitors)
     partial = path.with_suffix(".partial")
     with pq.ParquetWriter(partial, SCHEMA, compression="zstd") as writer:
         for start in range(0, rows, ROWS_PER_CHUNK):

@@ -1,4 +1,4 @@
-"""The benchmark of queries, on a few events: it ends, and what it compares agrees."""
+"""Benchmarks on a few events: they end, and what they compare agrees."""
 
 import json
 import subprocess
@@ -37,6 +37,46 @@ def test_bench_query_answers_agree_with_duckdb(tmp_path):
     for by_variant in (measured["revenue"], measured["saved_funnel"]):
         assert by_variant["duckdb"]["answer"] == by_variant["footfall"]["answer"]
         assert any(row[-1] is not None for row in by_variant["duckdb"]["answer"])
+
+
+def test_bench_funnels_agree_with_events():
+    done = bench("bench_funnels.py", "--rows", 20_000, "--sites", 3, "--cycles", 1, "--new", 500, "--repeats", 1)
+    assert done.returncode == 0, done.stderr
+    built, cycles, analyses = (lines.splitlines() for lines in done.stdout.split("\n\n")[:3])
+    assert built[1].startswith("10 funnels built over 20,000 events") and len(cycles) == 3, done.stdout
+    users = [line.split()[-5].replace(",", "") for line in analyses[1:]]
+    assert len(users) == 10 and all(int(count) > 0 for count in users), done.stdout
+    assert all(line.endswith(" yes") for line in analyses[1:])
+
+
+@pytest.fixture
+def soak_report(monkeypatch):
+    monkeypatch.syspath_prepend(str(TOOLS))
+    import soak_report
+
+    return soak_report
+
+
+def test_soak_tells_what_grows(soak_report):
+    def failed(**changed) -> list[str]:
+        """Values at second 0 to 99."""
+        soaked = soak_report.Soaked()
+        for at in range(100):
+            values = dict.fromkeys((*soak_report.FLAT, *soak_report.BY_DESIGN, "live files", "uncovered rows"), 10.0)
+            values |= {name.replace("_", " "): of(at) for name, of in changed.items()}
+            soaked.samples.append(soak_report.Sample(at, values))
+        return soak_report.show(soaked, 100, 1_000)
+
+    assert failed() == []
+    assert failed(threads=lambda at: 10 + at)[0].startswith("threads: medians")
+    # What the warm-up and single moments have does not count where medians do.
+    assert failed(threads=lambda at: 1_000 if at < 10 or at % 10 == 0 else 10) == []
+    sawtooth = [10, 10, 10, 900, 900]
+    assert failed(**{"memory,_MiB": lambda at: sawtooth[at % 5]}) == []
+    assert failed(**{"memory,_MiB": lambda at: sawtooth[at % 5] * (1 + at / 100)})[0].startswith("memory, MiB: ")
+    assert failed(live_files=lambda at: 445 if at == 95 else 10)[0].startswith("live files: ")
+    assert failed(uncovered_rows=lambda at: 150_000 if at == 95 else 0) == []
+    assert failed(uncovered_rows=lambda at: 150_001 if at == 95 else 0)[0].startswith("uncovered rows: ")
 
 
 def test_different_answers_are_found(answers):

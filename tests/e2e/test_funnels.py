@@ -164,6 +164,49 @@ def test_server_adds_steps_of_new_funnels_to_merged_files(make_server, lake, tmp
     assert server.metric("footfall_funnel_backfills_total") >= 1
 
 
+def test_session_funnel_ends_with_session(make_server, lake, tmp_path):
+    server: Server = make_server(lake, FOOTFALL_ROLES="ingest,query,gateway")
+    footfall = Footfall(lake, server.state)
+    site = server.create_site(new_site())
+    definition = {"name": "One visit", "steps": PURCHASE["steps"][:2], "scope": "session"}
+    funnel = create(footfall, tmp_path, site, definition)
+    assert json.loads(footfall.must("funnel", "show", funnel))["scope"] == "session"
+    scroll = {"event_type": "scroll"}
+    sent = [
+        # What is no step keeps the session going.
+        *(journey(site, "ann", step, begin=MORNING + timedelta(minutes=25 * n))[0] for n, step in enumerate((VIEW, scroll, CART))),
+        *journey(site, "bob", VIEW),
+        *journey(site, "bob", CART, begin=MORNING + timedelta(minutes=30)),
+    ]
+    server.accept(sent)
+    server.wait_for_events(site, len(sent))
+    sessions = f"SELECT client_id, count(*) FROM sessions WHERE tracking_id = '{site}' GROUP BY 1 ORDER BY 1"
+    assert [tuple(row.values()) for row in server.query(sessions).to_pylist()] == [("ann", 1), ("bob", 2)]
+
+    day = MORNING.date()
+    days = {"start_date": str(day), "end_date": str(day)}
+    unsaved = {"tracking_id": site} | definition
+    text = json.dumps(unsaved).replace("'", "''")
+
+    def all_answers() -> list[list[int]]:
+        saved = [users for _, _, users, _ in results(server, funnel)]
+        sql = f"SELECT users FROM funnel_of('{text}', '{day}', '{day + timedelta(days=1)}') ORDER BY step_index"
+        ad_hoc = server.query(sql).column(0).to_pylist()
+        path = f"/api/v1/funnels/{funnel}/analysis?start_date={day}&end_date={day}"
+        replies = [
+            server.administer("GET", path).json(),
+            server.administer("POST", "/api/v1/funnels/analysis", unsaved | days).json(),
+        ]
+        return [saved, ad_hoc, *([step["users"] for step in reply["steps"]] for reply in replies)]
+
+    wait_until(lambda: all_answers() == [[2, 1]] * 4, "the funnel is known and counted")
+    footfall.must("compact", "--date", str(day))
+    wait_until(lambda: not reads_events(server, funnel), "segments are used")
+    assert all_answers() == [[2, 1]] * 4
+    by_visitor = server.administer("POST", "/api/v1/funnels/analysis", unsaved | days | {"scope": "visitor"}).json()
+    assert [step["users"] for step in by_visitor["steps"]] == [2, 2]
+
+
 def test_bad_funnel_is_refused_with_reason(make_server, lake, tmp_path):
     server: Server = make_server(lake)
     site = server.create_site(new_site())
@@ -171,6 +214,7 @@ def test_bad_funnel_is_refused_with_reason(make_server, lake, tmp_path):
     footfall = Footfall(lake, server.state)
     for change, expected in [
         ({"strict_once": True}, "unknown field `strict_once`"),
+        ({"scope": "visit"}, "expected `visitor` or `session`"),
         ({"window": "forever"}, "such as 7d, 12h, 30m or 45s"),
         ({"steps": PURCHASE["steps"][:1]}, "expected 2 to 20"),
         ({"tracking_id": "nowhere"}, "create the site first"),
@@ -198,7 +242,7 @@ def test_documented_examples_give_the_results_shown(make_server, lake, tmp_path)
     server.accept(sent)
     server.wait_for_events("shop", len(sent))
     examples = [(sql, shown) for (a, sql), (b, shown) in zip(blocks, blocks[1:]) if (a, b) == ("sql", "text")]
-    assert len(examples) == 5
+    assert len(examples) == 6
     for sql, shown in examples:
         found = footfall.must("sql", "--server", server.flight, sql)
         table = "\n".join(line for line in found.splitlines() if line[:1] in "+|")

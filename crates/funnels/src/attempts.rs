@@ -5,13 +5,17 @@
 //! last step within the window, which runs from the first.
 //!
 //! The options of a funnel end an attempt early ([`Rules`]). They mean what ClickHouse's `windowFunnel` has under their names,
-//! for each attempt by itself.
+//! for each attempt by itself. With [`FunnelScope::Session`] it ends with its session at the latest: each session is computed
+//! by itself. No two of them have events in the same quarter hour, so an entry is of one session.
 //!
 //! All attempts of a visitor come out of one pass from the last event to the first. What it keeps is, for each number of
 //! steps taken, the times at which the further ones are taken; an event of step `i` comes before what is known of step
 //! `i + 1`. An event of the first step thus finds its whole attempt.
 
 use footfall_model::clock::{DAY, Micros};
+use footfall_sessions::split;
+
+use crate::FunnelScope;
 
 /// Attempts that begin in the same quarter hour are one entry. Every time zone begins its days at one.
 const ENTRY: Micros = 900_000_000;
@@ -51,6 +55,7 @@ pub struct Rules {
     pub strict_deduplication: bool,
     /// Steps at the same time are not taken one after the other.
     pub strict_increase: bool,
+    pub scope: FunnelScope,
 }
 
 impl Rules {
@@ -63,9 +68,25 @@ impl Rules {
 
 /// The entries of one visitor, in the order of time.
 ///
-/// `events` are in the order of time and arrival; with [`Rules::strict_order`] all of the visitor's, those of no step
-/// included.
+/// `events` are in the order of time and arrival; with [`Rules::strict_order`] or [`FunnelScope::Session`] all of the
+/// visitor's, those of no step included.
 pub fn entries(events: &[StepEvent], rules: &Rules) -> Vec<Entry> {
+    let sessions = match rules.scope {
+        FunnelScope::Visitor => vec![events],
+        FunnelScope::Session => split(events, |event| event.time),
+    };
+    let mut entries = Vec::new();
+    let mut first = 0;
+    for session in sessions {
+        entries.extend(entries_within(session, first, rules));
+        first += session.len();
+    }
+    mark_deepest(&mut entries);
+    entries
+}
+
+/// `first`: the index of the first of these events.
+fn entries_within(events: &[StepEvent], first: usize, rules: &Rules) -> Vec<Entry> {
     let mut following = Following::new(*rules);
     let mut entries: Vec<Entry> = Vec::new();
     for (index, event) in events.iter().enumerate().rev() {
@@ -77,7 +98,7 @@ pub fn entries(events: &[StepEvent], rules: &Rules) -> Vec<Entry> {
         let in_window = |time: &&Micros| **time - event.time <= rules.window;
         let depth = attempt.iter().take_while(in_window).count();
         let attempt = || Entry {
-            first: index,
+            first: first + index,
             times: attempt[..depth].to_vec(),
             deepest_of_day: false,
         };
@@ -91,7 +112,6 @@ pub fn entries(events: &[StepEvent], rules: &Rules) -> Vec<Entry> {
         }
     }
     entries.reverse();
-    mark_deepest(&mut entries);
     entries
 }
 

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use footfall_model::clock::{DAY, Micros, SECOND};
 use footfall_model::field::{EventField, FieldType};
+use footfall_sessions::MARGIN_DAYS;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::attempts::Rules;
@@ -18,6 +19,9 @@ const MAX_EVENT_TYPE: usize = 128;
 const MAX_FILTERS: usize = 16;
 const MAX_PATTERN: usize = 1024;
 const MAX_WINDOW: Micros = 366 * DAY;
+
+/// Which events decide where the session of an event begins and ends: see [`MARGIN_DAYS`].
+const SESSION_REACH: Micros = MARGIN_DAYS as Micros * DAY;
 
 /// What addresses a custom property that has the name of a column.
 const PROPERTY: &str = "custom_properties.";
@@ -43,6 +47,20 @@ pub struct Definition {
     /// Whether each step must be later than the one before, and not at the same time.
     #[serde(default, skip_serializing_if = "is_false")]
     pub strict_increase: bool,
+    /// Within what an attempt must stay.
+    #[serde(default, skip_serializing_if = "FunnelScope::is_default")]
+    pub scope: FunnelScope,
+}
+
+/// Within what an attempt must stay, beside its windows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FunnelScope {
+    /// All that a visitor does.
+    #[default]
+    Visitor,
+    /// One session, as of the view `sessions`.
+    Session,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -114,7 +132,28 @@ impl Definition {
             strict_order: self.strict_order,
             strict_deduplication: self.strict_deduplication,
             strict_increase: self.strict_increase,
+            scope: self.scope,
         }
+    }
+
+    /// Whether events of no step matter, too: they may end an attempt, or keep a session going.
+    pub fn needs_every_event(&self) -> bool {
+        self.strict_order || self.scope == FunnelScope::Session
+    }
+
+    /// How long before its first step, and how long after it, an attempt depends on events.
+    pub fn reach(&self) -> (Micros, Micros) {
+        match self.scope {
+            FunnelScope::Visitor => (0, self.window.micros()),
+            FunnelScope::Session => (SESSION_REACH, SESSION_REACH),
+        }
+    }
+}
+
+impl FunnelScope {
+    /// What JSON leaves out.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -284,7 +323,7 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_refused_by_name() {
-        for (key, known) in [("strict_once", "window"), ("scope", "strict_order")] {
+        for (key, known) in [("strict_once", "window"), ("session", "scope")] {
             let json = PURCHASE.replacen('{', &format!("{{\"{key}\": true,"), 1);
             let error = parse(&json).unwrap_err().to_string();
             assert!(error.contains(key) && error.contains(known), "{error}");
@@ -309,6 +348,11 @@ mod tests {
             ("\"7d\"", "\"7\"", "expected 1s to 366d"),
             ("\"7d\"", "\"7d\", \"step_window\": \"0s\"", "expected 1s to 366d"),
             ("\"7d\"", "\"7d\", \"strict_order\": 1", "invalid type"),
+            (
+                "\"7d\"",
+                "\"7d\", \"scope\": \"visit\"",
+                "expected `visitor` or `session`",
+            ),
             ("\"7d\"", "\"0s\"", "expected 1s to 366d"),
             ("\"7d\"", "\"367d\"", "expected 1s to 366d"),
             ("\"7d\"", "\"99999999999999999d\"", "expected 1s to 366d"),
@@ -348,6 +392,18 @@ mod tests {
         let definition = parse(&json).unwrap();
         assert_eq!(definition.steps[1].filters["element_id"], "3");
         assert_eq!(definition.steps[2].filters["page_path"], "false");
+    }
+
+    #[test]
+    fn scope_is_written_unless_it_is_the_default() {
+        for (scope, written) in [("visitor", false), ("session", true)] {
+            let json = PURCHASE.replacen('{', &format!("{{\"scope\": \"{scope}\","), 1);
+            let definition = parse(&json).unwrap();
+            assert_eq!(definition.needs_every_event(), written);
+            let again = serde_json::to_string(&definition).unwrap();
+            assert_eq!(again.contains("scope"), written, "{again}");
+            assert_eq!(parse(&again).unwrap(), definition);
+        }
     }
 
     #[test]

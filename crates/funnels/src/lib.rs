@@ -19,7 +19,7 @@ mod set;
 pub mod table;
 
 pub use attempts::{Entry, Rules, StepEvent, entries};
-pub use definition::{Definition, DefinitionError, MAX_STEPS, Step, Window};
+pub use definition::{Definition, DefinitionError, FunnelScope, MAX_STEPS, Step, Window};
 pub use matcher::Matcher;
 pub use progress::Progress;
 pub use set::{Funnel, FunnelDefinitions, FunnelSet};

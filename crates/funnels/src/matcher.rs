@@ -46,8 +46,10 @@ struct SiteMatcher {
     by_type: HashMap<String, Vec<StepMatcher>>,
     /// Keys of custom properties that filters compare.
     properties: Vec<String>,
-    /// The funnels that need a row for every event, as indices in `funnels`: others may not come between their steps.
-    strict: Vec<usize>,
+    /// The funnels that need a row for every event, as indices in `funnels`: see [`Definition::needs_every_event`].
+    ///
+    /// [`Definition::needs_every_event`]: crate::Definition::needs_every_event
+    every_event: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -161,7 +163,7 @@ impl Matcher {
             };
             last = Some((name, site));
             let steps = site.map(|site| (site, site.by_type.get(types.value(row))));
-            let steps = steps.filter(|(site, steps)| steps.is_some() || !site.strict.is_empty());
+            let steps = steps.filter(|(site, steps)| steps.is_some() || !site.every_event.is_empty());
             if let Some((site, steps)) = steps {
                 let steps = steps.map_or(&[][..], Vec::as_slice);
                 let json = properties.filter(|properties| properties.is_valid(row));
@@ -177,8 +179,8 @@ impl SiteMatcher {
     fn add(&mut self, funnel: &Funnel, compared: &mut Vec<EventField>) {
         let index = self.funnels.len();
         self.funnels.push((funnel.id.clone(), funnel.revision.cast_signed()));
-        if funnel.definition.strict_order {
-            self.strict.push(index);
+        if funnel.definition.needs_every_event() {
+            self.every_event.push(index);
         }
         for (nth, step) in funnel.definition.steps.iter().enumerate() {
             let conditions = step.filters.iter().map(|(key, pattern)| {
@@ -232,8 +234,8 @@ impl SiteMatcher {
                 found.push(row, &self.funnels[step.funnel], matched);
             }
         }
-        for strict in &self.strict {
-            let funnel = &self.funnels[*strict];
+        for index in &self.every_event {
+            let funnel = &self.funnels[*index];
             if !found.funnels[first..].iter().any(|known| std::ptr::eq(*known, funnel)) {
                 found.push(row, funnel, 0);
             }

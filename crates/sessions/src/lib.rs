@@ -21,6 +21,7 @@ mod columns;
 mod events;
 mod part;
 mod sessions;
+mod split;
 mod stitch;
 mod table;
 #[cfg(any(test, feature = "testing"))]
@@ -32,6 +33,7 @@ use footfall_model::clock::{DAY, Micros, SECOND};
 
 pub use events::EventParts;
 pub use sessions::SessionColumns;
+pub use split::split;
 pub use stitch::{Rule, Stitcher};
 pub use table::{TABLE, part_order, session_parts};
 

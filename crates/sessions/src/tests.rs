@@ -6,7 +6,7 @@ use arrow::datatypes::Int64Type;
 use footfall_model::clock::{DAY, Micros};
 
 use crate::testing::{Event, MIDNIGHT, MINUTE, Random, Session, event, random_events, rows, rows_of, sessions_of};
-use crate::{EventParts, GAP, Rule, SessionColumns, Stitcher, part_order};
+use crate::{EventParts, GAP, Rule, SessionColumns, Stitcher, part_order, split};
 
 fn sorted(rows: &RecordBatch, by: &[&str]) -> RecordBatch {
     let columns: Vec<_> = by
@@ -323,4 +323,36 @@ fn two_days_on_either_side_suffice() {
         wrong_with_one += usize::from(within(1) != expected);
     }
     assert!(wrong_with_one > 0);
+}
+
+#[test]
+fn split_has_the_sessions_of_the_view() {
+    let mut cut = 0;
+    for seed in 0..100 {
+        let mut random = Random(seed);
+        let mut events = random_events(&mut random);
+        events.retain(|event| event.client == "x1");
+        events.sort_by_key(|event| event.at);
+        let mut expected: Vec<(Micros, i64)> = sessions_of(&rows(&events))
+            .iter()
+            .map(|session| {
+                (
+                    session["session_start"].parse().unwrap(),
+                    session["event_count"].parse().unwrap(),
+                )
+            })
+            .collect();
+        expected.sort_unstable();
+        let found: Vec<_> = split(&events, |event| event.at)
+            .iter()
+            .map(|session| (session[0].at, i64::try_from(session.len()).unwrap()))
+            .collect();
+        assert_eq!(found, expected, "seed {seed}");
+        let is_cut = |pair: &[&[Event]]| pair[1][0].at - pair[0][pair[0].len() - 1].at < crate::GAP;
+        cut += split(&events, |event| event.at)
+            .windows(2)
+            .filter(|pair| is_cut(pair))
+            .count();
+    }
+    assert!(cut > 5, "otherwise no chain was cut at midnight: {cut}");
 }

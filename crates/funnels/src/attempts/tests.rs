@@ -19,6 +19,7 @@ fn rules(steps: usize, window: Micros) -> Rules {
         strict_order: false,
         strict_deduplication: false,
         strict_increase: false,
+        scope: FunnelScope::Visitor,
     }
 }
 
@@ -194,10 +195,75 @@ fn step_window_runs_from_step_to_step() {
     assert_eq!(minutes(&entries(&events(21), &short)), [vec![0, 10]]);
 }
 
+#[test]
+fn session_ends_attempt() {
+    let session = Rules {
+        scope: FunnelScope::Session,
+        ..rules(3, 600 * MINUTE)
+    };
+    let events = |gap: i64| [event(0, 0b1), event(29, 0b10), event(29 + gap, 0b100)];
+    assert_eq!(minutes(&entries(&events(29), &session)), [vec![0, 29, 58]]);
+    assert_eq!(minutes(&entries(&events(30), &session)), [vec![0, 29]]);
+    // Any event keeps it going.
+    let kept = [
+        event(0, 0b1),
+        event(20, 0),
+        event(40, 0b10),
+        event(60, 0),
+        event(80, 0b100),
+    ];
+    assert_eq!(minutes(&entries(&kept, &session)), [vec![0, 40, 80]]);
+    // Beside it, the window holds.
+    let short = Rules {
+        window: 50 * MINUTE,
+        ..session
+    };
+    assert_eq!(minutes(&entries(&kept, &short)), [vec![0, 40]]);
+}
+
+#[test]
+fn chain_of_more_than_a_day_ends_at_midnight() {
+    let session = Rules {
+        scope: FunnelScope::Session,
+        ..rules(2, 6_000 * MINUTE)
+    };
+    let chain = |last: i64| -> Vec<_> {
+        let steps = |minute| match minute {
+            1_420 => 0b01,
+            1_440 => 0b10,
+            _ => 0,
+        };
+        (0..=last / 20).map(|n| event(n * 20, steps(n * 20))).collect()
+    };
+    assert_eq!(
+        minutes(&entries(&chain(1_440), &session)),
+        [vec![1_420, 1_440]],
+        "24 hours"
+    );
+    assert_eq!(minutes(&entries(&chain(1_460), &session)), [vec![1_420]]);
+}
+
+/// The events of the session of `events[first]` from there on.
+fn rest_of_session(events: &[StepEvent], first: usize) -> &[StepEvent] {
+    let is_cut = |at: usize| events[at].time - events[at - 1].time >= 30 * MINUTE;
+    let start = (1..=first).rev().find(|at| is_cut(*at)).unwrap_or(0);
+    let end = (first + 1..events.len()).find(|at| is_cut(*at)).unwrap_or(events.len());
+    let is_long = events[end - 1].time - events[start].time > DAY;
+    let day = |event: &StepEvent| event.time.div_euclid(DAY);
+    let of_day = events[first..end]
+        .iter()
+        .take_while(|event| day(event) == day(&events[first]));
+    &events[first..if is_long { first + of_day.count() } else { end }]
+}
+
 /// An attempt as its owner would walk through it.
 fn walk(events: &[StepEvent], first: usize, rules: &Rules) -> Vec<Micros> {
-    let mut times = vec![events[first].time];
-    for event in &events[first + 1..] {
+    let events = match rules.scope {
+        FunnelScope::Visitor => &events[first..],
+        FunnelScope::Session => rest_of_session(events, first),
+    };
+    let mut times = vec![events[0].time];
+    for event in &events[1..] {
         let (taken, last) = (times.len(), times[times.len() - 1]);
         if taken == rules.steps {
             break;
@@ -264,6 +330,30 @@ proptest! {
             strict_order,
             strict_deduplication,
             strict_increase,
+            ..rules(steps, window * MINUTE)
+        };
+        prop_assert_eq!(entries(&events, &rules), walked(&events, &rules));
+        let rules = Rules { scope: FunnelScope::Session, ..rules };
+        prop_assert_eq!(entries(&events, &rules), walked(&events, &rules));
+    }
+
+    #[test]
+    fn sessions_of_long_chains_equal_walking_through_each_attempt(
+        steps in 2_usize..4,
+        start in 0_i64..1_440,
+        gaps in prop::collection::vec((prop_oneof![30 => 10_i64..30, 1 => Just(30)], 0_u32..8), 0..200),
+        window in prop_oneof![1_i64..40, Just(100_000)],
+        strict_order in any::<bool>(),
+    ) {
+        let mut minute = start;
+        let mut events = Vec::new();
+        for (gap, mask) in gaps {
+            minute += gap;
+            events.push(event(minute, mask & ((1 << steps) - 1)));
+        }
+        let rules = Rules {
+            strict_order,
+            scope: FunnelScope::Session,
             ..rules(steps, window * MINUTE)
         };
         prop_assert_eq!(entries(&events, &rules), walked(&events, &rules));

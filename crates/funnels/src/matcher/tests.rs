@@ -125,3 +125,37 @@ fn no_funnels_find_nothing() {
     assert_eq!(found(&matcher, &events(&[("a", "click", None, None, None)])), []);
     assert_eq!(matcher.site_range(), None);
 }
+
+#[test]
+fn every_event_of_the_site_has_a_row_where_it_may_matter() {
+    let steps = || vec![step("pageview", &[]), step("purchase", &[])];
+    let mut funnels = [
+        funnel("plain", "a", steps()),
+        funnel("strict", "a", steps()),
+        funnel("session", "a", steps()),
+    ];
+    funnels[1].definition.strict_order = true;
+    funnels[2].definition.scope = crate::FunnelScope::Session;
+    let matcher = Matcher::new(&funnels, Arc::clone(funnel_steps().file_schema()));
+    let events = events(&[
+        ("a", "scroll", None, None, None),
+        ("a", "purchase", None, None, None),
+        ("b", "purchase", None, None, None),
+    ]);
+    let rows = matcher.rows(&events).unwrap();
+    let ids = rows["funnel_id"].as_string::<i32>();
+    let steps = rows["steps"].as_primitive::<Int32Type>();
+    let found: Vec<_> = (0..rows.num_rows())
+        .map(|row| (ids.value(row), steps.value(row)))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("strict", 0),
+            ("session", 0),
+            ("plain", 2),
+            ("strict", 2),
+            ("session", 2)
+        ]
+    );
+}

@@ -1,6 +1,7 @@
 //! Funnels: created, shown, listed and deleted.
 
 use footfall_catalog::Catalog;
+use footfall_funnels::FunnelScope;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -77,6 +78,13 @@ async fn bad_funnel_is_refused_with_reason() {
         ("name", json!(""), "invalid", Some("name"), "1 to 200"),
         ("window", json!("soon"), "invalid_json", None, "such as 7d, 12h"),
         (
+            "scope",
+            json!("visit"),
+            "invalid_json",
+            None,
+            "expected `visitor` or `session`",
+        ),
+        (
             "strict_once",
             json!(true),
             "invalid_json",
@@ -99,8 +107,10 @@ async fn command_line_does_the_same_in_both_ways() {
         let mut purchase = purchase();
         purchase["step_window"] = json!("1h");
         purchase["strict_order"] = json!(true);
+        purchase["scope"] = json!("session");
         let new = parse_funnel(purchase.to_string().as_bytes()).unwrap();
         assert!(new.definition.strict_order && new.definition.step_window.is_some());
+        assert_eq!(new.definition.scope, FunnelScope::Session);
         let made = admin.create_funnel(new.clone()).await.unwrap();
         assert_eq!(made.definition, new.definition);
         assert_eq!(admin.funnel(&made.id).await.unwrap(), made);

@@ -1,7 +1,7 @@
 //! Funnels, as the specification writes them.
 
 use footfall_catalog::NewFunnel;
-use footfall_funnels::{Definition, Funnel, Step, Window};
+use footfall_funnels::{Definition, Funnel, FunnelScope, Step, Window};
 use serde::{Deserialize, Serialize};
 
 use super::TimeText;
@@ -23,6 +23,8 @@ pub(in crate::admin) struct FunnelRequest {
     strict_deduplication: bool,
     #[serde(default, skip_serializing_if = "is_false")]
     strict_increase: bool,
+    #[serde(default, skip_serializing_if = "FunnelScope::is_default")]
+    scope: FunnelScope,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -42,6 +44,7 @@ impl From<NewFunnel> for FunnelRequest {
             strict_order: definition.strict_order,
             strict_deduplication: definition.strict_deduplication,
             strict_increase: definition.strict_increase,
+            scope: definition.scope,
         }
     }
 }
@@ -58,6 +61,7 @@ impl From<FunnelRequest> for NewFunnel {
                 strict_order: funnel.strict_order,
                 strict_deduplication: funnel.strict_deduplication,
                 strict_increase: funnel.strict_increase,
+                scope: funnel.scope,
             },
         }
     }
@@ -86,6 +90,8 @@ pub(in crate::admin) struct FunnelBody {
     strict_deduplication: bool,
     #[serde(default, skip_serializing_if = "is_false")]
     strict_increase: bool,
+    #[serde(default, skip_serializing_if = "FunnelScope::is_default")]
+    scope: FunnelScope,
     revision: u64,
     created_at: TimeText,
 }
@@ -103,6 +109,7 @@ impl From<Funnel> for FunnelBody {
             strict_order: definition.strict_order,
             strict_deduplication: definition.strict_deduplication,
             strict_increase: definition.strict_increase,
+            scope: definition.scope,
             revision: funnel.revision,
             created_at: TimeText(funnel.created_at),
         }
@@ -123,6 +130,7 @@ impl From<FunnelBody> for Funnel {
                 strict_order: funnel.strict_order,
                 strict_deduplication: funnel.strict_deduplication,
                 strict_increase: funnel.strict_increase,
+                scope: funnel.scope,
             },
             created_at: funnel.created_at.0,
         }

@@ -58,6 +58,10 @@ pub(in crate::api) struct AnalysisRequest {
     pub(super) strict_deduplication: bool,
     #[serde(default)]
     pub(super) strict_increase: bool,
+    /// `visitor`, the default, or `session`: all steps in one session.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub(super) scope: funnels::FunnelScope,
     pub(super) start_date: Option<String>,
     pub(super) end_date: Option<String>,
     pub(super) date_range: Option<String>,
@@ -80,6 +84,7 @@ impl AnalysisRequest {
             strict_order: self.strict_order,
             strict_deduplication: self.strict_deduplication,
             strict_increase: self.strict_increase,
+            scope: self.scope,
         };
         let valid = definition.validate();
         valid.map_err(|error| Problem::invalid(error.field, printable(&error.reason)))?;

@@ -7,7 +7,7 @@ mod model;
 
 use std::sync::Arc;
 
-use footfall_funnels::{Definition, Funnel, FunnelDefinitions, FunnelSet, Step};
+use footfall_funnels::{Definition, Funnel, FunnelDefinitions, FunnelScope, FunnelSet, Step};
 use footfall_model::access::SiteScope;
 use footfall_model::clock::{DAY, Micros};
 
@@ -103,6 +103,7 @@ fn random_definition(random: &mut Random) -> Definition {
         strict_order: random.below(4) == 0,
         strict_deduplication: random.below(4) == 0,
         strict_increase: random.below(4) == 0,
+        scope: random.of(&[FunnelScope::Visitor, FunnelScope::Visitor, FunnelScope::Session]),
     }
 }
 
@@ -263,6 +264,9 @@ async fn backfilled_files_are_not_read_for_funnels() {
         let sql = format!("EXPLAIN SELECT * FROM funnel_progress WHERE funnel_id = '{funnel}'");
         let plan = table(&lake.engine, &SiteScope::All, &sql).await;
         assert!(plan.contains("FunnelEntriesExec"), "{plan}");
+        // Rows of other funnels, which a segment may hold too, are not sorted.
+        let is_read = plan.contains("funnel_steps/event_date");
+        assert!(!is_read || plan.contains(&format!("IN (SET) ([{funnel}])")), "{plan}");
         plan.contains("events/event_date")
     };
     let is_covered = async || {
@@ -287,6 +291,65 @@ async fn backfilled_files_are_not_read_for_funnels() {
     };
     lake.definitions.replace(other);
     assert!(reads_events("old").await, "another catalog's segments say nothing");
+}
+
+/// An event every 25 minutes from `first` to `last`, counted from 23:40 of the first day. A click then, and a purchase next.
+fn chain_over_midnight(first: i64, last: i64) -> Vec<TestEvent> {
+    let event = |nth: i64| TestEvent {
+        site: "site-0",
+        client: "ann",
+        time: (FIRST_DAY + 1) * DAY + (25 * nth - 20) * MINUTE,
+        arrived: 30_000 * DAY,
+        id: nth.to_string(),
+        kind: match nth {
+            0 => "click",
+            1 => "purchase",
+            _ => "pageview",
+        },
+        path: None,
+        country: None,
+    };
+    (first..=last).map(event).collect()
+}
+
+/// What lasts longer than a day is cut at midnight, whatever part of it a statement reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn session_of_one_day_is_that_of_all_events() {
+    let funnel = Funnel {
+        id: "f".into(),
+        tracking_id: "site-0".into(),
+        revision: 1,
+        definition: Definition {
+            name: "over midnight".into(),
+            steps: vec![step("click", None), step("purchase", None)],
+            window: "1h".parse().unwrap(),
+            scope: FunnelScope::Session,
+            ..Definition::default()
+        },
+        created_at: 0,
+    };
+    // From 00:20 to 00:05 of the next day is less than a day, and so is from 12:00 to the end of the window.
+    for (first, last, depth) in [(-156, 1, 1), (-28, 72, 1), (-56, 1, 2), (-28, 12, 2)] {
+        let events = chain_over_midnight(first, last);
+        let lake = FunnelLake::open().await;
+        lake.definitions.replace(FunnelSet {
+            catalog: "c".into(),
+            revision: 1,
+            funnels: vec![funnel.clone()],
+        });
+        lake.add(&events).await;
+        let expected = model::entries(&events, std::slice::from_ref(&funnel));
+        assert_eq!(expected[0].times.len(), depth, "{first} to {last}");
+        for is_merged in [false, true] {
+            if is_merged {
+                for day in -4..4 {
+                    lake.merge(i32::try_from(FIRST_DAY + day).unwrap()).await;
+                }
+            }
+            let found = progress(&lake.engine, &SiteScope::All, "date = '2026-11-01'").await;
+            assert_eq!(found, expected, "{first} to {last}, merged: {is_merged}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use footfall_funnels::{Definition, Funnel, Step};
+use footfall_funnels::{Definition, Funnel, FunnelScope, Step};
 use footfall_model::clock::{DAY, Micros};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +74,11 @@ fn of_visitor(events: &[&TestEvent], funnel: &Funnel) -> Vec<Entry> {
     let steps = &funnel.definition.steps;
     let mut quarters: BTreeMap<i64, Entry> = BTreeMap::new();
     for (first, event) in events.iter().enumerate().filter(|(_, event)| matches(event, &steps[0])) {
-        let times = attempt(&events[first..], &funnel.definition);
+        let end = match funnel.definition.scope {
+            FunnelScope::Visitor => events.len(),
+            FunnelScope::Session => session_end(events, first),
+        };
+        let times = attempt(&events[first..end], &funnel.definition);
         let converted = times.len() == steps.len();
         let entry = Entry {
             site: event.site.into(),
@@ -105,6 +109,19 @@ fn of_visitor(events: &[&TestEvent], funnel: &Funnel) -> Vec<Entry> {
         entries[index].deepest_of_day = true;
     }
     entries
+}
+
+/// The end of the session of `events[first]`: a gap of 30 minutes, or midnight if it would last longer than a day.
+fn session_end(events: &[&TestEvent], first: usize) -> usize {
+    let is_cut = |at: usize| events[at].time - events[at - 1].time >= DAY / 48;
+    let start = (1..=first).rev().find(|at| is_cut(*at)).unwrap_or(0);
+    let end = (first + 1..events.len()).find(|at| is_cut(*at)).unwrap_or(events.len());
+    if events[end - 1].time - events[start].time <= DAY {
+        return end;
+    }
+    let midnight = (events[first].time.div_euclid(DAY) + 1) * DAY;
+    let next_day = |at: &usize| events[*at].time >= midnight;
+    (first..end).find(next_day).unwrap_or(end)
 }
 
 /// The times of the steps that are taken from the first event on.

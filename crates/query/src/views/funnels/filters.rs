@@ -47,16 +47,17 @@ impl EntryFilters {
         known
     }
 
-    /// Conditions on step rows and events: of the visitors, and of the times that entries can depend on. `window` is the
-    /// longest of the funnels.
+    /// Conditions on step rows and events: of the times that entries can depend on. `before` and `after`: the farthest that
+    /// one of the funnels reaches from a first step, `before` in whole days.
     ///
-    /// An entry depends on no event before the day on which it begins: event ids are told apart within a day.
-    pub(super) fn of_events(&self, window: Micros) -> Vec<Expr> {
+    /// Whole days, because event ids are told apart within a day.
+    pub(super) fn of_times(&self, (before, after): (Micros, Micros)) -> Vec<Expr> {
         let time = |at: Micros| lit(ScalarValue::TimestampMicrosecond(Some(at), Some("UTC".into())));
-        let from = self.from.map(|from| col("event_timestamp").gt_eq(time(from)));
-        let until = self.until.and_then(|until| until.checked_add(window));
+        let from = self.from.and_then(|from| from.checked_sub(before));
+        let from = from.map(|from| col("event_timestamp").gt_eq(time(from)));
+        let until = self.until.and_then(|until| until.checked_add(after));
         let until = until.map(|until| col("event_timestamp").lt_eq(time(until)));
-        self.visitors.iter().cloned().chain(from).chain(until).collect()
+        from.into_iter().chain(until).collect()
     }
 
     /// `column op literal`, either way round.

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::Result;
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType, col, lit};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::union::UnionExec;
 use footfall_funnels::table::{funnel_steps, progress};
 use footfall_funnels::{Funnel, Matcher, Progress};
+use footfall_model::clock::Micros;
 use footfall_model::table::{self, SITE_COLUMN};
 
 use super::cover::CoverCache;
@@ -22,6 +25,10 @@ use super::stages::{FindEntries, MatchSteps};
 use crate::segments::ScopedLake;
 
 const EVENT_TYPE: &str = "event_type";
+const FUNNEL_ID: &str = "funnel_id";
+
+/// As many as a site may have.
+const MAX_FUNNELS: usize = 100;
 
 /// A longer list of types is no condition on events: comparing them would cost more than it saves.
 const MAX_TYPES: usize = 32;
@@ -117,13 +124,11 @@ impl FunnelEntries {
             self.cache.cover(events, segments, catalog, needed)
         })?;
 
-        let window = funnels.iter().map(|funnel| funnel.definition.window.micros()).max();
-        let mut of_events = filters.of_events(window.unwrap_or_default());
-        of_events.extend(only_site(funnels));
-        let mut of_steps = of_events.clone();
-        if let Some(named) = &filters.funnels {
-            of_steps.push(col("funnel_id").in_list(named.iter().map(|id| lit(id.as_str())).collect(), false));
-        }
+        let mut conditions = filters.of_times(reach(funnels));
+        conditions.extend(only_site(funnels));
+        let mut of_events = [&filters.visitors[..], &conditions].concat();
+        conditions.extend(only_funnels(funnels));
+        let of_steps = [&filters.visitors[..], &conditions].concat();
         let matcher = Matcher::new(funnels, Arc::new(steps.project(&indices)?));
         let read = matcher
             .columns()
@@ -131,11 +136,39 @@ impl FunnelEntries {
             .map(|name| table::events().table_schema().index_of(name));
         let read = read.collect::<Result<Vec<_>, _>>()?;
         let segments = sources.segments.scan(session, Some(&indices), &of_steps, None).await?;
+        let segments = rows_where(session, segments, conditions)?;
         of_events.extend(step_types(funnels));
         let uncovered = sources.uncovered.scan(session, Some(&read), &of_events, None).await?;
         let matched = StageExec::new(uncovered, Arc::new(MatchSteps(Arc::new(matcher))));
         UnionExec::try_new(vec![segments, Arc::new(matched)])
     }
+}
+
+/// How far one of the funnels reaches from a first step, before and after it.
+fn reach(funnels: &[Funnel]) -> (Micros, Micros) {
+    let reaches = funnels.iter().map(|funnel| funnel.definition.reach());
+    reaches.fold((0, 0), |most, reach| (most.0.max(reach.0), most.1.max(reach.1)))
+}
+
+/// The rows for which all of the conditions hold. Those of the scan itself need not be exact, and what is read too much is
+/// sorted. Never a user's condition: on rows that it leaves out, it could fail.
+fn rows_where(
+    session: &dyn Session,
+    input: Arc<dyn ExecutionPlan>,
+    conditions: Vec<Expr>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let Some(condition) = conjunction(conditions) else {
+        return Ok(input);
+    };
+    let schema = DFSchema::try_from(input.schema())?;
+    let condition = session.create_physical_expr(condition, &schema)?;
+    Ok(Arc::new(FilterExec::try_new(condition, input)?))
+}
+
+/// The funnels, unless they are too many to compare with.
+fn only_funnels(funnels: &[Funnel]) -> Option<Expr> {
+    let ids = || funnels.iter().map(|funnel| lit(funnel.id.as_str())).collect();
+    (funnels.len() <= MAX_FUNNELS).then(|| col(FUNNEL_ID).in_list(ids(), false))
 }
 
 /// Where all funnels are of one site: its events, whether or not the statement names it.
@@ -145,9 +178,9 @@ fn only_site(funnels: &[Funnel]) -> Option<Expr> {
     one.then(|| col(SITE_COLUMN).eq(lit(first.tracking_id.as_str())))
 }
 
-/// The types of events that may matter, unless any event may end an attempt.
+/// The types of events that may matter, unless any event does.
 fn step_types(funnels: &[Funnel]) -> Option<Expr> {
-    if funnels.iter().any(|funnel| funnel.definition.strict_order) {
+    if funnels.iter().any(|funnel| funnel.definition.needs_every_event()) {
         return None;
     }
     let steps = funnels.iter().flat_map(|funnel| &funnel.definition.steps);
