@@ -3,6 +3,7 @@
 //! A reader's files may hold other sites' rows. Which conditions may be evaluated on those is decided here, by the form
 //! of the condition alone: whatever the files hold, the same statement is pruned and scanned by the same conditions.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -71,8 +72,8 @@ impl Conditions {
         for filter in filters.iter().flat_map(split_conjunction) {
             if let Some(condition) = plain_condition(filter, &schema, props) {
                 plain.push(filter.clone());
-                // A condition on the date is decided for whole files.
-                if !is_of_date(filter, spec) {
+                // Decided for whole files.
+                if !is_of_date(filter, spec) && days_of(filter, spec).is_none() {
                     rows.push(condition);
                 }
             }
@@ -118,8 +119,18 @@ fn physical_expr(expr: &Expr, schema: &DFSchema, props: &ExecutionProps) -> Resu
 fn dates(spec: &TableSpec, filters: &[Expr], props: &ExecutionProps) -> Result<Vec<Arc<dyn PhysicalExpr>>> {
     let schema = DFSchema::try_from(Schema::new(vec![spec.partition().clone()]))?;
     let conditions = filters.iter().flat_map(split_conjunction);
-    let of_date = conditions.filter(|filter| is_of_date(filter, spec));
-    of_date.map(|filter| physical_expr(filter, &schema, props)).collect()
+    let of_date = conditions.filter_map(|filter| match days_of(filter, spec) {
+        Some(days) => Some(Cow::Owned(days)),
+        None => is_of_date(filter, spec).then_some(Cow::Borrowed(filter)),
+    });
+    of_date.map(|filter| physical_expr(&filter, &schema, props)).collect()
+}
+
+/// The condition on the partition's date that a condition on the time of events amounts to, if there is one.
+pub(super) fn days_of(filter: &Expr, spec: &TableSpec) -> Option<Expr> {
+    let days = derived_filters::whole_days(filter)?;
+    let has_time = spec.file_schema().column_with_name("event_timestamp").is_some();
+    (has_time && is_of_date(&days, spec)).then_some(days)
 }
 
 /// Whether a condition is about the partition's date and nothing else, so that a file's date decides it.

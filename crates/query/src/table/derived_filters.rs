@@ -53,6 +53,22 @@ pub(crate) fn dates_and_times(filters: &[Expr]) -> Vec<Expr> {
     implied
 }
 
+/// The condition on `event_date` that holds for the same rows as `filter`, if that says only between which midnights an
+/// `event_timestamp` is.
+pub(crate) fn whole_days(filter: &Expr) -> Option<Expr> {
+    let comparisons = comparisons(filter);
+    let [("event_timestamp", operator, value)] = comparisons.as_slice() else {
+        return None;
+    };
+    let at = micros(value).filter(|at| at.rem_euclid(DAY) == 0)?;
+    let day = date(at.div_euclid(DAY));
+    match operator {
+        Operator::GtEq => Some(col("event_date").gt_eq(day)),
+        Operator::Lt => Some(col("event_date").lt(day)),
+        _ => None,
+    }
+}
+
 /// Comparisons of `event_timestamp` that hold for the same rows as those of its date in `filters`, such as
 /// `event_timestamp::date = '2026-11-01'`.
 pub(crate) fn times_of_days(filters: &[Expr]) -> Vec<Expr> {
@@ -258,6 +274,27 @@ mod tests {
     }
 
     #[test]
+    fn times_from_midnight_to_midnight_are_days() {
+        let column = || col("event_timestamp");
+        assert_eq!(
+            whole_days(&column().gt_eq(at(2 * DAY))),
+            Some(col("event_date").gt_eq(date(2)))
+        );
+        assert_eq!(whole_days(&at(-DAY).gt(column())), Some(col("event_date").lt(date(-1))));
+        for filter in [
+            column().gt_eq(at(2 * DAY + 1)),
+            column().gt(at(2 * DAY)),
+            column().lt_eq(at(2 * DAY)),
+            column().eq(at(2 * DAY)),
+            column().between(at(0), at(DAY)),
+            col("created_at").lt(at(0)),
+            column().lt(at(0)).or(col("is_bot")),
+        ] {
+            assert_eq!(whole_days(&filter), None, "{filter}");
+        }
+    }
+
+    #[test]
     fn named_visitor_has_known_hash() {
         let client = col("client_id").eq(lit("c"));
         let site = col("tracking_id").eq(lit("s"));
@@ -299,6 +336,21 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn whole_days_hold_for_the_same_times(time in -3 * DAY..3 * DAY, day in -3_i64..3, lower: bool) {
+            let bound = at(day * DAY);
+            let filter = if lower { col("event_timestamp").gt_eq(bound) } else { col("event_timestamp").lt(bound) };
+            let days = whole_days(&filter).unwrap();
+            let expected = if lower { time >= day * DAY } else { time < day * DAY };
+            let (_, operator, value) = comparisons(&days)[0];
+            let ScalarValue::Date32(Some(bound)) = value else { panic!("{value}") };
+            let found = match operator {
+                Operator::GtEq => time.div_euclid(DAY) >= i64::from(*bound),
+                _ => time.div_euclid(DAY) < i64::from(*bound),
+            };
+            proptest::prop_assert_eq!(found, expected);
+        }
+
         #[test]
         fn derived_filters_keep_matching_rows(
             time in -3 * DAY..3 * DAY, bound in -3 * DAY..3 * DAY, operator in 0_usize..5

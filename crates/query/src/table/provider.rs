@@ -15,7 +15,7 @@ use metrics::counter;
 use crate::result_cache::fingerprint;
 use crate::scan_log::ScanLog;
 
-use super::conditions::{Conditions, is_of_date, is_plain_of_date};
+use super::conditions::{Conditions, days_of, is_of_date, is_plain_of_date};
 use super::prune::prune;
 use super::scan::{Scan, TableReader};
 
@@ -40,10 +40,12 @@ impl LakeTable {
 
     /// Whether files alone decide the condition.
     fn is_exact(&self, filter: &Expr) -> bool {
-        match self.scope {
-            SiteScope::All => is_of_date(filter, self.reader.spec()),
-            SiteScope::Only(_) => is_plain_of_date(filter, self.reader.spec()),
-        }
+        let spec = self.reader.spec();
+        days_of(filter, spec).is_some()
+            || match self.scope {
+                SiteScope::All => is_of_date(filter, spec),
+                SiteScope::Only(_) => is_plain_of_date(filter, spec),
+            }
     }
 }
 
