@@ -48,7 +48,8 @@ def answers(server: Server, site: str) -> list:
         return server.query(sql, routing=table != "events").to_pylist()
 
     raw = ask("events", "count(*) AS events, sum(revenue) AS revenue, min(event_timestamp) AS first")
-    for view in ("events_totals", "events_hourly", "events_daily", "pages_daily", "sources_daily"):
+    finer = ("events_totals", "events_hourly")
+    for view in (*finer, "totals_daily", "countries_daily", "events_daily", "pages_daily", "sources_daily"):
         rolled = ask(view, "sum(event_count) AS events, sum(total_revenue) AS revenue, min(first_event) AS first")
         assert rolled == raw, view
     stitched = "SELECT sum(event_count) AS events, sum(revenue) AS revenue, min(session_start) AS first FROM sessions"

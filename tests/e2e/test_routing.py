@@ -82,7 +82,7 @@ def test_reader_sees_no_figures_of_shared_files(merged):
     server, site = merged
     token = server.create_token("reader", [site])
     shown = source(server, "SELECT count(*) FROM events", token=token)
-    assert shown == "rollup events_totals, and events that it does not cover yet"
+    assert shown == "rollup totals_daily, and events that it does not cover yet"
     assert server.query("SELECT count(*) AS n FROM events", token=token).to_pylist() == [{"n": EVENTS}]
 
 

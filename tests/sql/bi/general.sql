@@ -1,13 +1,13 @@
 -- Statements as many tools write them. Read by the test of routing: `-- source:` is what answers the next statement,
 -- for readers of some sites, by the declarations of the rollups alone.
 
--- source: events_hourly
+-- source: countries_daily
 SELECT x, y, a FROM (SELECT x, y, count(*) a, count(country) b FROM (SELECT length(country) x, length(country) y, country FROM events) GROUP BY x, y);
 
--- source: events_totals
+-- source: totals_daily
 SELECT x, y FROM (SELECT x, y, count(*) n FROM (SELECT 1 x, 1 y FROM events) GROUP BY x, y);
 
--- source: events_hourly
+-- source: countries_daily
 SELECT a, b, count(*) FROM (SELECT country = 'BE' a, country = 'BE' b FROM events) GROUP BY 1, 2;
 
 -- source: raw
@@ -22,34 +22,34 @@ SELECT count(DISTINCT c) FROM (SELECT client_id AS c FROM events WHERE tracking_
 -- source: raw
 SELECT avg(client_hash) FROM events;
 
--- source: events_hourly
+-- source: countries_daily
 SELECT sum(CAST(country AS BIGINT)) FILTER (WHERE country ~ '^[0-9]+$') FROM events;
 
 -- source: raw
 SELECT array_agg(DISTINCT country) FROM (SELECT country FROM events WHERE country = 'BE');
 
--- source: events_hourly
+-- source: countries_daily
 SELECT country, approx_distinct(client_id), hll_estimate(hll_sketch(client_id)) FROM events GROUP BY 1;
 
--- source: events_totals
+-- source: totals_daily
 SELECT count(*) FROM events;
 
--- source: events_totals
+-- source: totals_daily
 SELECT count(1) AS n, sum(revenue), min(event_timestamp), max(event_timestamp) FROM events;
 
--- source: events_totals
+-- source: totals_daily
 SELECT event_type, avg(revenue), min(revenue), max(revenue) FROM events GROUP BY 1;
 
--- source: events_hourly
+-- source: countries_daily
 SELECT country, count(*) FROM events WHERE tracking_id = 'site-1' GROUP BY country;
 
--- source: events_hourly
+-- source: countries_daily
 SELECT DISTINCT country FROM events;
 
--- source: events_hourly
+-- source: countries_daily
 SELECT country FROM events WHERE device IS NOT NULL GROUP BY country ORDER BY 1 NULLS FIRST LIMIT 3;
 
--- source: events_totals
+-- source: totals_daily
 SELECT date_trunc('day', event_timestamp) AS __timestamp, count(*) FROM events GROUP BY 1;
 
 -- source: events_totals
@@ -73,7 +73,7 @@ SELECT country, (event_timestamp AT TIME ZONE 'America/New_York')::date, count(*
 -- source: raw
 SELECT country, date_trunc('day', event_timestamp AT TIME ZONE 'Asia/Kathmandu'), count(*) FROM events GROUP BY 1, 2;
 
--- source: events_totals
+-- source: totals_daily
 SELECT event_date, count(*) FROM events GROUP BY event_date;
 
 -- source: events_totals
@@ -82,10 +82,10 @@ SELECT date_bin(INTERVAL '15 minutes', event_timestamp), count(*) FROM events GR
 -- source: raw
 SELECT date_bin(INTERVAL '20 minutes', event_timestamp), count(*) FROM events GROUP BY 1;
 
--- source: events_totals
+-- source: totals_daily
 SELECT to_char(event_timestamp, '%Y-%m-%d'), count(*) FROM events GROUP BY 1;
 
--- source: events_totals
+-- source: totals_daily
 SELECT CAST(EXTRACT(YEAR FROM event_timestamp) AS BIGINT), count(*) FROM events WHERE CAST(EXTRACT(MONTH FROM event_timestamp) AS BIGINT) = 11 GROUP BY 1;
 
 -- source: events_totals
@@ -97,13 +97,13 @@ SELECT event_type, count(*), sum(revenue) FROM events WHERE event_timestamp >= '
 -- source: events_totals
 SELECT count(*) FROM events WHERE event_timestamp BETWEEN '2026-11-01 05:07' AND '2026-11-02 23:59:59.999';
 
--- source: events_totals
+-- source: totals_daily
 SELECT count(*) FROM events WHERE event_timestamp::date = '2026-11-02';
 
 -- source: raw
 SELECT count(*) FROM events WHERE event_timestamp <= '2026-11-01 10:00' AND event_timestamp > '2026-11-02 10:00';
 
--- source: events_hourly
+-- source: countries_daily
 SELECT lower(country) AS c, count(*) FROM events WHERE country LIKE 'B%' OR country IS NULL GROUP BY 1 HAVING count(*) > 0;
 
 -- source: sources_daily
@@ -127,25 +127,25 @@ SELECT count(DISTINCT client_id) FROM events;
 -- source: raw
 SELECT count(DISTINCT session_id) FROM events WHERE tracking_id = 'site-0';
 
--- source: events_hourly
+-- source: countries_daily
 SELECT count(DISTINCT country), count(DISTINCT device) FROM events;
 
--- source: events_hourly
+-- source: countries_daily
 SELECT count(distinct(country)) + max(CASE WHEN country IS NULL THEN 1 ELSE 0 END) FROM (SELECT * FROM events) "rows";
 
--- source: events_totals
+-- source: totals_daily
 SELECT sum(CASE WHEN event_type = 'purchase' THEN revenue ELSE 0 END), count(*) FILTER (WHERE event_type = 'pageview'), sum(CASE WHEN event_type = 'pageview' THEN 1 ELSE 0 END) FROM events;
 
--- source: events_totals
+-- source: totals_daily
 SELECT count(CASE WHEN event_type = 'purchase' THEN event_id ELSE NULL END), count(revenue), coalesce(sum(coalesce(revenue, 0)), 0) FROM events;
 
--- source: events_totals
+-- source: totals_daily
 SELECT avg(CASE WHEN event_type = 'purchase' THEN 1 ELSE 0 END) FROM events;
 
--- source: events_hourly
+-- source: countries_daily
 SELECT country, device, count(*), sum(revenue), grouping(country) FROM events GROUP BY ROLLUP (country, device);
 
--- source: events_hourly
+-- source: countries_daily
 SELECT country, n, sum(n) OVER () FROM (SELECT country, count(*) AS n FROM events GROUP BY country) x;
 
 -- source: raw

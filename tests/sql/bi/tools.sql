@@ -1,15 +1,15 @@
 -- What single tools send, as they spell it.
 
 -- Tableau: months.
--- source: events_totals
+-- source: totals_daily
 SELECT CAST((CAST(event_timestamp AS DATE) + (1 - CAST(EXTRACT(DAY FROM CAST(event_timestamp AS DATE)) AS INTEGER)) * INTERVAL '1 DAY') AS TIMESTAMP) AS "tmn:event_timestamp:ok", sum(revenue) FROM events GROUP BY 1;
 
 -- Tableau: weeks from Sunday.
--- source: events_totals
+-- source: totals_daily
 SELECT CAST((DATE_TRUNC('day', CAST(event_timestamp AS DATE)) + (-EXTRACT(DOW FROM event_timestamp) * INTERVAL '1 DAY')) AS DATE) AS "twk:event_timestamp:ok", count(1) FROM events GROUP BY 1;
 
 -- Tableau: numbers of weeks.
--- source: events_totals
+-- source: totals_daily
 SELECT FLOOR((7 + EXTRACT(DOY FROM event_timestamp) - 1 + EXTRACT(DOW FROM DATE_TRUNC('YEAR', event_timestamp))) / 7) AS "wk", count(1) FROM events GROUP BY 1;
 
 -- Tableau: the date as a number.
@@ -17,31 +17,31 @@ SELECT FLOOR((7 + EXTRACT(DOY FROM event_timestamp) - 1 + EXTRACT(DOW FROM DATE_
 SELECT EXTRACT(EPOCH FROM event_timestamp) AS "qk", count(1) FROM events GROUP BY 1;
 
 -- Tableau: conditions as booleans, groups of members, and nulls first.
--- source: events_hourly
+-- source: countries_daily
 SELECT (CASE WHEN country IN ('BE', 'NL') THEN 'Benelux' ELSE country END) AS "Country (group)", count(1) AS "cnt" FROM events WHERE (CASE WHEN (device = 'mobile') THEN FALSE ELSE TRUE END) GROUP BY 1 ORDER BY 1 ASC NULLS FIRST;
 
 -- Power BI: distinct members, null among them.
--- source: events_hourly
+-- source: countries_daily
 SELECT "rows"."device" AS "device", count(distinct("rows"."country")) + max(case when "rows"."country" is null then 1 else 0 end) AS "a0" FROM (SELECT "_"."country", "_"."device" FROM "footfall"."public"."events" "_") "rows" GROUP BY "device" LIMIT 1000001;
 
 -- Power BI: sums.
--- source: events_hourly
+-- source: countries_daily
 SELECT "_"."country", "_"."a0" FROM (SELECT "rows"."country" AS "country", sum("rows"."revenue") AS "a0" FROM (SELECT "country", "revenue" FROM "footfall"."public"."events" "$Table") "rows" GROUP BY "country") "_" WHERE NOT "_"."a0" IS NULL LIMIT 1000001;
 
 -- Superset: a time grain with its bounds.
--- source: events_totals
+-- source: totals_daily
 SELECT DATE_TRUNC('day', event_timestamp) AS __timestamp, COUNT(*) AS count FROM public.events WHERE event_timestamp >= TO_TIMESTAMP('2026-11-01 00:00:00.000000', 'YYYY-MM-DD HH24:MI:SS.US') AND event_timestamp < TO_TIMESTAMP('2026-11-03 00:00:00.000000', 'YYYY-MM-DD HH24:MI:SS.US') GROUP BY DATE_TRUNC('day', event_timestamp) ORDER BY count DESC, 1 LIMIT 10000;
 
 -- Superset: a virtual dataset.
--- source: events_hourly
+-- source: countries_daily
 SELECT country AS country, sum(revenue) AS "SUM(revenue)" FROM (SELECT * FROM events) AS virtual_table GROUP BY country ORDER BY "SUM(revenue)" DESC LIMIT 1000;
 
 -- Metabase: weeks from Sunday.
--- source: events_totals
+-- source: totals_daily
 SELECT (DATE_TRUNC('week', ("source"."event_timestamp" + INTERVAL '1 day')) - INTERVAL '1 day') AS "event_timestamp", COUNT(*) AS "count" FROM (SELECT "public"."events"."event_timestamp" AS "event_timestamp" FROM "public"."events") AS "source" GROUP BY (DATE_TRUNC('week', ("source"."event_timestamp" + INTERVAL '1 day')) - INTERVAL '1 day') ORDER BY 1 ASC;
 
 -- Metabase: bounds with offsets.
--- source: events_hourly
+-- source: countries_daily
 SELECT "public"."events"."country" AS "country", COUNT(*) AS "count" FROM "public"."events" WHERE ("public"."events"."event_timestamp" >= timestamp with time zone '2026-11-01 01:00:00.000+01:00') AND ("public"."events"."event_timestamp" < timestamp with time zone '2026-11-03 01:00:00.000+01:00') GROUP BY "public"."events"."country" ORDER BY "public"."events"."country" ASC;
 
 -- Metabase: a distinct count beside a sum.
@@ -61,11 +61,11 @@ SELECT to_timestamp((extract(epoch from event_timestamp) / 900)::int * 900) AS "
 SELECT floor(extract(epoch from event_timestamp) / 3600) * 3600 AS "time", avg(revenue) FROM events GROUP BY 1 ORDER BY 1;
 
 -- QuickSight: counts of conditions.
--- source: events_totals
+-- source: totals_daily
 SELECT COUNT(CASE WHEN event_type = 'purchase' THEN event_id ELSE NULL END) AS purchases, COUNT(CASE WHEN event_type = 'pageview' THEN event_id ELSE NULL END) AS pageviews FROM events;
 
 -- Looker: rows by day with a condition on the day.
--- source: events_hourly
+-- source: countries_daily
 SELECT (DATE(event_timestamp)) AS "events.created_date", country AS "events.country", COUNT(*) AS "events.count" FROM public.events AS events WHERE ((( event_timestamp ) >= (TIMESTAMP '2026-11-01') AND ( event_timestamp ) < (TIMESTAMP '2026-11-04'))) GROUP BY (DATE(event_timestamp)), 2 ORDER BY 1 DESC, 2 LIMIT 500;
 
 -- Ranges that end a millisecond before midnight.

@@ -1,50 +1,50 @@
 -- Where the routing of other systems has given wrong numbers.
 
 -- Weeks are no parts of months, quarters and years.
--- source: events_totals
+-- source: totals_daily
 SELECT date_trunc('month', date_trunc('week', event_timestamp)), count(*) FROM events GROUP BY 1;
 
--- source: events_totals
+-- source: totals_daily
 SELECT date_trunc('year', event_timestamp), date_trunc('quarter', event_timestamp), count(*) FROM events GROUP BY 1, 2;
 
 -- Aggregates of distinct values are no sums.
 -- source: raw
 SELECT sum(DISTINCT revenue), avg(DISTINCT revenue) FROM events;
 
--- source: events_hourly
+-- source: countries_daily
 SELECT count(DISTINCT country), count(country) FROM events;
 
 -- source: raw
 SELECT count(DISTINCT event_id), count(DISTINCT revenue) FROM events WHERE country = 'BE';
 
 -- Nothing is counted as zero, and grouped as no row.
--- source: events_hourly
+-- source: countries_daily
 SELECT count(*), count(revenue), sum(revenue) FROM events WHERE country = 'XX';
 
--- source: events_hourly
+-- source: countries_daily
 SELECT device, count(*) FROM events WHERE country = 'XX' GROUP BY device;
 
--- source: events_totals
+-- source: totals_daily
 SELECT count(*) FROM events WHERE event_timestamp >= '2027-01-01';
 
 -- The same keys are aggregated again, and aggregates of aggregates.
--- source: events_hourly
+-- source: countries_daily
 SELECT country, device, count(*) FROM events GROUP BY country, device;
 
--- source: events_hourly
+-- source: countries_daily
 SELECT avg(n), max(n), count(*) FROM (SELECT country, device, count(*) AS n FROM events GROUP BY 1, 2) x;
 
 -- source: events_totals
 SELECT max(n) FROM (SELECT date_trunc('hour', event_timestamp) AS h, count(*) AS n FROM events GROUP BY 1) x;
 
 -- Conditions in three-valued logic.
--- source: events_hourly
+-- source: countries_daily
 SELECT count(*) FROM events WHERE NOT (country = 'BE');
 
--- source: events_hourly
+-- source: countries_daily
 SELECT count(*) FROM events WHERE country <> 'BE' OR NOT (device = 'mobile') OR country IS NULL;
 
--- source: events_hourly
+-- source: countries_daily
 SELECT count(*) FROM events WHERE (country = 'BE') IS NOT TRUE;
 
 -- source: raw
@@ -79,7 +79,7 @@ SELECT date_trunc('hour', event_timestamp AT TIME ZONE 'America/New_York'), coun
 SELECT extract(hour FROM event_timestamp AT TIME ZONE 'America/New_York'), sum(revenue) FROM events GROUP BY 1;
 
 -- A null among distinct members.
--- source: events_hourly
+-- source: countries_daily
 SELECT device, count(distinct country) + max(CASE WHEN country IS NULL THEN 1 ELSE 0 END) FROM events GROUP BY device;
 
 -- A zone's day through nested queries.

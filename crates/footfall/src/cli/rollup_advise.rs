@@ -138,7 +138,8 @@ async fn contents(client: &mut Client) -> anyhow::Result<Option<Contents>> {
         )
     };
     let plain = pairs(client, &row_bytes("'events_daily', 'visits'")).await?;
-    let sketches = "'events_totals', 'events_hourly', 'pages_daily', 'sources_daily'";
+    let sketches =
+        "'events_totals', 'events_hourly', 'totals_daily', 'countries_daily', 'pages_daily', 'sources_daily'";
     let with_sketches = pairs(client, &row_bytes(sketches)).await?;
     #[expect(clippy::cast_precision_loss, reason = "bytes of a row")]
     let or = |found: Vec<(String, u64)>, otherwise: f64| found.first().map_or(otherwise, |(_, n)| *n as f64 / 1_000.0);

@@ -22,6 +22,9 @@ pub fn built_in() -> Vec<Rollup> {
     vec![
         with_sketch("events_totals", Grain::QuarterHour, &["event_type"]),
         with_sketch("events_hourly", Grain::Hour, &["event_type", "country", "device"]),
+        // For reports over days, which would read up to a hundred rows of the finer ones for each row of these.
+        with_sketch("totals_daily", Grain::Day, &["event_type"]),
+        with_sketch("countries_daily", Grain::Day, &["event_type", "country", "device"]),
         // Its groups are of so few visitors that a sketch would be a list of them, which `visits` is already.
         rollup("events_daily", Grain::Day, &DAILY),
         with_sketch("pages_daily", Grain::Day, &["page_host", "page_path"]),

@@ -52,11 +52,13 @@ pub(super) fn route<'a>(
 fn fineness(fit: &Fit<'_>) -> (bool, bool, bool, usize, i64) {
     let rollup = fit.segment.rollup;
     let edges = fit.cuts().next().is_some();
+    // The events of cut buckets are read: the narrower, the fewer.
+    let width = rollup.grain.micros();
     (
         rollup.revision > 0,
         rollup.per_visitor,
         edges,
         rollup.dimensions.len(),
-        -rollup.grain.micros(),
+        if edges { width } else { -width },
     )
 }

@@ -475,20 +475,22 @@ async fn views_are_listed_with_their_columns() {
     let rolled = rolled(&Policy::default()).await;
     let sql = "SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1";
     insta::assert_snapshot!(table(&rolled.engine, &SiteScope::All, sql).await, @r"
-    +----------------+------------+
-    | table_name     | table_type |
-    +----------------+------------+
-    | events         | BASE TABLE |
-    | events_daily   | VIEW       |
-    | events_hourly  | VIEW       |
-    | events_monthly | VIEW       |
-    | events_totals  | VIEW       |
-    | events_weekly  | VIEW       |
-    | pages_daily    | VIEW       |
-    | sessions       | VIEW       |
-    | sources_daily  | VIEW       |
-    | visits         | VIEW       |
-    +----------------+------------+
+    +-----------------+------------+
+    | table_name      | table_type |
+    +-----------------+------------+
+    | countries_daily | VIEW       |
+    | events          | BASE TABLE |
+    | events_daily    | VIEW       |
+    | events_hourly   | VIEW       |
+    | events_monthly  | VIEW       |
+    | events_totals   | VIEW       |
+    | events_weekly   | VIEW       |
+    | pages_daily     | VIEW       |
+    | sessions        | VIEW       |
+    | sources_daily   | VIEW       |
+    | totals_daily    | VIEW       |
+    | visits          | VIEW       |
+    +-----------------+------------+
     ");
     let infos = rolled.engine.tables(&SiteScope::All);
     let hourly = infos.iter().find(|info| info.name == "events_hourly").unwrap();

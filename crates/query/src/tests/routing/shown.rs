@@ -29,7 +29,7 @@ async fn explain_names_source_and_reason() {
     for (sql, expected) in [
         (
             "SELECT country, count(*) FROM events GROUP BY 1",
-            "rollup events_hourly: 1 segment with 2 rows and 1 file of events with 3 rows instead of 103 events",
+            "rollup countries_daily: 1 segment with 2 rows and 1 file of events with 3 rows instead of 103 events",
         ),
         (
             "SELECT count(*) FROM events WHERE event_timestamp >= '2026-11-01 10:00:30'",
@@ -54,7 +54,7 @@ async fn explain_names_source_and_reason() {
     // Of a reader, whose files hold other sites' rows too, no figures are shown.
     assert_eq!(
         source(&rolled.engine, &only(&["a"]), "SELECT count(*) FROM events").await,
-        "rollup events_totals, and events that it does not cover yet"
+        "rollup totals_daily, and events that it does not cover yet"
     );
 }
 
@@ -78,7 +78,7 @@ async fn each_aggregate_is_decided_alone() {
     let sql = "EXPLAIN SELECT a.country, a.n, b.m FROM (SELECT country, count(*) AS n FROM events GROUP BY 1) a \
                JOIN (SELECT country, count(DISTINCT user_id) AS m FROM events GROUP BY 1) b ON a.country = b.country";
     let plan = table(&rolled.engine, &ALL, sql).await;
-    assert!(plan.contains("aggregate 1: rollup events_hourly"), "{plan}");
+    assert!(plan.contains("aggregate 1: rollup countries_daily"), "{plan}");
     assert!(plan.contains("aggregate 2: raw events: the closest rollup"), "{plan}");
 }
 
