@@ -112,6 +112,21 @@ SELECT channel, count(*) FROM events WHERE utm_campaign <> 'fall' OR utm_campaig
 -- source: pages_daily
 SELECT page_path, count(*) AS n FROM events WHERE event_type = 'pageview' GROUP BY page_path ORDER BY n DESC, 1 LIMIT 10;
 
+-- source: pages_daily
+SELECT page_path, count(*) FILTER (WHERE event_type = 'pageview') AS views, count(*) AS n, sum(revenue) FROM events GROUP BY page_path;
+
+-- source: pages_daily
+SELECT page_host, sum(CASE WHEN event_type = 'purchase' THEN 1 ELSE 0 END), count(CASE WHEN event_type = 'pageview' THEN 1 END) FROM events GROUP BY 1;
+
+-- source: pages_daily
+SELECT page_path, count(*) FILTER (WHERE event_type = 'purchase'), count(*) FROM events WHERE event_type = 'pageview' GROUP BY 1;
+
+-- source: raw
+SELECT page_path, count(*) FILTER (WHERE event_type = 'click') FROM events GROUP BY 1;
+
+-- source: raw
+SELECT page_path, sum(CASE WHEN event_type = 'pageview' THEN 1 END) FROM events GROUP BY 1;
+
 -- source: raw
 SELECT page_path, sum(revenue) FROM events WHERE event_type = 'purchase' GROUP BY page_path;
 

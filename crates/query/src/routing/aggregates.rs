@@ -10,7 +10,7 @@ use footfall_model::rollup::Function;
 
 use crate::functions::{estimate_of, sketch_of};
 
-use super::segment::{Segment, Unfit, event_columns, if_then, visitor, widest};
+use super::segment::{Segment, Unfit, event_columns, if_then, never_null, visitor, widest};
 
 /// A function over a column of both kinds of rows.
 #[derive(Debug, Clone)]
@@ -64,6 +64,9 @@ pub(super) fn merged(aggregate: &Expr, segment: &Segment<'_>, one_site: bool) ->
     let Expr::AggregateFunction(AggregateFunction { func, params }) = aggregate else {
         return Err(unfit());
     };
+    if let Some(counted) = count_of_type(func, params, segment) {
+        return Ok(counted);
+    }
     let filter = match &params.filter {
         None => None,
         Some(filter) => Some((segment.key(filter)?, filter.as_ref().clone())),
@@ -76,6 +79,27 @@ pub(super) fn merged(aggregate: &Expr, segment: &Segment<'_>, one_site: bool) ->
         filter,
     };
     call.merged().ok_or_else(|| call.obstacle().unwrap_or_else(unfit))
+}
+
+/// `count(*) FILTER (WHERE event_type = 'pageview')`, of rows that count pageviews without telling types apart.
+fn count_of_type(func: &AggregateUDF, params: &AggregateFunctionParams, segment: &Segment<'_>) -> Option<Merged> {
+    let ([argument], Some(filter)) = (params.args.as_slice(), &params.filter) else {
+        return None;
+    };
+    let counts = func.name() == "count" && !params.distinct && never_null(argument);
+    if !counts || segment.key(filter).is_ok() {
+        return None;
+    }
+    let part = Merge {
+        function: MergeFunction::Named("sum"),
+        distinct: false,
+        over_segments: segment.count_of_type(filter)?,
+        over_events: if_then(filter.as_ref().clone(), lit(1_i64), lit(0_i64)),
+    };
+    Some(Merged {
+        parts: vec![part],
+        finish: Finish::OrZero,
+    })
 }
 
 struct Call<'a> {

@@ -11,6 +11,7 @@ use footfall_model::schema;
 use footfall_model::table::SITE_COLUMN;
 
 use super::buckets::{self, TIME};
+use super::fit::type_is;
 use crate::semantics::product;
 
 /// The segments of a rollup, as far as one aggregate may use them.
@@ -109,14 +110,19 @@ impl Segment<'_> {
         self.measure(&Function::Count)
     }
 
+    /// The number of a row's events for which `condition` holds, if that names a type of event which the rollup counts.
+    pub(super) fn count_of_type(&self, condition: &Expr) -> Option<Expr> {
+        let named = type_is(condition)?;
+        match self.only {
+            Some(only) if only == named => self.weight(),
+            Some(_) => Some(lit(0_i64)),
+            None => self.measure(&of_type(named)),
+        }
+    }
+
     /// The number of a row's events in which `expr` is not null.
     pub(super) fn count(&self, expr: &Expr) -> Option<Expr> {
-        let never_null = match expr {
-            Expr::Literal(value, _) => !value.is_null(),
-            Expr::Column(_) => expr.nullable(event_columns().ok()?).is_ok_and(|nullable| !nullable),
-            _ => false,
-        };
-        if never_null {
+        if never_null(expr) {
             return self.weight();
         }
         if let Ok(key) = self.key(expr) {
@@ -124,7 +130,12 @@ impl Segment<'_> {
         }
         match expr {
             Expr::Column(column) => self.measure(&Function::CountOf(column.name.clone())),
-            Expr::Case(_) => self.case(expr, |value| self.count(value), lit(0_i64)),
+            Expr::Case(_) => self
+                .case(expr, |value| self.count(value), lit(0_i64))
+                .or_else(|| match if_else(expr)? {
+                    (when, then, None) if never_null(then) => self.count_of_type(when),
+                    _ => None,
+                }),
             _ => None,
         }
     }
@@ -158,9 +169,20 @@ impl Segment<'_> {
                 }
                 None => {
                     let null = ScalarValue::try_from(&widest(&data_type)?).ok()?;
-                    self.case(expr, |value| self.sum(value), lit(null))
+                    let sum = self.case(expr, |value| self.sum(value), lit(null));
+                    sum.or_else(|| self.sum_of_type(expr))
                 }
             },
+            _ => None,
+        }
+    }
+
+    /// The sum of `CASE WHEN event_type = 'pageview' THEN 1 ELSE 0 END`.
+    fn sum_of_type(&self, expr: &Expr) -> Option<Expr> {
+        match if_else(expr)? {
+            (when, Expr::Literal(ScalarValue::Int64(Some(1)), _), Some(otherwise)) if is_literal_zero(otherwise) => {
+                self.count_of_type(when)
+            }
             _ => None,
         }
     }
@@ -237,9 +259,33 @@ fn or_zero(expr: &Expr) -> Option<&Expr> {
     let ([(when, then)], Some(otherwise)) = (case.when_then_expr.as_slice(), &case.else_expr) else {
         return None;
     };
-    let zero = matches!(otherwise.as_ref(), Expr::Literal(value, _) if is_zero(value));
+    let zero = is_literal_zero(otherwise);
     let same = matches!(when.as_ref(), Expr::IsNotNull(tested) if tested == then);
     (case.expr.is_none() && zero && same).then_some(then.as_ref())
+}
+
+/// Condition, value and other value of a `CASE` with one branch; an absent and a null `ELSE` are `None`.
+fn if_else(expr: &Expr) -> Option<(&Expr, &Expr, Option<&Expr>)> {
+    let Expr::Case(case) = expr else { return None };
+    let [(when, then)] = case.when_then_expr.as_slice() else {
+        return None;
+    };
+    let otherwise = case.else_expr.as_deref();
+    let otherwise = otherwise.filter(|value| !matches!(value, Expr::Literal(value, _) if value.is_null()));
+    case.expr.is_none().then_some((when, then, otherwise))
+}
+
+/// Whether `expr` has a value in every event.
+pub(super) fn never_null(expr: &Expr) -> bool {
+    match expr {
+        Expr::Literal(value, _) => !value.is_null(),
+        Expr::Column(_) => event_columns().is_ok_and(|columns| expr.nullable(columns).is_ok_and(|nullable| !nullable)),
+        _ => false,
+    }
+}
+
+fn is_literal_zero(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(value, _) if is_zero(value))
 }
 
 fn is_zero(value: &ScalarValue) -> bool {
