@@ -4,6 +4,7 @@
 //! `ISOLATION_LAYOUTS=n` tries more layouts, `ISOLATION_SEED=n` begins at another one. A failure names its seed.
 
 mod layouts;
+mod mutations;
 mod random;
 mod statements;
 

@@ -35,6 +35,11 @@ fn cases() -> Vec<Case> {
     files.iter().flat_map(|path| cases_of(path)).collect()
 }
 
+/// All statements.
+pub(in crate::tests) fn statements_of_tools() -> Vec<String> {
+    cases().into_iter().map(|case| case.sql).collect()
+}
+
 fn cases_of(path: &std::path::Path) -> Vec<Case> {
     let text = std::fs::read_to_string(path).unwrap();
     let file = path.file_name().unwrap().to_string_lossy().into_owned();

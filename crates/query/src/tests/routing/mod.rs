@@ -5,6 +5,8 @@ mod missing;
 mod random;
 mod shown;
 
+pub(in crate::tests) use corpus::statements_of_tools;
+
 use footfall_model::access::SiteScope;
 
 use crate::testing::{rows, table};
