@@ -1,5 +1,7 @@
 //! What must hold after every history, one function per invariant.
 
+mod segments;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -9,6 +11,10 @@ use super::events;
 use super::model::Expected;
 use super::outcome::{Added, Outcome, Row, Seen, Version, VersionKind};
 use crate::wal::Recovery;
+use segments::{
+    no_segment_is_left_over, segments_are_there_before_their_events, segments_go_after_their_events,
+    views_count_every_event_once,
+};
 
 /// A violated invariant, and what was observed instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +54,10 @@ pub(super) const ALL: &[(&str, Invariant)] = named![
     nothing_is_there_that_was_not_taken_in,
     the_lake_has_the_whole_log,
     foreign_rows_are_kept,
+    segments_are_there_before_their_events,
+    segments_go_after_their_events,
+    views_count_every_event_once,
+    no_segment_is_left_over,
     nobody_saw_what_must_not_happen,
 ];
 
@@ -63,11 +73,15 @@ fn replay<'a>(
 ) -> Result<(), String> {
     let mut live = Live::new();
     for version in &outcome.versions {
-        live.retain(|path, _| !version.removed.iter().any(|removed| removed == path));
-        live.extend(version.added.iter().map(|added| (added.path.as_str(), added)));
+        apply(version, &mut live);
         at(version, &live)?;
     }
     Ok(())
+}
+
+fn apply<'a>(version: &'a Version, live: &mut Live<'a>) {
+    live.retain(|path, _| !version.removed.iter().any(|removed| removed == path));
+    live.extend(version.added.iter().map(|added| (added.path.as_str(), added)));
 }
 
 /// Files by path.

@@ -46,6 +46,7 @@ mod process;
 pub(crate) mod random;
 mod regressions;
 mod run;
+mod segments;
 mod sender;
 mod shrink;
 mod store;

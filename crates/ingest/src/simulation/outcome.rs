@@ -20,7 +20,11 @@ use serde_json::Value;
 use super::compactor::LEASE;
 use super::model::Expected;
 use super::process::World;
+use super::segments::SegmentVersion;
 use crate::wal::Position;
+
+/// The folder of the events.
+pub(super) const EVENTS: &str = "events";
 
 /// A row of the lake: its event, and a digest of all its columns.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +47,8 @@ pub(super) struct Contents {
 #[derive(Debug, Clone)]
 pub(super) struct Added {
     pub(super) path: String,
+    /// Whether a compactor of ours has written it: segments cover it.
+    pub(super) merged: bool,
     /// As stated by the commit.
     pub(super) rows: u64,
     /// Its content, or why it can't be read.
@@ -92,6 +98,8 @@ pub(super) struct Seen {
 pub(super) struct Outcome {
     pub(super) expected: Expected,
     pub(super) versions: Vec<Version>,
+    /// The versions of the tables of segments.
+    pub(super) segments: Vec<SegmentVersion>,
     /// The newest snapshot as a fresh reader sees it.
     pub(super) newest: Seen,
     /// Those of processes that followed the table until they ended.
@@ -123,14 +131,20 @@ impl Outcome {
                 violations.push(format!("{path} is in the newest version, but not in the store"));
             }
         }
-        let mut reader = Reader::new(world.store.archive());
-        let versions = world.store.versions();
+        let archive = world.store.archive();
+        let made = world.store.versions();
+        let mut reader = Reader::new(Arc::clone(&archive));
+        let (mut versions, mut segments) = (Vec::new(), Vec::new());
+        for version in &made {
+            match version.folder.as_str() {
+                EVENTS => versions.push(reader.version(version.number, &version.text)),
+                _ => segments.push(SegmentVersion::of(version, versions.len(), &archive)),
+            }
+        }
         Self {
             expected: std::mem::take(&mut *world.model.lock()),
-            versions: versions
-                .iter()
-                .map(|(number, text)| reader.version(*number, text))
-                .collect(),
+            versions,
+            segments,
             newest,
             followed: followed
                 .iter()
@@ -197,13 +211,21 @@ impl Reader {
                     version.positions.push((app_id.to_owned(), upto));
                 }
             }
-            version.removed.extend(action.get("remove").map(path_of));
+            version
+                .removed
+                .extend(action.get("remove").map(|remove| path_of(EVENTS, remove)));
             if let Some(add) = action.get("add") {
-                let path = path_of(add);
+                let path = path_of(EVENTS, add);
+                let merged = add["tags"]["footfall.stage"].is_string();
                 let stats: Value = serde_json::from_str(add["stats"].as_str().unwrap()).unwrap();
                 let rows = stats["numRecords"].as_u64().unwrap();
                 let contents = self.contents(&path, add["size"].as_u64().unwrap());
-                version.added.push(Added { path, rows, contents });
+                version.added.push(Added {
+                    path,
+                    merged,
+                    rows,
+                    contents,
+                });
             }
         }
         version
@@ -223,12 +245,26 @@ pub(super) fn actions(text: &[u8]) -> impl Iterator<Item = Value> {
     lines.map(|line| serde_json::from_slice(line).expect("a commit is lines of JSON"))
 }
 
-/// The path of an `add` or a `remove`, from the shard's root.
-pub(super) fn path_of(action: &Value) -> String {
-    format!("events/{}", action["path"].as_str().unwrap())
+/// The path of an `add` or a `remove` in the table in `folder`, from the shard's root.
+pub(super) fn path_of(folder: &str, action: &Value) -> String {
+    format!("{folder}/{}", action["path"].as_str().unwrap())
 }
 
 async fn read(store: &Arc<dyn ObjectStore>, path: &str, size: u64) -> Result<Contents, String> {
+    let schema = events().file_schema();
+    let columns: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let batches = read_file(store, path, size, &columns).await?;
+    let rows = concat_batches(schema, &batches).map_err(|e| e.to_string())?;
+    Ok(contents(&rows))
+}
+
+/// Columns of the file with this path.
+pub(super) async fn read_file(
+    store: &Arc<dyn ObjectStore>,
+    path: &str,
+    size: u64,
+    columns: &[&str],
+) -> Result<Vec<RecordBatch>, String> {
     let file = DataFile {
         path: Path::parse(path).map_err(|e| e.to_string())?,
         size,
@@ -239,12 +275,8 @@ async fn read(store: &Arc<dyn ObjectStore>, path: &str, size: u64) -> Result<Con
         origin: Origin::Foreign,
         tags: Vec::new(),
     };
-    let schema = events().file_schema();
-    let columns: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    let batches = read_columns(store, &file, &columns).await.map_err(|e| e.to_string())?;
-    let batches: Vec<_> = batches.try_collect().await.map_err(|e| e.to_string())?;
-    let rows = concat_batches(schema, &batches).map_err(|e| e.to_string())?;
-    Ok(contents(&rows))
+    let batches = read_columns(store, &file, columns).await.map_err(|e| e.to_string())?;
+    batches.try_collect().await.map_err(|e| e.to_string())
 }
 
 fn contents(batch: &RecordBatch) -> Contents {

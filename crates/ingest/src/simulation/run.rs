@@ -5,7 +5,8 @@ mod life;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use footfall_lake::Snapshot;
+use footfall_lake::{MAX_STAGED, Snapshot};
+use footfall_model::clock::HOUR;
 use futures::executor::block_on;
 
 use super::compactor;
@@ -56,6 +57,8 @@ pub(super) struct Simulation {
     zombies: Vec<Zombie>,
     clients: Vec<TaskId>,
     compactors: Vec<TaskId>,
+    /// Whether there was one.
+    compacted: bool,
     /// Number of other programs so far.
     others: u32,
     random: Random,
@@ -98,6 +101,7 @@ impl Simulation {
             zombies: Vec::new(),
             clients: Vec::new(),
             compactors: Vec::new(),
+            compacted: false,
             others: 0,
             random: Random::new(random.next()),
             followed: Vec::new(),
@@ -180,6 +184,7 @@ impl Simulation {
             Step::Compact(lease) => {
                 self.spawn_client(compactor::compact(world, nth, *lease, random));
                 self.compactors.extend(self.clients.last());
+                self.compacted = true;
             }
             Step::KillCompactors => self.compactors.drain(..).for_each(|task| self.executor.kill(task)),
             Step::Vacuum => world.store.vacuum(),
@@ -320,10 +325,25 @@ impl Simulation {
         for _ in 0..4 {
             self.pass_until(TIMEOUT, |this| this.process.is_some())?;
             if self.stop()? == Shutdown::Clean {
-                return Ok(());
+                return self.clean_up();
             }
         }
         Err(Violation::new("it_comes_to_rest", "no writer could finish".to_owned()))
+    }
+
+    /// If there were compactors: when none of their commits can arrive any more, a last one merges all that is left and
+    /// removes what the others have left behind.
+    fn clean_up(&mut self) -> Result<(), Violation> {
+        if !self.compacted {
+            return Ok(());
+        }
+        self.start_at = u64::MAX;
+        self.pass(((MAX_STAGED + 2 * HOUR) / 1_000).cast_unsigned())?;
+        self.spawn_client(compactor::finish(self.world.clone()));
+        match self.pass_until(TIMEOUT, |this| this.clients.iter().all(|id| this.executor.is_done(*id)))? {
+            true => Ok(()),
+            false => Err(Violation::new("it_comes_to_rest", "the last compactor goes on".to_owned())),
+        }
     }
 
     pub(super) fn outcome(&self) -> Outcome {
