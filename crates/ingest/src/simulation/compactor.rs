@@ -18,8 +18,8 @@ use super::random::Random;
 /// The compactors' lease in the Delta log.
 pub(super) const LEASE: &str = "footfall-compactor-00";
 
-/// Maximum number of merges that one compactor attempts.
-const PASSES: u32 = 6;
+/// How often one compactor looks for something to merge.
+const PASSES: u32 = 12;
 
 /// Merges after which the last compactor must have nothing left to do.
 const LAST_MERGES: u32 = 60;
@@ -71,11 +71,11 @@ fn policy(random: &mut Random) -> Policy {
         fresh_age: random.pick(&[0, 1_000_000]),
         fresh_bytes: 0,
         fresh_files: random.between(2..=5) as usize,
-        small_files: random.between(2..=4) as usize,
-        small_bytes: random.pick(&[1, 1 << 20]),
+        small_files: random.between(2..=3) as usize,
+        small_bytes: random.pick(&[1, 1 << 20, 1 << 20]),
         medium_files: 2,
         max_inputs: random.between(2..=6) as usize,
-        closed_after: random.pick(&[0, 2 * HOUR, 1_000 * HOUR]),
+        closed_after: random.pick(&[0, 2 * HOUR, 1_000 * HOUR, 1_000 * HOUR, 1_000 * HOUR]),
         late_age: random.pick(&[0, 6 * HOUR]),
         ..Policy::default()
     }
@@ -90,12 +90,13 @@ pub(super) async fn compact(world: World, nth: u32, lease: Lease, mut random: Ra
     };
     for _ in 0..PASSES {
         match process.pass(&mut random).await {
-            Ok(false) => return process.note("nothing to merge"),
-            Ok(true) if random.chance(40) => return,
+            Ok(_) if random.chance(15) => return process.note("ends"),
             Ok(true) => {}
+            Ok(false) => process.note("nothing to merge"),
             Err(error) if process.is_fenced(&error) => return process.note("stale lease"),
             Err(error) if error.is_conflict() => process.note("conflict"),
-            Err(CompactError::Lake(error)) if is_of_store(&error) => process.note("no answer"),
+            Err(CompactError::Lake(error)) if error.is_transient() => process.note("no answer"),
+            Err(CompactError::Lake(LakeError::StagedTooLong { .. })) => process.note("staged too long"),
             Err(error) => return process.violation(&error),
         }
         process.world.time.sleep_millis(random.between(1..=2_000)).await;
@@ -118,11 +119,6 @@ pub(super) async fn finish(world: World) {
     if let Err(error) = process.finish().await {
         process.violation(&error);
     }
-}
-
-/// Whether the store did not answer.
-fn is_of_store(error: &LakeError) -> bool {
-    error.is_transient()
 }
 
 struct Process {
@@ -161,10 +157,12 @@ impl Process {
 
     fn is_fenced(&self, error: &CompactError) -> bool {
         let ours = self.fence.as_ref().map(|fence| fence.epoch);
-        error.later_epoch().is_some_and(|theirs| ours.is_some_and(|ours| ours < theirs))
+        error
+            .later_epoch()
+            .is_some_and(|theirs| ours.is_some_and(|ours| ours < theirs))
     }
 
-    /// One of the tasks, if there are any.
+    /// One of the tasks, if there are any; whether there were.
     async fn pass(&self, random: &mut Random) -> Result<bool, CompactError> {
         let tasks = match random.below(4) {
             0 => self.requested(random),
@@ -176,8 +174,7 @@ impl Process {
             self.note(&format!("merged, {}: {merged:?}", task.reason));
         }
         if random.chance(30) {
-            let removed = self.compactor.remove_orphan_segments().await?;
-            self.note(&format!("removed {removed} orphans"));
+            self.remove_orphans().await?;
         }
         Ok(!tasks.is_empty())
     }
@@ -188,6 +185,14 @@ impl Process {
         let nth = random.below(events.len() as u64) as usize;
         let day = events.files().nth(nth).map(|file| file.partition_date);
         day.map_or_else(Vec::new, |day| self.compactor.plan_day(day))
+    }
+
+    async fn remove_orphans(&self) -> Result<(), CompactError> {
+        let removed = self.compactor.remove_orphan_segments().await?;
+        if removed > 0 {
+            self.note(&format!("removed {removed} orphans"));
+        }
+        Ok(())
     }
 
     async fn finish(&self) -> Result<(), CompactError> {
@@ -202,11 +207,13 @@ impl Process {
             let merged = self.compactor.execute(task, self.fence.as_ref()).await?;
             self.note(&format!("merged, {}: {merged:?}", task.reason));
         }
-        let removed = self.compactor.remove_orphan_segments().await?;
-        self.note(&format!("removed {removed} orphans"));
+        self.remove_orphans().await?;
         for file in self.compactor.merged_files(None) {
             let verified = self.compactor.verify(&file).await?;
-            verified.differences.iter().for_each(|difference| self.violation(difference));
+            verified
+                .differences
+                .iter()
+                .for_each(|difference| self.violation(difference));
         }
         Ok(())
     }

@@ -51,8 +51,10 @@ pub(super) enum Step {
     ForeignRestate,
     /// A compactor merges files.
     Compact(Lease),
-    /// All running compactors are killed, at any point.
-    KillCompactors,
+    /// All running compactors are killed after this many of their polls: at any point.
+    KillCompactors(u32),
+    /// All running compactors freeze, after this many of their polls, for so many milliseconds.
+    FreezeCompactors(u32, u64),
     /// The files that were removed from the table are deleted.
     Vacuum,
     Checkpoint,
@@ -79,6 +81,9 @@ const LARGE_LOAD: u32 = 230;
 
 const HOUR: u64 = 3_600_000;
 
+/// About the polls of a compactor that a merge takes.
+const MERGE_POLLS: u64 = 40;
+
 /// What a history may contain: each kind of fault occurs only in some of the histories, so that each also occurs alone.
 #[derive(Debug)]
 struct StepKinds {
@@ -94,6 +99,7 @@ struct StepKinds {
     hours: bool,
     checkpoints: bool,
     compactors: bool,
+    busy_compactors: bool,
     large_loads: bool,
     deletes: bool,
     restatements: bool,
@@ -115,6 +121,7 @@ impl StepKinds {
             hours: random.chance(15),
             checkpoints: random.chance(15),
             compactors: random.chance(60),
+            busy_compactors: random.chance(50),
             large_loads: random.chance(20),
             deletes: random.chance(20),
             restatements: random.chance(20),
@@ -190,6 +197,9 @@ impl History {
 
 impl HistoryBuilder {
     fn add(&mut self) {
+        if self.kinds.compactors && self.kinds.busy_compactors && self.random.chance(50) {
+            self.compact();
+        }
         match self.random.below(100) {
             0..43 => self.send(),
             43..49 => {}
@@ -311,22 +321,45 @@ impl HistoryBuilder {
     fn files(&mut self) {
         let Self { random, kinds, .. } = self;
         let step = match random.below(12) {
-            0..6 if kinds.compactors => {
-                Step::Compact(random.pick(&[Lease::Taken, Lease::Taken, Lease::Shared, Lease::Missing]))
-            }
-            6 if kinds.compactors => Step::KillCompactors,
+            0..6 if kinds.compactors => return self.compact(),
+            6 if kinds.compactors => Step::KillCompactors(0),
             7..9 if kinds.vacuum => Step::Vacuum,
             9 if kinds.deletes => Step::ForeignDelete,
             10 if kinds.restatements => Step::ForeignRestate,
             11 if kinds.large_loads => Step::ForeignAppend(random.pick(&[Load::Import, Load::Backfill]), LARGE_LOAD),
             _ => return,
         };
-        // Two at once, or one that is killed.
-        if matches!(step, Step::Compact(_)) && random.chance(40) {
+        self.steps.push(step);
+    }
+
+    fn compact(&mut self) {
+        let random = &mut self.random;
+        let lease = random.pick(&[Lease::Taken, Lease::Taken, Lease::Shared, Lease::Missing]);
+        self.steps.push(Step::Compact(lease));
+        // Two at once, or some that are killed.
+        if random.chance(40) {
             let other = random.pick(&[Lease::Taken, Lease::Shared, Lease::Missing]);
             self.steps.push(Step::Compact(other));
         }
-        self.steps.push(step);
+        let (killed, frozen) = (random.chance(30), random.chance(8));
+        if killed {
+            self.steps.push(Step::KillCompactors(random.below(MERGE_POLLS) as u32));
+        } else if frozen && !self.slept {
+            self.freeze_compactors();
+        }
+    }
+
+    /// Compactors are suspended in the middle of a merge for as long as others may take for a crash.
+    fn freeze_compactors(&mut self) {
+        self.slept = true;
+        let polls = self.random.below(MERGE_POLLS) as u32;
+        self.steps.push(Step::FreezeCompactors(polls, 51 * HOUR));
+        for hours in [50, 2] {
+            self.send();
+            self.wait(hours * HOUR);
+            self.steps.push(Step::Compact(Lease::Missing));
+            self.wait(20_000);
+        }
     }
 
     fn others(&mut self) {

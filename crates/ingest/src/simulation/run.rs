@@ -41,6 +41,13 @@ struct Zombie {
     ends: u64,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StopCompactors {
+    Kill,
+    /// For this many milliseconds.
+    Freeze(u64),
+}
+
 /// The result of an orderly shutdown.
 #[derive(Debug, PartialEq, Eq)]
 enum Shutdown {
@@ -57,6 +64,10 @@ pub(super) struct Simulation {
     zombies: Vec<Zombie>,
     clients: Vec<TaskId>,
     compactors: Vec<TaskId>,
+    /// The running compactors stop after this many more polls.
+    stop_compactors: Option<(u32, StopCompactors)>,
+    /// Compactors that do not run before this moment.
+    frozen: Vec<(u64, TaskId)>,
     /// Whether there was one.
     compacted: bool,
     /// Number of other programs so far.
@@ -101,6 +112,8 @@ impl Simulation {
             zombies: Vec::new(),
             clients: Vec::new(),
             compactors: Vec::new(),
+            stop_compactors: None,
+            frozen: Vec::new(),
             compacted: false,
             others: 0,
             random: Random::new(random.next()),
@@ -152,12 +165,13 @@ impl Simulation {
             Step::Lake(fault_profile) => store.set(*fault_profile),
             Step::Zombie(millis) => self.zombie(*millis),
             Step::Rival => self.rival(),
-            Step::ForeignAppend(..)
-            | Step::ForeignDelete
-            | Step::ForeignRestate
-            | Step::Compact(_)
-            | Step::KillCompactors
-            | Step::Vacuum => self.change_files(step),
+            Step::ForeignAppend(..) | Step::ForeignDelete | Step::ForeignRestate | Step::Compact(_) | Step::Vacuum => {
+                self.change_files(step)
+            }
+            Step::KillCompactors(polls) => self.stop_compactors = Some((*polls, StopCompactors::Kill)),
+            Step::FreezeCompactors(polls, millis) => {
+                self.stop_compactors = Some((*polls, StopCompactors::Freeze(*millis)));
+            }
             Step::Checkpoint => self.checkpoint(),
             Step::Refresh => self.refresh(),
         }
@@ -186,7 +200,6 @@ impl Simulation {
                 self.compactors.extend(self.clients.last());
                 self.compacted = true;
             }
-            Step::KillCompactors => self.compactors.drain(..).for_each(|task| self.executor.kill(task)),
             Step::Vacuum => world.store.vacuum(),
             _ => {}
         }
@@ -231,13 +244,20 @@ impl Simulation {
     /// The next moment at which [`Self::advance_processes`] has something to do.
     fn next_event(&self, now: u64) -> u64 {
         let zombies = self.zombies.iter().flat_map(|zombie| [zombie.thaws, zombie.ends]);
+        let frozen = self.frozen.iter().map(|(thaws, _)| *thaws);
         let start = self.process.is_none().then_some(self.start_at);
-        zombies.chain(start).filter(|at| *at > now).min().unwrap_or(u64::MAX)
+        zombies
+            .chain(frozen)
+            .chain(start)
+            .filter(|at| *at > now)
+            .min()
+            .unwrap_or(u64::MAX)
     }
 
     /// Starts processes that are due, thaws and kills zombies, handles a writer that gave up.
     fn advance_processes(&mut self) -> Result<(), Violation> {
         let now = self.world.time.micros();
+        self.thaw_compactors(now);
         for zombie in &self.zombies {
             if zombie.thaws <= now {
                 self.executor.thaw(zombie.process.writer);
@@ -261,6 +281,33 @@ impl Simulation {
         Ok(())
     }
 
+    /// A compactor was polled.
+    fn stop_compactors(&mut self) {
+        match &mut self.stop_compactors {
+            Some((left @ 1.., _)) => *left -= 1,
+            Some((_, StopCompactors::Kill)) => {
+                self.compactors.drain(..).for_each(|task| self.executor.kill(task));
+                self.stop_compactors = None;
+            }
+            Some((_, StopCompactors::Freeze(millis))) => {
+                let thaws = self.world.time.micros() + *millis * 1_000;
+                for task in self.compactors.drain(..) {
+                    self.executor.freeze(task);
+                    self.frozen.push((thaws, task));
+                }
+                self.stop_compactors = None;
+            }
+            None => {}
+        }
+    }
+
+    fn thaw_compactors(&mut self, now: u64) {
+        for (_, task) in self.frozen.extract_if(.., |(thaws, _)| *thaws <= now) {
+            self.executor.thaw(task);
+            self.compactors.push(task);
+        }
+    }
+
     fn polled(&mut self, id: TaskId) -> Result<(), Violation> {
         if self.world.disk.is_dead() {
             self.end(self.dying);
@@ -278,6 +325,8 @@ impl Simulation {
                 Some((left, _)) => *left -= 1,
                 None => {}
             }
+        } else if self.compactors.contains(&id) {
+            self.stop_compactors();
         }
         self.advance_processes()
     }
@@ -309,7 +358,8 @@ impl Simulation {
         self.world.store.set(FaultProfile::Calm);
         // Zombies end, and timed-out requests take effect.
         self.pass(LATE / 1_000 + ZOMBIE_LIVES + 1_000)?;
-        self.crash = None;
+        (self.crash, self.stop_compactors) = (None, None);
+        self.thaw_compactors(u64::MAX);
         for zombie in std::mem::take(&mut self.zombies) {
             self.discard(zombie.process);
         }
@@ -342,7 +392,10 @@ impl Simulation {
         self.spawn_client(compactor::finish(self.world.clone()));
         match self.pass_until(TIMEOUT, |this| this.clients.iter().all(|id| this.executor.is_done(*id)))? {
             true => Ok(()),
-            false => Err(Violation::new("it_comes_to_rest", "the last compactor goes on".to_owned())),
+            false => Err(Violation::new(
+                "it_comes_to_rest",
+                "the last compactor goes on".to_owned(),
+            )),
         }
     }
 

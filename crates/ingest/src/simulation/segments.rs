@@ -45,7 +45,9 @@ impl SegmentVersion {
         let TableVersion { folder, number, text } = version;
         let (mut removed, mut added) = (Vec::new(), Vec::new());
         let mut rollups = compactor::rollups().into_iter();
-        let grain = rollups.find(|rollup| rollup.folder() == *folder).map(|found| found.grain);
+        let grain = rollups
+            .find(|rollup| rollup.folder() == *folder)
+            .map(|found| found.grain);
         for action in actions(text) {
             removed.extend(action.get("remove").map(|remove| path_of(folder, remove)));
             let Some(add) = action.get("add") else { continue };

@@ -3,7 +3,7 @@
 use footfall_lake::{ColumnStatistics, DataFile, Origin, StatValue};
 
 use super::campaign::{Property, Seeds};
-use super::compactor;
+use super::compactor::{self, Lease};
 use super::events;
 use super::fault_profile::FaultProfile;
 use super::history::{History, Step};
@@ -39,14 +39,15 @@ fn random_bit_flips_lose_only_reported_records() {
 }
 
 /// What must happen in at least one of a few histories, as it appears in their traces.
-const COVERED: [&[&str]; 13] = [
+const COVERED: [&[&str]; 14] = [
     &["compactor", "merged, fresh files"],
     &["compactor", "merged, enough small files"],
     &["compactor", "merged, the day is over"],
     &["compactor", "merged, late events of a closed day"],
     &["compactor", "merged, requested"],
     &["compactor", "no answer"],
-    &["last compactor: removed ", "1 orphans"],
+    &["last compactor: removed", "orphans"],
+    &["staged too long"],
     &["compactor", "conflict"],
     &["compactor", "stale lease"],
     &["KillCompactors"],
@@ -58,7 +59,7 @@ const COVERED: [&[&str]; 13] = [
 #[test]
 fn histories_cover_merges_conflicts_and_stale_leases() {
     let mut seen = [0; COVERED.len()];
-    for seed in 0..60 {
+    for seed in 0..100 {
         let trace = Trace::new(true);
         assert_eq!(Simulation::run(&History::draw(seed), &trace), Ok(()), "seed {seed}");
         for line in trace.lines() {
@@ -67,9 +68,57 @@ fn histories_cover_merges_conflicts_and_stale_leases() {
             }
         }
     }
-    eprintln!("{seen:?}");
     let missing: Vec<_> = seen.iter().zip(COVERED).filter(|(count, _)| **count == 0).collect();
     assert!(missing.is_empty(), "{missing:?} of {seen:?}");
+}
+
+/// A history in which a compactor is killed after this many polls of a merge with segments of two files before it.
+fn killed_compactor(polls: u32) -> History {
+    let send = |events: [u32; 4]| Step::Send {
+        events: events.to_vec(),
+        tries: 3,
+    };
+    let compact = [Step::Compact(Lease::Taken), Step::Pause(20_000)];
+    let sends = [
+        send([0, 1, 2, 3]),
+        Step::Pause(900),
+        send([4, 5, 6, 7]),
+        Step::Pause(900),
+    ];
+    let more = [send([8, 9, 10, 11]), Step::Pause(900)];
+    let killed = [
+        Step::Compact(Lease::Taken),
+        Step::KillCompactors(polls),
+        Step::Pause(20_000),
+    ];
+    History {
+        seed: 5,
+        steps: sends.into_iter().chain(compact).chain(more).chain(killed).collect(),
+    }
+}
+
+#[test]
+fn compactor_killed_at_any_poll_leaves_nothing_behind() {
+    let mut orphans = 0;
+    for polls in 0.. {
+        let trace = Trace::new(true);
+        assert_eq!(
+            Simulation::run(&killed_compactor(polls), &trace),
+            Ok(()),
+            "after {polls} polls"
+        );
+        let lines = trace.lines();
+        let has = |words: &str| lines.iter().any(|line| line.contains(words));
+        assert!(has("compactor 1: merged"));
+        orphans += usize::from(has("last compactor: removed"));
+        if has("compactor 2: ends") {
+            assert!(
+                orphans > 2,
+                "killed between the commits of segments and events: {orphans} times"
+            );
+            return;
+        }
+    }
 }
 
 /// The lake becomes unreachable in the middle of the history, so that the WAL holds records, of which a bit is flipped.
@@ -180,7 +229,9 @@ fn segments(events: &[u32]) -> Vec<SegmentVersion> {
         let rows = &rows;
         tables.iter().map(move |table| {
             let mut rollups = compactor::rollups().into_iter();
-            let grain = rollups.find(|rollup| rollup.folder() == table.folder()).map(|found| found.grain);
+            let grain = rollups
+                .find(|rollup| rollup.folder() == table.folder())
+                .map(|found| found.grain);
             let segment = Segment {
                 path: format!("{}/merged.parquet", table.folder()),
                 covers: "merged".to_owned(),

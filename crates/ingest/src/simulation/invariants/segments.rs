@@ -51,10 +51,16 @@ pub(in crate::simulation) fn segments_are_there_before_their_events(outcome: &Ou
         let Change::Events(version) = change else { return Ok(()) };
         for added in version.added.iter().filter(|added| added.merged) {
             for table in &tables {
-                let mut segments = moment.segments.get(table.folder()).into_iter().flat_map(BTreeMap::values);
+                let mut segments = moment
+                    .segments
+                    .get(table.folder())
+                    .into_iter()
+                    .flat_map(BTreeMap::values);
                 if !segments.any(|segment| segment.covers == stem(&added.path)) {
                     let (number, path, folder) = (version.number, &added.path, table.folder());
-                    return Err(format!("version {number} adds {path}, which has no segment in {folder}"));
+                    return Err(format!(
+                        "version {number} adds {path}, which has no segment in {folder}"
+                    ));
                 }
             }
         }
@@ -65,15 +71,21 @@ pub(in crate::simulation) fn segments_are_there_before_their_events(outcome: &Ou
 /// A segment is removed once, and not while its file of events is visible.
 pub(in crate::simulation) fn segments_go_after_their_events(outcome: &Outcome) -> Result<(), String> {
     replay_all(outcome, |change, moment| {
-        let Change::Segments(version, removed) = change else { return Ok(()) };
+        let Change::Segments(version, removed) = change else {
+            return Ok(());
+        };
         let SegmentVersion { folder, number, .. } = version;
         for segment in removed {
             let Some(segment) = segment else {
-                return Err(format!("version {number} of {folder} removes a segment that is not in the table"));
+                return Err(format!(
+                    "version {number} of {folder} removes a segment that is not in the table"
+                ));
             };
             if moment.events.keys().any(|path| stem(path) == segment.covers) {
                 let path = &segment.path;
-                return Err(format!("version {number} of {folder} removes {path}, whose events are live"));
+                return Err(format!(
+                    "version {number} of {folder} removes {path}, whose events are live"
+                ));
             }
         }
         Ok(())
@@ -91,9 +103,15 @@ pub(in crate::simulation) fn views_count_every_event_once(outcome: &Outcome) -> 
                 let Some(segment) = segments.values().find(|segment| segment.covers == stem(path)) else {
                     continue;
                 };
-                let Some((grain, counts)) = &segment.counts else { continue };
-                let counts = counts.as_ref().map_err(|reason| format!("{}: {reason}", segment.path))?;
-                let rows = known.entry((*path, *folder)).or_insert_with(|| count(added.rows(), *grain));
+                let Some((grain, counts)) = &segment.counts else {
+                    continue;
+                };
+                let counts = counts
+                    .as_ref()
+                    .map_err(|reason| format!("{}: {reason}", segment.path))?;
+                let rows = known
+                    .entry((*path, *folder))
+                    .or_insert_with(|| count(added.rows(), *grain));
                 if counts != rows {
                     return Err(format!("{} counts {counts:?}, and {path} has {rows:?}", segment.path));
                 }
