@@ -6,9 +6,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use footfall_compactor::{CompactError, Compactor, MergeTask, Policy, RollupSegments, SegmentKind, SessionSegments};
+use footfall_compactor::{
+    CompactError, Compactor, MergeTask, Policy, RetentionPolicy, RetentionTask, RollupSegments, SegmentKind,
+    SessionSegments,
+};
 use footfall_lake::{Fence, Lake, LakeError};
-use footfall_model::clock::{Clock, HOUR};
+use footfall_model::clock::{Clock, DAY, HOUR, Micros};
 use footfall_model::rollup::{Rollup, built_in};
 use footfall_model::table::{TableSpec, events};
 
@@ -81,6 +84,15 @@ fn policy(random: &mut Random) -> Policy {
     }
 }
 
+/// Events are kept for `all` days, those of one site for `site` days, rollups for `rollups` days.
+pub(super) fn retention(all: u8, site: u8, rollups: u8) -> RetentionPolicy {
+    RetentionPolicy {
+        keep: Micros::from(all) * DAY,
+        sites: [("site-1".to_owned(), Micros::from(site) * DAY)].into(),
+        rollups: Micros::from(rollups) * DAY,
+    }
+}
+
 /// The `nth` compactor of a history.
 pub(super) async fn compact(world: World, nth: u32, lease: Lease, mut random: Random) {
     let fence = lease.fence(&world.epochs);
@@ -136,8 +148,10 @@ impl Process {
         let lake = open_lake(&world, &specs).await?;
         let clock: Arc<dyn Clock> = Arc::new(world.time.clone());
         let compactor = Compactor::new(&lake, kinds(), policy, clock, world.ids.clone());
+        let retention = world.model.lock().retention.last().cloned();
+        let compactor = compactor.expect("the lake has all tables");
         Some(Self {
-            compactor: compactor.expect("the lake has all tables"),
+            compactor: compactor.with_retention(retention.unwrap_or_default()),
             world,
             name,
             lake,
@@ -164,6 +178,9 @@ impl Process {
 
     /// One of the tasks, if there are any; whether there were.
     async fn pass(&self, random: &mut Random) -> Result<bool, CompactError> {
+        if random.chance(30) {
+            self.retain(random.chance(50)).await?;
+        }
         let tasks = match random.below(4) {
             0 => self.requested(random),
             _ => self.compactor.plan(),
@@ -195,7 +212,28 @@ impl Process {
         Ok(())
     }
 
+    /// Does what retention has planned: all of it, or a part.
+    async fn retain(&self, all: bool) -> Result<(), CompactError> {
+        let tasks = self.compactor.plan_retention();
+        let part = if all { tasks.len() } else { 1 };
+        for task in tasks.iter().take(part) {
+            let gone = self.compactor.retain(task, self.fence.as_ref()).await?;
+            let what = match task {
+                RetentionTask::Retire(_) => "retired",
+                RetentionTask::Remove(_) => "removed",
+                RetentionTask::Rewrite(_) => "rewritten",
+            };
+            self.note(&format!("{what}, {gone} events are over"));
+        }
+        Ok(())
+    }
+
     async fn finish(&self) -> Result<(), CompactError> {
+        // What is fresh is merged before it is retired.
+        for _ in 0..2 {
+            self.lake.refresh().await?;
+            self.retain(true).await?;
+        }
         for merges in 0.. {
             self.lake.refresh().await?;
             let tasks = self.compactor.plan();

@@ -55,6 +55,8 @@ pub(super) enum Step {
     KillCompactors(u32),
     /// All running compactors freeze, after this many of their polls, for so many milliseconds.
     FreezeCompactors(u32, u64),
+    /// From now on compactors keep events for this many days, those of one site for this many, and rollups for this many.
+    Retention(u8, u8, u8),
     /// The files that were removed from the table are deleted.
     Vacuum,
     Checkpoint,
@@ -103,6 +105,7 @@ struct StepKinds {
     large_loads: bool,
     deletes: bool,
     restatements: bool,
+    retention: bool,
     vacuum: bool,
 }
 
@@ -125,6 +128,7 @@ impl StepKinds {
             large_loads: random.chance(20),
             deletes: random.chance(20),
             restatements: random.chance(20),
+            retention: random.chance(20),
             vacuum: random.chance(40),
         }
     }
@@ -166,6 +170,9 @@ impl History {
             .random
             .chance(4)
             .then(|| builder.random.below(wanted as u64) as usize);
+        if builder.kinds.retention {
+            builder.retention();
+        }
         while builder.steps.len() < wanted {
             builder.add();
             if sleeps.is_some_and(|at| builder.steps.len() > at) && !builder.slept {
@@ -309,6 +316,13 @@ impl HistoryBuilder {
         }
     }
 
+    fn retention(&mut self) {
+        let random = &mut self.random;
+        let (all, site) = (random.pick(&[1, 2, 3, 5]), random.pick(&[1, 2, 3]));
+        let rollups = random.pick(&[all, 4, u8::MAX]);
+        self.steps.push(Step::Retention(all, site, rollups));
+    }
+
     fn lake(&mut self) {
         use FaultProfile::{Away, Calm, Flaky, Lossy, Slow, Stale, Storm};
         if self.kinds.fault_profile {
@@ -321,6 +335,7 @@ impl HistoryBuilder {
     fn files(&mut self) {
         let Self { random, kinds, .. } = self;
         let step = match random.below(12) {
+            0..6 if kinds.compactors && kinds.retention && random.chance(10) => return self.retention(),
             0..6 if kinds.compactors => return self.compact(),
             6 if kinds.compactors => Step::KillCompactors(0),
             7..9 if kinds.vacuum => Step::Vacuum,

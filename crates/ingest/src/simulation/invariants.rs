@@ -119,7 +119,8 @@ pub(super) fn every_version_is_whole(outcome: &Outcome) -> Result<(), String> {
     Ok(())
 }
 
-/// A merge has the rows of its inputs, one of each id; an append removes none; only a delete deletes.
+/// A merge has the rows of its inputs, one of each id; an append removes none; only a delete deletes, as another program
+/// wants it or because the rows need not be kept any more.
 pub(super) fn rows_are_conserved(outcome: &Outcome) -> Result<(), String> {
     let mut before = Live::new();
     replay(outcome, |version, live| {
@@ -134,21 +135,33 @@ pub(super) fn rows_are_conserved(outcome: &Outcome) -> Result<(), String> {
         let violation = match version.kind {
             VersionKind::Append => (!version.removed.is_empty()).then(|| "an append removes files".to_owned()),
             VersionKind::Merge => merge_violation(&input, output),
-            VersionKind::Delete if !outcome.expected.deletions.contains(&version.commit) => {
-                Some("a deletion that nobody ordered".to_owned())
-            }
             VersionKind::Delete => {
                 let input: BTreeSet<_> = input.into_iter().collect();
-                let mut output = output;
-                output
-                    .find(|row| !input.contains(row))
-                    .map(|row| format!("a deletion brings {row:?}"))
+                deletion_violation(outcome, version, &input, &output.collect())
             }
         };
         violation.map_or(Ok(()), |violation| {
             Err(format!("version {}: {violation}", version.number))
         })
     })
+}
+
+fn deletion_violation(
+    outcome: &Outcome,
+    version: &Version,
+    input: &BTreeSet<&Row>,
+    output: &BTreeSet<&Row>,
+) -> Option<String> {
+    if let Some(row) = output.difference(input).next() {
+        return Some(format!("a deletion brings {row:?}"));
+    }
+    let expected = &outcome.expected;
+    let is_expired = |row: &Row| expected.is_expired(&row.tracking_id, row.event_timestamp, version.at);
+    let mut deleted = input.difference(output);
+    match deleted.find(|row| !is_expired(row)) {
+        Some(row) if !expected.deletions.contains(&version.commit) => Some(format!("nobody wanted to delete {row:?}")),
+        _ => None,
+    }
 }
 
 fn merge_violation<'a>(input: &[&Row], output: impl Iterator<Item = &'a Row>) -> Option<String> {
@@ -271,7 +284,7 @@ pub(super) fn every_acknowledged_event_is_there(outcome: &Outcome) -> Result<(),
     }
 }
 
-/// Events that another program has deleted. They may be in the lake again if they were sent again.
+/// Events that another program has deleted, or whose time was over. They may be in the lake again if they were sent again.
 fn deleted(outcome: &Outcome) -> BTreeSet<u32> {
     let deletions = outcome
         .versions

@@ -47,8 +47,8 @@ pub(super) struct Contents {
 #[derive(Debug, Clone)]
 pub(super) struct Added {
     pub(super) path: String,
-    /// Whether a compactor of ours has written it: segments cover it.
-    pub(super) merged: bool,
+    /// How far a compactor has brought it; `None` for the files of others. Segments cover the compactor's.
+    pub(super) stage: Option<String>,
     /// As stated by the commit.
     pub(super) rows: u64,
     /// Its content, or why it can't be read.
@@ -56,6 +56,11 @@ pub(super) struct Added {
 }
 
 impl Added {
+    /// Empty: its events are over, its rollups are not.
+    pub(super) fn is_retired(&self) -> bool {
+        self.stage.as_deref() == Some("retired")
+    }
+
     /// None if it can't be read.
     pub(super) fn rows(&self) -> &[Row] {
         self.contents.as_ref().map_or(&[], |contents| &contents.rows)
@@ -78,8 +83,9 @@ pub(super) enum VersionKind {
 pub(super) struct Version {
     pub(super) number: u64,
     pub(super) kind: VersionKind,
-    /// The commit's id.
+    /// The commit's id, and when it was made.
     pub(super) commit: String,
+    pub(super) at: Micros,
     pub(super) positions: Vec<(String, i64)>,
     /// The epoch of the compactors' lease.
     pub(super) epoch: Option<i64>,
@@ -197,6 +203,7 @@ impl Reader {
         for action in actions(text) {
             if let Some(info) = action.get("commitInfo") {
                 version.commit = info["footfallCommit"].as_str().unwrap_or_default().to_owned();
+                version.at = info["timestamp"].as_i64().unwrap_or_default() * 1_000;
                 version.kind = match info["operation"].as_str() {
                     Some("OPTIMIZE") => VersionKind::Merge,
                     Some("DELETE") => VersionKind::Delete,
@@ -216,13 +223,13 @@ impl Reader {
                 .extend(action.get("remove").map(|remove| path_of(EVENTS, remove)));
             if let Some(add) = action.get("add") {
                 let path = path_of(EVENTS, add);
-                let merged = add["tags"]["footfall.stage"].is_string();
+                let stage = add["tags"]["footfall.stage"].as_str().map(str::to_owned);
                 let stats: Value = serde_json::from_str(add["stats"].as_str().unwrap()).unwrap();
                 let rows = stats["numRecords"].as_u64().unwrap();
                 let contents = self.contents(&path, add["size"].as_u64().unwrap());
                 version.added.push(Added {
                     path,
-                    merged,
+                    stage,
                     rows,
                     contents,
                 });

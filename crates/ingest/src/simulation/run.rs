@@ -1,12 +1,12 @@
 //! Executes a history step by step, and then drains it.
 
+mod compactors;
 mod life;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use footfall_lake::{MAX_STAGED, Snapshot};
-use footfall_model::clock::HOUR;
+use footfall_lake::Snapshot;
 use futures::executor::block_on;
 
 use super::compactor;
@@ -24,6 +24,7 @@ use super::sender::{self, Endpoint};
 use super::store::SimStore;
 use super::trace::Trace;
 use crate::wal::Position;
+use compactors::StopCompactors;
 
 /// Milliseconds after which a thawed zombie is killed.
 const ZOMBIE_LIVES: u64 = 30_000;
@@ -39,13 +40,6 @@ struct Zombie {
     process: Process,
     thaws: u64,
     ends: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum StopCompactors {
-    Kill,
-    /// For this many milliseconds.
-    Freeze(u64),
 }
 
 /// The result of an orderly shutdown.
@@ -168,6 +162,10 @@ impl Simulation {
             Step::ForeignAppend(..) | Step::ForeignDelete | Step::ForeignRestate | Step::Compact(_) | Step::Vacuum => {
                 self.change_files(step)
             }
+            Step::Retention(all, site, rollups) => {
+                let policy = compactor::retention(*all, *site, *rollups);
+                self.world.model.lock().retention.push(policy);
+            }
             Step::KillCompactors(polls) => self.stop_compactors = Some((*polls, StopCompactors::Kill)),
             Step::FreezeCompactors(polls, millis) => {
                 self.stop_compactors = Some((*polls, StopCompactors::Freeze(*millis)));
@@ -281,33 +279,6 @@ impl Simulation {
         Ok(())
     }
 
-    /// A compactor was polled.
-    fn stop_compactors(&mut self) {
-        match &mut self.stop_compactors {
-            Some((left @ 1.., _)) => *left -= 1,
-            Some((_, StopCompactors::Kill)) => {
-                self.compactors.drain(..).for_each(|task| self.executor.kill(task));
-                self.stop_compactors = None;
-            }
-            Some((_, StopCompactors::Freeze(millis))) => {
-                let thaws = self.world.time.micros() + *millis * 1_000;
-                for task in self.compactors.drain(..) {
-                    self.executor.freeze(task);
-                    self.frozen.push((thaws, task));
-                }
-                self.stop_compactors = None;
-            }
-            None => {}
-        }
-    }
-
-    fn thaw_compactors(&mut self, now: u64) {
-        for (_, task) in self.frozen.extract_if(.., |(thaws, _)| *thaws <= now) {
-            self.executor.thaw(task);
-            self.compactors.push(task);
-        }
-    }
-
     fn polled(&mut self, id: TaskId) -> Result<(), Violation> {
         if self.world.disk.is_dead() {
             self.end(self.dying);
@@ -379,24 +350,6 @@ impl Simulation {
             }
         }
         Err(Violation::new("it_comes_to_rest", "no writer could finish".to_owned()))
-    }
-
-    /// If there were compactors: when none of their commits can arrive any more, a last one merges all that is left and
-    /// removes what the others have left behind.
-    fn clean_up(&mut self) -> Result<(), Violation> {
-        if !self.compacted {
-            return Ok(());
-        }
-        self.start_at = u64::MAX;
-        self.pass(((MAX_STAGED + 2 * HOUR) / 1_000).cast_unsigned())?;
-        self.spawn_client(compactor::finish(self.world.clone()));
-        match self.pass_until(TIMEOUT, |this| this.clients.iter().all(|id| this.executor.is_done(*id)))? {
-            true => Ok(()),
-            false => Err(Violation::new(
-                "it_comes_to_rest",
-                "the last compactor goes on".to_owned(),
-            )),
-        }
     }
 
     pub(super) fn outcome(&self) -> Outcome {

@@ -1,6 +1,7 @@
 //! The histories that `make test` runs, and proof that the simulation is deterministic and its invariants can fail.
 
 use footfall_lake::{ColumnStatistics, DataFile, Origin, StatValue};
+use footfall_model::clock::DAY;
 
 use super::campaign::{Property, Seeds};
 use super::compactor::{self, Lease};
@@ -39,7 +40,7 @@ fn random_bit_flips_lose_only_reported_records() {
 }
 
 /// What must happen in at least one of a few histories, as it appears in their traces.
-const COVERED: [&[&str]; 14] = [
+const COVERED: [&[&str]; 17] = [
     &["compactor", "merged, fresh files"],
     &["compactor", "merged, enough small files"],
     &["compactor", "merged, the day is over"],
@@ -48,6 +49,9 @@ const COVERED: [&[&str]; 14] = [
     &["compactor", "no answer"],
     &["last compactor: removed", "orphans"],
     &["staged too long"],
+    &["compactor", "retired, "],
+    &["compactor", "removed, "],
+    &["compactor", "rewritten, "],
     &["compactor", "conflict"],
     &["compactor", "stale lease"],
     &["KillCompactors"],
@@ -191,7 +195,7 @@ fn statistics(min: u32, max: u32) -> ColumnStatistics {
 fn added(name: &str, events: &[u32]) -> Added {
     Added {
         path: name.to_owned(),
-        merged: false,
+        stage: None,
         rows: events.len() as u64,
         contents: Ok(Contents {
             rows: events.iter().map(|number| row(*number)).collect(),
@@ -264,7 +268,7 @@ fn sound() -> Outcome {
         epoch: Some(7),
         removed: vec!["file-1".into(), "file-2".into()],
         added: vec![Added {
-            merged: true,
+            stage: Some("merged".into()),
             ..added("merged", &[1, 2])
         }],
         ..Version::default()
@@ -336,6 +340,13 @@ fn each_invariant_can_fail() {
         }),
         ("rows_are_conserved", |o| o.versions[5].kind = VersionKind::Append),
         ("rows_are_conserved", |o| o.expected.deletions.clear()),
+        ("rows_are_conserved", |o| {
+            // The day of the deleted row ends when its time does.
+            let end = (events::event(1, 0).event_timestamp.div_euclid(DAY) + 1) * DAY;
+            o.expected.deletions.clear();
+            o.expected.retention.push(compactor::retention(2, 1, 9));
+            o.versions[5].at = end + DAY - 1;
+        }),
         ("snapshots_are_their_versions", |o| {
             o.newest.files.remove("file-3");
         }),
@@ -391,6 +402,16 @@ fn each_invariant_can_fail() {
             "{name} was never seen to fail"
         );
     }
+}
+
+#[test]
+fn rows_may_go_when_their_time_is_over() {
+    let mut outcome = sound();
+    outcome.expected.deletions.clear();
+    outcome.expected.retention.push(compactor::retention(2, 1, 9));
+    let end = (events::event(1, 0).event_timestamp.div_euclid(DAY) + 1) * DAY;
+    outcome.versions[5].at = end + DAY;
+    assert_eq!(invariants::check_all(&outcome), Ok(()));
 }
 
 #[test]

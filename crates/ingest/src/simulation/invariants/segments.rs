@@ -49,7 +49,7 @@ pub(in crate::simulation) fn segments_are_there_before_their_events(outcome: &Ou
     let tables = compactor::segment_tables();
     replay_all(outcome, |change, moment| {
         let Change::Events(version) = change else { return Ok(()) };
-        for added in version.added.iter().filter(|added| added.merged) {
+        for added in version.added.iter().filter(|added| added.stage.is_some()) {
             for table in &tables {
                 let mut segments = moment
                     .segments
@@ -68,6 +68,13 @@ pub(in crate::simulation) fn segments_are_there_before_their_events(outcome: &Ou
     })
 }
 
+/// The names of the files of events whose segments in a table are of use: of retired ones, only rollups are.
+fn of_use<'a>(events: &Live<'a>, folder: &str) -> BTreeSet<&'a str> {
+    let is_rollup = compactor::rollups().iter().any(|rollup| rollup.folder() == folder);
+    let files = events.iter().filter(|(_, added)| is_rollup || !added.is_retired());
+    files.map(|(path, _)| stem(path)).collect()
+}
+
 /// A segment is removed once, and not while its file of events is visible.
 pub(in crate::simulation) fn segments_go_after_their_events(outcome: &Outcome) -> Result<(), String> {
     replay_all(outcome, |change, moment| {
@@ -81,7 +88,7 @@ pub(in crate::simulation) fn segments_go_after_their_events(outcome: &Outcome) -
                     "version {number} of {folder} removes a segment that is not in the table"
                 ));
             };
-            if moment.events.keys().any(|path| stem(path) == segment.covers) {
+            if of_use(&moment.events, folder).contains(segment.covers.as_str()) {
                 let path = &segment.path;
                 return Err(format!(
                     "version {number} of {folder} removes {path}, whose events are live"
@@ -93,11 +100,16 @@ pub(in crate::simulation) fn segments_go_after_their_events(outcome: &Outcome) -
 }
 
 /// At every moment, of each table the view counts every event of the lake once: of a covered file what its segment says,
-/// of the others their rows.
+/// of the others their rows. Of a retired file, those that it had.
 pub(in crate::simulation) fn views_count_every_event_once(outcome: &Outcome) -> Result<(), String> {
+    let added = outcome.versions.iter().flat_map(|version| &version.added);
+    let rows: BTreeMap<_, _> = added
+        .filter(|added| !added.rows().is_empty())
+        .map(|added| (stem(&added.path), added.rows()))
+        .collect();
     let mut known = BTreeMap::new();
     replay_all(outcome, |_, moment| {
-        for (path, added) in &moment.events {
+        for path in moment.events.keys() {
             for (folder, segments) in &moment.segments {
                 // Of several, a view reads the first.
                 let Some(segment) = segments.values().find(|segment| segment.covers == stem(path)) else {
@@ -111,7 +123,7 @@ pub(in crate::simulation) fn views_count_every_event_once(outcome: &Outcome) -> 
                     .map_err(|reason| format!("{}: {reason}", segment.path))?;
                 let rows = known
                     .entry((*path, *folder))
-                    .or_insert_with(|| count(added.rows(), *grain));
+                    .or_insert_with(|| count(rows.get(stem(path)).copied().unwrap_or_default(), *grain));
                 if counts != rows {
                     return Err(format!("{} counts {counts:?}, and {path} has {rows:?}", segment.path));
                 }
@@ -125,12 +137,12 @@ pub(in crate::simulation) fn views_count_every_event_once(outcome: &Outcome) -> 
 pub(in crate::simulation) fn no_segment_is_left_over(outcome: &Outcome) -> Result<(), String> {
     let mut left = BTreeSet::new();
     replay_all(outcome, |_, moment| {
-        let events: BTreeSet<_> = moment.events.keys().map(|path| stem(path)).collect();
-        let segments = moment.segments.values().flat_map(BTreeMap::values);
-        left = segments
-            .filter(|segment| !events.contains(segment.covers.as_str()))
-            .map(|segment| segment.path.as_str())
-            .collect();
+        left.clear();
+        for (folder, segments) in &moment.segments {
+            let of_use = of_use(&moment.events, folder);
+            let orphans = segments.values().filter(|segment| !of_use.contains(segment.covers.as_str()));
+            left.extend(orphans.map(|segment| segment.path.as_str()));
+        }
         Ok(())
     })?;
     match left.is_empty() {
