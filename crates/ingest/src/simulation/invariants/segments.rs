@@ -140,7 +140,9 @@ pub(in crate::simulation) fn no_segment_is_left_over(outcome: &Outcome) -> Resul
         left.clear();
         for (folder, segments) in &moment.segments {
             let of_use = of_use(&moment.events, folder);
-            let orphans = segments.values().filter(|segment| !of_use.contains(segment.covers.as_str()));
+            let orphans = segments
+                .values()
+                .filter(|segment| !of_use.contains(segment.covers.as_str()));
             left.extend(orphans.map(|segment| segment.path.as_str()));
         }
         Ok(())
