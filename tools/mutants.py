@@ -262,12 +262,6 @@ MUTANTS = (
         "let latest = self.clock.now() - (MAX_STAGED - MAX_STAGED) - (HOUR - HOUR);",
     ),
     Mutant(
-        "an id of one site is taken for a duplicate of another's",
-        "crates/compactor/src/merge.rs",
-        "if hash != self.hash || site != self.site {",
-        "if hash != self.hash {",
-    ),
-    Mutant(
         "a reader's own conditions go into the scan, in the order of their columns' sizes",
         f"{QUERY}/conditions.rs",
         "is_plain(&condition, schema.as_arrow()).then_some(condition)",

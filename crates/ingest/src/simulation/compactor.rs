@@ -107,13 +107,30 @@ pub(super) async fn compact(world: World, nth: u32, lease: Lease, mut random: Ra
             Ok(false) => process.note("nothing to merge"),
             Err(error) if process.is_fenced(&error) => return process.note("stale lease"),
             Err(error) if error.is_conflict() => process.note("conflict"),
-            Err(CompactError::Lake(error)) if error.is_transient() => process.note("no answer"),
+            Err(error) if is_of_store(&error) => process.note("no answer"),
             Err(CompactError::Lake(LakeError::StagedTooLong { .. })) => process.note("staged too long"),
             Err(error) => return process.violation(&error),
         }
         process.world.time.sleep_millis(random.between(1..=2_000)).await;
         let _ = process.lake.refresh().await;
     }
+}
+
+/// A compactor that merges nothing.
+pub(super) async fn remove_orphans(world: World, nth: u32) {
+    let Some(process) = Process::start(world, format!("compactor {nth}"), Policy::default(), None).await else {
+        return;
+    };
+    if let Err(error) = process.remove_orphans().await
+        && !is_of_store(&error)
+    {
+        process.violation(&error);
+    }
+}
+
+/// Whether the store did not answer.
+fn is_of_store(error: &CompactError) -> bool {
+    matches!(error, CompactError::Lake(error) if error.is_transient())
 }
 
 /// The last compactor, when nothing else runs and no earlier commit can arrive any more: merges all that is due, removes

@@ -51,6 +51,8 @@ pub(super) enum Step {
     ForeignRestate,
     /// A compactor merges files.
     Compact(Lease),
+    /// A compactor removes what others have left, and merges nothing.
+    RemoveOrphans,
     /// All running compactors are killed after this many of their polls: at any point.
     KillCompactors(u32),
     /// All running compactors freeze, after this many of their polls, for so many milliseconds.
@@ -348,6 +350,9 @@ impl HistoryBuilder {
     }
 
     fn compact(&mut self) {
+        if self.random.chance(30) {
+            self.lake();
+        }
         let random = &mut self.random;
         let lease = random.pick(&[Lease::Taken, Lease::Taken, Lease::Shared, Lease::Missing]);
         self.steps.push(Step::Compact(lease));
@@ -355,6 +360,9 @@ impl HistoryBuilder {
         if random.chance(40) {
             let other = random.pick(&[Lease::Taken, Lease::Shared, Lease::Missing]);
             self.steps.push(Step::Compact(other));
+        }
+        if random.chance(30) {
+            self.steps.push(Step::RemoveOrphans);
         }
         let (killed, frozen) = (random.chance(30), random.chance(8));
         if killed {
@@ -372,7 +380,11 @@ impl HistoryBuilder {
         for hours in [50, 2] {
             self.send();
             self.wait(hours * HOUR);
-            self.steps.push(Step::Compact(Lease::Missing));
+            let other = match self.random.chance(60) {
+                true => Step::RemoveOrphans,
+                false => Step::Compact(Lease::Missing),
+            };
+            self.steps.push(other);
             self.wait(20_000);
         }
     }

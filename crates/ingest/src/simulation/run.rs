@@ -159,9 +159,12 @@ impl Simulation {
             Step::Lake(fault_profile) => store.set(*fault_profile),
             Step::Zombie(millis) => self.zombie(*millis),
             Step::Rival => self.rival(),
-            Step::ForeignAppend(..) | Step::ForeignDelete | Step::ForeignRestate | Step::Compact(_) | Step::Vacuum => {
-                self.change_files(step)
-            }
+            Step::ForeignAppend(..)
+            | Step::ForeignDelete
+            | Step::ForeignRestate
+            | Step::Compact(_)
+            | Step::RemoveOrphans
+            | Step::Vacuum => self.change_files(step),
             Step::Retention(all, site, rollups) => {
                 let policy = compactor::retention(*all, *site, *rollups);
                 self.world.model.lock().retention.push(policy);
@@ -197,6 +200,10 @@ impl Simulation {
                 self.spawn_client(compactor::compact(world, nth, *lease, random));
                 self.compactors.extend(self.clients.last());
                 self.compacted = true;
+            }
+            Step::RemoveOrphans => {
+                self.spawn_client(compactor::remove_orphans(world, nth));
+                self.compactors.extend(self.clients.last());
             }
             Step::Vacuum => world.store.vacuum(),
             _ => {}
