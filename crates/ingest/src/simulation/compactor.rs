@@ -117,14 +117,18 @@ pub(super) async fn compact(world: World, nth: u32, lease: Lease, mut random: Ra
 }
 
 /// A compactor that merges nothing.
-pub(super) async fn remove_orphans(world: World, nth: u32) {
+pub(super) async fn remove_orphans(world: World, nth: u32, mut random: Random) {
     let Some(process) = Process::start(world, format!("compactor {nth}"), Policy::default(), None).await else {
         return;
     };
-    if let Err(error) = process.remove_orphans().await
-        && !is_of_store(&error)
-    {
-        process.violation(&error);
+    for _ in 0..PASSES {
+        if let Err(error) = process.remove_orphans().await
+            && !is_of_store(&error)
+        {
+            process.violation(&error);
+        }
+        process.world.time.sleep_millis(random.between(1..=2_000)).await;
+        let _ = process.lake.refresh().await;
     }
 }
 

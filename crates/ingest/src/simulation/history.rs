@@ -39,6 +39,8 @@ pub(super) enum Step {
     /// Milliseconds that a turn of the committer takes.
     SlowDisk(u64),
     Lake(FaultProfile),
+    /// This many of the next commits of events take effect, at once or later, and are not answered.
+    LoseReplies(u32),
     /// The process freezes while a new one starts, and continues after this many milliseconds: two writers.
     Zombie(u64),
     /// A second writer in the same process.
@@ -326,9 +328,11 @@ impl HistoryBuilder {
     }
 
     fn lake(&mut self) {
-        use FaultProfile::{Away, Calm, Flaky, Lossy, Slow, Stale, Storm};
+        use FaultProfile::{Away, Calm, Flaky, Lossy, Shaky, Slow, Stale, Storm};
         if self.kinds.fault_profile {
-            let fault_profile = self.random.pick(&[Calm, Calm, Slow, Flaky, Lossy, Stale, Storm, Away]);
+            let fault_profile = self
+                .random
+                .pick(&[Calm, Calm, Slow, Flaky, Lossy, Stale, Storm, Shaky, Away]);
             self.steps.push(Step::Lake(fault_profile));
         }
     }
@@ -350,10 +354,13 @@ impl HistoryBuilder {
     }
 
     fn compact(&mut self) {
-        if self.random.chance(30) {
-            self.lake();
-        }
         let random = &mut self.random;
+        if self.kinds.fault_profile && random.chance(20) {
+            self.steps.push(Step::LoseReplies(random.between(1..=2) as u32));
+        } else if self.kinds.fault_profile && random.chance(50) {
+            let fault_profile = random.pick(&[FaultProfile::Shaky, FaultProfile::Shaky, FaultProfile::Slow]);
+            self.steps.push(Step::Lake(fault_profile));
+        }
         let lease = random.pick(&[Lease::Taken, Lease::Taken, Lease::Shared, Lease::Missing]);
         self.steps.push(Step::Compact(lease));
         // Two at once, or some that are killed.

@@ -157,6 +157,7 @@ impl Simulation {
             Step::DiskFree => disk.set(|faults| faults.space = None),
             Step::SlowDisk(millis) => self.world.slow_disk.store(*millis, Ordering::Relaxed),
             Step::Lake(fault_profile) => store.set(*fault_profile),
+            Step::LoseReplies(commits) => store.lose_replies(*commits),
             Step::Zombie(millis) => self.zombie(*millis),
             Step::Rival => self.rival(),
             Step::ForeignAppend(..)
@@ -202,7 +203,7 @@ impl Simulation {
                 self.compacted = true;
             }
             Step::RemoveOrphans => {
-                self.spawn_client(compactor::remove_orphans(world, nth));
+                self.spawn_client(compactor::remove_orphans(world, nth, random));
                 self.compactors.extend(self.clients.last());
             }
             Step::Vacuum => world.store.vacuum(),
@@ -334,6 +335,7 @@ impl Simulation {
         self.world.disk.set(|faults| *faults = Faults::default());
         self.world.slow_disk.store(0, Ordering::Relaxed);
         self.world.store.set(FaultProfile::Calm);
+        self.world.store.lose_replies(0);
         // Zombies end, and timed-out requests take effect.
         self.pass(LATE / 1_000 + ZOMBIE_LIVES + 1_000)?;
         (self.crash, self.stop_compactors) = (None, None);

@@ -36,7 +36,7 @@ use tokio::runtime::Handle;
 
 use super::executor::Time;
 use super::fault_profile::{FaultProfile, StoreFault};
-use super::outcome::{actions, path_of};
+use super::outcome::{EVENTS, actions, path_of};
 use super::random::Random;
 use super::trace::Trace;
 
@@ -62,6 +62,8 @@ struct State {
     /// Every data file that ever existed.
     archive: Arc<InMemory>,
     fault_profile: FaultProfile,
+    /// So many of the next commits to the table of events are not answered.
+    unanswered_commits: u32,
     random: Random,
     /// Puts in flight, by the moment of their effect.
     in_flight: BTreeMap<(u64, u64), Put>,
@@ -127,6 +129,7 @@ impl SimStore {
             inner: Arc::default(),
             archive: Arc::default(),
             fault_profile: FaultProfile::Calm,
+            unanswered_commits: 0,
             random,
             in_flight: BTreeMap::new(),
             effects: BTreeMap::new(),
@@ -147,6 +150,11 @@ impl SimStore {
 
     pub(super) fn set(&self, fault_profile: FaultProfile) {
         self.state.lock().fault_profile = fault_profile;
+    }
+
+    /// So many of the next commits to the table of events take effect, at once or later, and are not answered.
+    pub(super) fn lose_replies(&self, commits: u32) {
+        self.state.lock().unanswered_commits = commits;
     }
 
     /// Whether a request may fail now.
@@ -208,6 +216,22 @@ impl SimStore {
             self.trace.note(format_args!("{moment} {} {outcome}", put.at));
             state.effects.insert(put.id, effect);
         }
+    }
+
+    /// As [`Self::draw`], for a put.
+    fn draw_put(&self, at: &Path) -> (StoreFault, u64, u64) {
+        let (fault, there, back) = self.draw();
+        let mut state = self.state.lock();
+        let is_commit = version(at).is_some_and(|(folder, _)| folder == EVENTS);
+        if !is_commit || state.unanswered_commits == 0 {
+            return (fault, there, back);
+        }
+        state.unanswered_commits -= 1;
+        (
+            state.random.pick(&[StoreFault::ReplyLost, StoreFault::Late]),
+            there,
+            back,
+        )
     }
 
     fn draw(&self) -> (StoreFault, u64, u64) {

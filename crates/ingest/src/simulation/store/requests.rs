@@ -71,7 +71,7 @@ impl ObjectStore for SimStore {
                 _ => effect,
             };
         }
-        let (fault, there, back) = self.draw();
+        let (fault, there, back) = self.draw_put(at);
         self.trace.note(format_args!("{moment} put {at}: {fault:?}"));
         let (effect_at, answer_at) = match fault {
             StoreFault::Refused => (None, moment + there),
