@@ -1,12 +1,15 @@
 //! The steps of a history, drawn from a seed. They are plain data that prints as Rust code, so that a history can be
 //! shortened, and a failing one becomes a test.
 
+mod kinds;
+
 use std::collections::VecDeque;
 
 use super::compactor::Lease;
 use super::fault_profile::FaultProfile;
 use super::foreign_writer::Load;
 use super::random::Random;
+use kinds::StepKinds;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Power {
@@ -89,61 +92,6 @@ const HOUR: u64 = 3_600_000;
 
 /// About the polls of a compactor that a merge takes.
 const MERGE_POLLS: u64 = 40;
-
-/// What a history may contain: each kind of fault occurs only in some of the histories, so that each also occurs alone.
-#[derive(Debug)]
-struct StepKinds {
-    crashes: bool,
-    dying_disk: bool,
-    power: bool,
-    disk: bool,
-    full: bool,
-    fault_profile: bool,
-    rivals: bool,
-    foreign_writers: bool,
-    duplicates: bool,
-    hours: bool,
-    checkpoints: bool,
-    compactors: bool,
-    busy_compactors: bool,
-    large_loads: bool,
-    deletes: bool,
-    restatements: bool,
-    retention: bool,
-    vacuum: bool,
-}
-
-impl StepKinds {
-    fn draw(random: &mut Random) -> Self {
-        Self {
-            crashes: random.chance(70),
-            dying_disk: random.chance(40),
-            power: random.chance(60),
-            disk: random.chance(40),
-            full: random.chance(25),
-            fault_profile: random.chance(60),
-            rivals: random.chance(35),
-            foreign_writers: random.chance(35),
-            duplicates: random.chance(80),
-            hours: random.chance(15),
-            checkpoints: random.chance(15),
-            compactors: random.chance(60),
-            busy_compactors: random.chance(50),
-            large_loads: random.chance(20),
-            deletes: random.chance(20),
-            restatements: random.chance(20),
-            retention: random.chance(20),
-            vacuum: random.chance(40),
-        }
-    }
-
-    fn power(&self, random: &mut Random) -> Power {
-        match self.power && random.chance(50) {
-            true => Power::Fails,
-            false => Power::Stays,
-        }
-    }
-}
 
 struct HistoryBuilder {
     random: Random,

@@ -1,5 +1,6 @@
 //! What must hold after every history, one function per invariant.
 
+mod rows;
 mod segments;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +12,7 @@ use super::events;
 use super::model::Expected;
 use super::outcome::{Added, Outcome, Row, Seen, Version, VersionKind};
 use crate::wal::Recovery;
+use rows::{id_of, rows_are_conserved};
 use segments::{
     no_segment_is_left_over, segments_are_there_before_their_events, segments_go_after_their_events,
     views_count_every_event_once,
@@ -117,69 +119,6 @@ pub(super) fn every_version_is_whole(outcome: &Outcome) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// A merge has the rows of its inputs, one of each id; an append removes none; only a delete deletes, as another program
-/// wants it or because the rows need not be kept any more.
-pub(super) fn rows_are_conserved(outcome: &Outcome) -> Result<(), String> {
-    let mut before = Live::new();
-    replay(outcome, |version, live| {
-        let input: Vec<&Row> = version
-            .removed
-            .iter()
-            .filter_map(|path| before.get(path.as_str()))
-            .flat_map(|added| added.rows())
-            .collect();
-        before.clone_from(live);
-        let output = version.added.iter().flat_map(Added::rows);
-        let violation = match version.kind {
-            VersionKind::Append => (!version.removed.is_empty()).then(|| "an append removes files".to_owned()),
-            VersionKind::Merge => merge_violation(&input, output),
-            VersionKind::Delete => {
-                let input: BTreeSet<_> = input.into_iter().collect();
-                deletion_violation(outcome, version, &input, &output.collect())
-            }
-        };
-        violation.map_or(Ok(()), |violation| {
-            Err(format!("version {}: {violation}", version.number))
-        })
-    })
-}
-
-fn deletion_violation(
-    outcome: &Outcome,
-    version: &Version,
-    input: &BTreeSet<&Row>,
-    output: &BTreeSet<&Row>,
-) -> Option<String> {
-    if let Some(row) = output.difference(input).next() {
-        return Some(format!("a deletion brings {row:?}"));
-    }
-    let expected = &outcome.expected;
-    let is_expired = |row: &Row| expected.is_expired(&row.tracking_id, row.event_timestamp, version.at);
-    let mut deleted = input.difference(output);
-    match deleted.find(|row| !is_expired(row)) {
-        Some(row) if !expected.deletions.contains(&version.commit) => Some(format!("nobody wanted to delete {row:?}")),
-        _ => None,
-    }
-}
-
-fn merge_violation<'a>(input: &[&Row], output: impl Iterator<Item = &'a Row>) -> Option<String> {
-    let all: BTreeSet<_> = input.iter().copied().collect();
-    let mut missing: BTreeSet<_> = input.iter().map(|row| id_of(row)).collect();
-    for row in output {
-        if !all.contains(row) {
-            return Some(format!("a merge brings {row:?}"));
-        }
-        if !missing.remove(&id_of(row)) {
-            return Some(format!("a merge brings {row:?} twice"));
-        }
-    }
-    missing.first().map(|id| format!("a merge loses {id:?}"))
-}
-
-fn id_of(row: &Row) -> (&str, &str) {
-    (&row.tracking_id, &row.event_id)
 }
 
 /// A reader that opens the table now sees the last version, and one that followed it the version that it reports: with
