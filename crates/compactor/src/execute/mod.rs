@@ -28,6 +28,7 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
 use crate::damaged::Damaged;
+use crate::merge::BATCH_ROWS;
 use crate::plan::{plan, plan_requested};
 use crate::retention::{RETENTION, RetentionPolicy};
 use crate::{FileState, MergeTask, Policy, RollupSegments, SegmentKind, Stage};
@@ -127,6 +128,7 @@ pub struct Compactor {
     retention: RetentionPolicy,
     damaged: Damaged,
     memory_bytes: usize,
+    batch_rows: usize,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGen>,
 }
@@ -156,6 +158,7 @@ impl Compactor {
             retention: RetentionPolicy::default(),
             damaged: Damaged::default(),
             memory_bytes: MEMORY_BYTES,
+            batch_rows: BATCH_ROWS,
             clock,
             ids,
         })
@@ -177,6 +180,13 @@ impl Compactor {
     #[must_use]
     pub fn with_memory(mut self, bytes: usize) -> Self {
         self.memory_bytes = bytes;
+        self
+    }
+
+    /// With merges that write this many events at once: their files end only in between.
+    #[must_use]
+    pub fn with_batch_rows(mut self, rows: usize) -> Self {
+        self.batch_rows = rows.max(1);
         self
     }
 
@@ -246,7 +256,7 @@ impl Compactor {
                 .collect(),
         };
         let mut output = Output::new(&self.events, &self.kinds(), plan)?;
-        let duplicates = merging::merge_into(&mut output, inputs).await?;
+        let duplicates = merging::merge_into(&mut output, inputs, self.batch_rows).await?;
         let written = output.finish().await?;
         let sum = |files: &[DataFile]| files.iter().map(|file| file.size).sum::<u64>();
         let merged = Merged {

@@ -100,6 +100,11 @@ pub(super) async fn compact(world: World, nth: u32, lease: Lease, mut random: Ra
     let Some(process) = Process::start(world, format!("compactor {nth}"), policy, fence).await else {
         return;
     };
+    // Merges of few rows write several files.
+    let process = Process {
+        compactor: process.compactor.with_batch_rows(random.pick(&[1, 4, 8_192])),
+        ..process
+    };
     for _ in 0..PASSES {
         match process.pass(&mut random).await {
             Ok(_) if random.chance(15) => return process.note("ends"),
