@@ -128,13 +128,13 @@ python-there:
 	@python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo 'error: python3 is missing, older than 3.11, or without its venv module' >&2; exit 1; }
 
-# How many random histories of the write path, from which seed on.
+# How many random histories of the write path and of compactors, from which seed on.
 SEEDS ?= 10000
 SEED ?= 0
 
 .PHONY: simulate
 # Built with the binary, so that both use the same features of their dependencies.
-simulate: cargo-there ## SEEDS random histories of the write path: crashes, faults, two writers (SEED=n: from seed n on)
+simulate: cargo-there ## SEEDS random histories of writers and compactors: crashes, faults, two of each (SEED=n: from seed n on)
 	SEED=$(SEED) SEEDS=$(SEEDS) cargo test --locked --profile demo -p footfall-ingest -p footfall --lib -- --nocapture simulation::tests::random
 
 .PHONY: sketch-error
@@ -164,7 +164,7 @@ outage: release-load $(venv)/requirements.txt ## S3 unreachable for 5 minutes un
 	$(python) tools/outage.py --binary $(release_binary) --load $(load_binary) $(OUTAGE_ARGS)
 
 .PHONY: mutants
-mutants: cargo-there $(venv)/requirements.txt ## breaks the write path, pruning and isolation by one mistake at a time: their tests must notice each
+mutants: cargo-there $(venv)/requirements.txt ## breaks the write path, compaction, pruning and isolation by one mistake at a time: their tests must notice each
 	$(python) tools/mutants.py
 
 # Which target is fuzzed (none said: each in turn), for how many seconds.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Breaks the write path, pruning and isolation by one mistake at a time: the tests that prove them must notice each.
+"""Breaks the write path, compaction, pruning and isolation by one mistake at a time: the tests that prove them must notice each.
 
 A passing test proves little unless it is seen to fail. Each mutant is one small mistake of the
 kind that its authors could make, in a copy of the sources, and names the test that must notice it.
@@ -27,6 +27,7 @@ FOLLOW = "crates/lake/src/table/follow.rs"
 FILES = "crates/lake/src/snapshot/files.rs"
 STATISTICS = "crates/lake/src/statistics"
 QUERY = "crates/query/src/table"
+COMPACTOR = "crates/compactor/src/execute"
 # The last look at a plan would refuse these before they could do harm: without it the test must see the harm.
 UNCHECKED = (f"{QUERY}/check.rs", "        check(&plan)?;\n", "        let _ = check;\n")
 
@@ -223,6 +224,42 @@ MUTANTS = (
         "self.keys.sort_unstable();",
         "self.keys.sort_unstable_by(|a, b| b.cmp(a));",
         RECALLED,
+    ),
+    Mutant(
+        "a merge leaves its inputs in the table",
+        f"{COMPACTOR}/mod.rs",
+        "remove: inputs.iter().map(|file| file.path.clone()).collect(),",
+        "remove: inputs.iter().skip(1).map(|file| file.path.clone()).collect(),",
+    ),
+    Mutant(
+        "a merge does not wait for the commits of its segments",
+        f"{COMPACTOR}/mod.rs",
+        "while commits.try_next().await?.is_some() {}",
+        "let _ = commits.try_next().await?;",
+    ),
+    Mutant(
+        "the segments of merged files go before the files",
+        f"{COMPACTOR}/mod.rs",
+        "if let Err(error) = self.events.commit(&commit).await {",
+        "self.remove_segments(inputs, |_| true).await?;\n        if let Err(error) = self.events.commit(&commit).await {",
+    ),
+    Mutant(
+        "a commit that was not answered is taken for refused",
+        f"{COMPACTOR}/mod.rs",
+        "if is_final(&error) {",
+        "if is_final(&error) || error.is_transient() {",
+    ),
+    Mutant(
+        "a merge does not say how long its files have waited",
+        f"{COMPACTOR}/mod.rs",
+        "            staged_at,\n            ..Commit::append(self.ids.next_id(), written.events.clone())",
+        "            ..Commit::append(self.ids.next_id(), written.events.clone())",
+    ),
+    Mutant(
+        "segments whose events are still to come are taken for left over",
+        f"{COMPACTOR}/remove.rs",
+        "let latest = self.clock.now() - MAX_STAGED - HOUR;",
+        "let latest = self.clock.now() - (MAX_STAGED - MAX_STAGED) - (HOUR - HOUR);",
     ),
     Mutant(
         "a reader's own conditions go into the scan, in the order of their columns' sizes",

@@ -14,8 +14,8 @@ use arrow::error::ArrowError;
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Rows of a batch of output.
-const BATCH_ROWS: usize = 8 * 1_024;
+/// Rows of a batch of output, unless it is configured.
+pub(crate) const BATCH_ROWS: usize = 8 * 1_024;
 
 /// A merge of `inputs`, each sorted like a file of `events`; the oldest input first.
 pub(crate) struct Merge<I> {
@@ -28,6 +28,7 @@ pub(crate) struct Merge<I> {
     rows: Vec<(usize, usize)>,
     visitor: SeenIds,
     duplicates: u64,
+    batch_rows: usize,
 }
 
 impl<I> std::fmt::Debug for Merge<I> {
@@ -46,14 +47,15 @@ where
 {
     /// # Errors
     /// The first error of an input, or that its events are of another schema.
-    pub(crate) fn new(inputs: Vec<I>) -> Result<Self, E> {
+    pub(crate) fn new(inputs: Vec<I>, batch_rows: usize) -> Result<Self, E> {
         let mut merge = Self {
             heap: BinaryHeap::with_capacity(inputs.len()),
             inputs,
             batches: Vec::new(),
-            rows: Vec::with_capacity(BATCH_ROWS),
+            rows: Vec::with_capacity(batch_rows),
             visitor: SeenIds::default(),
             duplicates: 0,
+            batch_rows,
         };
         for input in 0..merge.inputs.len() {
             if let Some(cursor) = merge.next_cursor(input)? {
@@ -87,7 +89,7 @@ where
             {
                 self.heap.push(cursor);
             }
-            if self.rows.len() == BATCH_ROWS {
+            if self.rows.len() == self.batch_rows {
                 return self.take_rows().map(Some);
             }
         }

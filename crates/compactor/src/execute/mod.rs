@@ -10,6 +10,7 @@
 
 mod backfill;
 mod input;
+mod merging;
 mod output;
 mod remove;
 mod rollup_backfill;
@@ -17,7 +18,6 @@ mod rollup_backfill;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use footfall_lake::{Commit, DataFile, Fence, Lake, LakeError, Operation, Origin, Snapshot, Table};
 use footfall_model::clock::{Clock, IdGen};
@@ -26,10 +26,9 @@ use footfall_model::table::{SpecError, TableSpec, events};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use tokio::sync::mpsc;
 
 use crate::damaged::Damaged;
-use crate::merge::Merge;
+use crate::merge::BATCH_ROWS;
 use crate::plan::{plan, plan_requested};
 use crate::retention::{RETENTION, RetentionPolicy};
 use crate::{FileState, MergeTask, Policy, RollupSegments, SegmentKind, Stage};
@@ -38,9 +37,6 @@ use input::InputRows;
 use output::{Output, OutputPlan, Written};
 pub(crate) use remove::kind_tables;
 pub use rollup_backfill::RollupBackfill;
-
-/// Batches that the merge is ahead of the encoder.
-const AHEAD: usize = 2;
 
 /// Commits to different tables at the same time.
 const COMMITS: usize = 4;
@@ -132,6 +128,7 @@ pub struct Compactor {
     retention: RetentionPolicy,
     damaged: Damaged,
     memory_bytes: usize,
+    batch_rows: usize,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGen>,
 }
@@ -161,6 +158,7 @@ impl Compactor {
             retention: RetentionPolicy::default(),
             damaged: Damaged::default(),
             memory_bytes: MEMORY_BYTES,
+            batch_rows: BATCH_ROWS,
             clock,
             ids,
         })
@@ -182,6 +180,13 @@ impl Compactor {
     #[must_use]
     pub fn with_memory(mut self, bytes: usize) -> Self {
         self.memory_bytes = bytes;
+        self
+    }
+
+    /// With merges that write this many events at once: their files end only in between.
+    #[must_use]
+    pub fn with_batch_rows(mut self, rows: usize) -> Self {
+        self.batch_rows = rows.max(1);
         self
     }
 
@@ -233,9 +238,7 @@ impl Compactor {
         let expired = expired.map(Arc::new);
         let rows = Arc::new(InputRows::default());
         let runs = input::runs_of(&files);
-        let inputs = input::open(&self.events, runs, expired.as_ref(), self.memory_bytes, &rows);
-        let (sender, mut batches) = mpsc::channel(AHEAD);
-        let merging = tokio::task::spawn_blocking(move || merge(inputs, &sender));
+        let inputs = input::open(&self.events, runs, expired.as_ref(), self.memory_bytes, &rows).await;
         let plan = OutputPlan {
             id: self.ids.next_id(),
             event_date: task.event_date,
@@ -253,10 +256,7 @@ impl Compactor {
                 .collect(),
         };
         let mut output = Output::new(&self.events, &self.kinds(), plan)?;
-        while let Some(batch) = batches.recv().await {
-            output.write(batch).await?;
-        }
-        let duplicates = merging.await.map_err(|error| CompactError::of_task(&error))??;
+        let duplicates = merging::merge_into(&mut output, inputs, self.batch_rows).await?;
         let written = output.finish().await?;
         let sum = |files: &[DataFile]| files.iter().map(|file| file.size).sum::<u64>();
         let merged = Merged {
@@ -379,18 +379,6 @@ fn live(snapshot: &Snapshot, path: &Path) -> Result<Arc<DataFile>, LakeError> {
 /// The live files.
 fn inputs(snapshot: &Snapshot, files: &[FileState]) -> Result<Vec<Arc<DataFile>>, LakeError> {
     files.iter().map(|file| live(snapshot, &file.path)).collect()
-}
-
-/// Sends merged events; returns how many duplicates were dropped.
-fn merge(inputs: Vec<input::Input>, sender: &mpsc::Sender<RecordBatch>) -> Result<u64, CompactError> {
-    let mut merge = Merge::new(inputs)?;
-    while let Some(batch) = merge.next_batch()? {
-        if sender.blocking_send(batch).is_err() {
-            // The encoder has failed, and says why.
-            break;
-        }
-    }
-    Ok(merge.duplicates())
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! Merges, retention and verification over a lake with files of events and the segments of all rollups.
 
 mod closing;
+mod inline;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use arrow::array::{
-    ArrayRef, AsArray, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array,
+    ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array,
 };
 use footfall_lake::{BatchLimit, NewFile, partitions, read_rows, write_file};
 use footfall_model::clock::{DAY, HOUR, Micros, SECOND};

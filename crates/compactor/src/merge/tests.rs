@@ -46,7 +46,7 @@ fn merged(inputs: Vec<Vec<RecordBatch>>) -> (Vec<i64>, u64) {
     let inputs = inputs
         .into_iter()
         .map(|batches| batches.into_iter().map(Ok::<_, ArrowError>));
-    let mut merge = Merge::new(inputs.collect()).unwrap();
+    let mut merge = Merge::new(inputs.collect(), BATCH_ROWS).unwrap();
     let mut batches = Vec::new();
     while let Some(batch) = merge.next_batch().unwrap() {
         batches.push(batch);
@@ -76,7 +76,7 @@ fn input_error_ends_merge() {
         Ok(batch(&[(0, 0, 0, 0, 0, 0)])),
         Err(ArrowError::ComputeError("broken".into())),
     ];
-    let mut merge = Merge::new(vec![failing.into_iter()]).unwrap();
+    let mut merge = Merge::new(vec![failing.into_iter()], BATCH_ROWS).unwrap();
     assert!(merge.next_batch().unwrap_err().to_string().contains("broken"));
 }
 

@@ -24,7 +24,7 @@ pub(super) fn event(number: u32, created_at: Micros) -> Event {
         event_id: (number / SITES).to_string(),
         client_id: format!("c{}", random.below(5)),
         session_id: Some("s".into()),
-        event_type: "pageview".into(),
+        event_type: random.pick(&["pageview", "click"]).into(),
         event_timestamp,
         created_at,
         ..Event::default()

@@ -13,8 +13,10 @@ pub(super) enum FaultProfile {
     Lossy,
     /// Lists omit the newest objects.
     Stale,
-    /// All of these.
+    /// All of these, often.
     Storm,
+    /// All of these, seldom: what takes many requests comes to its end, too.
+    Shaky,
     /// Every request fails.
     Away,
 }
@@ -50,6 +52,7 @@ impl FaultProfile {
             Self::Lossy => rates(5, 20, 15, 15, 0, 200..=50_000),
             Self::Stale => rates(0, 0, 0, 0, 60, 200..=3_000),
             Self::Storm => rates(15, 12, 8, 12, 25, 200..=500_000),
+            Self::Shaky => rates(2, 6, 4, 6, 10, 200..=300_000),
             Self::Away => rates(100, 0, 0, 0, 0, 200..=100_000),
         }
     }

@@ -9,7 +9,7 @@ use object_store::{ObjectStore, PutMode, PutOptions};
 use serde_json::{Value, json};
 
 use super::events::{self, FOREIGN_EVENTS};
-use super::outcome::{actions, path_of};
+use super::outcome::{EVENTS, actions, path_of};
 use super::process::World;
 use super::random::Random;
 use super::table_client::TableClient;
@@ -145,13 +145,12 @@ pub(super) async fn restate(world: World, nth: u32, mut random: Random) {
 /// The version that adds `file` again.
 fn restated(world: &World, file: &DataFile, id: &str) -> String {
     let versions = world.store.versions();
-    let adds = versions
-        .values()
-        .rev()
-        .flat_map(|text| actions(text))
+    let events = versions.iter().rev().filter(|version| version.folder == EVENTS);
+    let adds = events
+        .flat_map(|version| actions(&version.text))
         .filter_map(|mut action| {
             let add = action.get_mut("add")?.take();
-            (path_of(&add) == file.path.as_ref()).then_some(add)
+            (path_of(EVENTS, &add) == file.path.as_ref()).then_some(add)
         });
     let mut add = adds.into_iter().next().expect("a live file was added");
     let mut stats: Value = serde_json::from_str(add["stats"].as_str().unwrap()).unwrap();

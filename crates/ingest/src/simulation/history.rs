@@ -1,12 +1,15 @@
 //! The steps of a history, drawn from a seed. They are plain data that prints as Rust code, so that a history can be
 //! shortened, and a failing one becomes a test.
 
+mod kinds;
+
 use std::collections::VecDeque;
 
 use super::compactor::Lease;
 use super::fault_profile::FaultProfile;
 use super::foreign_writer::Load;
 use super::random::Random;
+use kinds::StepKinds;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Power {
@@ -39,6 +42,8 @@ pub(super) enum Step {
     /// Milliseconds that a turn of the committer takes.
     SlowDisk(u64),
     Lake(FaultProfile),
+    /// This many of the next commits of events take effect, at once or later, and are not answered.
+    LoseReplies(u32),
     /// The process freezes while a new one starts, and continues after this many milliseconds: two writers.
     Zombie(u64),
     /// A second writer in the same process.
@@ -51,8 +56,14 @@ pub(super) enum Step {
     ForeignRestate,
     /// A compactor merges files.
     Compact(Lease),
-    /// All running compactors are killed, at any point.
-    KillCompactors,
+    /// A compactor removes what others have left, and merges nothing.
+    RemoveOrphans,
+    /// All running compactors are killed after this many of their polls: at any point.
+    KillCompactors(u32),
+    /// All running compactors freeze, after this many of their polls, for so many milliseconds.
+    FreezeCompactors(u32, u64),
+    /// From now on compactors keep events for this many days, those of one site for this many, and rollups for this many.
+    Retention(u8, u8, u8),
     /// The files that were removed from the table are deleted.
     Vacuum,
     Checkpoint,
@@ -79,56 +90,8 @@ const LARGE_LOAD: u32 = 230;
 
 const HOUR: u64 = 3_600_000;
 
-/// What a history may contain: each kind of fault occurs only in some of the histories, so that each also occurs alone.
-#[derive(Debug)]
-struct StepKinds {
-    crashes: bool,
-    dying_disk: bool,
-    power: bool,
-    disk: bool,
-    full: bool,
-    fault_profile: bool,
-    rivals: bool,
-    foreign_writers: bool,
-    duplicates: bool,
-    hours: bool,
-    checkpoints: bool,
-    compactors: bool,
-    large_loads: bool,
-    deletes: bool,
-    restatements: bool,
-    vacuum: bool,
-}
-
-impl StepKinds {
-    fn draw(random: &mut Random) -> Self {
-        Self {
-            crashes: random.chance(70),
-            dying_disk: random.chance(40),
-            power: random.chance(60),
-            disk: random.chance(40),
-            full: random.chance(25),
-            fault_profile: random.chance(60),
-            rivals: random.chance(35),
-            foreign_writers: random.chance(35),
-            duplicates: random.chance(80),
-            hours: random.chance(15),
-            checkpoints: random.chance(15),
-            compactors: random.chance(60),
-            large_loads: random.chance(20),
-            deletes: random.chance(20),
-            restatements: random.chance(20),
-            vacuum: random.chance(40),
-        }
-    }
-
-    fn power(&self, random: &mut Random) -> Power {
-        match self.power && random.chance(50) {
-            true => Power::Fails,
-            false => Power::Stays,
-        }
-    }
-}
+/// About the polls of a compactor that a merge takes.
+const MERGE_POLLS: u64 = 40;
 
 struct HistoryBuilder {
     random: Random,
@@ -159,6 +122,9 @@ impl History {
             .random
             .chance(4)
             .then(|| builder.random.below(wanted as u64) as usize);
+        if builder.kinds.retention {
+            builder.retention();
+        }
         while builder.steps.len() < wanted {
             builder.add();
             if sleeps.is_some_and(|at| builder.steps.len() > at) && !builder.slept {
@@ -190,6 +156,9 @@ impl History {
 
 impl HistoryBuilder {
     fn add(&mut self) {
+        if self.kinds.compactors && self.kinds.busy_compactors && self.random.chance(50) {
+            self.compact();
+        }
         match self.random.below(100) {
             0..43 => self.send(),
             43..49 => {}
@@ -299,10 +268,19 @@ impl HistoryBuilder {
         }
     }
 
+    fn retention(&mut self) {
+        let random = &mut self.random;
+        let (all, site) = (random.pick(&[1, 2, 3, 5]), random.pick(&[1, 2, 3]));
+        let rollups = random.pick(&[all, 4, u8::MAX]);
+        self.steps.push(Step::Retention(all, site, rollups));
+    }
+
     fn lake(&mut self) {
-        use FaultProfile::{Away, Calm, Flaky, Lossy, Slow, Stale, Storm};
+        use FaultProfile::{Away, Calm, Flaky, Lossy, Shaky, Slow, Stale, Storm};
         if self.kinds.fault_profile {
-            let fault_profile = self.random.pick(&[Calm, Calm, Slow, Flaky, Lossy, Stale, Storm, Away]);
+            let fault_profile = self
+                .random
+                .pick(&[Calm, Calm, Slow, Flaky, Lossy, Stale, Storm, Shaky, Away]);
             self.steps.push(Step::Lake(fault_profile));
         }
     }
@@ -311,22 +289,59 @@ impl HistoryBuilder {
     fn files(&mut self) {
         let Self { random, kinds, .. } = self;
         let step = match random.below(12) {
-            0..6 if kinds.compactors => {
-                Step::Compact(random.pick(&[Lease::Taken, Lease::Taken, Lease::Shared, Lease::Missing]))
-            }
-            6 if kinds.compactors => Step::KillCompactors,
+            0..6 if kinds.compactors && kinds.retention && random.chance(10) => return self.retention(),
+            0..6 if kinds.compactors => return self.compact(),
+            6 if kinds.compactors => Step::KillCompactors(0),
             7..9 if kinds.vacuum => Step::Vacuum,
             9 if kinds.deletes => Step::ForeignDelete,
             10 if kinds.restatements => Step::ForeignRestate,
             11 if kinds.large_loads => Step::ForeignAppend(random.pick(&[Load::Import, Load::Backfill]), LARGE_LOAD),
             _ => return,
         };
-        // Two at once, or one that is killed.
-        if matches!(step, Step::Compact(_)) && random.chance(40) {
+        self.steps.push(step);
+    }
+
+    fn compact(&mut self) {
+        let random = &mut self.random;
+        if self.kinds.fault_profile && random.chance(20) {
+            self.steps.push(Step::LoseReplies(random.between(1..=2) as u32));
+        } else if self.kinds.fault_profile && random.chance(50) {
+            let fault_profile = random.pick(&[FaultProfile::Shaky, FaultProfile::Shaky, FaultProfile::Slow]);
+            self.steps.push(Step::Lake(fault_profile));
+        }
+        let lease = random.pick(&[Lease::Taken, Lease::Taken, Lease::Shared, Lease::Missing]);
+        self.steps.push(Step::Compact(lease));
+        // Two at once, or some that are killed.
+        if random.chance(40) {
             let other = random.pick(&[Lease::Taken, Lease::Shared, Lease::Missing]);
             self.steps.push(Step::Compact(other));
         }
-        self.steps.push(step);
+        if random.chance(30) {
+            self.steps.push(Step::RemoveOrphans);
+        }
+        let (killed, frozen) = (random.chance(30), random.chance(8));
+        if killed {
+            self.steps.push(Step::KillCompactors(random.below(MERGE_POLLS) as u32));
+        } else if frozen && !self.slept {
+            self.freeze_compactors();
+        }
+    }
+
+    /// Compactors are suspended in the middle of a merge for as long as others may take for a crash.
+    fn freeze_compactors(&mut self) {
+        self.slept = true;
+        let polls = self.random.below(MERGE_POLLS) as u32;
+        self.steps.push(Step::FreezeCompactors(polls, 51 * HOUR));
+        for hours in [50, 2] {
+            self.send();
+            self.wait(hours * HOUR);
+            let other = match self.random.chance(60) {
+                true => Step::RemoveOrphans,
+                false => Step::Compact(Lease::Missing),
+            };
+            self.steps.push(other);
+            self.wait(20_000);
+        }
     }
 
     fn others(&mut self) {

@@ -1,5 +1,8 @@
 //! What must hold after every history, one function per invariant.
 
+mod rows;
+mod segments;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -9,6 +12,11 @@ use super::events;
 use super::model::Expected;
 use super::outcome::{Added, Outcome, Row, Seen, Version, VersionKind};
 use crate::wal::Recovery;
+use rows::{id_of, rows_are_conserved};
+use segments::{
+    no_segment_is_left_over, segments_are_there_before_their_events, segments_go_after_their_events,
+    views_count_every_event_once,
+};
 
 /// A violated invariant, and what was observed instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +56,10 @@ pub(super) const ALL: &[(&str, Invariant)] = named![
     nothing_is_there_that_was_not_taken_in,
     the_lake_has_the_whole_log,
     foreign_rows_are_kept,
+    segments_are_there_before_their_events,
+    segments_go_after_their_events,
+    views_count_every_event_once,
+    no_segment_is_left_over,
     nobody_saw_what_must_not_happen,
 ];
 
@@ -63,11 +75,15 @@ fn replay<'a>(
 ) -> Result<(), String> {
     let mut live = Live::new();
     for version in &outcome.versions {
-        live.retain(|path, _| !version.removed.iter().any(|removed| removed == path));
-        live.extend(version.added.iter().map(|added| (added.path.as_str(), added)));
+        apply(version, &mut live);
         at(version, &live)?;
     }
     Ok(())
+}
+
+fn apply<'a>(version: &'a Version, live: &mut Live<'a>) {
+    live.retain(|path, _| !version.removed.iter().any(|removed| removed == path));
+    live.extend(version.added.iter().map(|added| (added.path.as_str(), added)));
 }
 
 /// Files by path.
@@ -103,56 +119,6 @@ pub(super) fn every_version_is_whole(outcome: &Outcome) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// A merge has the rows of its inputs, one of each id; an append removes none; only a delete deletes.
-pub(super) fn rows_are_conserved(outcome: &Outcome) -> Result<(), String> {
-    let mut before = Live::new();
-    replay(outcome, |version, live| {
-        let input: Vec<&Row> = version
-            .removed
-            .iter()
-            .filter_map(|path| before.get(path.as_str()))
-            .flat_map(|added| added.rows())
-            .collect();
-        before.clone_from(live);
-        let output = version.added.iter().flat_map(Added::rows);
-        let violation = match version.kind {
-            VersionKind::Append => (!version.removed.is_empty()).then(|| "an append removes files".to_owned()),
-            VersionKind::Merge => merge_violation(&input, output),
-            VersionKind::Delete if !outcome.expected.deletions.contains(&version.commit) => {
-                Some("a deletion that nobody ordered".to_owned())
-            }
-            VersionKind::Delete => {
-                let input: BTreeSet<_> = input.into_iter().collect();
-                let mut output = output;
-                output
-                    .find(|row| !input.contains(row))
-                    .map(|row| format!("a deletion brings {row:?}"))
-            }
-        };
-        violation.map_or(Ok(()), |violation| {
-            Err(format!("version {}: {violation}", version.number))
-        })
-    })
-}
-
-fn merge_violation<'a>(input: &[&Row], output: impl Iterator<Item = &'a Row>) -> Option<String> {
-    let all: BTreeSet<_> = input.iter().copied().collect();
-    let mut missing: BTreeSet<_> = input.iter().map(|row| id_of(row)).collect();
-    for row in output {
-        if !all.contains(row) {
-            return Some(format!("a merge brings {row:?}"));
-        }
-        if !missing.remove(&id_of(row)) {
-            return Some(format!("a merge brings {row:?} twice"));
-        }
-    }
-    missing.first().map(|id| format!("a merge loses {id:?}"))
-}
-
-fn id_of(row: &Row) -> (&str, &str) {
-    (&row.tracking_id, &row.event_id)
 }
 
 /// A reader that opens the table now sees the last version, and one that followed it the version that it reports: with
@@ -257,7 +223,7 @@ pub(super) fn every_acknowledged_event_is_there(outcome: &Outcome) -> Result<(),
     }
 }
 
-/// Events that another program has deleted. They may be in the lake again if they were sent again.
+/// Events that another program has deleted, or whose time was over. They may be in the lake again if they were sent again.
 fn deleted(outcome: &Outcome) -> BTreeSet<u32> {
     let deletions = outcome
         .versions

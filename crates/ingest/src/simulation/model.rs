@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use footfall_compactor::RetentionPolicy;
+use footfall_model::clock::{DAY, Micros};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::wal::Position;
@@ -29,6 +31,8 @@ pub(super) struct Expected {
     /// The ids of foreign commits that may delete rows, and of those that may add a live file again.
     pub(super) deletions: BTreeSet<String>,
     pub(super) restatements: BTreeSet<String>,
+    /// How long events were to be kept, the newest last.
+    pub(super) retention: Vec<RetentionPolicy>,
     /// Violations that were observed while the history ran.
     pub(super) violations: Vec<String>,
 }
@@ -40,6 +44,15 @@ impl Model {
 }
 
 impl Expected {
+    /// Whether an event of a site and a time need not be kept any more.
+    pub(super) fn is_expired(&self, site: &str, event_timestamp: Micros, now: Micros) -> bool {
+        let end_of_day = (event_timestamp.div_euclid(DAY) + 1) * DAY;
+        self.retention.iter().any(|policy| {
+            let keep = policy.sites.get(site).copied().unwrap_or(Micros::MAX);
+            end_of_day.saturating_add(keep.min(policy.keep)) <= now
+        })
+    }
+
     pub(super) fn acknowledge(&mut self, position: Position, events: &[u32]) {
         self.acknowledged.extend(events);
         if let Some(before) = self.positions.insert(position, events.to_vec()) {

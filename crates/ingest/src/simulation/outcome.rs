@@ -20,7 +20,11 @@ use serde_json::Value;
 use super::compactor::LEASE;
 use super::model::Expected;
 use super::process::World;
+use super::segments::SegmentVersion;
 use crate::wal::Position;
+
+/// The folder of the events.
+pub(super) const EVENTS: &str = "events";
 
 /// A row of the lake: its event, and a digest of all its columns.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +47,8 @@ pub(super) struct Contents {
 #[derive(Debug, Clone)]
 pub(super) struct Added {
     pub(super) path: String,
+    /// How far a compactor has brought it; `None` for the files of others. Segments cover the compactor's.
+    pub(super) stage: Option<String>,
     /// As stated by the commit.
     pub(super) rows: u64,
     /// Its content, or why it can't be read.
@@ -50,6 +56,11 @@ pub(super) struct Added {
 }
 
 impl Added {
+    /// Empty: its events are over, its rollups are not.
+    pub(super) fn is_retired(&self) -> bool {
+        self.stage.as_deref() == Some("retired")
+    }
+
     /// None if it can't be read.
     pub(super) fn rows(&self) -> &[Row] {
         self.contents.as_ref().map_or(&[], |contents| &contents.rows)
@@ -72,8 +83,9 @@ pub(super) enum VersionKind {
 pub(super) struct Version {
     pub(super) number: u64,
     pub(super) kind: VersionKind,
-    /// The commit's id.
+    /// The commit's id, and when it was made.
     pub(super) commit: String,
+    pub(super) at: Micros,
     pub(super) positions: Vec<(String, i64)>,
     /// The epoch of the compactors' lease.
     pub(super) epoch: Option<i64>,
@@ -92,6 +104,8 @@ pub(super) struct Seen {
 pub(super) struct Outcome {
     pub(super) expected: Expected,
     pub(super) versions: Vec<Version>,
+    /// The versions of the tables of segments.
+    pub(super) segments: Vec<SegmentVersion>,
     /// The newest snapshot as a fresh reader sees it.
     pub(super) newest: Seen,
     /// Those of processes that followed the table until they ended.
@@ -123,14 +137,20 @@ impl Outcome {
                 violations.push(format!("{path} is in the newest version, but not in the store"));
             }
         }
-        let mut reader = Reader::new(world.store.archive());
-        let versions = world.store.versions();
+        let archive = world.store.archive();
+        let made = world.store.versions();
+        let mut reader = Reader::new(Arc::clone(&archive));
+        let (mut versions, mut segments) = (Vec::new(), Vec::new());
+        for version in &made {
+            match version.folder.as_str() {
+                EVENTS => versions.push(reader.version(version.number, &version.text)),
+                _ => segments.push(SegmentVersion::of(version, versions.len(), &archive)),
+            }
+        }
         Self {
             expected: std::mem::take(&mut *world.model.lock()),
-            versions: versions
-                .iter()
-                .map(|(number, text)| reader.version(*number, text))
-                .collect(),
+            versions,
+            segments,
             newest,
             followed: followed
                 .iter()
@@ -183,6 +203,7 @@ impl Reader {
         for action in actions(text) {
             if let Some(info) = action.get("commitInfo") {
                 version.commit = info["footfallCommit"].as_str().unwrap_or_default().to_owned();
+                version.at = info["timestamp"].as_i64().unwrap_or_default() * 1_000;
                 version.kind = match info["operation"].as_str() {
                     Some("OPTIMIZE") => VersionKind::Merge,
                     Some("DELETE") => VersionKind::Delete,
@@ -197,13 +218,21 @@ impl Reader {
                     version.positions.push((app_id.to_owned(), upto));
                 }
             }
-            version.removed.extend(action.get("remove").map(path_of));
+            version
+                .removed
+                .extend(action.get("remove").map(|remove| path_of(EVENTS, remove)));
             if let Some(add) = action.get("add") {
-                let path = path_of(add);
+                let path = path_of(EVENTS, add);
+                let stage = add["tags"]["footfall.stage"].as_str().map(str::to_owned);
                 let stats: Value = serde_json::from_str(add["stats"].as_str().unwrap()).unwrap();
                 let rows = stats["numRecords"].as_u64().unwrap();
                 let contents = self.contents(&path, add["size"].as_u64().unwrap());
-                version.added.push(Added { path, rows, contents });
+                version.added.push(Added {
+                    path,
+                    stage,
+                    rows,
+                    contents,
+                });
             }
         }
         version
@@ -223,12 +252,26 @@ pub(super) fn actions(text: &[u8]) -> impl Iterator<Item = Value> {
     lines.map(|line| serde_json::from_slice(line).expect("a commit is lines of JSON"))
 }
 
-/// The path of an `add` or a `remove`, from the shard's root.
-pub(super) fn path_of(action: &Value) -> String {
-    format!("events/{}", action["path"].as_str().unwrap())
+/// The path of an `add` or a `remove` in the table in `folder`, from the shard's root.
+pub(super) fn path_of(folder: &str, action: &Value) -> String {
+    format!("{folder}/{}", action["path"].as_str().unwrap())
 }
 
 async fn read(store: &Arc<dyn ObjectStore>, path: &str, size: u64) -> Result<Contents, String> {
+    let schema = events().file_schema();
+    let columns: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let batches = read_file(store, path, size, &columns).await?;
+    let rows = concat_batches(schema, &batches).map_err(|e| e.to_string())?;
+    Ok(contents(&rows))
+}
+
+/// Columns of the file with this path.
+pub(super) async fn read_file(
+    store: &Arc<dyn ObjectStore>,
+    path: &str,
+    size: u64,
+    columns: &[&str],
+) -> Result<Vec<RecordBatch>, String> {
     let file = DataFile {
         path: Path::parse(path).map_err(|e| e.to_string())?,
         size,
@@ -239,12 +282,8 @@ async fn read(store: &Arc<dyn ObjectStore>, path: &str, size: u64) -> Result<Con
         origin: Origin::Foreign,
         tags: Vec::new(),
     };
-    let schema = events().file_schema();
-    let columns: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    let batches = read_columns(store, &file, &columns).await.map_err(|e| e.to_string())?;
-    let batches: Vec<_> = batches.try_collect().await.map_err(|e| e.to_string())?;
-    let rows = concat_batches(schema, &batches).map_err(|e| e.to_string())?;
-    Ok(contents(&rows))
+    let batches = read_columns(store, &file, columns).await.map_err(|e| e.to_string())?;
+    batches.try_collect().await.map_err(|e| e.to_string())
 }
 
 fn contents(batch: &RecordBatch) -> Contents {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use footfall_lake::{LakeError, Table};
+use footfall_lake::{Lake, LakeError, Table};
 use footfall_model::clock::{Clock, IdGen};
-use footfall_model::table::events;
+use footfall_model::table::{TableSpec, events};
 use object_store::ObjectStore;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -220,20 +220,31 @@ pub(super) async fn write(world: World, log: Arc<SimWal>, stop: CancellationToke
     *ending.lock() = Some(ended);
 }
 
-/// Opens the table, however many attempts that takes; `None` after `stop`.
+/// Opens the table of events, however many attempts that takes; `None` after `stop`.
 pub(super) async fn open_table(world: &World, stop: Option<&CancellationToken>) -> Option<Arc<Table>> {
+    let open = |store, clock| Table::open(store, Arc::clone(events()), clock);
+    let table = retry_open(world, stop, open).await?;
+    let version = table.snapshot().version();
+    world
+        .trace
+        .note(format_args!("{} table open at {version}", world.time.micros()));
+    Some(Arc::new(table))
+}
+
+/// Opens the table of events and those of segments.
+pub(super) async fn open_lake(world: &World, specs: &[Arc<TableSpec>]) -> Option<Lake> {
+    retry_open(world, None, |store, clock| Lake::open(store, specs, clock)).await
+}
+
+async fn retry_open<T, F: Future<Output = Result<T, LakeError>>>(
+    world: &World,
+    stop: Option<&CancellationToken>,
+    open: impl Fn(Arc<dyn ObjectStore>, Arc<dyn Clock>) -> F,
+) -> Option<T> {
     let mut pause = 200;
     loop {
-        let store: Arc<dyn ObjectStore> = Arc::new(world.store.clone());
-        let clock: Arc<dyn Clock> = Arc::new(world.time.clone());
-        match Table::open(store, Arc::clone(events()), clock).await {
-            Ok(table) => {
-                let version = table.snapshot().version();
-                world
-                    .trace
-                    .note(format_args!("{} table open at {version}", world.time.micros()));
-                return Some(Arc::new(table));
-            }
+        match open(Arc::new(world.store.clone()), Arc::new(world.time.clone())).await {
+            Ok(opened) => return Some(opened),
             Err(_) if stop.is_some_and(CancellationToken::is_cancelled) => return None,
             Err(error) if !world.store.has_faults() => {
                 let violation = format!("the table can't be opened although the store is well: {error}");

@@ -1,7 +1,7 @@
 //! Histories that once failed, each as short as it was found, with the cause.
 
 use super::campaign::Property;
-use super::fault_profile::FaultProfile::{Flaky, Stale, Storm};
+use super::fault_profile::FaultProfile::{Away, Flaky, Stale, Storm};
 use super::foreign_writer::Load;
 use super::history::Power::{Fails, Stays};
 use super::history::Step::*;
@@ -94,6 +94,23 @@ fn failing_store_does_not_end_position_query() {
         ],
     );
     holds(254, vec![Lake(Storm), Pause(853), Restart]);
+}
+
+/// After more than two days without the store, the writer gave up at its first commit: the file was stored too long ago.
+#[test]
+fn files_are_stored_again_after_days_without_store() {
+    holds(
+        174,
+        vec![
+            Pause(47),
+            Lake(Away),
+            Send {
+                events: vec![13],
+                tries: 1,
+            },
+            Pause(180_000_000),
+        ],
+    );
 }
 
 /// Not a fault, but how one becomes visible: the page cache shows a record that is not on the disk, and a sync reports

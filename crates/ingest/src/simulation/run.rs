@@ -1,5 +1,6 @@
 //! Executes a history step by step, and then drains it.
 
+mod compactors;
 mod life;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use super::sender::{self, Endpoint};
 use super::store::SimStore;
 use super::trace::Trace;
 use crate::wal::Position;
+use compactors::StopCompactors;
 
 /// Milliseconds after which a thawed zombie is killed.
 const ZOMBIE_LIVES: u64 = 30_000;
@@ -56,6 +58,12 @@ pub(super) struct Simulation {
     zombies: Vec<Zombie>,
     clients: Vec<TaskId>,
     compactors: Vec<TaskId>,
+    /// The running compactors stop after this many more polls.
+    stop_compactors: Option<(u32, StopCompactors)>,
+    /// Compactors that do not run before this moment.
+    frozen: Vec<(u64, TaskId)>,
+    /// Whether there was one.
+    compacted: bool,
     /// Number of other programs so far.
     others: u32,
     random: Random,
@@ -98,6 +106,9 @@ impl Simulation {
             zombies: Vec::new(),
             clients: Vec::new(),
             compactors: Vec::new(),
+            stop_compactors: None,
+            frozen: Vec::new(),
+            compacted: false,
             others: 0,
             random: Random::new(random.next()),
             followed: Vec::new(),
@@ -146,14 +157,23 @@ impl Simulation {
             Step::DiskFree => disk.set(|faults| faults.space = None),
             Step::SlowDisk(millis) => self.world.slow_disk.store(*millis, Ordering::Relaxed),
             Step::Lake(fault_profile) => store.set(*fault_profile),
+            Step::LoseReplies(commits) => store.lose_replies(*commits),
             Step::Zombie(millis) => self.zombie(*millis),
             Step::Rival => self.rival(),
             Step::ForeignAppend(..)
             | Step::ForeignDelete
             | Step::ForeignRestate
             | Step::Compact(_)
-            | Step::KillCompactors
+            | Step::RemoveOrphans
             | Step::Vacuum => self.change_files(step),
+            Step::Retention(all, site, rollups) => {
+                let policy = compactor::retention(*all, *site, *rollups);
+                self.world.model.lock().retention.push(policy);
+            }
+            Step::KillCompactors(polls) => self.stop_compactors = Some((*polls, StopCompactors::Kill)),
+            Step::FreezeCompactors(polls, millis) => {
+                self.stop_compactors = Some((*polls, StopCompactors::Freeze(*millis)));
+            }
             Step::Checkpoint => self.checkpoint(),
             Step::Refresh => self.refresh(),
         }
@@ -180,8 +200,12 @@ impl Simulation {
             Step::Compact(lease) => {
                 self.spawn_client(compactor::compact(world, nth, *lease, random));
                 self.compactors.extend(self.clients.last());
+                self.compacted = true;
             }
-            Step::KillCompactors => self.compactors.drain(..).for_each(|task| self.executor.kill(task)),
+            Step::RemoveOrphans => {
+                self.spawn_client(compactor::remove_orphans(world, nth, random));
+                self.compactors.extend(self.clients.last());
+            }
             Step::Vacuum => world.store.vacuum(),
             _ => {}
         }
@@ -226,13 +250,20 @@ impl Simulation {
     /// The next moment at which [`Self::advance_processes`] has something to do.
     fn next_event(&self, now: u64) -> u64 {
         let zombies = self.zombies.iter().flat_map(|zombie| [zombie.thaws, zombie.ends]);
+        let frozen = self.frozen.iter().map(|(thaws, _)| *thaws);
         let start = self.process.is_none().then_some(self.start_at);
-        zombies.chain(start).filter(|at| *at > now).min().unwrap_or(u64::MAX)
+        zombies
+            .chain(frozen)
+            .chain(start)
+            .filter(|at| *at > now)
+            .min()
+            .unwrap_or(u64::MAX)
     }
 
     /// Starts processes that are due, thaws and kills zombies, handles a writer that gave up.
     fn advance_processes(&mut self) -> Result<(), Violation> {
         let now = self.world.time.micros();
+        self.thaw_compactors(now);
         for zombie in &self.zombies {
             if zombie.thaws <= now {
                 self.executor.thaw(zombie.process.writer);
@@ -273,6 +304,8 @@ impl Simulation {
                 Some((left, _)) => *left -= 1,
                 None => {}
             }
+        } else if self.compactors.contains(&id) {
+            self.stop_compactors();
         }
         self.advance_processes()
     }
@@ -302,9 +335,11 @@ impl Simulation {
         self.world.disk.set(|faults| *faults = Faults::default());
         self.world.slow_disk.store(0, Ordering::Relaxed);
         self.world.store.set(FaultProfile::Calm);
+        self.world.store.lose_replies(0);
         // Zombies end, and timed-out requests take effect.
         self.pass(LATE / 1_000 + ZOMBIE_LIVES + 1_000)?;
-        self.crash = None;
+        (self.crash, self.stop_compactors) = (None, None);
+        self.thaw_compactors(u64::MAX);
         for zombie in std::mem::take(&mut self.zombies) {
             self.discard(zombie.process);
         }
@@ -320,7 +355,7 @@ impl Simulation {
         for _ in 0..4 {
             self.pass_until(TIMEOUT, |this| this.process.is_some())?;
             if self.stop()? == Shutdown::Clean {
-                return Ok(());
+                return self.clean_up();
             }
         }
         Err(Violation::new("it_comes_to_rest", "no writer could finish".to_owned()))

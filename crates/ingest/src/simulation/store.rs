@@ -18,12 +18,14 @@ mod requests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::DateTime;
 use footfall_model::clock::{Clock, SystemClock};
 use futures::FutureExt;
+use object_store::client::{HttpError, HttpErrorKind};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
@@ -34,7 +36,7 @@ use tokio::runtime::Handle;
 
 use super::executor::Time;
 use super::fault_profile::{FaultProfile, StoreFault};
-use super::outcome::{actions, path_of};
+use super::outcome::{EVENTS, actions, path_of};
 use super::random::Random;
 use super::trace::Trace;
 
@@ -46,12 +48,22 @@ struct Put {
     opts: PutOptions,
 }
 
+/// A Delta version of a table.
+#[derive(Debug, Clone)]
+pub(super) struct TableVersion {
+    pub(super) folder: String,
+    pub(super) number: u64,
+    pub(super) text: Bytes,
+}
+
 #[derive(Debug)]
 struct State {
     inner: Arc<InMemory>,
     /// Every data file that ever existed.
     archive: Arc<InMemory>,
     fault_profile: FaultProfile,
+    /// So many of the next commits to the table of events are not answered.
+    unanswered_commits: u32,
     random: Random,
     /// Puts in flight, by the moment of their effect.
     in_flight: BTreeMap<(u64, u64), Put>,
@@ -61,8 +73,8 @@ struct State {
     created: Vec<Path>,
     /// Microseconds of simulated time at which an object was last written.
     written: BTreeMap<Path, u64>,
-    /// Every Delta version, even if its file was cleaned away.
-    versions: BTreeMap<u64, Bytes>,
+    /// Every Delta version of every table in the order of their effects, even if its file was cleaned away.
+    versions: Vec<TableVersion>,
     violations: Vec<String>,
 }
 
@@ -87,14 +99,27 @@ fn failure(what: &'static str) -> Error {
     }
 }
 
+/// As the S3 client says it.
+fn refused() -> Error {
+    failure("Server returned non-2xx status code: 503 Slow Down")
+}
+
+fn timed_out() -> Error {
+    Error::Generic {
+        store: "simulated",
+        source: HttpError::new(HttpErrorKind::Timeout, io::Error::from(io::ErrorKind::TimedOut)).into(),
+    }
+}
+
 fn now<T>(answer: impl Future<Output = T>) -> T {
     answer.now_or_never().expect("memory answers at once")
 }
 
-/// The version of an object of the Delta log, if it is a commit.
-fn version(at: &Path) -> Option<u64> {
-    let name = at.as_ref().strip_prefix("events/_delta_log/")?.strip_suffix(".json")?;
-    (name.len() == 20).then(|| name.parse().ok())?
+/// The table's folder and the version of an object of a Delta log, if it is a commit.
+fn version(at: &Path) -> Option<(&str, u64)> {
+    let (folder, name) = at.as_ref().split_once("/_delta_log/")?;
+    let name = name.strip_suffix(".json").filter(|name| name.len() == 20)?;
+    Some((folder, name.parse().ok()?))
 }
 
 impl SimStore {
@@ -104,13 +129,14 @@ impl SimStore {
             inner: Arc::default(),
             archive: Arc::default(),
             fault_profile: FaultProfile::Calm,
+            unanswered_commits: 0,
             random,
             in_flight: BTreeMap::new(),
             effects: BTreeMap::new(),
             sent: 0,
             created: Vec::new(),
             written: BTreeMap::new(),
-            versions: BTreeMap::new(),
+            versions: Vec::new(),
             violations: Vec::new(),
         };
         let state = Arc::new(Mutex::new(state));
@@ -124,6 +150,11 @@ impl SimStore {
 
     pub(super) fn set(&self, fault_profile: FaultProfile) {
         self.state.lock().fault_profile = fault_profile;
+    }
+
+    /// So many of the next commits to the table of events take effect, at once or later, and are not answered.
+    pub(super) fn lose_replies(&self, commits: u32) {
+        self.state.lock().unanswered_commits = commits;
     }
 
     /// Whether a request may fail now.
@@ -148,10 +179,12 @@ impl SimStore {
         self.settle();
         let state = self.state.lock();
         let mut removed = BTreeSet::new();
-        for action in state.versions.values().flat_map(|text| actions(text)) {
-            removed.extend(action.get("remove").map(path_of));
-            if let Some(add) = action.get("add") {
-                removed.remove(&path_of(add));
+        for version in &state.versions {
+            for action in actions(&version.text) {
+                removed.extend(action.get("remove").map(|remove| path_of(&version.folder, remove)));
+                if let Some(add) = action.get("add") {
+                    removed.remove(&path_of(&version.folder, add));
+                }
             }
         }
         for path in removed {
@@ -159,7 +192,8 @@ impl SimStore {
         }
     }
 
-    pub(super) fn versions(&self) -> BTreeMap<u64, Bytes> {
+    /// Every version of every table, in the order in which they were made.
+    pub(super) fn versions(&self) -> Vec<TableVersion> {
         self.settle();
         self.state.lock().versions.clone()
     }
@@ -182,6 +216,22 @@ impl SimStore {
             self.trace.note(format_args!("{moment} {} {outcome}", put.at));
             state.effects.insert(put.id, effect);
         }
+    }
+
+    /// As [`Self::draw`], for a put.
+    fn draw_put(&self, at: &Path) -> (StoreFault, u64, u64) {
+        let (fault, there, back) = self.draw();
+        let mut state = self.state.lock();
+        let is_commit = version(at).is_some_and(|(folder, _)| folder == EVENTS);
+        if !is_commit || state.unanswered_commits == 0 {
+            return (fault, there, back);
+        }
+        state.unanswered_commits -= 1;
+        (
+            state.random.pick(&[StoreFault::ReplyLost, StoreFault::Late]),
+            there,
+            back,
+        )
     }
 
     fn draw(&self) -> (StoreFault, u64, u64) {
@@ -263,14 +313,21 @@ impl State {
         self.written.insert(at.clone(), moment);
         if before.is_none() {
             self.created.push(at.clone());
-            if let Some(version) = version(at)
-                && self.versions.insert(version, bytes).is_some()
-            {
-                self.violations.push(format!(
-                    "version {version} was made a second time, after it was cleaned away"
-                ));
+            if let Some((folder, number)) = version(at) {
+                self.add_version(folder, number, bytes);
             }
         }
         Ok(result)
+    }
+
+    fn add_version(&mut self, folder: &str, number: u64, text: Bytes) {
+        let mut known = self.versions.iter();
+        if known.any(|known| known.folder == folder && known.number == number) {
+            self.violations.push(format!(
+                "version {number} of {folder} was made a second time, after it was cleaned away"
+            ));
+        }
+        let folder = folder.to_owned();
+        self.versions.push(TableVersion { folder, number, text });
     }
 }

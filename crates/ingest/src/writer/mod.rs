@@ -23,7 +23,7 @@ use std::time::Duration;
 use footfall_lake::{
     Commit, DataFile, EncodedFile, LakeError, NewFile, Origin, Table, Txn, blocking, encode_ordered, file_name,
 };
-use footfall_model::clock::{Clock, IdGen};
+use footfall_model::clock::{Clock, IdGen, Micros};
 use futures::{StreamExt, TryStreamExt};
 use metrics::{counter, gauge, histogram};
 use tokio::time::Instant;
@@ -297,37 +297,56 @@ impl ShardWriter {
         let count = row_buffer.rows();
         let id = self.parts.ids.next_id();
         let files = self.encode(row_buffer, id).await?;
-        let Some(add) = with_retries(self.timer.as_ref(), stop, || self.put(&files)).await? else {
-            return Ok(false);
-        };
-        drop(files);
-        let commit = Commit {
-            txn: Some(Txn {
-                app_id: self.app_id.clone(),
-                after: self.committed.cast_signed(),
-                upto: upto.cast_signed(),
-                fingerprint: Some(self.fingerprint),
-            }),
-            staged_at: add.iter().map(|file| file.written_at).min(),
-            ..Commit::append(id, add)
-        };
-        let committing = Instant::now();
-        let Some(version) = with_retries(self.timer.as_ref(), stop, || self.parts.table.commit(&commit)).await? else {
+        let Some(version) = self.commit(&files, id, stop).await? else {
             return Ok(false);
         };
         self.committed = upto;
         self.since = None;
-        let (files, reason) = (commit.add.len(), reason.as_str());
+        let (files, reason) = (files.len(), reason.as_str());
         counter!("footfall_writer_rows_total").increment(count as u64);
         counter!("footfall_writer_files_total").increment(files as u64);
         counter!("footfall_writer_flushes_total", "reason" => reason).increment(1);
-        histogram!("footfall_writer_commit_seconds").record(committing.elapsed());
         histogram!("footfall_writer_flush_seconds").record(started.elapsed());
         tracing::debug!(version, rows = count, files, upto, reason, "committed");
         if let Err(error) = self.parts.log.trim(upto).await {
             tracing::warn!(%error, "the WAL keeps what the lake already has; trimming is retried after the next commit");
         }
         Ok(true)
+    }
+
+    /// Stores the files and commits them as what has been read so far; `None` if the lake did not answer before the stop.
+    async fn commit(
+        &self,
+        files: &[EncodedFile],
+        id: u128,
+        stop: &CancellationToken,
+    ) -> Result<Option<u64>, WriterError> {
+        let upto = self.next - 1;
+        loop {
+            let stored = with_retries(self.timer.as_ref(), stop, || self.put(files)).await?;
+            let Some((stored_at, add)) = stored else {
+                return Ok(None);
+            };
+            let commit = Commit {
+                txn: Some(Txn {
+                    app_id: self.app_id.clone(),
+                    after: self.committed.cast_signed(),
+                    upto: upto.cast_signed(),
+                    fingerprint: Some(self.fingerprint),
+                }),
+                staged_at: Some(stored_at),
+                ..Commit::append(id, add)
+            };
+            let committing = Instant::now();
+            match with_retries(self.timer.as_ref(), stop, || self.parts.table.commit(&commit)).await {
+                // The lake has not answered for days.
+                Err(error @ LakeError::StagedTooLong { .. }) => tracing::warn!(%error, "storing the files again"),
+                committed => {
+                    histogram!("footfall_writer_commit_seconds").record(committing.elapsed());
+                    return Ok(committed?);
+                }
+            }
+        }
     }
 
     /// Encodes a file for each day.
@@ -349,12 +368,14 @@ impl ShardWriter {
         Ok(files)
     }
 
-    async fn put(&self, files: &[EncodedFile]) -> Result<Vec<DataFile>, LakeError> {
-        futures::stream::iter(files.to_vec())
+    /// Stores the files; returns since when they are there.
+    async fn put(&self, files: &[EncodedFile]) -> Result<(Micros, Vec<DataFile>), LakeError> {
+        let now = self.parts.clock.now();
+        let put = futures::stream::iter(files.to_vec())
             .map(|file| file.put(self.parts.table.store()))
             .buffered(PARALLEL_FILES)
-            .try_collect()
-            .await
+            .try_collect();
+        Ok((now, put.await?))
     }
 }
 

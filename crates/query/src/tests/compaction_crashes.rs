@@ -1,5 +1,7 @@
 //! A compactor that crashes at any of its requests to the store: whatever it left behind, each event counts once.
 
+mod histories;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -32,6 +34,15 @@ struct CrashingStore {
 }
 
 impl CrashingStore {
+    /// That does not crash yet.
+    fn new(inner: &Arc<InMemory>, last_lands: bool) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Arc::clone(inner),
+            left: AtomicI64::new(i64::MAX),
+            last_lands,
+        })
+    }
+
     fn check(&self) -> StoreResult<()> {
         match self.left.load(Ordering::SeqCst) {
             0.. => Ok(()),
@@ -120,11 +131,7 @@ async fn merge_crashes_after(changes: i64, last_lands: bool) -> bool {
     rolled.add(events().pageview("/a").site("b").crowd(10), 1).await;
     let before = rolled.count().await;
 
-    let store = Arc::new(CrashingStore {
-        inner: Arc::clone(&memory),
-        left: AtomicI64::new(i64::MAX),
-        last_lands,
-    });
+    let store = CrashingStore::new(&memory, last_lands);
     let crashing = Rolled::over(Arc::<CrashingStore>::clone(&store), &small_merges()).await;
     let [task] = &crashing.compactors[0].plan_day(DAY)[..] else {
         panic!("one task")

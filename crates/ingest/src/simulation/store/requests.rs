@@ -11,7 +11,7 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-use super::{Put, SimStore, failure, now};
+use super::{Put, SimStore, now, refused, timed_out};
 use crate::simulation::fault_profile::{LATE, StoreFault};
 
 /// A put in flight. If its sender is dropped, it may be lost too.
@@ -62,16 +62,16 @@ impl ObjectStore for SimStore {
         let creates = opts.mode == PutMode::Create;
         if let Some(fault) = self.fault_in_standstill("put", at.as_ref()) {
             if fault == StoreFault::Refused {
-                return Err(failure("503 Slow Down"));
+                return Err(refused());
             }
             let effect = self.state.lock().apply(at, payload, opts, moment);
             return match fault {
-                StoreFault::ReplyLost | StoreFault::Late => Err(failure("timed out")),
+                StoreFault::ReplyLost | StoreFault::Late => Err(timed_out()),
                 StoreFault::RetriedByClient if creates => Err(exists(at)),
                 _ => effect,
             };
         }
-        let (fault, there, back) = self.draw();
+        let (fault, there, back) = self.draw_put(at);
         self.trace.note(format_args!("{moment} put {at}: {fault:?}"));
         let (effect_at, answer_at) = match fault {
             StoreFault::Refused => (None, moment + there),
@@ -87,8 +87,8 @@ impl ObjectStore for SimStore {
         pending.may_vanish = false;
         let effect = self.state.lock().effects.remove(&pending.id);
         match (fault, effect) {
-            (StoreFault::Refused, _) => Err(failure("503 Slow Down")),
-            (StoreFault::ReplyLost | StoreFault::Late, _) | (_, None) => Err(failure("timed out")),
+            (StoreFault::Refused, _) => Err(refused()),
+            (StoreFault::ReplyLost | StoreFault::Late, _) | (_, None) => Err(timed_out()),
             (StoreFault::RetriedByClient, Some(_)) if creates => Err(exists(at)),
             (_, Some(effect)) => effect,
         }
@@ -102,13 +102,13 @@ impl ObjectStore for SimStore {
     async fn get_opts(&self, at: &Path, options: GetOptions) -> Result<GetResult> {
         match self.fault_in_standstill("get", at.as_ref()) {
             Some(StoreFault::Fine) => {}
-            Some(_) => return Err(failure("503 Slow Down")),
+            Some(_) => return Err(refused()),
             None => {
                 let (fault, there, back) = self.draw();
                 self.time.sleep_until(self.time.micros() + there + back).await;
                 self.settle();
                 if fault != StoreFault::Fine {
-                    return Err(failure("503 Slow Down"));
+                    return Err(refused());
                 }
             }
         }
@@ -127,7 +127,7 @@ impl ObjectStore for SimStore {
             .fault_in_standstill("list", "")
             .is_some_and(|fault| fault != StoreFault::Fine)
         {
-            return futures::stream::iter([Err(failure("503 Slow Down"))]).boxed();
+            return futures::stream::iter([Err(refused())]).boxed();
         }
         let hidden = self.hidden();
         let listed: Vec<_> = now(self.state.lock().inner.list(prefix).collect());

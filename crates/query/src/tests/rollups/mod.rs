@@ -217,7 +217,7 @@ impl Rolled {
     }
 
     /// Sessions in the views equal those of `sessions`, by the dimensions of their first events.
-    async fn assert_sessions_equal(&self, context: &str) {
+    pub(in crate::tests) async fn assert_sessions_equal(&self, context: &str) {
         for view in self.views().iter().filter(|view| !view.session_measures().is_empty()) {
             let (found, expected) = sql::sessions_of(view);
             let ask = async |sql: &str| table(&self.engine, &SiteScope::All, sql).await;
