@@ -27,19 +27,21 @@ const WEIGHT: i64 = 10;
 /// Columns of which each value belongs to one visitor of a site.
 const IDS: [&str; 2] = ["client_id", "session_id"];
 
-/// With one of these among its keys, a group has all its events or none in a sample.
+/// With one of these among its keys, a group has all its events or none in a sample; and so have the events that a
+/// condition on one of these names, such as one visitor's, or those of a sample that the statement takes by itself.
 const UNIQUE: [&str; 5] = ["client_id", VISITOR_COLUMN, "session_id", "user_id", "event_id"];
 
 /// Whether all numbers of the aggregate can be estimated.
 pub(super) fn can_be_sampled(shape: &Shape, sites: &SiteScope) -> Result<bool> {
     let one_site = shape.is_of_one_site(&shape.flat_keys()?, sites);
-    let is_unique = |key: &Expr| {
-        key.column_refs()
+    let is_unique = |expr: &Expr| {
+        expr.column_refs()
             .iter()
             .any(|column| UNIQUE.contains(&column.name.as_str()))
     };
     let mut aggregates = shape.aggregates.iter();
-    Ok(!shape.keys.iter().any(is_unique) && aggregates.all(|aggregate| estimate(aggregate, one_site).is_some()))
+    Ok(!shape.keys.iter().chain(&shape.filters).any(is_unique)
+        && aggregates.all(|aggregate| estimate(aggregate, one_site).is_some()))
 }
 
 /// What makes an estimate of a value over the sample.

@@ -127,6 +127,15 @@ async fn long_reports_are_estimated_for_those_who_let_them() {
     }
     // All sites together have events on one of the days.
     assert_eq!(rate(&ALL, true, &days("2026-06-01")).await, None);
+    // One visitor is in a sample or not, and a sample is not sampled again.
+    let one = "SELECT count(*) FROM events WHERE tracking_id = 'a' AND client_id = 'client-7'";
+    assert_eq!(value(&engine, Caller::from(&ALL).with_sampling(true), one).await, "1");
+    let half = "SELECT count(page_url) FROM events TABLESAMPLE SYSTEM (50)";
+    let exact = value(&engine, &ALL, half).await;
+    assert_eq!(
+        value(&engine, Caller::from(&ALL).with_sampling(true), half).await,
+        exact
+    );
     // An extreme is read as a whole.
     let exact = Caller::from(&ALL).with_sampling(true);
     assert_eq!(value(&engine, exact, "SELECT min(page_url) FROM events").await, "/old");
