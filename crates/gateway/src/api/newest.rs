@@ -1,8 +1,8 @@
 //! The newest answer about each site's last minutes, shared by all that ask with one token.
 //!
 //! A question that takes a site's events of five minutes to answer must not be computed for each one that asks. An answer
-//! is given again for a second, or for three times as long as it took, so that a site costs a quarter of one core at most,
-//! however many ask. After that the next one to ask gets it once more, and a new one is computed meanwhile; nobody waits
+//! is given again for a second, or for three times as long as it took up to four seconds: however many ask, a site is asked
+//! about one at a time, and a quarter of the time unless an answer takes longer than 1.3 s. After that the next one to ask gets it once more, and a new one is computed meanwhile; nobody waits
 //! but for the first answer and for one that would be too old.
 
 use std::sync::Arc;
