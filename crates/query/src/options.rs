@@ -8,6 +8,7 @@ use std::time::Duration;
 use footfall_model::clock::{Clock, SystemClock};
 
 use crate::RawLimit;
+use crate::cooperative::SliceTime;
 use crate::slots::SlotLimits;
 
 const MIB: usize = 1024 * 1024;
@@ -47,6 +48,9 @@ pub struct EngineOptions {
     pub queue_timeout: Duration,
     /// Into how many parts the work of a statement is split.
     pub target_partitions: usize,
+    /// How long an operator that may need long for a row computes before it gets its next rows: whether a statement can
+    /// be paused and stopped at any moment depends on it.
+    pub slice_time: Duration,
     /// Where `now()` comes from.
     pub clock: Arc<dyn Clock>,
 }
@@ -70,6 +74,7 @@ impl EngineOptions {
             queued_queries: 1024,
             queue_timeout: Duration::from_secs(10),
             target_partitions: cores,
+            slice_time: SliceTime::default().0,
             clock: Arc::new(SystemClock),
         }
     }

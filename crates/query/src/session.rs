@@ -17,6 +17,7 @@ use footfall_model::clock::Clock;
 use object_store::ObjectStore;
 
 use crate::catalog::{CATALOG, LakeView, SCHEMA};
+use crate::cooperative::SliceTime;
 use crate::functions::{self, PropertyOperators};
 use crate::routing::RouteAggregates;
 use crate::semantics::{self, DateArithmetic, IntervalProducts, RewriteOperators};
@@ -143,7 +144,8 @@ fn config(options: &EngineOptions) -> SessionConfig {
         .with_default_catalog_and_schema(CATALOG, SCHEMA)
         .with_create_default_catalog_and_schema(false)
         .with_information_schema(true)
-        .with_target_partitions(options.target_partitions.max(1));
+        .with_target_partitions(options.target_partitions.max(1))
+        .with_extension(Arc::new(SliceTime(options.slice_time)));
     let settings = config.options_mut();
     settings.sql_parser.map_string_types_to_utf8view = false;
     settings.execution.parquet.schema_force_view_types = false;

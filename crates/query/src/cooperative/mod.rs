@@ -28,6 +28,7 @@ use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
 use crate::control::Control;
 use exec::YieldExec;
 use role::{Role, roles};
+pub(crate) use slices::SliceTime;
 
 /// `plan` with a yield point at each of its edges.
 ///

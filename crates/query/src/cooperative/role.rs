@@ -23,7 +23,7 @@ use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 
 use super::limits::{self, WindowCost};
-use super::slices::Slices;
+use super::slices::{SliceTime, Slices};
 
 /// What the operator above does with the rows.
 #[derive(Debug, Clone)]
@@ -152,9 +152,10 @@ impl Role {
     pub(super) fn shaper(&self, context: &TaskContext) -> Shaper {
         let held =
             matches!(self, Self::Window(_)).then(|| MemoryConsumer::new("Window").register(context.memory_pool()));
+        let slice_time = context.session_config().get_extension::<SliceTime>();
         Shaper {
             role: self.clone(),
-            slices: Slices::default(),
+            slices: Slices::new(slice_time.as_deref().copied().unwrap_or_default()),
             rows: 0,
             bytes: 0,
             held,

@@ -5,7 +5,14 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 
 /// What an operator above may compute before it asks for the next slice.
-const WANTED: Duration = Duration::from_millis(10);
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SliceTime(pub(crate) Duration);
+
+impl Default for SliceTime {
+    fn default() -> Self {
+        Self(Duration::from_millis(10))
+    }
+}
 
 /// The first slice: nothing is known yet of what a row costs.
 const FIRST_ROWS: usize = 1;
@@ -16,9 +23,9 @@ const MAX_ROWS: usize = 1 << 20;
 /// A slice grows at most so much at a time.
 const GROWTH: usize = 4;
 
-/// The rows of the next slice: `rows` were meant, `last` were there and took so long.
-fn next_rows(rows: usize, last: usize, took: Duration) -> usize {
-    let fitting = last as u128 * WANTED.as_nanos() / took.as_nanos().max(1);
+/// The rows of the next slice, which is to take `wanted`: `rows` were meant, `last` were there and took so long.
+fn next_rows(wanted: Duration, rows: usize, last: usize, took: Duration) -> usize {
+    let fitting = last as u128 * wanted.as_nanos() / took.as_nanos().max(1);
     let most = rows.saturating_mul(GROWTH).min(MAX_ROWS);
     usize::try_from(fitting).unwrap_or(most).clamp(1, most)
 }
@@ -26,6 +33,7 @@ fn next_rows(rows: usize, last: usize, took: Duration) -> usize {
 /// A batch that is handed out in slices.
 #[derive(Debug)]
 pub(super) struct Slices {
+    wanted: Duration,
     batch: Option<RecordBatch>,
     offset: usize,
     /// Of the next slice.
@@ -34,18 +42,17 @@ pub(super) struct Slices {
     last: usize,
 }
 
-impl Default for Slices {
-    fn default() -> Self {
+impl Slices {
+    pub(super) fn new(SliceTime(wanted): SliceTime) -> Self {
         Self {
+            wanted,
             batch: None,
             offset: 0,
             rows: FIRST_ROWS,
             last: 0,
         }
     }
-}
 
-impl Slices {
     pub(super) fn put(&mut self, batch: RecordBatch) {
         self.batch = Some(batch);
         self.offset = 0;
@@ -75,7 +82,7 @@ impl Slices {
     /// The last slice kept its operator busy for so long.
     pub(super) fn took(&mut self, time: Duration) {
         if self.last > 0 {
-            self.rows = next_rows(self.rows, self.last, time);
+            self.rows = next_rows(self.wanted, self.rows, self.last, time);
         }
     }
 }
@@ -95,15 +102,23 @@ mod tests {
 
     #[test]
     fn slices_shrink_with_slow_operators_and_grow_with_fast_ones() {
-        assert_eq!(next_rows(64, 64, Duration::from_micros(10)), 256);
-        assert_eq!(next_rows(64, 64, Duration::from_millis(10)), 64);
-        assert_eq!(next_rows(64, 64, Duration::from_secs(10)), 1);
-        assert_eq!(next_rows(1, 1, Duration::from_micros(1)), 4);
+        let wanted = Duration::from_millis(10);
+        assert_eq!(next_rows(wanted, 64, 64, Duration::from_micros(10)), 256);
+        assert_eq!(next_rows(wanted, 64, 64, wanted), 64);
+        assert_eq!(next_rows(wanted, 64, 64, Duration::from_secs(10)), 1);
+        assert_eq!(next_rows(wanted, 1, 1, Duration::from_micros(1)), 4);
+    }
+
+    #[test]
+    fn slices_of_any_time_do_not_depend_on_the_clock() {
+        for took in [Duration::ZERO, Duration::from_secs(3600)] {
+            assert_eq!(next_rows(Duration::MAX, 64, 1, took), 256);
+        }
     }
 
     #[test]
     fn slices_add_up_to_the_batch() {
-        let mut slices = Slices::default();
+        let mut slices = Slices::new(SliceTime::default());
         slices.put(batch(1000));
         let mut rows = Vec::new();
         while let Some(slice) = slices.next_timed() {

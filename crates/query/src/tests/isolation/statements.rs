@@ -13,9 +13,6 @@ pub(super) struct Statement {
     /// Which rows come, or which error, depends on the order in which rows are read.
     pub(super) depends_on_order: bool,
     pub(super) is_explain: bool,
-    /// Operators that may compute for long get their rows in slices of bounded time: which of several conditions fails
-    /// first, and whether a condition is evaluated at all for a row that another has excluded, depends on the clock.
-    pub(super) is_timed: bool,
 }
 
 /// Larger lakes are not joined with themselves.
@@ -32,9 +29,6 @@ impl Statement {
         let joins = layout.rows() <= MAX_JOINED;
         let (select, depends_on_order) = words.select(joins);
         let is_explain = words.random.one_in(12);
-        let is_timed = [" LIKE ", " ~ ", "JOIN", " IN (SELECT", " OVER "]
-            .iter()
-            .any(|part| select.contains(part));
         let sql = if is_explain {
             format!("EXPLAIN {select}")
         } else {
@@ -44,7 +38,6 @@ impl Statement {
             sql,
             depends_on_order,
             is_explain,
-            is_timed,
         }
     }
 }
