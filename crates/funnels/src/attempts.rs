@@ -66,53 +66,69 @@ impl Rules {
     }
 }
 
-/// The entries of one visitor, in the order of time.
-///
-/// `events` are in the order of time and arrival; with [`Rules::strict_order`] or [`FunnelScope::Session`] all of the
-/// visitor's, those of no step included.
-pub fn entries(events: &[StepEvent], rules: &Rules) -> Vec<Entry> {
-    let sessions = match rules.scope {
-        FunnelScope::Visitor => vec![events],
-        FunnelScope::Session => split(events, |event| event.time),
-    };
-    let mut entries = Vec::new();
-    let mut first = 0;
-    for session in sessions {
-        entries.extend(entries_within(session, first, rules));
-        first += session.len();
-    }
-    mark_deepest(&mut entries);
-    entries
+/// Finds the entries of visitors into one funnel.
+#[derive(Debug)]
+pub struct EntryFinder {
+    rules: Rules,
+    following: Following,
 }
 
-/// `first`: the index of the first of these events.
-fn entries_within(events: &[StepEvent], first: usize, rules: &Rules) -> Vec<Entry> {
-    let mut following = Following::new(*rules);
-    let mut entries: Vec<Entry> = Vec::new();
-    for (index, event) in events.iter().enumerate().rev() {
-        following.prepend(*event);
-        if event.steps & 1 == 0 {
-            continue;
-        }
-        let attempt = following.attempt();
-        let in_window = |time: &&Micros| **time - event.time <= rules.window;
-        let depth = attempt.iter().take_while(in_window).count();
-        let attempt = || Entry {
-            first: first + index,
-            times: attempt[..depth].to_vec(),
-            deepest_of_day: false,
-        };
-        match entries.last_mut() {
-            Some(entry) if period(entry, ENTRY) == event.time.div_euclid(ENTRY) => {
-                if depth >= entry.times.len() {
-                    *entry = attempt();
-                }
-            }
-            _ => entries.push(attempt()),
+impl EntryFinder {
+    pub fn new(rules: Rules) -> Self {
+        Self {
+            following: Following::new(rules),
+            rules,
         }
     }
-    entries.reverse();
-    entries
+
+    /// The entries of one visitor, in the order of time.
+    ///
+    /// `events` are in the order of time and arrival; with [`Rules::strict_order`] or [`FunnelScope::Session`] all of
+    /// the visitor's, those of no step included.
+    pub fn entries(&mut self, events: &[StepEvent]) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        match self.rules.scope {
+            FunnelScope::Visitor => self.find(events, 0, &mut entries),
+            FunnelScope::Session => {
+                let mut first = 0;
+                for session in split(events, |event| event.time) {
+                    self.find(session, first, &mut entries);
+                    first += session.len();
+                }
+            }
+        }
+        mark_deepest(&mut entries);
+        entries
+    }
+
+    /// Appends the entries of these events; `first`: the index of the first of them.
+    fn find(&mut self, events: &[StepEvent], first: usize, entries: &mut Vec<Entry>) {
+        self.following.forget();
+        let before = entries.len();
+        for (index, event) in events.iter().enumerate().rev() {
+            self.following.prepend(*event);
+            if event.steps & 1 == 0 {
+                continue;
+            }
+            let attempt = self.following.attempt();
+            let in_window = |time: &&Micros| **time - event.time <= self.rules.window;
+            let depth = attempt.iter().take_while(in_window).count();
+            let attempt = || Entry {
+                first: first + index,
+                times: attempt[..depth].to_vec(),
+                deepest_of_day: false,
+            };
+            match entries[before..].last_mut() {
+                Some(entry) if period(entry, ENTRY) == event.time.div_euclid(ENTRY) => {
+                    if depth >= entry.times.len() {
+                        *entry = attempt();
+                    }
+                }
+                _ => entries.push(attempt()),
+            }
+        }
+        entries[before..].reverse();
+    }
 }
 
 fn mark_deepest(entries: &mut [Entry]) {
@@ -149,6 +165,12 @@ impl Following {
             time: None,
             rules,
         }
+    }
+
+    /// No event is known.
+    fn forget(&mut self) {
+        self.after.iter_mut().chain(&mut self.at_once).for_each(Vec::clear);
+        self.time = None;
     }
 
     /// The event comes before all that are known.

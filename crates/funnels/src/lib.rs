@@ -18,7 +18,7 @@ mod progress;
 mod set;
 pub mod table;
 
-pub use attempts::{Entry, Rules, StepEvent, entries};
+pub use attempts::{Entry, EntryFinder, Rules, StepEvent};
 pub use definition::{Definition, DefinitionError, FunnelScope, MAX_STEPS, Step, Window};
 pub use matcher::Matcher;
 pub use progress::Progress;

@@ -15,15 +15,17 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use footfall_model::field::{EventField, FieldType};
 use footfall_model::table::SITE_COLUMN;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::Funnel;
 use crate::definition::FilterSource;
 use crate::pattern::Pattern;
-use crate::table::{DIMENSIONS, EVENT_COLUMNS};
+use crate::table::{DIMENSIONS, EVENT_COLUMNS, EVENT_HASH};
 
 mod properties;
 
 const EVENT_TYPE: &str = "event_type";
+const EVENT_ID: &str = "event_id";
 const PROPERTIES: &str = "custom_properties";
 
 /// Finds the events that match a step.
@@ -106,8 +108,10 @@ impl Matcher {
         }
         let has_properties = matcher.sites.values().any(|site| !site.properties.is_empty());
         let of_events = EVENT_COLUMNS.into_iter().chain(DIMENSIONS);
-        let wanted = of_events.filter(|name| *name == SITE_COLUMN || matcher.schema.column_with_name(name).is_some());
+        let has = |name: &str| matcher.schema.column_with_name(name).is_some();
+        let wanted = of_events.filter(|name| *name == SITE_COLUMN || has(name));
         let mut columns: Vec<&'static str> = wanted.collect();
+        columns.extend(has(EVENT_HASH).then_some(EVENT_ID));
         columns.push(EVENT_TYPE);
         columns.extend(has_properties.then_some(PROPERTIES));
         for field in &matcher.compared {
@@ -290,12 +294,20 @@ impl<'a> Found<'a> {
                 let revisions = self.funnels.iter().map(|(_, revision)| *revision);
                 Ok(Arc::new(Int64Array::from_iter_values(revisions)) as ArrayRef)
             }
+            EVENT_HASH => event_hashes(events, &rows),
             "steps" => Ok(Arc::new(Int32Array::from(self.steps.clone())) as ArrayRef),
             name if DIMENSIONS.contains(&name) => take(column(events, name)?, &first, None),
             name => take(column(events, name)?, &rows, None),
         });
         RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)
     }
+}
+
+fn event_hashes(events: &RecordBatch, rows: &UInt32Array) -> Result<ArrayRef, ArrowError> {
+    let ids = column(events, EVENT_ID)?;
+    let ids = ids.as_string_opt::<i32>().ok_or_else(|| wrong(EVENT_ID))?;
+    let hash = |row: &u32| xxh3_64(ids.value(*row as usize).as_bytes()).cast_signed();
+    Ok(Arc::new(Int64Array::from_iter_values(rows.values().iter().map(hash))))
 }
 
 fn position<T: PartialEq>(known: &mut Vec<T>, wanted: T) -> usize {

@@ -19,21 +19,22 @@ pub const DIMENSIONS: [&str; 9] = [
     "channel",
 ];
 
+pub(crate) const CLIENT_ID: &str = "client_id";
+
 /// The columns that a step row takes from its event.
-pub(crate) const EVENT_COLUMNS: [&str; 6] = [
-    SITE_COLUMN,
-    "client_hash",
-    "event_timestamp",
-    "created_at",
-    "event_id",
-    "client_id",
-];
+pub(crate) const EVENT_COLUMNS: [&str; 5] = [SITE_COLUMN, VISITOR, "event_timestamp", "created_at", CLIENT_ID];
 
-/// The order in which [`crate::Progress`] takes step rows: of site, visitor, time and arrival.
-pub const PROGRESS_ORDER: [&str; 5] = [SITE_COLUMN, "client_hash", "event_timestamp", "created_at", "event_id"];
+/// XXH3 of the event's id, by which repeated events are told.
+pub(crate) const EVENT_HASH: &str = "event_hash";
 
-/// The columns of [`PROGRESS_ORDER`] that say whose rows they are.
-pub const VISITOR: [&str; 2] = [SITE_COLUMN, "client_hash"];
+/// The order in which entries are found in step rows: those of a visitor and a funnel by time and arrival.
+pub const PROGRESS_ORDER: [&str; 5] = [VISITOR, REVISION, "event_timestamp", "created_at", EVENT_HASH];
+
+/// The definition that `steps` follows. It is that of one funnel alone.
+pub const REVISION: &str = "revision";
+
+/// The column that says whose rows they are. Two sites' visitors may have one hash, but no funnel in common.
+pub const VISITOR: &str = "client_hash";
 
 /// The table of step rows: one for each event and each funnel of which it matches a step. Its files are segments, in the
 /// order of their events files.
@@ -49,9 +50,9 @@ pub fn funnel_steps() -> &'static Arc<TableSpec> {
             fields.map(|field| field.as_ref().clone()).collect::<Vec<_>>()
         };
         let mut file = of_events(&EVENT_COLUMNS);
+        file.push(Field::new(EVENT_HASH, DataType::Int64, false));
         file.push(Field::new("funnel_id", DataType::Utf8, false));
-        // The definition that `steps` follows.
-        file.push(Field::new("revision", DataType::Int64, false));
+        file.push(Field::new(REVISION, DataType::Int64, false));
         // Bit i: the event matches step i.
         file.push(Field::new("steps", DataType::Int32, false));
         // Null where the event does not match the first step.
@@ -64,7 +65,7 @@ pub fn funnel_steps() -> &'static Arc<TableSpec> {
                 file,
                 partition: Field::new(schema::PARTITION_COLUMN, DataType::Date32, false),
                 sort: &schema::SORT_COLUMNS,
-                statistics: &[SITE_COLUMN, "client_hash", "event_timestamp", "funnel_id"],
+                statistics: &[SITE_COLUMN, VISITOR, "event_timestamp", REVISION],
             },
         );
         Arc::new(spec.expect("funnel_steps is declared right"))
@@ -111,7 +112,7 @@ mod tests {
         let file = funnel_steps().file_schema();
         let names: Vec<_> = file.fields().iter().map(|field| field.name().as_str()).collect();
         assert_eq!(names[..3], schema::SORT_COLUMNS);
-        assert_eq!(names.len(), EVENT_COLUMNS.len() + 3 + DIMENSIONS.len());
+        assert_eq!(names.len(), EVENT_COLUMNS.len() + 4 + DIMENSIONS.len());
         assert!(
             PROGRESS_ORDER
                 .iter()

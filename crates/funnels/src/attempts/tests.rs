@@ -23,6 +23,13 @@ fn rules(steps: usize, window: Micros) -> Rules {
     }
 }
 
+/// Of a finder that has seen another visitor before.
+fn entries(events: &[StepEvent], rules: &Rules) -> Vec<Entry> {
+    let mut finder = EntryFinder::new(*rules);
+    finder.entries(events);
+    finder.entries(events)
+}
+
 fn minutes(entries: &[Entry]) -> Vec<Vec<i64>> {
     let of_entry = |entry: &Entry| entry.times.iter().map(|time| time / MINUTE).collect();
     entries.iter().map(of_entry).collect()

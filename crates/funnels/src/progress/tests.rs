@@ -1,9 +1,14 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::compute::concat_batches;
 use arrow::util::pretty::pretty_format_batches;
 use proptest::prelude::*;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::*;
-use crate::table::progress;
+use crate::table::{funnel_steps, progress};
 use crate::{Definition, Step};
 
 const MINUTE: Micros = 60_000_000;
@@ -21,7 +26,12 @@ fn step_rows(rows: &[Row]) -> RecordBatch {
     let columns = schema.fields().iter().map(|field| match field.name().as_str() {
         "client_hash" => Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.0))) as ArrayRef,
         "event_timestamp" | "created_at" => time(|row| row.1 * MINUTE),
-        "event_id" => text(|row| row.2.to_string()),
+        "event_hash" => {
+            let hashes = rows
+                .iter()
+                .map(|row| xxh3_64(row.2.to_string().as_bytes()).cast_signed());
+            Arc::new(Int64Array::from_iter_values(hashes))
+        }
         "client_id" => text(|row| format!("client-{}", row.0)),
         "funnel_id" => text(|row| row.3.to_owned()),
         "revision" => Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.4))),
@@ -52,19 +62,72 @@ fn funnel(id: &str, revision: u64, steps: usize) -> Funnel {
     }
 }
 
-/// The entries of rows in batches of these sizes, and the most memory that was held.
-fn entries_of(rows: &[Row], sizes: &[usize]) -> (RecordBatch, usize) {
-    let mut finder = Progress::new(&[funnel("a", 1, 2), funnel("b", 2, 3)], progress());
-    let (mut entries, mut memory, mut rest, mut sizes) = (Vec::new(), 0, rows, sizes.iter().cycle());
-    while !rest.is_empty() {
-        let (some, others) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
-        entries.push(finder.push(&step_rows(some)).unwrap());
-        memory = memory.max(finder.memory());
-        rest = others;
+fn finder() -> Progress {
+    Progress::new(&[funnel("a", 1, 2), funnel("b", 2, 3)], progress())
+}
+
+fn entries_found(mut finder: Progress, most: usize) -> RecordBatch {
+    finder.sort();
+    let mut entries = Vec::new();
+    while let Some(some) = finder.entries(most).unwrap() {
+        entries.push(some);
     }
-    entries.push(finder.finish().unwrap());
     assert_eq!(finder.memory(), 0);
+    concat_batches(&progress(), &entries).unwrap()
+}
+
+/// Rows in batches of these sizes.
+fn batches<'a>(rows: &'a [Row], sizes: &'a [usize]) -> impl Iterator<Item = RecordBatch> + 'a {
+    let (mut rest, mut sizes) = (rows, sizes.iter().cycle());
+    std::iter::from_fn(move || {
+        let (some, others) = rest.split_at(rest.len().min(*sizes.next()?));
+        rest = others;
+        (!some.is_empty()).then(|| step_rows(some))
+    })
+}
+
+/// The entries of rows in any order, in batches of these sizes.
+fn entries_of(rows: &[Row], sizes: &[usize]) -> RecordBatch {
+    let mut finder = finder();
+    for rows in batches(rows, sizes) {
+        finder.push(&rows).unwrap();
+    }
+    entries_found(finder, sizes[0])
+}
+
+/// Rows as they are written if they don't fit into memory.
+fn written(rows: &[Row], sizes: &[usize]) -> Vec<RecordBatch> {
+    let mut finder = finder();
+    for rows in batches(rows, sizes) {
+        finder.push(&rows).unwrap();
+    }
+    let schema = step_rows(&[]).schema();
+    let columns = finder.columns().into_iter().map(|name| schema.index_of(name).unwrap());
+    let schema = Arc::new(schema.project(&columns.collect::<Vec<_>>()).unwrap());
+    finder.rows(sizes[0], &schema).map(Result::unwrap).collect()
+}
+
+/// The entries of rows in order, and the most memory that was held.
+fn entries_in_order(rows: &[Row], sizes: &[usize]) -> (RecordBatch, usize) {
+    let (mut finder, mut entries, mut memory) = (finder(), Vec::new(), 0);
+    for rows in batches(rows, sizes) {
+        finder.push(&rows).unwrap();
+        memory = memory.max(finder.memory());
+        entries.push(finder.entries_of_ended().unwrap());
+    }
+    finder.sort();
+    entries.extend(finder.entries(usize::MAX).unwrap());
     (concat_batches(&progress(), &entries).unwrap(), memory)
+}
+
+/// Rows of entries in any order.
+fn lines(entries: &RecordBatch) -> Vec<String> {
+    let shown = pretty_format_batches(std::slice::from_ref(entries))
+        .unwrap()
+        .to_string();
+    let mut lines: Vec<_> = shown.lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
 }
 
 #[test]
@@ -75,10 +138,10 @@ fn entries_carry_what_their_first_event_says() {
         // Sent again, of another definition, and of a funnel that is gone.
         (1, 6, 10, "a", 1, 0b01),
         (1, 20, 12, "a", 9, 0b01),
-        (1, 20, 12, "gone", 1, 0b01),
+        (1, 20, 12, "gone", 3, 0b01),
         (2, 0, 13, "b", 2, 0b001),
     ];
-    let (entries, _) = entries_of(&rows, &[100]);
+    let entries = entries_of(&rows, &[100]);
     let columns = [
         "funnel_id",
         "client_id",
@@ -108,22 +171,23 @@ fn entries_carry_what_their_first_event_says() {
 }
 
 #[test]
-fn memory_is_that_of_one_visitor() {
+fn memory_of_rows_in_order_is_that_of_one_visitor() {
     let rows = |visitors: i64, events: i64| -> Vec<Row> {
         let of = |visitor| (0..events).map(move |n| (visitor, n, n.cast_unsigned(), "a", 1, 0b01));
         (0..visitors).flat_map(of).collect()
     };
-    let (_, one) = entries_of(&rows(1, 100), &[50]);
-    let (_, many) = entries_of(&rows(50, 100), &[50]);
-    let (_, long) = entries_of(&rows(1, 5_000), &[50]);
+    let (_, one) = entries_in_order(&rows(1, 100), &[50]);
+    let (_, many) = entries_in_order(&rows(50, 100), &[50]);
+    let (_, long) = entries_in_order(&rows(1, 5_000), &[50]);
     assert!(many < 2 * one, "{many} bytes for many visitors, {one} for one");
     assert!(long > 10 * one, "{long} bytes for many events, {one} for few");
 }
 
 proptest! {
     #[test]
-    fn batches_may_be_cut_anywhere(
+    fn rows_may_come_in_any_order_and_batches(
         rows in prop::collection::vec((0_i64..3, 0_i64..200, 0_u64..40, prop::bool::ANY, 1_i32..8), 0..60),
+        seed in 0_usize..60,
         sizes in prop::collection::vec(1_usize..9, 1..5),
     ) {
         let mut rows: Vec<Row> = rows
@@ -133,7 +197,19 @@ proptest! {
                 false => (visitor, minute, id, "a", 1, steps & 3),
             })
             .collect();
-        rows.sort_unstable();
-        prop_assert_eq!(entries_of(&rows, &sizes).0, entries_of(&rows, &[1_000]).0);
+        // Two rows of one event are equal.
+        rows.sort_unstable_by_key(|row| (row.3, row.2, row.0));
+        rows.dedup_by_key(|row| (row.3, row.2, row.0));
+        let known = entries_of(&rows, &[1_000]);
+        let turn = seed.min(rows.len());
+        rows.rotate_left(turn);
+        prop_assert_eq!(&entries_of(&rows, &sizes), &known);
+        let mut again = finder();
+        for rows in written(&rows, &sizes) {
+            again.push(&rows).unwrap();
+        }
+        prop_assert_eq!(&entries_found(again, 1_000), &known);
+        rows.sort_unstable_by_key(|row| (row.0, row.4, row.1, xxh3_64(row.2.to_string().as_bytes()).cast_signed()));
+        prop_assert_eq!(lines(&entries_in_order(&rows, &sizes).0), lines(&known));
     }
 }

@@ -16,7 +16,7 @@ use object_store::memory::InMemory;
 
 use super::model::{DayStep, Entry, TestEvent};
 use crate::testing::{events, rows};
-use crate::{Engine, Views};
+use crate::{Engine, EngineOptions, Views};
 
 #[derive(Debug, Default)]
 struct CountedIds(AtomicU64);
@@ -27,6 +27,14 @@ impl IdGen for CountedIds {
     }
 }
 
+fn engine(lake: &Lake, definitions: &Arc<FunnelDefinitions>, options: &EngineOptions) -> Engine {
+    let views = Views {
+        funnels: Some(Arc::clone(definitions)),
+        ..Views::default()
+    };
+    Engine::with_views(lake, views, options).unwrap()
+}
+
 pub(super) struct FunnelLake {
     pub(super) engine: Engine,
     pub(super) definitions: Arc<FunnelDefinitions>,
@@ -34,7 +42,7 @@ pub(super) struct FunnelLake {
     compactor: Compactor,
     backfill: FunnelBackfill,
     ids: Arc<CountedIds>,
-    _spill: tempfile::TempDir,
+    spill: tempfile::TempDir,
 }
 
 impl FunnelLake {
@@ -53,20 +61,24 @@ impl FunnelLake {
             ..Policy::default()
         };
         let spill = tempfile::tempdir().unwrap();
-        let views = Views {
-            funnels: Some(Arc::clone(&definitions)),
-            ..Views::default()
-        };
-        let options = crate::EngineOptions::new(spill.path().to_owned());
+        let options = EngineOptions::new(spill.path().to_owned());
         Self {
-            engine: Engine::with_views(&lake, views, &options).unwrap(),
+            engine: engine(&lake, &definitions, &options),
             compactor: Compactor::new(&lake, vec![kind], policy, clock.clone(), ids.clone()).unwrap(),
             backfill: FunnelBackfill::new(&lake, Arc::clone(&definitions), clock, ids.clone()).unwrap(),
             definitions,
             lake,
             ids,
-            _spill: spill,
+            spill,
         }
+    }
+
+    pub(super) fn engine_of_memory(&self, memory_bytes: usize) -> Engine {
+        let options = EngineOptions {
+            memory_bytes,
+            ..EngineOptions::new(self.spill.path().to_owned())
+        };
+        engine(&self.lake, &self.definitions, &options)
     }
 
     pub(super) async fn add(&self, events: &[TestEvent]) {

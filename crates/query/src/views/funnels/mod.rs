@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! segments of step rows ---------------------+
-//! events that none covers -> MatchSteps -----+-> sorted by visitor and time -> FindEntries: an entry is a row
+//! events that none covers -> MatchSteps -----+-> FindEntries: an entry is a row
 //! ```
 //!
 //! A segment is used if it holds the steps of all funnels that the statement asks for. Which those are, and what range of
@@ -12,6 +12,7 @@ mod cover;
 mod filters;
 mod function;
 mod provider;
+mod runs;
 mod stage_exec;
 mod stages;
 

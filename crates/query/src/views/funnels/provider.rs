@@ -13,7 +13,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::union::UnionExec;
-use footfall_funnels::table::{funnel_steps, progress};
+use footfall_funnels::table::{REVISION, funnel_steps, progress};
 use footfall_funnels::{Funnel, Matcher, Progress};
 use footfall_model::clock::Micros;
 use footfall_model::table::{self, SITE_COLUMN};
@@ -25,7 +25,6 @@ use super::stages::{FindEntries, MatchSteps};
 use crate::segments::ScopedLake;
 
 const EVENT_TYPE: &str = "event_type";
-const FUNNEL_ID: &str = "funnel_id";
 
 /// As many as a site may have.
 const MAX_FUNNELS: usize = 100;
@@ -124,11 +123,13 @@ impl FunnelEntries {
             self.cache.cover(events, segments, catalog, needed)
         })?;
 
-        let mut conditions = filters.of_times(reach(funnels));
-        conditions.extend(only_site(funnels));
-        let mut of_events = [&filters.visitors[..], &conditions].concat();
+        let times = filters.of_times(reach(funnels));
+        let mut of_events = [&filters.visitors[..], &times].concat();
+        of_events.extend(only_site(funnels));
+        let mut conditions = times;
         conditions.extend(only_funnels(funnels));
-        let of_steps = [&filters.visitors[..], &conditions].concat();
+        let mut of_steps = [&filters.visitors[..], &conditions].concat();
+        of_steps.extend(only_site(funnels));
         let matcher = Matcher::new(funnels, Arc::new(steps.project(&indices)?));
         let read = matcher
             .columns()
@@ -165,10 +166,15 @@ fn rows_where(
     Ok(Arc::new(FilterExec::try_new(condition, input)?))
 }
 
-/// The funnels, unless they are too many to compare with.
+/// The funnels, each by the revision that is its own, unless they are too many to compare with.
 fn only_funnels(funnels: &[Funnel]) -> Option<Expr> {
-    let ids = || funnels.iter().map(|funnel| lit(funnel.id.as_str())).collect();
-    (funnels.len() <= MAX_FUNNELS).then(|| col(FUNNEL_ID).in_list(ids(), false))
+    let revisions = || {
+        funnels
+            .iter()
+            .map(|funnel| lit(funnel.revision.cast_signed()))
+            .collect()
+    };
+    (funnels.len() <= MAX_FUNNELS).then(|| col(REVISION).in_list(revisions(), false))
 }
 
 /// Where all funnels are of one site: its events, whether or not the statement names it.

@@ -1,23 +1,20 @@
 //! An operator with one input whose computation is a [`Stage`].
 
 use std::fmt::{self, Debug};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
-use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{
-    Distribution, EquivalenceProperties, OrderingRequirements, Partitioning, PhysicalExpr,
-};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{Distribution, EquivalenceProperties, Partitioning, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{
     Boundedness, ChildrenPropertiesMode, EmissionType, PlanProperties, ReplaceChildrenOptions,
 };
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements};
-use futures::{Stream, StreamExt};
+
+use super::stages::Batches;
 
 /// What is computed of each partition of the input.
 pub(super) trait Stage: Debug + Send + Sync {
@@ -30,20 +27,8 @@ pub(super) trait Stage: Debug + Send + Sync {
         Distribution::UnspecifiedDistribution
     }
 
-    fn ordering(&self) -> Option<OrderingRequirements> {
-        None
-    }
-
-    fn begin(&self, context: &TaskContext) -> Box<dyn RunningStage>;
-}
-
-/// The computation of one partition.
-pub(super) trait RunningStage: Send {
-    /// Takes the next rows.
-    fn push(&mut self, rows: &RecordBatch) -> Result<RecordBatch>;
-
-    /// The input has ended.
-    fn finish(&mut self) -> Result<RecordBatch>;
+    /// The output of one partition of the input.
+    fn run(&self, input: SendableRecordBatchStream, context: &Arc<TaskContext>) -> Batches;
 }
 
 #[derive(Debug)]
@@ -92,10 +77,6 @@ impl ExecutionPlan for StageExec {
         InputDistributionRequirements::new(vec![self.stage.distribution()])
     }
 
-    fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        vec![self.stage.ordering()]
-    }
-
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
         vec![false]
     }
@@ -127,45 +108,9 @@ impl ExecutionPlan for StageExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let running = self.stage.begin(&context);
-        Ok(Box::pin(StageStream {
-            schema: Arc::clone(self.stage.schema()),
-            input: Some(self.input.execute(partition, context)?),
-            running,
-        }))
-    }
-}
-
-struct StageStream {
-    schema: SchemaRef,
-    /// `None` after its end.
-    input: Option<SendableRecordBatchStream>,
-    running: Box<dyn RunningStage>,
-}
-
-impl Stream for StageStream {
-    type Item = Result<RecordBatch>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        while let Some(input) = &mut this.input {
-            let rows = match ready!(input.poll_next_unpin(cx)) {
-                Some(rows) => this.running.push(&rows?)?,
-                None => {
-                    this.input = None;
-                    this.running.finish()?
-                }
-            };
-            if rows.num_rows() > 0 {
-                return Poll::Ready(Some(Ok(rows)));
-            }
-        }
-        Poll::Ready(None)
-    }
-}
-
-impl RecordBatchStream for StageStream {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+        let input = self.input.execute(partition, Arc::clone(&context))?;
+        let output = self.stage.run(input, &context);
+        let schema = Arc::clone(self.stage.schema());
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, output)))
     }
 }
