@@ -17,6 +17,7 @@ mod conditions;
 pub(crate) mod derived_filters;
 mod provider;
 mod prune;
+mod reader;
 mod regroup;
 mod scan;
 mod site_filter;

@@ -22,6 +22,7 @@ use footfall_model::table::{SITE_COLUMN, TableSpec};
 use object_store::{ObjectMeta, ObjectStore};
 
 use super::prune::PrunedFiles;
+use super::reader::WithPageIndex;
 use super::site_filter::{SiteFilterExec, SiteScan};
 use super::statistics;
 use crate::store;
@@ -32,7 +33,7 @@ pub(crate) struct TableReader {
     spec: Arc<TableSpec>,
     schema: TableSchema,
     parquet: TableParquetOptions,
-    files: Arc<CachedParquetFileReaderFactory>,
+    files: Arc<WithPageIndex>,
     order: Option<LexOrdering>,
 }
 
@@ -60,10 +61,10 @@ impl TableReader {
                 .with_table_partition_cols(vec![Arc::new(spec.partition().clone())])
                 .build(),
             parquet,
-            files: Arc::new(CachedParquetFileReaderFactory::new(
+            files: Arc::new(WithPageIndex(CachedParquetFileReaderFactory::new(
                 Arc::clone(store),
                 runtime.cache_manager.get_file_metadata_cache(),
-            )),
+            ))),
             order: LexOrdering::new(sorted.collect::<Result<Vec<_>>>()?),
         })
     }

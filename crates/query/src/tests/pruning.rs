@@ -236,6 +236,23 @@ async fn limit_reads_one_file_and_caches_footers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn page_indexes_are_read_once() {
+    let lake = lake().await;
+    lake.add("x", events().site("a").crowd(15_000).site("b").crowd(15_000))
+        .await;
+    let engine = lake.engine();
+    let requests = async |client: u32| {
+        lake.reads.take();
+        let sql = format!("SELECT event_id FROM events WHERE tracking_id = 'b' AND client_id = 'client-{client}'");
+        rows(&engine, &SiteScope::All, &sql, &[]).await.unwrap();
+        lake.reads.take()
+    };
+    let first = requests(1).await;
+    // One for each condition on the site and the visitor, one for the column that is asked for.
+    assert_eq!(requests(2).await, 4, "{first} at first");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn visitor_lookup_reads_pages_only() {
     let lake = lake().await;
     let crowd = events().site("a").crowd(15_000).site("b").crowd(15_000);
