@@ -123,13 +123,12 @@ impl FunnelEntries {
             self.cache.cover(events, segments, catalog, needed)
         })?;
 
-        let times = filters.of_times(reach(funnels));
-        let mut of_events = [&filters.visitors[..], &times].concat();
+        let mut conditions = filters.of_times(reach(funnels));
+        let mut of_events = [&filters.visitors[..], &conditions].concat();
         of_events.extend(only_site(funnels));
-        let mut conditions = times;
+        // Rows of several funnels alternate: skipping them in the file would cost more than leaving them out afterwards.
+        let of_steps = of_events.clone();
         conditions.extend(only_funnels(funnels));
-        let mut of_steps = [&filters.visitors[..], &conditions].concat();
-        of_steps.extend(only_site(funnels));
         let matcher = Matcher::new(funnels, Arc::new(steps.project(&indices)?));
         let read = matcher
             .columns()
