@@ -12,11 +12,13 @@ use xxhash_rust::xxh3::xxh3_64;
 /// The most ids that a rollup has.
 const IDS: usize = HashedId::ALL.len();
 
-/// Orders as the rows of a segment do: by visitor, then by the ids, null first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// So many are searched one by one; most visitors have fewer sessions in a file. Fewer in tests, where some have more.
+const FEW: usize = if cfg!(test) { 3 } else { 16 };
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Identity {
     visitor: i64,
-    /// Hashes of the rollup's ids, then nothing.
+    /// Hashes of the rollup's ids, then nothing. Rows are in the order of these, null first.
     ids: [Option<i64>; IDS],
 }
 
@@ -25,7 +27,9 @@ pub(super) struct Visitors {
     ids: Vec<IdColumn>,
     /// By number.
     identities: Vec<Identity>,
-    /// The numbers of the identities, if there are ids: a visitor may come back to one.
+    /// Where those of the last visitor begin, who may come back to each of them.
+    start: usize,
+    /// Their places from there on, if they are more than [`FEW`].
     index: HashTable<u32>,
     /// The numbers of the current rows.
     rows: Vec<u32>,
@@ -47,6 +51,7 @@ impl Visitors {
         Self {
             ids: ids.iter().map(column).collect(),
             identities: Vec::new(),
+            start: 0,
             index: HashTable::new(),
             rows: Vec::new(),
         }
@@ -83,21 +88,43 @@ impl Visitors {
     }
 
     fn number(&mut self, identity: Identity) -> u32 {
-        if self.identities.last() == Some(&identity) {
-            return number_of(self.identities.len() - 1);
+        let last = self.identities.last();
+        if last.is_none_or(|last| last.visitor != identity.visitor) {
+            self.start = self.identities.len();
+            self.index.clear();
+        } else if let Some(known) = self.known(&identity) {
+            return known;
         }
-        let Self { identities, index, .. } = self;
-        let number = number_of(identities.len());
-        if !self.ids.is_empty() {
-            let hash = hash(&identity);
-            let known = index.find(hash, |number| identities[*number as usize] == identity);
-            if let Some(known) = known {
-                return *known;
-            }
-            index.insert_unique(hash, number, |number| self::hash(&identities[*number as usize]));
+        self.identities.push(identity);
+        self.index_last();
+        number_of(self.identities.len() - 1)
+    }
+
+    /// Takes the last identity into the index, or all of the last visitor if they have become many.
+    fn index_last(&mut self) {
+        let of_visitor = &self.identities[self.start..];
+        let first = match of_visitor.len() - 1 {
+            0..FEW => return,
+            FEW => 0,
+            last => last,
+        };
+        for place in first..of_visitor.len() {
+            let hash_of = |place: &u32| hash(&of_visitor[*place as usize]);
+            let place = number_of(place);
+            self.index.insert_unique(hash_of(&place), place, hash_of);
         }
-        identities.push(identity);
-        number
+    }
+
+    /// The number of an identity that the last visitor has had before.
+    fn known(&self, identity: &Identity) -> Option<u32> {
+        let of_visitor = &self.identities[self.start..];
+        let place = if of_visitor.len() <= FEW {
+            of_visitor.iter().rposition(|known| known == identity)
+        } else {
+            let is_same = |place: &u32| of_visitor[*place as usize] == *identity;
+            self.index.find(hash(identity), is_same).map(|place| *place as usize)
+        };
+        place.map(|place| number_of(self.start + place))
     }
 
     /// Whether two numbers are of one visitor.
@@ -108,7 +135,13 @@ impl Visitors {
     /// For each number its rank in the order of a segment's rows.
     pub(super) fn ranks(&self) -> Vec<u32> {
         let mut numbers: Vec<u32> = (0..number_of(self.identities.len())).collect();
-        numbers.sort_unstable_by_key(|number| self.identities[*number as usize]);
+        let mut rest = numbers.as_mut_slice();
+        // The visitors are in order already.
+        for of_visitor in self.identities.chunk_by(|one, other| one.visitor == other.visitor) {
+            let (numbers, others) = rest.split_at_mut(of_visitor.len());
+            numbers.sort_unstable_by_key(|number| self.identities[*number as usize].ids);
+            rest = others;
+        }
         let mut ranks = vec![0; numbers.len()];
         for (rank, number) in (0..).zip(numbers) {
             ranks[number as usize] = rank;
@@ -126,24 +159,16 @@ impl Visitors {
 
     /// Forgets all but the last visitor. Returns how many numbers were before its first, by which its numbers decrease.
     pub(super) fn keep_last(&mut self) -> u32 {
-        let Self { identities, index, .. } = self;
-        let last = identities.last().map(|identity| identity.visitor);
-        let forgotten = identities.partition_point(|identity| Some(identity.visitor) != last);
-        identities.drain(..forgotten);
-        if !self.ids.is_empty() {
-            index.clear();
-            for (number, identity) in (0..).zip(identities.iter()) {
-                let rehash = |number: &u32| hash(&identities[*number as usize]);
-                index.insert_unique(hash(identity), number, rehash);
-            }
-        }
+        let forgotten = std::mem::take(&mut self.start);
+        self.identities.drain(..forgotten);
         number_of(forgotten)
     }
 
     /// Forgets all.
     pub(super) fn clear(&mut self) {
         self.identities.clear();
-        self.index.clear();
+        self.start = 0;
+        self.index = HashTable::new();
     }
 }
 
