@@ -65,3 +65,41 @@ impl ScalarUDFImpl for IdHash {
         Ok(ColumnarValue::Array(Arc::new(hashes.collect::<Int64Array>())))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use footfall_model::access::SiteScope;
+    use footfall_model::hash;
+
+    use crate::testing::{events, lake, value};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn ids_are_hashed_within_their_site() {
+        let lake = lake().await;
+        let of_site = |site: &str| events().site(site).client("x").session(Some("x")).pageview("/");
+        lake.add("a", of_site("a").session(None).pageview("/")).await;
+        lake.add("b", of_site("b")).await;
+        let engine = lake.engine();
+        let one = async |sql: &str| value(&engine, &SiteScope::All, sql).await;
+        for (sql, expected) in [
+            (
+                "SELECT count(*) FROM events WHERE client_hash = id_hash(tracking_id, client_id)",
+                "3",
+            ),
+            ("SELECT count(id_hash(tracking_id, session_id)) FROM events", "2"),
+            (
+                "SELECT count(DISTINCT id_hash(tracking_id, session_id)) FROM events",
+                "2",
+            ),
+            (
+                "SELECT id_hash('a', NULL) IS NULL AND id_hash(NULL, 'x') IS NULL",
+                "true",
+            ),
+            ("SELECT id_hash('a', 'bc') = id_hash('ab', 'c')", "false"),
+        ] {
+            assert_eq!(one(sql).await, expected, "{sql}");
+        }
+        let expected = hash::id_hash("a", "x").cast_signed().to_string();
+        assert_eq!(one("SELECT id_hash('a', 'x')").await, expected);
+    }
+}
