@@ -2,6 +2,7 @@
 
 mod configured;
 mod isolation;
+mod older;
 mod sql;
 
 use std::sync::Arc;
