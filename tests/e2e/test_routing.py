@@ -22,7 +22,8 @@ def merged(make_server, lake, tmp_path) -> tuple[Server, str]:
     site = server.create_site(new_site())
     for part in range(2):
         day = rfc3339(ago(days=2))
-        server.accept(pageviews(site, EVENTS // 2, timestamp=day, client_id=f"v{part}", revenue="1.25"))
+        ids = {"client_id": f"v{part}", "session_id": f"s{part}", "user": {"user_id": "u"}}
+        server.accept(pageviews(site, EVENTS // 2, timestamp=day, revenue="1.25", **ids))
         server.wait_for_events(site, (part + 1) * EVENTS // 2)
     Footfall(server.lake, tmp_path / "cli" / "state").must("compact")
     wait_until(lambda: source(server, "SELECT count(*) FROM events").startswith("rollup"), "segments are used")
@@ -40,6 +41,8 @@ def statements(site: str) -> list[tuple[str, str]]:
         ("rollup", f"SELECT event_type, count(*), sum(revenue), avg(revenue) {where} GROUP BY 1"),
         ("rollup", f"SELECT date_trunc('day', event_timestamp) AS day, count(*) {where} GROUP BY 1"),
         ("rollup visits", f"SELECT count(DISTINCT client_id) AS visitors, count(*) AS n {where}"),
+        ("rollup visits", f"SELECT count(DISTINCT session_id) AS sessions, count(DISTINCT user_id) AS users {where}"),
+        ("rollup visits", f"SELECT country, count(DISTINCT coalesce(user_id, client_id)) AS n {where} GROUP BY 1"),
         ("raw events", f"SELECT page_url, count(*) {where} GROUP BY 1 ORDER BY 1"),
     ]
 

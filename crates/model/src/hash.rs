@@ -8,11 +8,16 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::clock::Micros;
 
-/// The 64-bit visitor hash that files are sorted by and samples are drawn from: XXH3 of the length-prefixed
-/// `tracking_id` and `client_id`.
+/// The 64-bit visitor hash that files are sorted by and samples are drawn from: the [`id_hash`] of `client_id`.
 pub fn client_hash(tracking_id: &str, client_id: &str) -> u64 {
+    id_hash(tracking_id, client_id)
+}
+
+/// The 64-bit hash of an id of a site, be it a visitor's, a session's or a user's: XXH3 of the length-prefixed
+/// `tracking_id` and `id`. Equal ids of one site have equal hashes, whatever they name.
+pub fn id_hash(tracking_id: &str, id: &str) -> u64 {
     let (mut short, mut long) = ([0; 128], Vec::new());
-    let length = tracking_id.len() + client_id.len() + 16;
+    let length = tracking_id.len() + id.len() + 16;
     let bytes = match short.get_mut(..length) {
         Some(short) => short,
         None => {
@@ -21,7 +26,7 @@ pub fn client_hash(tracking_id: &str, client_id: &str) -> u64 {
         }
     };
     let mut rest = &mut *bytes;
-    for part in [tracking_id, client_id] {
+    for part in [tracking_id, id] {
         rest.put_u64_le(part.len() as u64);
         rest.put_slice(part.as_bytes());
     }
@@ -146,6 +151,7 @@ mod tests {
             format!("{:016x}", client_hash("UA-1", "abc.def")),
             @"9881455ad7297868"
         );
+        assert_eq!(id_hash("UA-1", "abc.def"), client_hash("UA-1", "abc.def"));
         insta::assert_snapshot!(
             derived_event_id("UA-1", "abc.def", "s1", 1_700_000_000_000_000, "pageview"),
             @"1afbe4f5a387fd09a68ce6a6716dec59"

@@ -166,11 +166,11 @@ const ROLLUPS_HEAD: &str = include_str!("rollups_head.md");
 fn rollups() -> String {
     let mut text = ROLLUPS_HEAD.to_owned();
     for view in views() {
-        let rows = if view.visitors == Visitors::OnePerRow {
-            "visitor, "
-        } else {
-            ""
-        };
+        let mut rows = String::new();
+        if view.visitors == Visitors::OnePerRow {
+            rows.push_str("visitor, ");
+            rows.extend(view.rollup.ids.iter().map(|id| format!("{}, ", id.subject())));
+        }
         let dimensions: Vec<_> = view.dimensions.iter().map(|name| format!("`{name}`")).collect();
         let period = period(view.period);
         let dimensions = dimensions.join(", ");
@@ -238,6 +238,14 @@ fn key(view: &RollupView, name: &str) -> (String, String, String) {
                 column("TIMESTAMP WITH TIME ZONE", &start)
             }
         };
+    }
+    if let Some(id) = view.rollup.ids.iter().find(|id| id.hash_column() == name) {
+        let meaning = format!(
+            "`id_hash(tracking_id, {0})`: 64-bit hash of the site and the {1}; null without a `{0}`.",
+            id.column(),
+            id.subject()
+        );
+        return column("BIGINT", &meaning);
     }
     let field = EventField::ALL.iter().find(|field| field.spec().name == name);
     let spec = field.expect("a field of events").spec();

@@ -67,6 +67,7 @@ pub(crate) fn only(sites: &[&str]) -> SiteScope {
 struct Event {
     site: String,
     client: String,
+    session: Option<String>,
     at: Micros,
     kind: &'static str,
     url: String,
@@ -75,20 +76,29 @@ struct Event {
     texts: BTreeMap<&'static str, String>,
 }
 
-/// Consecutive events; site, client, time and text columns stay until they are set again.
+/// Consecutive events; site, client, session, time and text columns stay until they are set again.
 #[derive(Debug, Clone)]
 pub(crate) struct EventsBuilder {
     site: String,
     client: String,
+    session: SessionId,
     at: Micros,
     texts: BTreeMap<&'static str, String>,
     rows: Vec<Event>,
+}
+
+#[derive(Debug, Clone)]
+enum SessionId {
+    /// Each client has one.
+    OfClient,
+    Sent(Option<String>),
 }
 
 pub(crate) fn events() -> EventsBuilder {
     EventsBuilder {
         site: "a".into(),
         client: "c".into(),
+        session: SessionId::OfClient,
         at: micros("2026-11-01 10:00"),
         texts: BTreeMap::new(),
         rows: Vec::new(),
@@ -103,6 +113,12 @@ impl EventsBuilder {
 
     pub(crate) fn client(mut self, client: &str) -> Self {
         self.client = client.into();
+        self
+    }
+
+    /// `session_id` of all clients; `None` is null.
+    pub(crate) fn session(mut self, session: Option<&str>) -> Self {
+        self.session = SessionId::Sent(session.map(str::to_owned));
         self
     }
 
@@ -143,6 +159,10 @@ impl EventsBuilder {
         self.rows.push(Event {
             site: self.site.clone(),
             client: self.client.clone(),
+            session: match &self.session {
+                SessionId::OfClient => Some(format!("s-{}", self.client)),
+                SessionId::Sent(session) => session.clone(),
+            },
             at: self.at,
             kind,
             url: url.into(),
@@ -175,7 +195,7 @@ impl EventsBuilder {
             "event_timestamp" | "created_at" => time(),
             "event_id" => text(|e| format!("{}-{}-{}", e.site, e.client, e.at)),
             "client_id" => text(|e| e.client.clone()),
-            "session_id" => text(|e| format!("s-{}", e.client)),
+            "session_id" => Arc::new(rows.clone().map(|e| e.session.as_deref()).collect::<StringArray>()),
             "event_type" => text(|e| e.kind.into()),
             "page_url" => text(|e| e.url.clone()),
             "is_bot" => Arc::new(BooleanArray::from(vec![false; self.rows.len()])),

@@ -139,8 +139,41 @@ SELECT country, count(DISTINCT client_id), count(*) FROM events WHERE tracking_i
 -- source: raw
 SELECT count(DISTINCT client_id) FROM events;
 
--- source: raw
+-- source: visits
 SELECT count(DISTINCT session_id) FROM events WHERE tracking_id = 'site-0';
+
+-- source: visits
+SELECT tracking_id, count(DISTINCT user_id) FROM events GROUP BY 1;
+
+-- source: visits
+SELECT country, count(DISTINCT client_id) AS visitors, count(DISTINCT session_id) AS sessions, count(DISTINCT user_id) AS users, count(*), sum(revenue) FROM events WHERE tracking_id = 'site-0' GROUP BY 1;
+
+-- source: visits
+SELECT date_trunc('day', event_timestamp), device, count(DISTINCT "session_id") FILTER (WHERE event_type = 'purchase') FROM events WHERE tracking_id = 'site-1' GROUP BY 1, 2 HAVING count(DISTINCT session_id) > 1;
+
+-- source: visits
+SELECT count(DISTINCT CASE WHEN event_type = 'purchase' THEN session_id END) * 1.0 / nullif(count(DISTINCT session_id), 0) FROM events WHERE tracking_id = 'site-0';
+
+-- source: visits
+SELECT country, count(DISTINCT coalesce(user_id, client_id)) FROM events WHERE tracking_id = 'site-0' GROUP BY GROUPING SETS ((country), ());
+
+-- source: visits
+SELECT count(DISTINCT session_id), count(session_id) FROM events WHERE tracking_id = 'site-1' AND session_id IS NOT NULL;
+
+-- source: raw
+SELECT count(DISTINCT session_id) FROM events;
+
+-- source: raw
+SELECT tracking_id, count(DISTINCT client_id || session_id) FROM events GROUP BY 1;
+
+-- source: raw
+SELECT DISTINCT session_id FROM events WHERE tracking_id = 'site-0';
+
+-- source: raw
+SELECT count(DISTINCT session_id) FROM events WHERE tracking_id = 'site-0' AND page_path = '/1';
+
+-- source: raw
+SELECT max(session_id) FROM events WHERE tracking_id = 'site-0';
 
 -- source: countries_daily
 SELECT count(DISTINCT country), count(DISTINCT device) FROM events;

@@ -1,5 +1,5 @@
-//! The groups of one rollup and one site: a group is a visitor (in rollups per visitor), a time bucket and a code for
-//! each dimension.
+//! The groups of one rollup and one site: a group is a visitor with its ids (in rollups per visitor, see
+//! [`super::visitors`]), a time bucket and a code for each dimension.
 
 use arrow::array::TimestampMicrosecondArray;
 use footfall_model::clock::Micros;
@@ -83,9 +83,9 @@ impl Groups {
         group
     }
 
-    /// The first `count` groups in the order of a segment: by visitor, by bucket, then by the dimensions' values. `ranks`
-    /// has each dimension's codes as ranks in the order of their values.
-    pub(super) fn sorted(&self, count: usize, ranks: &[&[u32]]) -> Vec<u32> {
+    /// The first `count` groups in the order of a segment: by visitor, by bucket, then by the dimensions' values. `visitors`
+    /// has the visitors' numbers, and `ranks` each dimension's codes, as ranks in the order of their values.
+    pub(super) fn sorted(&self, count: usize, visitors: Option<&[u32]>, ranks: &[&[u32]]) -> Vec<u32> {
         let keys = self.keys.chunks_exact(self.width).take(count);
         let mut ranked = Vec::with_capacity(count * ranks.len());
         for key in keys.clone() {
@@ -93,7 +93,8 @@ impl Groups {
             ranked.extend(codes.zip(ranks).map(|(code, ranks)| ranks[*code as usize]));
         }
         let of = |group: u32| key_of(&ranked, ranks.len(), group);
-        let starts = keys.map(|key| (key[0], key[1].cast_signed()));
+        let visitor = |number: u32| visitors.map_or(number, |ranks| ranks[number as usize]);
+        let starts = keys.map(|key| (visitor(key[0]), key[1].cast_signed()));
         let mut order: Vec<_> = starts.zip(0..).collect();
         order.sort_unstable_by(|(start, group), (other_start, other)| {
             start.cmp(other_start).then_with(|| of(*group).cmp(of(*other)))
@@ -120,13 +121,13 @@ impl Groups {
         key_of(&self.keys, self.width, group)[FIRST_CODE + nth]
     }
 
-    /// Forgets the first `count` groups. The others must be of one visitor, whose number becomes 0.
-    pub(super) fn drain(&mut self, count: usize) {
+    /// Forgets the first `count` groups, and the first numbers of visitors: the others decrease by as much.
+    pub(super) fn drain(&mut self, count: usize, forgotten: u32) {
         let Self { width, index, keys, .. } = self;
         keys.drain(..count * *width);
         index.clear();
         for (group, key) in (0..).zip(keys.chunks_exact_mut(*width)) {
-            key[0] = 0;
+            key[0] -= forgotten;
             let hash = hash(key);
             index.insert_unique(hash, group, |_| hash);
         }

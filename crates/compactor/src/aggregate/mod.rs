@@ -59,6 +59,7 @@ impl Aggregation {
         let of_one = |rollup: &Rollup| {
             let measured = rollup.measures.iter().filter_map(|measure| measure.function.column());
             let columns = measured.chain(rollup.dimensions.iter().map(String::as_str));
+            let columns = columns.chain(rollup.ids.iter().map(|id| id.column()));
             columns.map(str::to_owned).collect::<Vec<_>>()
         };
         let columns: BTreeSet<_> = of_all.into_iter().chain(rollups.iter().flat_map(of_one)).collect();
@@ -100,7 +101,7 @@ impl SegmentBuilder for Aggregation {
             self.codes.assign(&run)?;
             let rollups = self.rollups.iter_mut().enumerate();
             for (table, rollup) in rollups.filter(|(_, rollup)| rollup.has_site(site)) {
-                rollup.push(&run, &times.values()[start..end], &self.codes)?;
+                rollup.push(site, &run, &times.values()[start..end], &self.codes)?;
                 rollup.end_visitors(site, &self.codes, |batch| rows.push(table, batch))?;
             }
             start = end;

@@ -46,7 +46,7 @@ impl RollupState {
         Ok(Self {
             schema: Arc::clone(table.file_schema()),
             sites: rollup.sites.clone(),
-            visitors: rollup.per_visitor.then(Visitors::default),
+            visitors: rollup.per_visitor.then(|| Visitors::new(&rollup.ids)),
             has_bucket: rollup.grain.column().is_some(),
             groups: Groups::new(rollup.grain.micros(), dimensions.len()),
             dimensions,
@@ -60,12 +60,18 @@ impl RollupState {
     }
 
     /// Adds the next events of the site.
-    pub(super) fn push(&mut self, run: &RecordBatch, times: &[i64], codes: &Codes) -> Result<(), ArrowError> {
+    pub(super) fn push(
+        &mut self,
+        site: &str,
+        run: &RecordBatch,
+        times: &[i64],
+        codes: &Codes,
+    ) -> Result<(), ArrowError> {
         let codes: Vec<&[u32]> = self.dimensions.iter().map(|dimension| codes.of(*dimension)).collect();
         let visitors = self
             .visitors
             .as_mut()
-            .map(|visitors| visitors.assign(run))
+            .map(|visitors| visitors.assign(site, run))
             .transpose()?;
         let groups = self.groups.assign(visitors, times, &codes);
         let count = self.groups.len();
@@ -90,12 +96,13 @@ impl RollupState {
         let Some(last) = self.groups.len().checked_sub(1) else {
             return Ok(());
         };
-        if self.visitors.is_none() || last < BATCH_ROWS {
+        let Some(visitors) = self.visitors.as_ref().filter(|_| last >= BATCH_ROWS) else {
             return Ok(());
-        }
+        };
         // The visitors follow one another, so the last one's groups are the last.
         let visitor = |group: usize| self.groups.visitor(u32::try_from(group).unwrap_or(u32::MAX));
-        let complete = (0..last).rev().find(|group| visitor(*group) != visitor(last));
+        let goes_on = |group: usize| visitors.are_one(visitor(group), visitor(last));
+        let complete = (0..last).rev().find(|group| !goes_on(*group));
         match complete {
             Some(group) => self.end(group + 1, site, codes, done),
             None => Ok(()),
@@ -110,7 +117,9 @@ impl RollupState {
         done: impl FnMut(RecordBatch),
     ) -> Result<(), ArrowError> {
         self.end(self.groups.len(), site, codes, done)?;
-        self.visitors = self.visitors.take().map(|_| Visitors::default());
+        if let Some(visitors) = &mut self.visitors {
+            visitors.clear();
+        }
         Ok(())
     }
 
@@ -129,15 +138,18 @@ impl RollupState {
             .map(|(nth, dimension)| codes.ranks(*dimension, used(nth)))
             .collect();
         let ranks: Vec<&[u32]> = ranks.iter().map(Vec::as_slice).collect();
-        for groups in self.groups.sorted(count, &ranks).chunks(BATCH_ROWS) {
+        let visitors = self.visitors.as_ref().map(Visitors::ranks);
+        for groups in self
+            .groups
+            .sorted(count, visitors.as_deref(), &ranks)
+            .chunks(BATCH_ROWS)
+        {
             done(self.rows(groups, site, codes)?);
         }
-        self.groups.drain(count);
+        let forgotten = self.visitors.as_mut().map_or(0, Visitors::keep_last);
+        self.groups.drain(count, forgotten);
         for (_, accumulator) in &mut self.accumulators {
             accumulator.drain(count);
-        }
-        if let Some(visitors) = &mut self.visitors {
-            visitors.keep_last();
         }
         Ok(())
     }
@@ -146,7 +158,7 @@ impl RollupState {
         let mut columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from_iter_values(groups.iter().map(|_| site)))];
         if let Some(visitors) = &self.visitors {
             let numbers = groups.iter().map(|group| self.groups.visitor(*group));
-            columns.push(Arc::new(visitors.hashes(numbers)));
+            columns.extend(visitors.columns(numbers).map(|column| Arc::new(column) as ArrayRef));
         }
         if self.has_bucket {
             columns.push(Arc::new(self.groups.buckets(groups)));

@@ -127,8 +127,10 @@ pub(super) fn encode(error: ParquetError) -> LakeError {
 
 /// High-cardinality columns: a dictionary of them costs time and is discarded, or it is read as a whole for a page of the
 /// column. Those that are sorted, or nearly so, also take a third less without one.
-const WITHOUT_DICTIONARY: [(&str, Encoding); 14] = [
+const WITHOUT_DICTIONARY: [(&str, Encoding); 16] = [
     ("client_hash", Encoding::PLAIN),
+    ("session_hash", Encoding::PLAIN),
+    ("user_hash", Encoding::PLAIN),
     ("client_id", Encoding::DELTA_LENGTH_BYTE_ARRAY),
     ("session_id", Encoding::DELTA_LENGTH_BYTE_ARRAY),
     ("event_timestamp", Encoding::DELTA_BINARY_PACKED),

@@ -1,6 +1,6 @@
 //! The rollups of every lake, and their views.
 
-use super::{Function, Grain, Measure, Period, Rollup, RollupView};
+use super::{Function, Grain, HashedId, Measure, Period, Rollup, RollupView};
 use crate::access::SiteScope;
 
 /// The rollups of every lake.
@@ -11,6 +11,7 @@ pub fn built_in() -> Vec<Rollup> {
         sites: SiteScope::All,
         grain,
         per_visitor: false,
+        ids: Vec::new(),
         dimensions: names(dimensions),
         measures: measures(),
     };
@@ -39,6 +40,7 @@ pub fn built_in() -> Vec<Rollup> {
             sites: SiteScope::All,
             grain: Grain::Hour,
             per_visitor: true,
+            ids: HashedId::ALL.to_vec(),
             dimensions: [names(&DAILY), names(&["source"])].concat(),
             measures: vec![event_count(), revenue_count(), total_revenue()],
         },
@@ -146,8 +148,9 @@ mod tests {
     fn built_in_rollups_are_tables() {
         for rollup in built_in() {
             let table = rollup.table().unwrap();
-            assert_eq!(table.folder(), format!("rollups/{}", rollup.name));
-            let keys = usize::from(rollup.grain.column().is_some()) + usize::from(rollup.per_visitor);
+            assert_eq!(table.folder(), rollup.folder());
+            let keys =
+                usize::from(rollup.grain.column().is_some()) + usize::from(rollup.per_visitor) + rollup.ids.len();
             assert_eq!(table.sort_columns().count(), 1 + keys + rollup.dimensions.len());
         }
     }

@@ -236,6 +236,7 @@ impl RollupDefinition {
             },
             grain: self.grain,
             per_visitor: self.per_visitor,
+            ids: Vec::new(),
             dimensions: self.dimensions.clone(),
             measures: measures.collect::<Result<_, _>>()?,
         })

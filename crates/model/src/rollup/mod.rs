@@ -3,6 +3,7 @@
 
 mod built_in;
 mod definition;
+mod hashed_id;
 mod measure;
 mod session_measures;
 mod view;
@@ -12,6 +13,7 @@ pub use definition::{
     ConfiguredRollup, ConfiguredRollups, DefinitionError, MAX_MEASURES, MeasureDefinition, MeasureFunction,
     RollupDefinition,
 };
+pub use hashed_id::HashedId;
 pub use measure::{Function, Measure};
 pub use session_measures::SessionMeasure;
 pub use view::{Period, RollupView, SourceTable, TimeRange, UNIQUE_USERS, Visitors};
@@ -73,6 +75,8 @@ pub struct Rollup {
     pub grain: Grain,
     /// Whether a row is of one visitor. Such a rollup counts distinct visitors exactly.
     pub per_visitor: bool,
+    /// The ids by which the rows of a visitor differ too, whose distinct values it counts exactly; only per visitor.
+    pub ids: Vec<HashedId>,
     /// Text and boolean columns of `events` to group by, in addition to the site and the bucket.
     pub dimensions: Vec<String>,
     pub measures: Vec<Measure>,
@@ -94,12 +98,14 @@ pub fn folder(name: &str, revision: u64) -> String {
 }
 
 impl Rollup {
-    /// The folder of its segments, below the shard's root.
+    /// The folder of its segments, below the shard's root. It names the ids, so that segments without one of them, as
+    /// older versions have written, are not taken for segments in which it is null.
     pub fn folder(&self) -> String {
-        folder(&self.name, self.revision)
+        let ids = self.ids.iter().map(|id| format!("-{}", id.subject()));
+        ids.fold(folder(&self.name, self.revision), |folder, id| folder + &id)
     }
 
-    /// The table of its segments: site, visitor, bucket, dimensions, measures; sorted by all but the measures.
+    /// The table of its segments: site, visitor, ids, bucket, dimensions, measures; sorted by all but the measures.
     ///
     /// # Errors
     /// For an impossible dimension or measure, with the possible ones.
@@ -113,7 +119,11 @@ impl Rollup {
         let mut fields = vec![Field::new(SITE_COLUMN, DataType::Utf8, false)];
         if self.per_visitor {
             fields.push(Field::new(VISITOR_COLUMN, DataType::Int64, false));
+        } else if let Some(id) = self.ids.first() {
+            return Err(wrong(format!("{} without visitors", id.hash_column())));
         }
+        let ids = self.ids.iter();
+        fields.extend(ids.map(|id| Field::new(id.hash_column(), DataType::Int64, true)));
         let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
         fields.extend(self.grain.column().map(|name| Field::new(name, utc, false)));
         for name in &self.dimensions {
@@ -175,6 +185,7 @@ mod tests {
             sites: SiteScope::All,
             grain: Grain::Hour,
             per_visitor: false,
+            ids: Vec::new(),
             dimensions: dimensions.iter().map(|name| (*name).to_owned()).collect(),
             measures,
         }
@@ -199,6 +210,30 @@ mod tests {
         assert!(refused(rollup(&["country"], vec![sum("price")])).contains("no column price"));
         assert!(refused(rollup(&["country", "country"], Vec::new())).contains("country is declared twice"));
         assert!(refused(rollup(&["country"; 17], Vec::new())).contains("17 dimensions"));
+        let sessions = Rollup {
+            ids: vec![HashedId::Session],
+            ..rollup(&[], Vec::new())
+        };
+        assert!(refused(sessions).contains("session_hash without visitors"));
+    }
+
+    #[test]
+    fn segments_with_other_ids_lie_in_other_folders() {
+        let of = |ids: &[HashedId], revision| {
+            let ids = ids.to_vec();
+            let rollup = rollup(&[], Vec::new());
+            Rollup {
+                ids,
+                revision,
+                per_visitor: true,
+                ..rollup
+            }
+            .folder()
+        };
+        assert_eq!(of(&[], 0), "rollups/mine");
+        assert_eq!(of(&[HashedId::Session], 0), "rollups/mine-session");
+        assert_eq!(of(&HashedId::ALL, 0), "rollups/mine-session-user");
+        assert_eq!(of(&[HashedId::User], 3), "rollups/mine-3-user");
     }
 
     #[test]

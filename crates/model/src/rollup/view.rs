@@ -20,7 +20,7 @@ use crate::schema;
 use crate::table::SITE_COLUMN;
 
 use super::session_measures::{SESSION_MEASURES, SessionMeasure, of_first_event};
-use super::{Grain, Measure, Rollup, VISITOR_COLUMN};
+use super::{Grain, HashedId, Measure, Rollup, VISITOR_COLUMN};
 use sql::{of_sites, positions, quoted};
 
 /// The column with the exact number of distinct visitors of a row.
@@ -155,6 +155,15 @@ impl Source<'_> {
         match self {
             Self::Sessions => of_first_event(name).unwrap_or(name),
             Self::Segments(_) | Self::Uncovered(_) | Self::Events => name,
+        }
+    }
+
+    /// The column with an id's hash, and its expression.
+    fn id(&self, id: HashedId) -> (&'static str, String) {
+        let name = id.hash_column();
+        match self {
+            Self::Segments(_) => (name, name.to_owned()),
+            Self::Uncovered(_) | Self::Events | Self::Sessions => (name, id.over_events()),
         }
     }
 
@@ -370,6 +379,7 @@ impl RollupView {
     fn keys_over(&self, source: &Source<'_>) -> Vec<(&str, String)> {
         let same = |name| (name, str::to_owned(name));
         let visitor = self.rollup.per_visitor.then(|| same(VISITOR_COLUMN));
+        let ids = self.rollup.ids.iter().map(|id| source.id(*id));
         let dimensions = self.dimensions.iter().map(|name| {
             let column = source.dimension(name);
             (name.as_str(), column.to_owned())
@@ -377,6 +387,7 @@ impl RollupView {
         [same(SITE_COLUMN)]
             .into_iter()
             .chain(visitor)
+            .chain(ids)
             .chain(self.period.keys(source))
             .chain(dimensions)
             .collect()

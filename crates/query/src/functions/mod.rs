@@ -1,11 +1,12 @@
 //! The functions that SQL may call: DataFusion's scalar ones, where the length of the result is up to the caller with
-//! bounds of ours, those that read `custom_properties`, sketches, estimates from samples, and what visitors did in which
+//! bounds of ours, those that read `custom_properties`, hashes of ids, sketches, estimates from samples, and what visitors did in which
 //! order.
 
 mod bounded;
 mod concat_operator;
 mod estimates;
 mod growth;
+mod id_hash;
 mod json;
 mod patterns;
 mod ratio;
@@ -24,6 +25,7 @@ use datafusion::logical_expr::{AggregateUDF, ReturnFieldArgs, ScalarUDF, ScalarU
 
 use bounded::Bounded;
 pub(crate) use concat_operator::ConcatOperators;
+pub(crate) use id_hash::id_hash;
 pub(crate) use json::PropertyOperators;
 pub(crate) use patterns::{DEFAULT_ESCAPE, escape_character, like_escape, similar_to_escape};
 pub(crate) use sketches::{estimate_of, sketch_of};
@@ -39,6 +41,7 @@ pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
         .chain(json::functions())
         .chain(patterns::functions())
         .chain(sketches::functions())
+        .chain(id_hash::functions())
         .collect()
 }
 

@@ -10,7 +10,9 @@ use footfall_model::rollup::Function;
 
 use crate::functions::{estimate_of, sketch_of};
 
-use super::segment::{Segment, Unfit, event_columns, if_then, never_null, visitor, widest};
+use super::segment::{
+    CLIENT_ID, Segment, Unfit, event_columns, hash_of_event, hashed, if_then, never_null, stored_hash, widest,
+};
 
 /// A function over a column of both kinds of rows.
 #[derive(Debug, Clone)]
@@ -197,8 +199,8 @@ impl Call<'_> {
             "min" => self.segment.extreme(argument, Function::Min),
             "max" => self.segment.extreme(argument, Function::Max),
             "count" if self.one_site => {
-                let visitor = visitor(argument)?;
-                return Some((self.segment.key(&visitor).ok()?, visitor));
+                let over_segments = self.segment.key(&hashed(argument, stored_hash)?).ok()?;
+                return Some((over_segments, hashed(argument, hash_of_event)?));
             }
             _ => None,
         };
@@ -236,7 +238,10 @@ impl Call<'_> {
     fn obstacle(&self) -> Option<Unfit> {
         let mut arguments = self.params.args.iter();
         arguments.find_map(|argument| match self.segment.key(argument) {
-            Err(Unfit::Column(name)) if name != "client_id" && name != "revenue" => Some(Unfit::Column(name)),
+            Err(Unfit::Column(name)) if name == CLIENT_ID || name == "revenue" || self.segment.id(&name).is_some() => {
+                None
+            }
+            Err(Unfit::Column(name)) => Some(Unfit::Column(name)),
             _ => None,
         })
     }

@@ -6,12 +6,13 @@ use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::{Expr, ExprSchemable, cast, lit};
-use footfall_model::rollup::{Function, Rollup, VISITOR_COLUMN};
+use footfall_model::rollup::{Function, HashedId, Rollup, VISITOR_COLUMN};
 use footfall_model::schema;
 use footfall_model::table::SITE_COLUMN;
 
 use super::buckets::{self, TIME};
 use super::fit::type_is;
+use crate::functions::id_hash;
 use crate::semantics::product;
 
 /// The segments of a rollup, as far as one aggregate may use them.
@@ -55,8 +56,15 @@ pub(super) fn event_columns() -> Result<&'static DFSchema> {
 }
 
 impl Segment<'_> {
-    /// `expr`, which has one value for all events of a row, over the row's columns.
+    /// `expr`, which has one value for all events of a row, over the row's columns. Hashes of ids are columns of it too.
     pub(super) fn key(&self, expr: &Expr) -> Result<Expr, Unfit> {
+        let tested_by_hash;
+        let expr = if self.rollup.ids.is_empty() {
+            expr
+        } else {
+            tested_by_hash = self.with_null_tests_of_hashes(expr.clone())?;
+            &tested_by_hash
+        };
         let mut names: Vec<&str> = expr.column_refs().into_iter().map(Column::name).collect();
         names.sort_unstable();
         for name in names {
@@ -82,7 +90,32 @@ impl Segment<'_> {
         name == SITE_COLUMN
             || name == schema::PARTITION_COLUMN
             || (self.rollup.per_visitor && name == VISITOR_COLUMN)
+            || self.rollup.ids.iter().any(|id| id.hash_column() == name)
             || self.rollup.dimensions.iter().any(|dimension| dimension == name)
+    }
+
+    /// The id that is in this column of events, if rows have its hash.
+    pub(super) fn id(&self, name: &str) -> Option<HashedId> {
+        self.rollup.ids.iter().copied().find(|id| id.column() == name)
+    }
+
+    /// `expr` with `session_hash IS NULL` for `session_id IS NULL`, and the like, where rows have the hash.
+    fn with_null_tests_of_hashes(&self, expr: Expr) -> Result<Expr, Unfit> {
+        let hash = |tested: &Expr| match tested {
+            Expr::Column(name) => self.id(name.name()).map(|id| Box::new(column(id.hash_column()))),
+            _ => None,
+        };
+        let replaced = expr.transform_up(|part| {
+            let test = match &part {
+                Expr::IsNull(tested) => hash(tested).map(Expr::IsNull),
+                Expr::IsNotNull(tested) => hash(tested).map(Expr::IsNotNull),
+                _ => None,
+            };
+            Ok(test.map_or_else(|| Transformed::no(part), Transformed::yes))
+        });
+        replaced
+            .map(|replaced| replaced.data)
+            .map_err(|error| Unfit::Column(error.to_string()))
     }
 
     /// The start of a row's bucket, as the time of its events.
@@ -129,7 +162,14 @@ impl Segment<'_> {
             return Some(if_then(key.is_not_null(), self.weight()?, lit(0_i64)));
         }
         match expr {
-            Expr::Column(column) => self.measure(&Function::CountOf(column.name.clone())),
+            Expr::Column(name) => match self.id(name.name()) {
+                Some(id) => Some(if_then(
+                    column(id.hash_column()).is_not_null(),
+                    self.weight()?,
+                    lit(0_i64),
+                )),
+                None => self.measure(&Function::CountOf(name.name.clone())),
+            },
             Expr::Case(_) => self
                 .case(expr, |value| self.count(value), lit(0_i64))
                 .or_else(|| match if_else(expr)? {
@@ -233,18 +273,19 @@ pub(super) fn of_type(value: &str) -> Function {
     }
 }
 
-/// `expr` as a visitor's hash, where it is a `client_id` or null: they are equal for the same events of one site.
-pub(super) fn visitor(expr: &Expr) -> Option<Expr> {
+/// `expr` as the hash of what it gives, where that is an id or null: they are equal for the same events of one site. `hash`
+/// is that of a column.
+pub(super) fn hashed(expr: &Expr, hash: fn(&str) -> Option<Expr>) -> Option<Expr> {
     match expr {
-        Expr::Column(name) if name.name() == "client_id" => Some(column(VISITOR_COLUMN)),
+        Expr::Column(name) => hash(name.name()),
         Expr::Literal(value, _) if value.is_null() => Some(lit(ScalarValue::Int64(None))),
         Expr::Case(case) if case.expr.is_none() => {
             let mut case = case.clone();
             for (_, then) in &mut case.when_then_expr {
-                **then = visitor(then)?;
+                **then = hashed(then, hash)?;
             }
             case.else_expr = match case.else_expr {
-                Some(value) => Some(Box::new(visitor(&value)?)),
+                Some(value) => Some(Box::new(hashed(&value, hash)?)),
                 None => None,
             };
             Some(Expr::Case(case))
@@ -252,6 +293,25 @@ pub(super) fn visitor(expr: &Expr) -> Option<Expr> {
         _ => None,
     }
 }
+
+/// The hash of this id as segments have it.
+pub(super) fn stored_hash(name: &str) -> Option<Expr> {
+    let mut ids = HashedId::ALL.into_iter();
+    let hash = ids.find(|id| id.column() == name).map(HashedId::hash_column);
+    hash.or((name == CLIENT_ID).then_some(VISITOR_COLUMN)).map(column)
+}
+
+/// The same of an event.
+pub(super) fn hash_of_event(name: &str) -> Option<Expr> {
+    let is_id = HashedId::ALL.iter().any(|id| id.column() == name);
+    match name {
+        CLIENT_ID => Some(column(VISITOR_COLUMN)),
+        name => is_id.then(|| id_hash(column(SITE_COLUMN), column(name))),
+    }
+}
+
+/// The visitor's id, whose hash events have.
+pub(super) const CLIENT_ID: &str = "client_id";
 
 /// `x` of `CASE WHEN x IS NOT NULL THEN x ELSE 0 END`, which `coalesce(x, 0)` becomes.
 fn or_zero(expr: &Expr) -> Option<&Expr> {

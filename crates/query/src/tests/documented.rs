@@ -69,7 +69,10 @@ fn events_with_columns(page: &str) -> EventsBuilder {
         let event: Value = serde_json::from_str(line).expect("JSON");
         let text = |name: &str| event[name].as_str();
         sent = sent.at(text("timestamp").unwrap()).client(text("client_id").unwrap());
-        for column in ["country", "device", "page_path"] {
+        if event.get("session_id").is_some() {
+            sent = sent.session(text("session_id"));
+        }
+        for column in ["country", "device", "page_path", "user_id"] {
             sent = sent.text(column, text(column));
         }
         sent = match event["revenue"].as_i64() {

@@ -9,6 +9,7 @@ fn rollup(name: &str, dimensions: &[&str], per_visitor: bool) -> Rollup {
         sites: SiteScope::All,
         grain: Grain::Hour,
         per_visitor,
+        ids: Vec::new(),
         dimensions: dimensions.iter().map(|name| (*name).to_owned()).collect(),
         measures: vec![Measure {
             name: "event_count".into(),
@@ -61,6 +62,28 @@ fn visitors_are_counted_where_all_keys_are_known() {
         own.keys(),
         ["tracking_id", "client_hash", "event_date", "hour", "country"]
     );
+}
+
+#[test]
+fn ids_are_stored_in_segments_and_hashed_in_events() {
+    let rollup = Rollup {
+        ids: vec![HashedId::Session, HashedId::User],
+        ..rollup("visits", &["country"], true)
+    };
+    let view = RollupView::new(rollup, &[]);
+    assert_eq!(
+        view.keys(),
+        [
+            "tracking_id",
+            "client_hash",
+            "session_hash",
+            "user_hash",
+            "event_date",
+            "hour",
+            "country"
+        ]
+    );
+    insta::assert_snapshot!(view.sql(|name| name == "event_count", TimeRange::ALL));
 }
 
 #[test]

@@ -29,6 +29,7 @@ fn some_rollup(random: &mut Random, name: &str, revision: u64) -> Rollup {
         sites,
         grain: [Grain::QuarterHour, Grain::Hour, Grain::Day][random.below(3) as usize],
         per_visitor: random.below(4) == 0,
+        ids: Vec::new(),
         dimensions,
         measures: built_in()[0].measures[..1 + random.below(9) as usize].to_vec(),
     }
@@ -87,6 +88,7 @@ fn by_country(revision: u64, sites: SiteScope) -> Rollup {
         sites,
         grain: Grain::Hour,
         per_visitor: false,
+        ids: Vec::new(),
         dimensions: vec!["country".to_owned()],
         measures: built_in()[0].measures.clone(),
     }

@@ -2,6 +2,7 @@
 
 mod configured;
 mod isolation;
+mod older;
 mod sql;
 
 use std::sync::Arc;
@@ -258,7 +259,11 @@ pub(in crate::tests) fn random_events(random: &mut Random) -> EventsBuilder {
                 "2026-11-{day:02} {hour:02}:{:02}",
                 quarter * 15 + random.below(2) * 14
             ));
-        let texts: [(_, &[_]); 5] = [
+        // Sessions and users of several clients, over several hours.
+        let session = random.below(4);
+        events = events.session((session > 0).then(|| format!("session-{session}")).as_deref());
+        let texts: [(_, &[_]); 6] = [
+            ("user_id", &["user-1", "user-2"]),
             ("country", &["BE", "NL"]),
             ("device", &["desktop", "mobile"]),
             ("page_path", &["/1", "/2"]),

@@ -32,6 +32,8 @@ pub(super) fn random_condition(random: &mut Random, view: &RollupView) -> String
         "event_type = 'pageview'",
         "page_path LIKE '/1%'",
         "source IS NOT DISTINCT FROM NULL",
+        "session_hash IS NULL OR session_hash = id_hash(tracking_id, 'session-1')",
+        "user_hash IN (id_hash('site-1', 'user-1'), id_hash('site-1', 'user-2'))",
         "event_count > 1",
         "unique_users > 1 AND total_revenue IS NOT NULL",
         "unique_users = 1",
@@ -50,6 +52,8 @@ pub(super) fn random_condition(random: &mut Random, view: &RollupView) -> String
         "event_type",
         "page_path",
         "source",
+        "session_hash",
+        "user_hash",
         "event_count",
         "unique_users",
         "total_revenue",
@@ -70,6 +74,8 @@ pub(super) fn over_events(view: &RollupView) -> String {
         "quarter_hour" => "date_bin(INTERVAL '15 minutes', event_timestamp)".to_owned(),
         "hour" => "date_trunc('hour', event_timestamp)".to_owned(),
         "week" | "month" => format!("CAST(date_trunc('{name}', event_timestamp) AS DATE)"),
+        "session_hash" => "id_hash(tracking_id, session_id)".to_owned(),
+        "user_hash" => "id_hash(tracking_id, user_id)".to_owned(),
         _ => name.to_owned(),
     };
     let keys = view.keys();

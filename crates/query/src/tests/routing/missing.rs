@@ -88,9 +88,9 @@ async fn missing_rollup_answers_the_statement_once_it_is_made() {
             "Day [city] [event_count sketch_of_user_id]",
         ),
         (
-            "SELECT count(user_id) FROM events WHERE event_timestamp >= '2026-11-01 10:00' \
+            "SELECT count(page_url) FROM events WHERE event_timestamp >= '2026-11-01 10:00' \
              AND event_timestamp < '2026-11-01 11:00'",
-            "Hour [] [event_count count_of_user_id]",
+            "Hour [] [event_count count_of_page_url]",
         ),
         (
             "SELECT count(*) FILTER (WHERE city = 'Gent') FROM events WHERE event_timestamp >= '2026-11-01 10:15' \
@@ -137,6 +137,7 @@ async fn nothing_is_missing_where_no_rollup_can_help() {
         "SELECT country, count(*) FROM events GROUP BY 1",
         "SELECT client_id, count(*) FROM events GROUP BY 1",
         "SELECT count(DISTINCT user_id) FROM events",
+        "SELECT count(DISTINCT session_id) FROM events WHERE tracking_id = 'a' AND city = 'Gent'",
         "SELECT median(revenue) FROM events",
         "SELECT date_trunc('minute', event_timestamp), count(*) FROM events GROUP BY 1",
         "SELECT count(*) FROM events WHERE custom_properties->>'plan' = 'pro'",

@@ -12,7 +12,7 @@ use crate::tests::rollups::{Changes, Random, Rolled, random_events, rolled, smal
 const LAKES: u64 = 3;
 const STATEMENTS: usize = 100;
 
-const KEYS: [&str; 25] = [
+const KEYS: [&str; 26] = [
     "tracking_id",
     "event_type",
     "country",
@@ -38,9 +38,10 @@ const KEYS: [&str; 25] = [
     "CASE WHEN country IN ('BE') THEN 'home' ELSE country END",
     "extract(minute FROM event_timestamp)",
     "is_bot",
+    "user_id IS NULL",
 ];
 
-const AGGREGATES: [&str; 31] = [
+const AGGREGATES: [&str; 41] = [
     "count(*)",
     "count(1)",
     "count(country)",
@@ -60,6 +61,16 @@ const AGGREGATES: [&str; 31] = [
     "count(DISTINCT client_id)",
     "count(DISTINCT CASE WHEN event_type = 'purchase' THEN client_id END)",
     "count(DISTINCT session_id)",
+    "count(DISTINCT user_id)",
+    "count(DISTINCT session_id) + count(DISTINCT user_id)",
+    "count(DISTINCT user_id) FILTER (WHERE event_type = 'purchase')",
+    "count(DISTINCT CASE WHEN country = 'BE' THEN session_id ELSE NULL END)",
+    "count(DISTINCT CASE WHEN event_type = 'purchase' THEN session_id WHEN device = 'mobile' THEN client_id END)",
+    "count(DISTINCT coalesce(user_id, client_id))",
+    "count(DISTINCT CASE WHEN user_id IS NULL THEN session_id END)",
+    "count(*) * 1.0 / nullif(count(DISTINCT session_id), 0)",
+    "count(session_id)",
+    "count(*) FILTER (WHERE user_id IS NOT NULL)",
     "count(*) FILTER (WHERE event_type = 'pageview')",
     "sum(revenue) FILTER (WHERE device = 'mobile')",
     "sum(CASE WHEN event_type = 'purchase' THEN revenue ELSE 0 END)",
@@ -74,7 +85,7 @@ const AGGREGATES: [&str; 31] = [
     "approx_distinct(client_id) FILTER (WHERE event_type = 'purchase')",
 ];
 
-const CONDITIONS: [&str; 25] = [
+const CONDITIONS: [&str; 28] = [
     "true",
     "tracking_id = 'site-1'",
     "tracking_id <> 'site-2'",
@@ -88,6 +99,9 @@ const CONDITIONS: [&str; 25] = [
     "country LIKE 'B%' OR device IS NOT NULL",
     "lower(country) = 'nl'",
     "page_path = '/1'",
+    "session_id IS NOT NULL",
+    "user_id IS NULL OR country = 'BE'",
+    "user_id = 'user-1'",
     "source NOT IN ('google')",
     "event_date >= DATE '2026-11-02'",
     "event_timestamp >= '2026-11-01 12:00'",
