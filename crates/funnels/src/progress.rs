@@ -7,11 +7,13 @@ use arrow::datatypes::{Int32Type, Int64Type, SchemaRef, TimestampMicrosecondType
 use arrow::error::ArrowError;
 use footfall_model::clock::{DAY, Micros};
 
+use self::buckets::Buckets;
 use self::output::{FoundEntry, Output};
 use crate::Funnel;
 use crate::attempts::{EntryFinder, StepEvent};
 use crate::table::{PROGRESS_ORDER, REVISION, VISITOR};
 
+mod buckets;
 mod output;
 
 /// Up to so many events of a visitor and day are compared with each other, more are looked up.
@@ -30,9 +32,7 @@ pub struct Progress {
     finders: Vec<EntryFinder>,
     /// The index of each funnel. A revision is that of one funnel alone.
     by_revision: HashMap<i64, u32>,
-    rows: Vec<Row>,
-    /// Those before it have been computed.
-    done: usize,
+    rows: Buckets,
     output: Output,
 }
 
@@ -72,8 +72,7 @@ impl Progress {
             finders: rules.map(EntryFinder::new).collect(),
             by_revision: revisions.zip(0..).collect(),
             funnels,
-            rows: Vec::new(),
-            done: 0,
+            rows: Buckets::default(),
             output: Output::new(schema),
         }
     }
@@ -119,33 +118,41 @@ impl Progress {
 
     /// Bytes that it holds.
     pub fn memory(&self) -> usize {
-        self.rows.capacity() * size_of::<Row>() + self.output.memory()
+        self.rows.memory() + self.output.memory()
     }
 
-    /// Its rows in batches of `most`, with the columns of `schema`.
-    pub fn rows(&self, most: usize, schema: &SchemaRef) -> impl Iterator<Item = Result<RecordBatch, ArrowError>> {
-        let batches = self.rows.chunks(most.max(1));
-        batches.map(|rows| self.output.step_rows(&self.funnels, rows, schema))
+    /// Its rows in the order of [`PROGRESS_ORDER`], in batches of up to `most` with the columns of `schema`. They are
+    /// forgotten by and by; those that are left, by [`Progress::clear`].
+    pub fn take_rows(
+        &mut self,
+        most: usize,
+        schema: &SchemaRef,
+    ) -> impl Iterator<Item = Result<RecordBatch, ArrowError>> {
+        let Self {
+            rows, output, funnels, ..
+        } = self;
+        std::iter::from_fn(move || rows.take_next()).flat_map(move |rows| {
+            let batches = rows.chunks(most.max(1));
+            let batches = batches.map(|rows| output.step_rows(funnels, rows, schema));
+            batches.collect::<Vec<_>>()
+        })
     }
 
-    /// Orders the rows as in [`PROGRESS_ORDER`], which [`Progress::entries`] takes for granted.
-    pub fn sort(&mut self) {
-        self.rows.sort_unstable();
-    }
-
-    /// The entries of the next visitors, of `most` rows or of one visitor; none at the end.
+    /// The entries of the next visitors, of some `most` rows; none at the end. No rows come after it.
     ///
     /// # Errors
     /// Arrow's.
     pub fn entries(&mut self, most: usize) -> Result<Option<RecordBatch>, ArrowError> {
-        if self.done == self.rows.len() {
+        let (mut found, mut taken) = (Vec::new(), 0);
+        while taken < most
+            && let Some(rows) = self.rows.take_next()
+        {
+            taken += rows.len();
+            self.find(&rows, &mut found);
+        }
+        if taken == 0 {
             self.clear();
             return Ok(None);
-        }
-        let mut found = Vec::new();
-        let until = self.done.saturating_add(most);
-        while self.done < self.rows.len().min(until) {
-            found.extend(self.next_visitor());
         }
         self.output.batch(&self.funnels, &found).map(Some)
     }
@@ -156,57 +163,53 @@ impl Progress {
     /// # Errors
     /// Arrow's.
     pub fn entries_of_ended(&mut self) -> Result<RecordBatch, ArrowError> {
-        let last = self.rows.last().map(|row| row.client_hash);
-        let going_on = self.rows.iter().rev().take_while(|row| Some(row.client_hash) == last);
-        let going_on = self.rows.split_off(self.rows.len() - going_on.count());
-        self.sort();
-        let mut found = Vec::new();
-        while self.done < self.rows.len() {
-            found.extend(self.next_visitor());
+        let (mut found, mut going_on) = (Vec::new(), Vec::new());
+        while let Some(mut rows) = self.rows.take_next() {
+            if self.rows.is_empty() {
+                let last = rows.last().map(|row| row.client_hash);
+                going_on = rows.split_off(rows.partition_point(|row| Some(row.client_hash) < last));
+            }
+            self.find(&rows, &mut found);
         }
         let entries = self.output.batch(&self.funnels, &found)?;
-        self.done = 0;
-        self.rows = going_on;
-        let first = self.rows.iter().map(|row| row.batch).min();
-        let forgotten = self.output.forget_before(first);
-        for row in &mut self.rows {
-            row.batch -= forgotten;
+        let forgotten = self.output.forget_before(going_on.iter().map(|row| row.batch).min());
+        self.rows = Buckets::default();
+        for row in going_on {
+            let batch = row.batch - forgotten;
+            self.rows.push(Row { batch, ..row });
         }
         Ok(entries)
     }
 
-    fn next_visitor(&mut self) -> Vec<FoundEntry> {
-        let rest = self.rows.get(self.done..).unwrap_or_default();
-        let Some(rows) = rest.chunk_by(|a, b| a.visitor() == b.visitor()).next() else {
-            return Vec::new();
-        };
-        self.done += rows.len();
-        let finder = &mut self.finders[rows[0].funnel as usize];
-        let once = counted_once(rows);
-        let event = |row: &&Row| StepEvent {
-            time: row.time,
-            steps: row.steps,
-        };
-        let events: Vec<_> = once.iter().map(event).collect();
-        let found = finder.entries(&events).into_iter();
-        let found = found.map(|entry| FoundEntry {
-            row: *once[entry.first],
-            entry,
-        });
-        found.collect()
+    /// Appends the entries of visitors, whose rows are in order.
+    fn find(&mut self, rows: &[Row], found: &mut Vec<FoundEntry>) {
+        let (mut once, mut events) = (Vec::new(), Vec::new());
+        for rows in rows.chunk_by(|a, b| a.visitor() == b.visitor()) {
+            once.clear();
+            count_once(rows, &mut once);
+            events.clear();
+            events.extend(once.iter().map(|row: &Row| StepEvent {
+                time: row.time,
+                steps: row.steps,
+            }));
+            let finder = &mut self.finders[rows[0].funnel as usize];
+            let entries = finder.entries(&events).into_iter();
+            found.extend(entries.map(|entry| FoundEntry {
+                row: once[entry.first],
+                entry,
+            }));
+        }
     }
 
     /// Forgets all rows.
     pub fn clear(&mut self) {
-        self.rows = Vec::new();
-        self.done = 0;
+        self.rows = Buckets::default();
         self.output.forget_before(None);
     }
 }
 
-/// A visitor's rows, each event once a day: the first stays.
-fn counted_once(rows: &[Row]) -> Vec<&Row> {
-    let mut once: Vec<&Row> = Vec::with_capacity(rows.len());
+/// Appends a visitor's rows, each event once a day: the first stays.
+fn count_once(rows: &[Row], once: &mut Vec<Row>) {
     for day in rows.chunk_by(|a, b| a.day() == b.day()) {
         let first = once.len();
         let mut seen = (day.len() > FEW).then(HashSet::new);
@@ -216,11 +219,10 @@ fn counted_once(rows: &[Row]) -> Vec<&Row> {
                 None => once[first..].iter().all(|known| known.event_hash != row.event_hash),
             };
             if is_new {
-                once.push(row);
+                once.push(*row);
             }
         }
     }
-    once
 }
 
 /// The columns of step rows that are numbers.

@@ -67,7 +67,6 @@ fn finder() -> Progress {
 }
 
 fn entries_found(mut finder: Progress, most: usize) -> RecordBatch {
-    finder.sort();
     let mut entries = Vec::new();
     while let Some(some) = finder.entries(most).unwrap() {
         entries.push(some);
@@ -104,7 +103,7 @@ fn written(rows: &[Row], sizes: &[usize]) -> Vec<RecordBatch> {
     let schema = step_rows(&[]).schema();
     let columns = finder.columns().into_iter().map(|name| schema.index_of(name).unwrap());
     let schema = Arc::new(schema.project(&columns.collect::<Vec<_>>()).unwrap());
-    finder.rows(sizes[0], &schema).map(Result::unwrap).collect()
+    finder.take_rows(sizes[0], &schema).map(Result::unwrap).collect()
 }
 
 /// The entries of rows in order, and the most memory that was held.
@@ -115,7 +114,6 @@ fn entries_in_order(rows: &[Row], sizes: &[usize]) -> (RecordBatch, usize) {
         memory = memory.max(finder.memory());
         entries.push(finder.entries_of_ended().unwrap());
     }
-    finder.sort();
     entries.extend(finder.entries(usize::MAX).unwrap());
     (concat_batches(&progress(), &entries).unwrap(), memory)
 }

@@ -55,10 +55,9 @@ impl Runs {
 
     /// Writes the rows as a run, and forgets them.
     pub(super) async fn write(&mut self, progress: &mut Progress) -> Result<()> {
-        progress.sort();
         let mut file = self.spill.create_in_progress_file("FunnelEntries")?;
         let mut max_record_batch_memory = 0;
-        for (number, rows) in progress.rows(ROWS, &self.schema).enumerate() {
+        for (number, rows) in progress.take_rows(ROWS, &self.schema).enumerate() {
             max_record_batch_memory = max_record_batch_memory.max(file.append_batch(&rows?)?);
             if number % BATCHES == BATCHES - 1 {
                 yield_now().await;

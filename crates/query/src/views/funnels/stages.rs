@@ -107,7 +107,6 @@ async fn find(
             memory.resize(0);
         }
     }
-    progress.sort();
     if runs.is_empty() {
         let next = async |(mut progress, memory): (Progress, _)| {
             Ok(progress.entries(ROWS)?.map(|found| (found, (progress, memory))))
@@ -138,10 +137,7 @@ fn entries_in_order(progress: Progress, memory: MemoryReservation, steps: Sendab
                 memory.try_resize(progress.memory())?;
                 Some(progress.entries_of_ended()?)
             }
-            None => {
-                progress.sort();
-                progress.entries(usize::MAX)?
-            }
+            None => progress.entries(usize::MAX)?,
         };
         Ok(found.map(|found| (found, (progress, memory, steps))))
     };
