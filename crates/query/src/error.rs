@@ -132,12 +132,13 @@ fn of_arrow(error: &ArrowError) -> QueryError {
     }
 }
 
-/// Without a type, ours; but a pattern is the user's.
+/// Without a type, ours; but a pattern is the user's, and so are a function's arguments.
 fn other_text(text: &str) -> QueryError {
     if text.contains("CompiledTooBig") {
         return QueryError::Invalid("the regular expression is too large".into());
     }
-    match text.contains("regex parse error") {
+    let of_user = ["regex parse error", "failed to match any signature"];
+    match of_user.iter().any(|known| text.contains(known)) {
         true => QueryError::Invalid(clean(text)),
         false => QueryError::Internal(clean(text)),
     }
@@ -231,7 +232,7 @@ fn clean(text: &str) -> String {
     while let Some(rest) = NOISE.iter().find_map(|noise| text.strip_prefix(noise)) {
         text = rest;
     }
-    text.replace('\n', " ")
+    text.replace('\n', " ").replace("Error during planning: ", "")
 }
 
 #[cfg(test)]

@@ -109,6 +109,7 @@ async fn errors_have_kind_and_hint() {
         "SELECT * FROM events a JOIN events b USING (nope)",
         "SELECT range(1, 10)",
         "SELECT abs(?)",
+        "SELECT substr(page_url, 'x', 1) FROM events",
     ] {
         let error = match engine.describe(&SiteScope::All, sql).await {
             Err(error) => error,
@@ -150,6 +151,8 @@ async fn errors_have_kind_and_hint() {
       NotFound("Invalid function 'range'. Did you mean 'rand'?")
     SELECT abs(?)
       Invalid("the statement has 1 parameters, but 0 values were bound")
+    SELECT substr(page_url, 'x', 1) FROM events
+      Invalid("Function 'substr' failed to match any signature, errors: Function 'substr' expects 2 arguments but received 3,Function 'substr' requires Int6
     "#);
 }
 
