@@ -96,6 +96,41 @@ def test_rows_totals_and_comparison_are_of_one_snapshot(server: Server):
     assert len(seen) >= 6, "events arrived meanwhile"
 
 
+def test_visitor_is_of_one_snapshot(server: Server):
+    """While a visitor's events arrive, totals, sessions and timeline of each reply agree."""
+    site = server.create_site(new_site())
+    stop = threading.Event()
+
+    def event(hour: int) -> dict:
+        """Each is a session of its own."""
+        return pageview(site, client_id="ann", timestamp=rfc3339(noon(60) + timedelta(hours=hour)), revenue="1.5")
+
+    def send() -> None:
+        for hour in range(1, 1_000):
+            if stop.is_set():
+                return
+            server.accept(event(hour))
+
+    server.accept(event(0))
+    server.wait_for_events(site, 1)
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        seen = set()
+        deadline = time.monotonic() + 30
+        while len(seen) < 6 and time.monotonic() < deadline:
+            reply = get(server, "/api/v1/visitors/ann", {"tracking_id": site, "limit": 1_000, "time_zone": "UTC"}).json()
+            times = [event["event_timestamp"] for event in reply["timeline"]]
+            assert reply["events"] == reply["pageviews"] == len(times) and reply["revenue"] == 1.5 * len(times), reply
+            assert (reply["last_seen"], reply["first_seen"]) == (times[0], times[-1])
+            assert reply["sessions"] == len(times), "events an hour apart are sessions"
+            seen.add(len(times))
+    finally:
+        stop.set()
+        sender.join()
+    assert len(seen) >= 6, "events arrived meanwhile"
+
+
 # --- ETag
 
 

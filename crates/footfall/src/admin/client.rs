@@ -2,16 +2,18 @@
 
 mod saved;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use footfall_catalog::{Catalog, CatalogError, NewFunnel, NewSite, NewToken, Secret, Site, SiteChange, Token};
 use footfall_funnels::Funnel;
+use footfall_gateway::Problem;
 use footfall_ingest::collect::ErrorBody;
 use footfall_model::rollup::{ConfiguredRollup, RollupDefinition};
 use http::StatusCode;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use super::other_site;
@@ -40,6 +42,31 @@ pub(crate) struct Remote {
     token: Secret,
 }
 
+/// How a server refuses a request.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Refusal {
+    Problem {
+        detail: String,
+        field: Option<String>,
+    },
+    /// As collection does: a client that finds no free connection is refused before it has asked for anything.
+    Error(ErrorBody<'static>),
+}
+
+impl Refusal {
+    fn message(self) -> String {
+        let (detail, field) = match self {
+            Self::Problem { detail, field } => (detail, field),
+            Self::Error(body) => (body.error.message.into_owned(), body.error.field.map(Cow::into_owned)),
+        };
+        match field {
+            Some(field) => format!("{field}: {detail}"),
+            None => detail,
+        }
+    }
+}
+
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AdminError {
@@ -51,6 +78,9 @@ pub(crate) enum AdminError {
     Client(#[source] reqwest::Error),
     #[error("cannot reach {url}; is the server running, and is this its HTTP address?")]
     Unreachable { url: Url, source: reqwest::Error },
+    /// A segment or a dashboard that no report can use.
+    #[error(transparent)]
+    Definition(#[from] Problem),
     /// The server's message.
     #[error("{message}")]
     Refused { message: String },
@@ -291,11 +321,8 @@ impl Remote {
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(not_footfall);
         }
-        let refusal: ErrorBody<'_> = serde_json::from_slice(&body).map_err(not_footfall)?;
-        let message = match refusal.error.field {
-            Some(field) => format!("{field}: {}", refusal.error.message),
-            None => refusal.error.message.into_owned(),
-        };
+        let refusal: Refusal = serde_json::from_slice(&body).map_err(not_footfall)?;
+        let message = refusal.message();
         Err(AdminError::Refused { message })
     }
 

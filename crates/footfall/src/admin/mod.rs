@@ -24,13 +24,16 @@ mod wire;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::body::to_bytes;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::{delete, get, patch, post};
 use footfall_catalog::{CatalogError, Directory, SavedKind};
 use footfall_funnels::{Funnel, FunnelDefinitions};
 use footfall_lake::Lake;
 use footfall_model::clock::Clock;
+use http::StatusCode;
 
 use error::ApiError;
 use handlers::Handlers;
@@ -100,6 +103,7 @@ pub(crate) fn router(
         )
         .merge(handlers::saved_routes(SavedKind::Segment))
         .merge(handlers::saved_routes(SavedKind::Dashboard))
+        .route_layer(from_fn(of_json))
         .route_layer(authenticated)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(Handlers {
@@ -108,6 +112,16 @@ pub(crate) fn router(
             lake,
             clock,
         })
+}
+
+/// Refuses bodies that are of another type than JSON.
+async fn of_json(request: Request, next: Next) -> Result<Response, ApiError> {
+    if let Err(problem) = footfall_gateway::check_media_type(request.headers()) {
+        // A connection whose body is left unread can't be used again.
+        let read = to_bytes(request.into_body(), MAX_BODY).await;
+        return Err(read.map_or(ApiError::unreadable(StatusCode::PAYLOAD_TOO_LARGE), |_| problem.into()));
+    }
+    Ok(next.run(request).await)
 }
 
 /// For a change of a funnel that names another site.

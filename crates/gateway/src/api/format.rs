@@ -1,9 +1,57 @@
-//! The formats of rows, and which one a client wants.
+//! The formats of rows, and which one a client wants; and whether texts of CSV may be formulas.
 
 use http::HeaderMap;
 use http::header::ACCEPT;
 
 use crate::problem::Problem;
+
+/// What happens to texts in CSV that spreadsheets would take for formulas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Escape {
+    /// They begin with an apostrophe.
+    #[default]
+    Formulas,
+    /// They stay as they are.
+    None,
+}
+
+impl Escape {
+    pub(super) const NAMES: [&str; 2] = ["formulas", "none"];
+
+    fn named(name: &str) -> Result<Self, Problem> {
+        match name {
+            "formulas" => Ok(Self::Formulas),
+            "none" => Ok(Self::None),
+            other => Err(Problem::unknown("escape", "way to escape", other, Self::NAMES)),
+        }
+    }
+}
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Encoding {
+    pub(super) format: Format,
+    pub(super) escape: Escape,
+}
+
+impl Encoding {
+    /// As [`Format::wanted`]; `escape` belongs to CSV alone.
+    pub(super) fn wanted(format: Option<&str>, escape: Option<&str>, headers: &HeaderMap) -> Result<Self, Problem> {
+        let format = Format::wanted(format, headers)?;
+        let escape = escape.map(Escape::named).transpose()?;
+        if escape.is_some() && format != Format::Csv {
+            let detail = format!(
+                "only CSV is escaped, and the rows are wanted as {}; leave it out",
+                format.name()
+            );
+            return Err(Problem::invalid("escape", detail));
+        }
+        Ok(Self {
+            format,
+            escape: escape.unwrap_or_default(),
+        })
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
@@ -106,6 +154,10 @@ mod tests {
             assert_eq!(Format::wanted(Some("csv"), &headers).unwrap(), Format::Csv);
         }
         assert_eq!(Format::wanted(None, &HeaderMap::new()).unwrap(), Format::Json);
+        let wanted = |format, escape| Encoding::wanted(Some(format), escape, &HeaderMap::new());
+        assert_eq!(wanted("csv", None).unwrap().escape, Escape::Formulas);
+        assert_eq!(wanted("csv", Some("none")).unwrap().escape, Escape::None);
+        assert!(wanted("csv", Some("all")).is_err() && wanted("json", Some("none")).is_err());
         let problem = Format::wanted(Some("parket"), &HeaderMap::new()).unwrap_err();
         assert_eq!(problem.detail(), "unknown format `parket`; did you mean `parquet`?");
     }

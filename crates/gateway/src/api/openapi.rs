@@ -9,9 +9,10 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, RefOr};
 use utoipa::{Modify, OpenApi};
 
-use super::format::Format;
+use super::format::{Escape, Format};
 use super::{
     Gateway, exports, funnel, json_reply, lists, live, meta, query, realtime, retention, schemas, segments, sql,
+    visitors,
 };
 use crate::problem;
 use crate::report::{Direction, OrderBy, ReportReply, ReportRequest, dates};
@@ -23,7 +24,7 @@ use crate::vocabulary::{DIMENSIONS, METRICS, PROPERTY_PREFIX};
     paths(
         query::query, exports::exports, sql::sql, meta::meta, realtime::realtime, live::stream, funnel::analysis, retention::retention,
         funnel::unsaved_analysis, segments::preview, segments::unsaved_preview,
-        lists::sessions, lists::visitor
+        lists::sessions, visitors::visitor
     ),
     components(schemas(
         schemas::SessionsReply, schemas::Session, schemas::Bounds, schemas::VisitorReply, schemas::RetentionReply,
@@ -129,11 +130,18 @@ impl Modify for Exports {
         };
         let report = choice(&exports::REPORTS).description(Some("`query` by default: a report as for `/api/v1/query`"));
         let format = choice(&Format::ALL.map(Format::name)).description(Some("Instead of `Accept`"));
+        let escape = choice(&Escape::NAMES).description(Some("Of texts in CSV; `formulas` by default"));
         let limit = ObjectBuilder::new()
             .schema_type(Type::Integer)
             .minimum(Some(1))
             .description(Some("By default all rows"));
-        for (name, schema) in [("report", report), ("format", format), ("limit", limit)] {
+        let named = [
+            ("report", report),
+            ("format", format),
+            ("escape", escape),
+            ("limit", limit),
+        ];
+        for (name, schema) in named {
             request.properties.insert(name.into(), schema.build().into());
         }
         // Those of the other reports, as the addresses of their own endpoints have them.
@@ -158,6 +166,11 @@ const GROUPS: [(&str, &[&str]); 8] = [
     ("administration", &["sites", "tokens"]),
     ("rollups", &["rollups"]),
 ];
+
+/// The first words of the paths of reports and management.
+pub(super) fn words() -> impl Iterator<Item = &'static str> {
+    GROUPS.iter().flat_map(|(_, words)| words.iter().copied())
+}
 
 /// Gives the endpoints of a document their groups, by the first word of their paths.
 fn group(document: &mut Json) {
