@@ -1,5 +1,6 @@
 """Clocks that change by half an hour, one snapshot for a reply, ETag, and the rate limit."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -129,6 +130,42 @@ def test_visitor_is_of_one_snapshot(server: Server):
         stop.set()
         sender.join()
     assert len(seen) >= 6, "events arrived meanwhile"
+
+
+# --- Statements
+
+def prepared(server: Server) -> float:
+    """How many statements have been prepared."""
+    text = server.request("GET", "/metrics").body.decode()
+    counts = re.findall(r'^footfall_flight_requests_total\{[^}]*method="DoAction"[^}]*\} (\S+)$', text, re.MULTILINE)
+    return sum(map(float, counts))
+
+
+def test_statement_is_prepared_once_for_all_values_and_tokens(server: Server, site: str):
+    other = server.create_site(new_site())
+    fill(server, other, [pageview(other, timestamp=rfc3339(noon(2))) for _ in range(7)])
+    tokens = {name: server.create_token("reader", [name]) for name in (site, other)}
+    asked = {"date_range": "last_30_days", "metrics": ["events", "revenue_per_visitor"], "filters": {"browser": {"is_not": "none"}}}
+
+    def events(name: str, **changes) -> int:
+        return report(server, tokens[name], tracking_id=name, **asked | changes)["rows"][0]["events"]
+
+    assert events(site) == 60
+    before = prepared(server)
+    assert [events(site), events(other), events(site, date_range="yesterday")] == [60, 7, 12]
+    assert prepared(server) == before
+    assert post(server, "/api/v1/query", asked | {"tracking_id": site}, tokens[other]).status == 404
+    # A token sees its own rows alone, whoever has prepared the statement.
+    sql = "SELECT count(*) AS n FROM events WHERE tracking_id = $1"
+    counts = [post(server, "/api/v1/sql", {"sql": sql, "parameters": [site]}, tokens[name]).json()["rows"] for name in (site, other)]
+    assert counts == [[{"n": 60}], [{"n": 0}]]
+
+
+def test_prepared_statement_survives_values_that_do_not_fit(server: Server):
+    for value, status in ((7, 200), ("seven", 400), (8, 200)):
+        reply = post(server, "/api/v1/sql", {"sql": "SELECT 100 + $1 AS n", "parameters": [value]})
+        assert reply.status == status, reply.body
+        assert status == 400 or reply.json()["rows"] == [{"n": 100 + value}]
 
 
 # --- ETag

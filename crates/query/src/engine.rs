@@ -168,6 +168,19 @@ impl Engine {
         self.planned(caller.into(), sql, work).await
     }
 
+    /// The columns of a statement whose result is kept, and the version of the lake that it would be run over: what
+    /// [`Engine::describe_bound`] says, without planning. `None` if no result is kept.
+    pub fn describe_kept(
+        &self,
+        caller: impl Into<Caller>,
+        sql: &str,
+        values: &[ScalarValue],
+    ) -> Option<(SchemaRef, u64)> {
+        let lake = self.planner.pins.pin(self.planner.tables.pin());
+        let key = StatementKey::new(sql, values, &caller.into(), &lake);
+        Some((self.results.schema(&key)?, lake.version()))
+    }
+
     /// Rows flow when the stream is polled; dropping it stops the query. `parameters` bind by position to `$1`, `$2`…
     /// or `?`. The stream's errors are [`QueryError`]s: extract them with `QueryError::from`.
     pub async fn execute(
