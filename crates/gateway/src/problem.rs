@@ -4,7 +4,7 @@
 mod input;
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use tonic::{Code, Status};
@@ -160,7 +160,8 @@ impl Problem {
     }
 
     pub(crate) fn too_large() -> Self {
-        let detail = "the result is too large for one reply; ask for fewer rows or columns, or use /api/v1/sql";
+        let detail = "the result is too large for one reply; ask for fewer rows or columns, or use /api/v1/exports or \
+                      /api/v1/sql, which stream";
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
@@ -237,7 +238,7 @@ impl Problem {
     /// What was meant, perhaps.
     pub(crate) fn with_hint(mut self, given: &str, names: &[&str]) -> Self {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        if let Some(name) = most_alike(given, &names) {
+        if let Some(name) = most_alike(given, &names).filter(|name| *name != given) {
             self.0.detail = format!("{}; did you mean `{name}`?", self.0.detail);
         }
         self
@@ -333,6 +334,8 @@ impl IntoResponse for Problem {
         let mut response = (self.0.status, self.body()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        // What is not found now may be there in a second.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some((name, value)) = self.0.header {
             headers.insert(name, HeaderValue::from_static(value));
         }

@@ -108,11 +108,11 @@ impl Format {
         let mut best: Option<(f32, Self)> = None;
         for range in accept {
             let mut parts = range.split(';').map(str::trim);
-            let name = parts.next().unwrap_or_default();
+            let name = parts.next().unwrap_or_default().to_ascii_lowercase();
             let quality = parts
                 .find_map(|part| part.strip_prefix("q=")?.parse().ok())
                 .unwrap_or(1.0);
-            if let Some(format) = Self::of_media_range(name)
+            if let Some(format) = Self::of_media_range(&name)
                 && quality > best.map_or(0.0, |(quality, _)| quality)
             {
                 best = Some((quality, format));
@@ -143,6 +143,7 @@ mod tests {
         for (accept, expected) in [
             ("*/*", Some(Format::Json)),
             ("text/csv", Some(Format::Csv)),
+            ("Text/CSV; charset=utf-8", Some(Format::Csv)),
             ("text/html, application/x-ndjson;q=0.9, */*;q=0.1", Some(Format::NdJson)),
             ("application/vnd.apache.arrow.stream", Some(Format::Arrow)),
             ("application/vnd.apache.parquet", Some(Format::Parquet)),

@@ -193,7 +193,7 @@ pub async fn unknown_endpoint(uri: Uri) -> Response {
                 .unwrap_or_default();
             let words: Vec<&str> = openapi::words().chain(["events", "beacon", "docs"]).collect();
             let detail = format!(
-                "there is no `{}`: /api/v1/openapi.json describes all endpoints",
+                "there is no `{}` here: /api/v1/openapi.json of a gateway describes all endpoints",
                 printable(path)
             );
             Problem::not_found(detail).with_hint(word, &words).into_response()

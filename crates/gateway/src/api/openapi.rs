@@ -172,7 +172,15 @@ pub(super) fn words() -> impl Iterator<Item = &'static str> {
     GROUPS.iter().flat_map(|(_, words)| words.iter().copied())
 }
 
-/// Gives the endpoints of a document their groups, by the first word of their paths.
+/// What every endpoint may answer.
+fn unavailable() -> Json {
+    json!({
+        "description": "It can't be answered now; with `Retry-After`, where another try may help",
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    })
+}
+
+/// Gives the endpoints of a document their groups, by the first word of their paths, and the reply that all have.
 fn group(document: &mut Json) {
     let groups = GROUPS.iter().map(|(group, _)| json!({"name": group}));
     document["tags"] = groups.collect();
@@ -185,8 +193,9 @@ fn group(document: &mut Json) {
             .unwrap_or_default();
         let group = GROUPS.iter().find(|(_, words)| words.contains(&word));
         let tag = group.map_or(word, |(group, _)| group);
-        for operation in operations.as_object_mut().into_iter().flatten() {
-            operation.1["tags"] = json!([tag]);
+        for (_, operation) in operations.as_object_mut().into_iter().flatten() {
+            operation["tags"] = json!([tag]);
+            operation["responses"]["5XX"] = unavailable();
         }
     }
 }
@@ -245,9 +254,11 @@ mod tests {
 
     #[test]
     fn other_endpoints_are_merged_once() {
-        let other = r#"{"paths": {"/api/v1/x": {}}, "components": {"schemas": {"X": {}}}}"#;
+        let other = r#"{"paths": {"/api/v1/x": {"get": {"responses": {}}}}, "components": {"schemas": {"X": {}}}}"#;
         let merged: Json = serde_json::from_slice(&super::document(Some(other)).unwrap()).unwrap();
-        assert!(merged["paths"]["/api/v1/x"].is_object() && merged["paths"]["/api/v1/query"].is_object());
+        for (path, method) in [("/api/v1/x", "get"), ("/api/v1/query", "post")] {
+            assert!(merged["paths"][path][method]["responses"]["5XX"].is_object(), "{path}");
+        }
         for odd in [
             "",
             "{}",
