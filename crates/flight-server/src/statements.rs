@@ -61,8 +61,8 @@ pub(crate) async fn promise(
     mut statement: Statement,
 ) -> Result<(SchemaRef, Ticket), Status> {
     let bound = statement.rows.first().map_or(&[][..], Vec::as_slice);
-    let (schema, version) = match engine.describe_kept(principal, &statement.sql, bound) {
-        Some(kept) => kept,
+    let (schema, version) = match engine.describe_known(principal, &statement.sql, bound) {
+        Some(known) => known,
         None => {
             let described = describe(engine, principal, &statement.sql, bound).await?;
             if bound.is_empty() && !described.parameters.is_empty() {

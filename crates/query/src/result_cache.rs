@@ -188,15 +188,6 @@ impl ResultCache {
         }
     }
 
-    /// The columns of the result of `key`, if it is kept.
-    pub(crate) fn schema(&self, key: &StatementKey) -> Option<SchemaRef> {
-        let Known::Result(fingerprint, _) = self.statements.get(key)? else {
-            return None;
-        };
-        let rows = self.results.get(&fingerprint)?;
-        Some(Arc::clone(&rows.schema))
-    }
-
     fn known(&self, key: &StatementKey) -> Option<Found> {
         match self.statements.get(key)? {
             Known::NotKept => Some(Found::Nothing(None)),

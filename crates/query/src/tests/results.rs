@@ -78,25 +78,6 @@ async fn commits_end_results_of_the_files_that_are_read() {
 }
 
 #[tokio::test]
-async fn kept_result_is_described_as_it_was_planned() {
-    let lake = with_two_days().await;
-    let engine = lake.engine();
-    let sql = "SELECT event_date, count(*) AS n, $1 AS given FROM events WHERE client_id <> $1 GROUP BY 1 ORDER BY 1";
-    let values = ["client-3".into()];
-    let kept = |sites: &SiteScope, values: &[_]| engine.describe_kept(sites, sql, values);
-    assert_eq!(kept(&ALL, &values), None);
-    rows(&engine, &ALL, sql, &values).await.unwrap();
-    let planned = engine.describe_bound(&ALL, sql, &values).await.unwrap();
-    assert_eq!(kept(&ALL, &values), Some((planned.schema, planned.version)));
-    // Of other values, and for others, nothing is kept; nor over another version.
-    assert_eq!(kept(&ALL, &["client-4".into()]), None);
-    assert_eq!(kept(&ALL, &[]), None);
-    assert_eq!(kept(&only(&["other"]), &values), None);
-    lake.add("third", events().at("2026-11-02 20:00").pageview("/")).await;
-    assert_eq!(kept(&ALL, &values), None);
-}
-
-#[tokio::test]
 async fn results_that_depend_on_more_than_the_lake_are_not_kept() {
     let lake = with_two_days().await;
     let engine = lake.engine();
