@@ -114,11 +114,7 @@ impl Gateway {
         };
         // It was checked when it was saved.
         Segment::parse(&filters, scope).map_err(|problem| {
-            let detail = format!(
-                "the segment `{}` can't be used: {}",
-                printable(name),
-                problem.to_string()
-            );
+            let detail = format!("the segment `{}` can't be used: {}", printable(name), problem);
             Problem::invalid(field, detail)
         })
     }
