@@ -30,8 +30,8 @@ use footfall_model::clock::{Clock, IdGen, Micros};
 use serde_json::Value as Json;
 use tokio_util::sync::CancellationToken;
 
-pub use api::{RouterError, unknown_endpoint};
-pub use problem::{BearerError, Problem, check_media_type, fit, read_json};
+pub use api::{RouterError, close, has_body, unknown_endpoint};
+pub use problem::{BearerError, Problem, check_media_type, read_json, sentence};
 
 /// What the gateway is made of.
 #[derive(Debug, Clone)]

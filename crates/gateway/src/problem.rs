@@ -10,11 +10,14 @@ use serde::Serialize;
 use tonic::{Code, Status};
 use utoipa::ToSchema;
 
-pub(crate) use input::query_string;
-pub use input::{check_media_type, fit, read_json};
+pub use input::{check_media_type, read_json};
+pub(crate) use input::{fit, query_string};
 
 /// Names that are less alike than this are not suggested.
 const ALIKE: f64 = 0.7;
+
+/// Names that are listed in a sentence.
+const MAX_NAMES: usize = 12;
 
 /// Why a request fails. It displays as one sentence, with the field first.
 #[derive(Debug, Clone, Serialize)]
@@ -287,11 +290,23 @@ impl Problem {
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.0.field {
-            Some(field) if !field.is_empty() => write!(f, "{field}: {}", self.0.detail),
-            _ => f.write_str(&self.0.detail),
-        }
+        f.write_str(&sentence(self.0.field.as_deref(), &self.0.detail, &self.0.allowed))
     }
+}
+
+/// A problem for people who don't see its JSON: `role: unknown value `boss`; expected `admin`, `reader` or `writer``.
+pub fn sentence(field: Option<&str>, detail: &str, allowed: &[String]) -> String {
+    let place = field.filter(|field| !field.is_empty());
+    let place = place.map(|field| format!("{field}: ")).unwrap_or_default();
+    let names: Vec<String> = allowed.iter().map(|name| format!("`{name}`")).collect();
+    let expected = match &names[..] {
+        [] => String::new(),
+        // Nobody reads more.
+        more if more.len() > MAX_NAMES => String::new(),
+        [only] => format!("; expected {only}"),
+        [others @ .., last] => format!("; expected {} or {last}", others.join(", ")),
+    };
+    format!("{place}{detail}{expected}")
 }
 
 impl std::error::Error for Problem {}
@@ -356,6 +371,19 @@ mod tests {
         let problem = Problem::unknown("metrics[0]", "metric", "qqq", names);
         assert_eq!(problem.0.detail, "unknown metric `qqq`");
         assert_eq!(serde_json::to_value(&problem).unwrap()["status"], 400);
+    }
+
+    #[test]
+    fn sentence_names_field_and_what_it_may_be() {
+        let problem = Problem::unknown("role", "role", "boss", ["admin", "reader", "writer"]);
+        assert_eq!(
+            problem.to_string(),
+            "role: unknown role `boss`; expected `admin`, `reader` or `writer`"
+        );
+        let names: Vec<String> = (0..50).map(|number| format!("n{number}")).collect();
+        let many = Problem::unknown("x", "x", "qqq", names.iter().map(String::as_str));
+        assert_eq!(many.to_string(), "x: unknown x `qqq`");
+        assert_eq!(Problem::not_found("there is none").to_string(), "there is none");
     }
 
     #[test]

@@ -2,13 +2,12 @@
 
 mod saved;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use footfall_catalog::{Catalog, CatalogError, NewFunnel, NewSite, NewToken, Secret, Site, SiteChange, Token};
 use footfall_funnels::Funnel;
-use footfall_gateway::Problem;
+use footfall_gateway::{Problem, sentence};
 use footfall_ingest::collect::ErrorBody;
 use footfall_model::rollup::{ConfiguredRollup, RollupDefinition};
 use http::StatusCode;
@@ -49,6 +48,8 @@ enum Refusal {
     Problem {
         detail: String,
         field: Option<String>,
+        #[serde(default)]
+        allowed: Vec<String>,
     },
     /// As collection does: a client that finds no free connection is refused before it has asked for anything.
     Error(ErrorBody<'static>),
@@ -56,13 +57,9 @@ enum Refusal {
 
 impl Refusal {
     fn message(self) -> String {
-        let (detail, field) = match self {
-            Self::Problem { detail, field } => (detail, field),
-            Self::Error(body) => (body.error.message.into_owned(), body.error.field.map(Cow::into_owned)),
-        };
-        match field {
-            Some(field) => format!("{field}: {detail}"),
-            None => detail,
+        match self {
+            Self::Problem { detail, field, allowed } => sentence(field.as_deref(), &detail, &allowed),
+            Self::Error(body) => sentence(body.error.field.as_deref(), &body.error.message, &[]),
         }
     }
 }

@@ -24,7 +24,6 @@ mod wire;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::to_bytes;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
@@ -105,6 +104,7 @@ pub(crate) fn router(
         .merge(handlers::saved_routes(SavedKind::Dashboard))
         .route_layer(from_fn(of_json))
         .route_layer(authenticated)
+        .route_layer(from_fn(close_unread))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(Handlers {
             directory,
@@ -116,12 +116,24 @@ pub(crate) fn router(
 
 /// Refuses bodies that are of another type than JSON.
 async fn of_json(request: Request, next: Next) -> Result<Response, ApiError> {
-    if let Err(problem) = footfall_gateway::check_media_type(request.headers()) {
-        // A connection whose body is left unread can't be used again.
-        let read = to_bytes(request.into_body(), MAX_BODY).await;
-        return Err(read.map_or(ApiError::unreadable(StatusCode::PAYLOAD_TOO_LARGE), |_| problem.into()));
-    }
+    footfall_gateway::check_media_type(request.headers())?;
     Ok(next.run(request).await)
+}
+
+/// A request that is refused for its token, method or type has its body unread.
+async fn close_unread(request: Request, next: Next) -> Response {
+    const UNREAD: [StatusCode; 4] = [
+        StatusCode::UNAUTHORIZED,
+        StatusCode::FORBIDDEN,
+        StatusCode::METHOD_NOT_ALLOWED,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    ];
+    let has_body = footfall_gateway::has_body(&request);
+    let mut response = next.run(request).await;
+    if has_body && UNREAD.contains(&response.status()) {
+        footfall_gateway::close(&mut response);
+    }
+    response
 }
 
 /// For a change of a funnel that names another site.

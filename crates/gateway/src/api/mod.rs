@@ -33,6 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::HttpBody;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::extract::{Path, Query};
@@ -41,8 +42,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
-use http::{HeaderValue, Method, StatusCode, Uri};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG};
+use http::{HeaderValue, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -181,8 +182,28 @@ fn unreadable(status: StatusCode) -> Problem {
 }
 
 /// The reply at an address that has no endpoint: 404, below `/api` with a problem.
-pub async fn unknown_endpoint(uri: Uri) -> Response {
-    let path = uri.path();
+pub async fn unknown_endpoint(request: Request) -> Response {
+    let unread = has_body(&request);
+    let mut response = not_found(request.uri().path());
+    if unread {
+        close(&mut response);
+    }
+    response
+}
+
+/// Whether a body follows the request's head.
+pub fn has_body(request: &Request) -> bool {
+    !request.body().is_end_stream()
+}
+
+/// Tells the client that its connection can't be used again: a body was left unread.
+pub fn close(response: &mut Response) {
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
+}
+
+fn not_found(path: &str) -> Response {
     match path.strip_prefix("/api/") {
         Some(rest) => {
             let word = rest

@@ -41,7 +41,7 @@ pub fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 ///
 /// # Errors
 /// Which field is not as expected, and what it may be.
-pub fn fit<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
+pub(crate) fn fit<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
     serde_path_to_error::deserialize(value).map_err(|error| of_json(error.path(), error.inner()))
 }
 

@@ -3,7 +3,7 @@
 use footfall_catalog::Catalog;
 use footfall_model::access::{Role, SiteScope};
 use http::Method;
-use http::header::{ALLOW, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::json;
 
 use super::server::*;
@@ -69,6 +69,7 @@ async fn admin_token_is_required() {
             let reply = server.send(method.clone(), path, secret, body).await;
             assert_eq!(reply.refusal(), (status, code.to_owned(), None), "{method} {path}");
             assert_eq!(reply.headers[WWW_AUTHENTICATE], challenge, "{method} {path}");
+            assert_eq!(reply.headers[CONNECTION], "close", "its body is not read");
         }
     }
     assert_eq!(server.catalog.sites().await.unwrap(), []);
