@@ -507,6 +507,7 @@ def test_sql_is_read_only_and_bound(server: Server, filled: Reference):
     for sql, status in [("DELETE FROM events", 403), ("SELECT 1; SELECT 2", 400), ("SELECT nothing FROM events", 400), ("", 400)]:
         refused = run({"sql": sql})
         assert refused.status == status and refused.headers["content-type"] == "application/problem+json", sql
+        assert refused.json().get("field") == ("sql" if status == 400 else None), refused.body
     empty = run({"sql": "SELECT 1 AS one WHERE false"}).json()
     assert empty["rows"] == [] and empty["columns"] == [{"name": "one", "type": "Int64"}]
 

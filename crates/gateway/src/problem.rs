@@ -229,6 +229,14 @@ impl Problem {
         self
     }
 
+    /// If the request is wrong, and nothing says where: here.
+    pub(crate) fn of_request(mut self, field: &str) -> Self {
+        if self.0.status == StatusCode::BAD_REQUEST && self.0.field.is_none() {
+            self.0.field = Some(field.to_owned());
+        }
+        self
+    }
+
     /// Of a part of the request that stands at `outer`.
     pub fn within(mut self, outer: &str) -> Self {
         self.0.field = Some(match self.0.field {

@@ -61,7 +61,8 @@ pub(super) async fn sql(
     let query = query_string(query)?;
     let encoding = Encoding::wanted(query.format.as_deref(), query.escape.as_deref(), &headers)?;
     let statement = statement(&body)?;
-    let rows = gateway.flight.rows(&token, &statement).await?;
+    let rows = gateway.flight.rows(&token, &statement).await;
+    let rows = rows.map_err(|problem| problem.of_request("sql"))?;
     streamed(RowsStream::of_statement(rows, None), encoding).await
 }
 
