@@ -22,11 +22,11 @@ from urllib.parse import urlsplit
 
 import query_lake
 from dashboards import reports
-from load_run import SETTINGS, load, spent
+from load_run import SETTINGS, flow, lake_arguments, spent
 from questions import DAYS
 from query_peers import rows_of
 from report import machine, table
-from running import Serving, arguments, percentile
+from running import Serving, percentile
 
 MIB = 2**20
 REPEATED_SHARE = 0.9
@@ -70,14 +70,7 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = arguments(__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--load", type=Path, required=True, help="the load generator: a release build")
-    parser.add_argument("--rows", type=int, default=50_000_000, help="events in the lake (default: 50,000,000)")
-    parser.add_argument("--sites", type=int, default=200, help="sites, of very different sizes (default: 200)")
-    parser.add_argument("--clients", type=int, default=4, help="that load pages all the time (default: 4)")
-    parser.add_argument("--seconds", type=float, default=60, help="of each part (default: 60)")
-    parser.add_argument("--rate", type=int, default=20_000, help="events/s that flow in; 0: none (default: 20,000)")
+    parser = lake_arguments(__doc__, clients=4, seconds=60, rate=20_000)
     parser.add_argument("--listeners", type=int, default=1_000, help="of one stream (default: 1,000)")
     return parser.parse_args()
 
@@ -150,8 +143,7 @@ def run_part(part: Part, args: argparse.Namespace, server: Serving, tokens: dict
         thread.start()
     try:
         if part.rate:
-            flags = ("--rate", part.rate, "--batch", 100, "--connections", 16, "--seconds", args.seconds)
-            part.report, _ = load(args.load, server, *map(str, flags))
+            part.report = flow(args, server, part.rate)
         else:
             time.sleep(args.seconds)
     finally:

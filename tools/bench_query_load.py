@@ -20,10 +20,10 @@ import pyarrow as pa
 import query_lake
 from dashboards import TILES
 from flight_client import FlightClient
-from load_run import SETTINGS, load, spent, status_bytes
+from load_run import SETTINGS, flow, lake_arguments, spent, status_bytes
 from questions import DAYS
 from report import machine, table
-from running import Serving, arguments, percentile
+from running import Serving, percentile
 
 MIB = 2**20
 
@@ -71,15 +71,7 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = arguments(__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--load", type=Path, required=True, help="the load generator: a release build")
-    parser.add_argument("--rows", type=int, default=50_000_000, help="events in the lake (default: 50,000,000)")
-    parser.add_argument("--sites", type=int, default=200, help="sites, of very different sizes (default: 200)")
-    parser.add_argument("--clients", type=int, default=64, help="at the same time (default: 64)")
-    parser.add_argument("--seconds", type=float, default=120, help="how long (default: 120)")
-    parser.add_argument("--rate", type=int, default=10_000, help="events/s that flow in; 0: none (default: 10,000)")
-    return parser.parse_args()
+    return lake_arguments(__doc__, clients=64, seconds=120, rate=10_000).parse_args()
 
 
 def client(args: argparse.Namespace, folder: Path, number: int) -> Client:
@@ -102,8 +94,7 @@ def run_clients(
     report = None
     try:
         if args.rate:
-            flags = ("--rate", args.rate, "--batch", 100, "--connections", 16, "--seconds", args.seconds)
-            report, _ = load(args.load, server, *map(str, flags))
+            report = flow(args, server, args.rate)
         else:
             time.sleep(args.seconds)
     finally:

@@ -1,5 +1,6 @@
 """Running the load generator against a server, and what the server spends meanwhile. Linux, for /proc."""
 
+import argparse
 import json
 import os
 import re
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import urllib3
 
-from running import Serving, run
+from running import Serving, arguments, run
 
 SITE = "bench"
 
@@ -48,6 +49,26 @@ def load(generator: Path, server: Serving, *flags: str) -> tuple[dict, float]:
     command = [generator, "send", "--url", url, "--tracking-id", SITE, *flags]
     finished = run(command, server.folder)
     return json.loads(finished.output), finished.cpu_seconds
+
+
+def flow(args: argparse.Namespace, server: Serving, rate: int) -> dict:
+    """Events flow in, as fast as a busy site's; the generator's report."""
+    flags = ("--rate", rate, "--batch", 100, "--connections", 16, "--seconds", args.seconds)
+    report, _ = load(args.load, server, *map(str, flags))
+    return report
+
+
+def lake_arguments(description: str, clients: int, seconds: int, rate: int) -> argparse.ArgumentParser:
+    """Of clients that ask a large lake while events flow in; the numbers are the defaults."""
+    parser = arguments(description)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--load", type=Path, required=True, help="the load generator: a release build")
+    parser.add_argument("--rows", type=int, default=50_000_000, help="events in the lake (default: 50,000,000)")
+    parser.add_argument("--sites", type=int, default=200, help="sites, of very different sizes (default: 200)")
+    parser.add_argument("--clients", type=int, default=clients, help=f"that ask all the time (default: {clients})")
+    parser.add_argument("--seconds", type=float, default=seconds, help=f"of each part (default: {seconds})")
+    parser.add_argument("--rate", type=int, default=rate, help=f"events/s that flow in; 0: none (default: {rate:,})")
+    return parser
 
 
 def spent(server: Serving) -> Spent:

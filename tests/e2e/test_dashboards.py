@@ -56,10 +56,10 @@ def test_refusal_names_the_widget_as_the_query_would(server: Server):
     query = {"metrics": ["pageview"], "date_range": "today"}
     widgets = [{"title": "Now", "type": "realtime", "realtime": {}}, {"title": "It's", "type": "number", "query": query}]
     refused = server.administer("POST", "/api/v1/dashboards", {"tracking_id": site, "name": "D", "widgets": widgets})
-    error = refused.json()["error"]
+    problem = refused.json()
     asked = server.administer("POST", "/api/v1/query", query | {"tracking_id": site}).json()
-    assert refused.status == 400 and error["field"] == "widgets"
-    assert error["message"] == f"widgets[1] (It's).query.{asked['field']}: {asked['detail']}"
+    assert refused.status == 400 and problem["field"] == f"widgets[1].query.{asked['field']}"
+    assert problem["detail"] == f"widget `It's`: {asked['detail']}" and problem["allowed"] == asked["allowed"]
 
 
 def test_dashboards_are_an_admins(server: Server):
@@ -87,5 +87,5 @@ def test_dashboards_are_managed_by_command(server: Server, tmp_path: Path):
     assert made["dashboard_id"] in footfall.must("dashboard", "list", *at)
     file.write_text(json.dumps({"tracking_id": site, "name": "D", "widgets": [{"title": "T", "type": "number"}]}))
     refused = footfall.run("dashboard", "update", made["dashboard_id"], "--file", file)
-    assert refused.code == 1 and "widgets[0] (T)" in refused.errors
+    assert refused.code == 1 and "widgets[0].query: widget `T`" in refused.errors
     assert "is deleted" in footfall.must("dashboard", "delete", made["dashboard_id"])

@@ -374,16 +374,19 @@ def test_specified_funnel_analysis(server: Server):
         {"name": "buy", "users": 2, "conversion_rate": pytest.approx(2 / 3), "drop_off_rate": pytest.approx(1 / 3)},
     ]
     assert reply["overall_conversion_rate"] == 0.5 and reply["avg_time_to_convert"] == "2h 34m"
-    groups = found(server, path, **days, breakdown_by="country")["breakdown"]
+    broken_down = found(server, path, **days, breakdown_by="country")
+    # All of it is one statement: over all as without the breakdown, whatever groups a visitor is in.
+    own = ("breakdown", "sql")
+    assert {k: v for k, v in broken_down.items() if k not in own} == {k: v for k, v in reply.items() if k not in own}
+    groups = broken_down["breakdown"]
     users = {group["value"]: [step["users"] for step in group["steps"]] for group in groups}
     assert users == {"DE": [2, 2, 1], "US": [2, 1, 1]}
     # A funnel that is not saved has the same reply.
     unsaved = {"tracking_id": site, "steps": steps} | {name: str(date) for name, date in days.items()}
     answered = server.administer("POST", "/api/v1/funnels/analysis", unsaved | {"breakdown_by": "country"}).json()
-    by_country = found(server, path, **days, breakdown_by="country")
     own = ("funnel_id", "sql")
-    assert {k: v for k, v in answered.items() if k not in own} == {k: v for k, v in by_country.items() if k not in own}
-    for change, field in [({"steps": steps[:1]}, "steps"), ({"breakdown_by": "client_id"}, "breakdown_by"), ({"window": "7"}, None)]:
+    assert {k: v for k, v in answered.items() if k not in own} == {k: v for k, v in broken_down.items() if k not in own}
+    for change, field in [({"steps": steps[:1]}, "steps"), ({"breakdown_by": "client_id"}, "breakdown_by"), ({"window": "7"}, "window")]:
         refused = server.administer("POST", "/api/v1/funnels/analysis", unsaved | change)
         assert refused.status == 400 and refused.json().get("field") == field, refused.body
     empty = found(server, path, start_date=TODAY - timedelta(days=40), end_date=TODAY - timedelta(days=39))
@@ -443,6 +446,9 @@ def test_sessions_page_by_page_while_events_arrive(server: Server, filled: Refer
     assert sorted(row["session_id"] for row in mobile) == sorted(before)
 
 
+TOTALS = ["events", "pageviews", "purchases", "revenue", "sessions", "first_seen", "last_seen", "user_id"]
+
+
 def test_visitor_has_a_timeline(server: Server, filled: Reference):
     mine = [row for row in filled.events if row["client_id"] == "visitor-7"]
     path, query = "/api/v1/visitors/visitor-7", {"tracking_id": filled.site, "time_zone": "UTC"}
@@ -455,6 +461,8 @@ def test_visitor_has_a_timeline(server: Server, filled: Reference):
     pages, cursor = [], {}
     while True:
         page = found(server, path, **query, **cursor, limit=4)
+        # Totals are of all events, on every page.
+        assert {name: page[name] for name in TOTALS} == {name: reply[name] for name in TOTALS}
         pages += page["timeline"]
         if page["next_cursor"] is None:
             break
@@ -499,6 +507,7 @@ def test_sql_is_read_only_and_bound(server: Server, filled: Reference):
     for sql, status in [("DELETE FROM events", 403), ("SELECT 1; SELECT 2", 400), ("SELECT nothing FROM events", 400), ("", 400)]:
         refused = run({"sql": sql})
         assert refused.status == status and refused.headers["content-type"] == "application/problem+json", sql
+        assert refused.json().get("field") == ("sql" if status == 400 else None), refused.body
     empty = run({"sql": "SELECT 1 AS one WHERE false"}).json()
     assert empty["rows"] == [] and empty["columns"] == [{"name": "one", "type": "Int64"}]
 
@@ -691,7 +700,7 @@ def test_documented_examples_give_the_results_shown(make_server, tmp_path):
     token = server.create_token("reader", ["shop"])
     env = os.environ | {"FOOTFALL": server.http, "TOKEN": token, "FUNNEL": funnel["funnel_id"]}
     examples = [(command, kind, shown) for (a, command), (kind, shown) in zip(blocks, blocks[1:]) if a == "sh"]
-    assert len(examples) == 17
+    assert len(examples) == 19
     for command, kind, shown in examples:
         reply = subprocess.run(["bash", "-c", command], env=env, capture_output=True, text=True, check=True, timeout=60).stdout
         if kind == "csv":
@@ -726,7 +735,7 @@ def test_large_and_slow_bodies_are_refused(server: Server, filled: Reference):
     with socket.create_connection((host, int(port)), timeout=20) as connection:
         head = f"POST /api/v1/query HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.admin_token}\r\nContent-Length: 9\r\n\r\n"
         connection.sendall(head.encode())
-        assert b" 400 " in connection.recv(4096).split(b"\r\n")[0]
+        assert b" 408 " in connection.recv(4096).split(b"\r\n")[0]
 
 
 def test_large_result_is_refused_in_one_reply_and_streamed_by_sql(server: Server):

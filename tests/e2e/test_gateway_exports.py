@@ -182,6 +182,36 @@ def test_every_row_is_compared(server: Server, large: str):
         assert reply["compare"]["totals"] == {"pageviews": VISITORS} and reply["totals"] == {"pageviews": 2 * VISITORS}
 
 
+FORMULAS = ["=HYPERLINK(\"https://evil.example\")", "+1", "-2+3", "@SUM(A1)", "\t=1", "plain"]
+
+
+def test_csv_has_no_formulas_of_strangers(server: Server):
+    site = server.create_site(new_site())
+    titles = [pageview(site, page={"url": "https://shop.example/", "title": title}, revenue="-1.5") for title in FORMULAS]
+    fill(server, site, titles)
+    sql = f"SELECT page_title, revenue FROM events WHERE tracking_id = '{site}'"
+    asked = {"tracking_id": site, "date_range": "last_7_days", "metrics": ["events", "revenue"], "dimensions": ["page_title"]}
+    stored = {row["page_title"] for row in post(server, "/api/v1/sql", {"sql": sql}).json()["rows"]}
+
+    def titles_of(reply: Reply) -> set[str]:
+        assert reply.status == 200 and reply.headers["content-type"] == "text/csv", reply.body
+        rows = list(csv.DictReader(io.StringIO(reply.body.decode(), newline="")))
+        assert {float(row["revenue"]) for row in rows} == {-1.5}, "numbers are as they are"
+        return {row["page_title"] for row in rows}
+
+    escaped = {title if title == "plain" else f"'{title}" for title in stored}
+    assert escaped != stored and len(escaped) == len(FORMULAS)
+    assert titles_of(post(server, "/api/v1/sql?format=csv", {"sql": sql})) == escaped
+    assert titles_of(export(server, accept="text/csv", **asked)) == escaped
+    assert titles_of(post(server, "/api/v1/sql?format=csv&escape=none", {"sql": sql})) == stored
+    assert titles_of(export(server, **asked, format="csv", escape="none")) == stored
+    # Other formats are read by programs.
+    assert {row["page_title"] for row in json.loads(export(server, **asked).body)["rows"]} == stored
+    for escape, kind in (("all", "csv"), ("none", "json")):
+        refused = export(server, **asked, format=kind, escape=escape)
+        assert refused.status == 400 and refused.json()["field"] == "escape"
+
+
 def test_files_are_named(server: Server, site: str):
     reply = export(server, tracking_id=site, date_range={"start": "2026-01-01", "end": "2026-01-31"}, metrics=["events"], format="csv")
     name = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in site)

@@ -1,5 +1,6 @@
 """Clocks that change by half an hour, one snapshot for a reply, ETag, and the rate limit."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -94,6 +95,77 @@ def test_rows_totals_and_comparison_are_of_one_snapshot(server: Server):
         stop.set()
         sender.join()
     assert len(seen) >= 6, "events arrived meanwhile"
+
+
+def test_visitor_is_of_one_snapshot(server: Server):
+    """While a visitor's events arrive, totals, sessions and timeline of each reply agree."""
+    site = server.create_site(new_site())
+    stop = threading.Event()
+
+    def event(hour: int) -> dict:
+        """Each is a session of its own."""
+        return pageview(site, client_id="ann", timestamp=rfc3339(noon(60) + timedelta(hours=hour)), revenue="1.5")
+
+    def send() -> None:
+        for hour in range(1, 1_000):
+            if stop.is_set():
+                return
+            server.accept(event(hour))
+
+    server.accept(event(0))
+    server.wait_for_events(site, 1)
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        seen = set()
+        deadline = time.monotonic() + 30
+        while len(seen) < 6 and time.monotonic() < deadline:
+            reply = get(server, "/api/v1/visitors/ann", {"tracking_id": site, "limit": 1_000, "time_zone": "UTC"}).json()
+            times = [event["event_timestamp"] for event in reply["timeline"]]
+            assert reply["events"] == reply["pageviews"] == len(times) and reply["revenue"] == 1.5 * len(times), reply
+            assert (reply["last_seen"], reply["first_seen"]) == (times[0], times[-1])
+            assert reply["sessions"] == len(times), "events an hour apart are sessions"
+            seen.add(len(times))
+    finally:
+        stop.set()
+        sender.join()
+    assert len(seen) >= 6, "events arrived meanwhile"
+
+
+# --- Statements
+
+def prepared(server: Server) -> float:
+    """How many statements have been prepared."""
+    text = server.request("GET", "/metrics").body.decode()
+    counts = re.findall(r'^footfall_flight_requests_total\{[^}]*method="DoAction"[^}]*\} (\S+)$', text, re.MULTILINE)
+    return sum(map(float, counts))
+
+
+def test_statement_is_prepared_once_for_all_values_and_tokens(server: Server, site: str):
+    other = server.create_site(new_site())
+    fill(server, other, [pageview(other, timestamp=rfc3339(noon(2))) for _ in range(7)])
+    tokens = {name: server.create_token("reader", [name]) for name in (site, other)}
+    asked = {"date_range": "last_30_days", "metrics": ["events", "revenue_per_visitor"], "filters": {"browser": {"is_not": "none"}}}
+
+    def events(name: str, **changes) -> int:
+        return report(server, tokens[name], tracking_id=name, **asked | changes)["rows"][0]["events"]
+
+    assert events(site) == 60
+    before = prepared(server)
+    assert [events(site), events(other), events(site, date_range="yesterday")] == [60, 7, 12]
+    assert prepared(server) == before
+    assert post(server, "/api/v1/query", asked | {"tracking_id": site}, tokens[other]).status == 404
+    # A token sees its own rows alone, whoever has prepared the statement.
+    sql = "SELECT count(*) AS n FROM events WHERE tracking_id = $1"
+    counts = [post(server, "/api/v1/sql", {"sql": sql, "parameters": [site]}, tokens[name]).json()["rows"] for name in (site, other)]
+    assert counts == [[{"n": 60}], [{"n": 0}]]
+
+
+def test_prepared_statement_survives_values_that_do_not_fit(server: Server):
+    for value, status in ((7, 200), ("seven", 400), (8, 200)):
+        reply = post(server, "/api/v1/sql", {"sql": "SELECT 100 + $1 AS n", "parameters": [value]})
+        assert reply.status == status, reply.body
+        assert status == 400 or reply.json()["rows"] == [{"n": 100 + value}]
 
 
 # --- ETag

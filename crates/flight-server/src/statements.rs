@@ -61,17 +61,24 @@ pub(crate) async fn promise(
     mut statement: Statement,
 ) -> Result<(SchemaRef, Ticket), Status> {
     let bound = statement.rows.first().map_or(&[][..], Vec::as_slice);
-    let described = describe(engine, principal, &statement.sql, bound).await?;
-    if bound.is_empty() && !described.parameters.is_empty() {
-        return Err(Status::invalid_argument(format!(
-            "the statement has {} parameters and none is bound; bind them by DoPut of CommandPreparedStatementQuery",
-            described.parameters.len()
-        )));
-    }
+    let (schema, version) = match engine.describe_known(principal, &statement.sql, bound) {
+        Some(known) => known,
+        None => {
+            let described = describe(engine, principal, &statement.sql, bound).await?;
+            if bound.is_empty() && !described.parameters.is_empty() {
+                return Err(Status::invalid_argument(format!(
+                    "the statement has {} parameters and none is bound; bind them by DoPut of \
+                     CommandPreparedStatementQuery",
+                    described.parameters.len()
+                )));
+            }
+            (described.schema, described.version)
+        }
+    };
     statement.run = running.number();
-    statement.version = Some(described.version);
+    statement.version = Some(version);
     let ticket = statement.ticket().map_err(status::of_malformed)?;
-    Ok((described.schema, ticket))
+    Ok((schema, ticket))
 }
 
 /// A prepared statement: its handle, columns and parameters.

@@ -1,6 +1,8 @@
 //! The Flight SQL client: statements go out with the caller's token, rows come back. Dropping a result, or the future
 //! that waits for it, cancels the query on the server.
 
+mod prepared;
+
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -13,6 +15,8 @@ use arrow_flight::sql::client::FlightSqlServiceClient;
 use futures::{StreamExt, TryStreamExt};
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
+
+use prepared::PreparedHandles;
 
 use crate::accepted_tokens::AcceptedTokens;
 use crate::problem::Problem;
@@ -45,6 +49,7 @@ pub(crate) struct Flight {
     endpoint: Endpoint,
     channel: Channel,
     accepted: AcceptedTokens,
+    prepared: PreparedHandles,
 }
 
 /// A caller's bearer token. `Debug` does not print it.
@@ -95,6 +100,7 @@ impl Flight {
             channel: endpoint.connect_lazy(),
             endpoint,
             accepted: AcceptedTokens::default(),
+            prepared: PreparedHandles::default(),
         })
     }
 
@@ -137,7 +143,7 @@ impl Flight {
             true => self.channel.clone(),
             false => self.endpoint.connect_lazy(),
         };
-        let found = Box::pin(start(channel, token, statement)).await;
+        let found = Box::pin(self.start(channel, token, statement)).await;
         match (&found, accepted) {
             (Err(FlightError::Tonic(status)), true) if status.code() == Code::Unauthenticated => {
                 self.accepted.remove(token);
@@ -147,22 +153,19 @@ impl Flight {
         }
         found.map_err(|error| problem(&error))
     }
-}
 
-async fn start(channel: Channel, token: &Token, statement: &Statement) -> Result<Rows, FlightError> {
-    tracing::debug!(sql = statement.literal(), "statement");
-    let inner = FlightServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
-    let mut client = FlightSqlServiceClient::new_from_inner(inner);
-    client.set_token(token.expose().to_owned());
-    let info = match statement.parameters()? {
-        None => client.execute(statement.text(), None).await?,
-        Some(parameters) => {
-            let mut prepared = client.prepare(statement.text(), None).await?;
-            prepared.set_parameters(parameters)?;
-            prepared.execute().await?
-        }
-    };
-    fetch(&mut client, info).await
+    async fn start(&self, channel: Channel, token: &Token, statement: &Statement) -> Result<Rows, FlightError> {
+        tracing::debug!(sql = statement.literal(), "statement");
+        let inner = FlightServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
+        let mut client = FlightSqlServiceClient::new_from_inner(inner);
+        client.set_token(token.expose().to_owned());
+        let text = statement.text();
+        let info = match statement.parameters()? {
+            None => client.execute(text, None).await?,
+            Some(parameters) => self.prepared.execute(&mut client, &text, parameters).await?,
+        };
+        fetch(&mut client, info).await
+    }
 }
 
 /// The server answers with one endpoint, at the same address.

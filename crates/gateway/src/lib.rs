@@ -30,7 +30,8 @@ use footfall_model::clock::{Clock, IdGen, Micros};
 use serde_json::Value as Json;
 use tokio_util::sync::CancellationToken;
 
-pub use api::RouterError;
+pub use api::{RouterError, close, has_body, unknown_endpoint};
+pub use problem::{BearerError, Problem, check_media_type, read_json, sentence};
 
 /// What the gateway is made of.
 #[derive(Debug, Clone)]
@@ -94,34 +95,26 @@ pub trait Sites: Debug + Send + Sync {
     async fn segment(&self, token: &str, tracking_id: &str, name: &str) -> Result<Option<Json>, SitesUnavailable>;
 }
 
-/// Why a segment or a dashboard is refused: where, and what is expected there.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct DefinitionError(String);
-
 /// Whether these are filters of a segment.
 ///
 /// # Errors
 /// They are not.
-pub fn check_segment(filters: &Json, now: Micros) -> Result<(), DefinitionError> {
+pub fn check_segment(filters: &Json, now: Micros) -> Result<(), Problem> {
     let scope = segment::Scope {
         tracking_id: "",
         zone: chrono_tz::UTC,
         now: DateTime::from_timestamp_micros(now).unwrap_or_default(),
     };
-    let checked = segment::Segment::parse(filters, scope);
-    checked
-        .map(|_| ())
-        .map_err(|problem| DefinitionError(problem.sentence()))
+    segment::Segment::parse(filters, scope).map(|_| ())
 }
 
 /// Whether these are the widgets of a dashboard, each of which asks for what its endpoint answers.
 ///
 /// # Errors
 /// They are not.
-pub fn check_dashboard(widgets: &Json, now: Micros) -> Result<(), DefinitionError> {
+pub fn check_dashboard(widgets: &Json, now: Micros) -> Result<(), Problem> {
     let now = DateTime::from_timestamp_micros(now).unwrap_or_default();
-    api::check_dashboard(widgets, now).map_err(|problem| DefinitionError(problem.sentence()))
+    api::check_dashboard(widgets, now)
 }
 
 /// The endpoints under `/api/v1`, to be merged into the server's router. Must be called within a Tokio runtime.

@@ -1,20 +1,28 @@
 //! Errors as `application/problem+json` (RFC 9457), with the field and what it may be. The one mapping of errors to
-//! statuses.
+//! statuses, for reports and for management.
+
+mod input;
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use tonic::{Code, Status};
 use utoipa::ToSchema;
 
+pub use input::{check_media_type, read_json};
+pub(crate) use input::{fit, query_string};
+
 /// Names that are less alike than this are not suggested.
 const ALIKE: f64 = 0.7;
 
-/// Why a request fails.
+/// Names that are listed in a sentence.
+const MAX_NAMES: usize = 12;
+
+/// Why a request fails. It displays as one sentence, with the field first.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
-pub(crate) struct Problem(Box<Body>);
+pub struct Problem(Box<Body>);
 
 /// An error (RFC 9457).
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -28,6 +36,10 @@ pub(crate) struct Body {
     #[serde(serialize_with = "number")]
     #[schema(value_type = u16)]
     status: StatusCode,
+    /// For programs: stable when the detail changes.
+    #[schema(value_type = String)]
+    code: &'static str,
+    /// For people.
     detail: String,
     /// Where in the request: `metrics[1]`, `filters.device`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,12 +55,33 @@ fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S:
     serializer.serialize_u16(status.as_u16())
 }
 
+/// The code of a problem that has no other.
+fn code(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => "unauthorized",
+        StatusCode::FORBIDDEN => "forbidden",
+        StatusCode::NOT_FOUND => "not_found",
+        StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+        StatusCode::NOT_ACCEPTABLE => "not_acceptable",
+        StatusCode::CONFLICT => "already_exists",
+        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => "timeout",
+        StatusCode::PAYLOAD_TOO_LARGE => "too_large",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported_media_type",
+        StatusCode::TOO_MANY_REQUESTS => "too_many_requests",
+        StatusCode::INTERNAL_SERVER_ERROR => "internal",
+        StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+        _ => "invalid",
+    }
+}
+
 impl Problem {
-    fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+    /// `detail` says what is wrong and what to do.
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self(Box::new(Body {
             kind: "about:blank",
             title: status.canonical_reason().unwrap_or("Error"),
             status,
+            code: code(status),
             detail: detail.into(),
             field: None,
             allowed: Vec::new(),
@@ -57,7 +90,7 @@ impl Problem {
     }
 
     /// A request that can't be answered as it is.
-    pub(crate) fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail).at(field)
     }
 
@@ -79,25 +112,22 @@ impl Problem {
         problem
     }
 
-    pub(crate) fn bad_json(error: &serde_json::Error) -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            format!("the body is not the JSON that is expected here: {error}"),
-        )
-    }
-
-    pub(crate) fn bad_query(reason: &str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, printable(reason))
-    }
-
-    pub(crate) fn unreadable(status: StatusCode) -> Self {
-        if status == StatusCode::PAYLOAD_TOO_LARGE {
-            return Self::new(status, "the body is too large");
+    /// What axum found wrong with the body or the path. `max_body`: in bytes. A connection whose body was not read to its
+    /// end can't be used again, which the client is told.
+    pub fn unreadable(status: StatusCode, max_body: usize) -> Self {
+        match status {
+            StatusCode::PAYLOAD_TOO_LARGE => Self::new(status, format!("the body has more than {max_body} bytes")),
+            StatusCode::REQUEST_TIMEOUT => Self::new(status, "the body did not arrive in time"),
+            _ => Self::new(
+                StatusCode::BAD_REQUEST,
+                "the request could not be read to its end, or its path is not UTF-8",
+            )
+            .with_code("unreadable"),
         }
-        Self::new(StatusCode::BAD_REQUEST, "the request could not be read to its end")
+        .header(CONNECTION, "close")
     }
 
-    pub(crate) fn method_not_allowed() -> Self {
+    pub fn method_not_allowed() -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "this address does not accept the request's method; the header Allow lists those that it accepts",
@@ -105,11 +135,21 @@ impl Problem {
     }
 
     pub(crate) fn no_token() -> Self {
-        Self::new(
-            StatusCode::UNAUTHORIZED,
+        Self::unauthorized(
             "send the header \"Authorization: Bearer TOKEN\" with a reader's token",
+            None,
         )
-        .header(WWW_AUTHENTICATE, r#"Bearer realm="footfall""#)
+    }
+
+    /// 401; `error` says what is wrong with a token that was sent (RFC 6750, section 3.1).
+    pub fn unauthorized(detail: impl Into<String>, error: Option<BearerError>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, detail).header(WWW_AUTHENTICATE, BearerError::challenge(error))
+    }
+
+    /// 403: a token of another role or of other sites.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        let challenge = BearerError::challenge(Some(BearerError::InsufficientScope));
+        Self::new(StatusCode::FORBIDDEN, detail).header(WWW_AUTHENTICATE, challenge)
     }
 
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {
@@ -123,7 +163,8 @@ impl Problem {
     }
 
     pub(crate) fn too_large() -> Self {
-        let detail = "the result is too large for one reply; ask for fewer rows or columns, or use /api/v1/sql";
+        let detail = "the result is too large for one reply; ask for fewer rows or columns, or use /api/v1/exports or \
+                      /api/v1/sql, which stream";
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
@@ -131,7 +172,8 @@ impl Problem {
         Self::new(StatusCode::GATEWAY_TIMEOUT, "the query took too long; ask for less")
     }
 
-    pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
+    /// 503, and when to try again.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).header(RETRY_AFTER, "1")
     }
 
@@ -161,12 +203,8 @@ impl Problem {
             Code::InvalidArgument | Code::NotFound | Code::Unimplemented | Code::OutOfRange => {
                 Self::new(StatusCode::BAD_REQUEST, text)
             }
-            Code::Unauthenticated => Self::new(StatusCode::UNAUTHORIZED, text)
-                .header(WWW_AUTHENTICATE, r#"Bearer realm="footfall", error="invalid_token""#),
-            Code::PermissionDenied => Self::new(StatusCode::FORBIDDEN, text).header(
-                WWW_AUTHENTICATE,
-                r#"Bearer realm="footfall", error="insufficient_scope""#,
-            ),
+            Code::Unauthenticated => Self::unauthorized(text, Some(BearerError::InvalidToken)),
+            Code::PermissionDenied => Self::forbidden(text),
             Code::ResourceExhausted => Self::new(StatusCode::TOO_MANY_REQUESTS, text).header(RETRY_AFTER, "1"),
             Code::DeadlineExceeded => Self::new(StatusCode::GATEWAY_TIMEOUT, text),
             Code::Unavailable | Code::Cancelled | Code::Aborted => Self::unavailable(text),
@@ -179,13 +217,28 @@ impl Problem {
         self
     }
 
-    pub(crate) fn at(mut self, field: impl Into<String>) -> Self {
+    /// A code of its own.
+    pub fn with_code(mut self, code: &'static str) -> Self {
+        self.0.code = code;
+        self
+    }
+
+    /// The field that is wrong.
+    pub fn at(mut self, field: impl Into<String>) -> Self {
         self.0.field = Some(field.into());
         self
     }
 
+    /// If the request is wrong, and nothing says where: here.
+    pub(crate) fn of_request(mut self, field: &str) -> Self {
+        if self.0.status == StatusCode::BAD_REQUEST && self.0.field.is_none() {
+            self.0.field = Some(field.to_owned());
+        }
+        self
+    }
+
     /// Of a part of the request that stands at `outer`.
-    pub(crate) fn within(mut self, outer: &str) -> Self {
+    pub fn within(mut self, outer: &str) -> Self {
         self.0.field = Some(match self.0.field {
             Some(inner) if !inner.is_empty() => format!("{outer}.{inner}"),
             _ => outer.to_owned(),
@@ -193,7 +246,17 @@ impl Problem {
         self
     }
 
-    pub(crate) fn with_allowed<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+    /// What was meant, perhaps.
+    pub(crate) fn with_hint(mut self, given: &str, names: &[&str]) -> Self {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        if let Some(name) = most_alike(given, &names).filter(|name| *name != given) {
+            self.0.detail = format!("{}; did you mean `{name}`?", self.0.detail);
+        }
+        self
+    }
+
+    /// What the field may be.
+    pub fn with_allowed<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
         self.0.allowed = names.into_iter().map(str::to_owned).collect();
         self
     }
@@ -204,12 +267,12 @@ impl Problem {
         self
     }
 
-    /// The reason and where, in one sentence.
-    pub(crate) fn sentence(&self) -> String {
-        match &self.0.field {
-            Some(field) => format!("{field}: {}", self.0.detail),
-            None => self.0.detail.clone(),
+    /// Says first what it is about.
+    pub(crate) fn about(mut self, what: &str) -> Self {
+        if !what.is_empty() {
+            self.0.detail = format!("{what}: {}", self.0.detail);
         }
+        self
     }
 
     #[cfg(test)]
@@ -233,11 +296,52 @@ impl Problem {
     }
 }
 
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&sentence(self.0.field.as_deref(), &self.0.detail, &self.0.allowed))
+    }
+}
+
+/// A problem for people who don't see its JSON: `role: unknown value `boss`; expected `admin`, `reader` or `writer``.
+pub fn sentence(field: Option<&str>, detail: &str, allowed: &[String]) -> String {
+    let place = field.filter(|field| !field.is_empty());
+    let place = place.map(|field| format!("{field}: ")).unwrap_or_default();
+    let names: Vec<String> = allowed.iter().map(|name| format!("`{name}`")).collect();
+    let expected = match &names[..] {
+        [] => String::new(),
+        // Nobody reads more.
+        more if more.len() > MAX_NAMES => String::new(),
+        [only] => format!("; expected {only}"),
+        [others @ .., last] => format!("; expected {} or {last}", others.join(", ")),
+    };
+    format!("{place}{detail}{expected}")
+}
+
+impl std::error::Error for Problem {}
+
+/// What is wrong with a token, in `WWW-Authenticate`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BearerError {
+    InvalidToken,
+    InsufficientScope,
+}
+
+impl BearerError {
+    fn challenge(error: Option<Self>) -> &'static str {
+        match error {
+            None => r#"Bearer realm="footfall""#,
+            Some(Self::InvalidToken) => r#"Bearer realm="footfall", error="invalid_token""#,
+            Some(Self::InsufficientScope) => r#"Bearer realm="footfall", error="insufficient_scope""#,
+        }
+    }
+}
+
 /// What a user wrote, short and without control characters.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(100).collect()
 }
 
+/// The name that was meant, perhaps.
 fn most_alike<'a>(given: &str, names: &'a [String]) -> Option<&'a str> {
     let given = given.to_lowercase().replace(['-', ' '], "_");
     if given.len() > 100 {
@@ -253,6 +357,8 @@ impl IntoResponse for Problem {
         let mut response = (self.0.status, self.body()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        // What is not found now may be there in a second.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some((name, value)) = self.0.header {
             headers.insert(name, HeaderValue::from_static(value));
         }
@@ -273,6 +379,19 @@ mod tests {
         let problem = Problem::unknown("metrics[0]", "metric", "qqq", names);
         assert_eq!(problem.0.detail, "unknown metric `qqq`");
         assert_eq!(serde_json::to_value(&problem).unwrap()["status"], 400);
+    }
+
+    #[test]
+    fn sentence_names_field_and_what_it_may_be() {
+        let problem = Problem::unknown("role", "role", "boss", ["admin", "reader", "writer"]);
+        assert_eq!(
+            problem.to_string(),
+            "role: unknown role `boss`; expected `admin`, `reader` or `writer`"
+        );
+        let names: Vec<String> = (0..50).map(|number| format!("n{number}")).collect();
+        let many = Problem::unknown("x", "x", "qqq", names.iter().map(String::as_str));
+        assert_eq!(many.to_string(), "x: unknown x `qqq`");
+        assert_eq!(Problem::not_found("there is none").to_string(), "there is none");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::caller::Caller;
 use crate::control::Control;
 use crate::cooperative::cooperative;
+use crate::descriptions::{DescriptionKey, Descriptions};
 use crate::governor::{Governed, Producer, Times, too_long};
 use crate::memory::SharedMemory;
 use crate::pins::Pins;
@@ -52,6 +53,7 @@ pub struct Engine {
     times: Times,
     queries: Arc<QueryLog>,
     results: ResultCache,
+    descriptions: Descriptions,
     /// For callers who want none.
     no_results: ResultCache,
     clock: Arc<dyn Clock>,
@@ -137,6 +139,7 @@ impl Engine {
             },
             queries,
             results: ResultCache::new(options.result_cache_bytes),
+            descriptions: Descriptions::default(),
             no_results: ResultCache::new(0),
             clock: Arc::clone(&options.clock),
         })
@@ -145,11 +148,18 @@ impl Engine {
     /// The description of `sql`. Where it depends on the type of a parameter that can't be inferred, see
     /// [`Engine::describe_bound`].
     pub async fn describe(&self, caller: impl Into<Caller>, sql: &str) -> Result<Description, QueryError> {
+        let caller = caller.into();
+        let lake = self.planner.pins.pin(self.planner.tables.pin());
+        let key = DescriptionKey::new(sql, &[], &caller.sites, &lake);
         let work = |planner: Arc<Planner>, caller: Caller, sql: Arc<str>| async move {
-            let lake = planner.pins.pin(planner.tables.pin());
             planner.prepare(lake, &caller, &sql).await?.describe()
         };
-        self.planned(caller.into(), sql, work).await
+        let described = self.planned(caller, sql, work).await?;
+        // With parameters it can't be run as it is.
+        if described.parameters.is_empty() {
+            self.descriptions.insert(key, &described.schema);
+        }
+        Ok(described)
     }
 
     /// The description of `sql` with these values bound: exactly the schema of [`Engine::execute`] with them.
@@ -159,13 +169,30 @@ impl Engine {
         sql: &str,
         values: &[ScalarValue],
     ) -> Result<Description, QueryError> {
+        let caller = caller.into();
+        let lake = self.planner.pins.pin(self.planner.tables.pin());
+        let key = DescriptionKey::new(sql, values, &caller.sites, &lake);
         let values = values.to_vec();
         let work = |planner: Arc<Planner>, caller: Caller, sql: Arc<str>| async move {
-            let lake = planner.pins.pin(planner.tables.pin());
             let prepared = planner.prepare(lake, &caller, &sql).await?;
             prepared.bind(&values)?.describe()
         };
-        self.planned(caller.into(), sql, work).await
+        let described = self.planned(caller, sql, work).await?;
+        self.descriptions.insert(key, &described.schema);
+        Ok(described)
+    }
+
+    /// The columns of a statement with these values that was described lately, and the version of the lake that it would be
+    /// run over: what [`Engine::describe_bound`] says, without planning. `None` if it was not described.
+    pub fn describe_known(
+        &self,
+        caller: impl Into<Caller>,
+        sql: &str,
+        values: &[ScalarValue],
+    ) -> Option<(SchemaRef, u64)> {
+        let lake = self.planner.pins.pin(self.planner.tables.pin());
+        let key = DescriptionKey::new(sql, values, &caller.into().sites, &lake);
+        Some((self.descriptions.get(&key)?, lake.version()))
     }
 
     /// Rows flow when the stream is polled; dropping it stops the query. `parameters` bind by position to `$1`, `$2`…

@@ -17,6 +17,7 @@ mod catalog;
 mod configured_rollups;
 mod control;
 mod cooperative;
+mod descriptions;
 mod engine;
 mod error;
 mod explain;

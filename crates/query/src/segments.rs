@@ -53,17 +53,16 @@ impl PinnedLake {
         let segments = self.segments.iter().map(|(_, snapshot)| snapshot.version());
         LakeIdentity {
             versions: [self.version()].into_iter().chain(segments).collect(),
-            funnels: ByAddress(Arc::clone(&self.funnels)),
-            configured: ByAddress(Arc::clone(&self.configured)),
+            definitions: self.definitions(),
         }
     }
 
     /// The part of it that is not in files.
-    pub(crate) fn definitions(&self) -> impl Hash + use<> {
-        (
-            ByAddress(Arc::clone(&self.funnels)),
-            ByAddress(Arc::clone(&self.configured)),
-        )
+    pub(crate) fn definitions(&self) -> LakeDefinitions {
+        LakeDefinitions {
+            funnels: ByAddress(Arc::clone(&self.funnels)),
+            configured: ByAddress(Arc::clone(&self.configured)),
+        }
     }
 }
 
@@ -71,6 +70,12 @@ impl PinnedLake {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct LakeIdentity {
     versions: Box<[u64]>,
+    definitions: LakeDefinitions,
+}
+
+/// What views of a pinned lake are defined by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct LakeDefinitions {
     funnels: ByAddress<FunnelSet>,
     configured: ByAddress<ConfiguredRollups>,
 }

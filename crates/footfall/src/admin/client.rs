@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use footfall_catalog::{Catalog, CatalogError, NewFunnel, NewSite, NewToken, Secret, Site, SiteChange, Token};
 use footfall_funnels::Funnel;
+use footfall_gateway::{Problem, sentence};
 use footfall_ingest::collect::ErrorBody;
 use footfall_model::rollup::{ConfiguredRollup, RollupDefinition};
 use http::StatusCode;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use super::other_site;
@@ -40,6 +41,29 @@ pub(crate) struct Remote {
     token: Secret,
 }
 
+/// How a server refuses a request.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Refusal {
+    Problem {
+        detail: String,
+        field: Option<String>,
+        #[serde(default)]
+        allowed: Vec<String>,
+    },
+    /// As collection does: a client that finds no free connection is refused before it has asked for anything.
+    Error(ErrorBody<'static>),
+}
+
+impl Refusal {
+    fn message(self) -> String {
+        match self {
+            Self::Problem { detail, field, allowed } => sentence(field.as_deref(), &detail, &allowed),
+            Self::Error(body) => sentence(body.error.field.as_deref(), &body.error.message, &[]),
+        }
+    }
+}
+
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AdminError {
@@ -51,6 +75,9 @@ pub(crate) enum AdminError {
     Client(#[source] reqwest::Error),
     #[error("cannot reach {url}; is the server running, and is this its HTTP address?")]
     Unreachable { url: Url, source: reqwest::Error },
+    /// A segment or a dashboard that no report can use.
+    #[error(transparent)]
+    Definition(#[from] Problem),
     /// The server's message.
     #[error("{message}")]
     Refused { message: String },
@@ -291,11 +318,8 @@ impl Remote {
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(not_footfall);
         }
-        let refusal: ErrorBody<'_> = serde_json::from_slice(&body).map_err(not_footfall)?;
-        let message = match refusal.error.field {
-            Some(field) => format!("{field}: {}", refusal.error.message),
-            None => refusal.error.message.into_owned(),
-        };
+        let refusal: Refusal = serde_json::from_slice(&body).map_err(not_footfall)?;
+        let message = refusal.message();
         Err(AdminError::Refused { message })
     }
 

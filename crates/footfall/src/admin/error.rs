@@ -1,123 +1,66 @@
-//! Errors as JSON: `{"error": {"code", "message", "field"?}}`.
+//! Errors of administration: those of the gateway, from what the catalog says.
 
 use axum::response::{IntoResponse, Response};
 use footfall_catalog::CatalogError;
-use footfall_ingest::collect::{ErrorBody, ErrorDetail, json_response};
-use http::header::{HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, StatusCode};
+use footfall_gateway::{BearerError, Problem};
+use http::StatusCode;
 
 use super::MAX_BODY;
 
 /// Why a request is refused.
 #[derive(Debug)]
-pub(super) struct ApiError {
-    status: StatusCode,
-    code: &'static str,
-    message: String,
-    field: Option<&'static str>,
-    header: Option<(HeaderName, &'static str)>,
-}
+pub(super) struct ApiError(Problem);
 
 impl ApiError {
-    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code,
-            message: message.into(),
-            field: None,
-            header: None,
-        }
-    }
-
-    fn header(self, name: HeaderName, value: &'static str) -> Self {
-        Self {
-            header: Some((name, value)),
-            ..self
-        }
-    }
-
     pub(super) fn no_token() -> Self {
-        let message = "send the header \"Authorization: Bearer TOKEN\" with an admin token";
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
-            .header(WWW_AUTHENTICATE, r#"Bearer realm="footfall""#)
+        let detail = "send the header \"Authorization: Bearer TOKEN\" with an admin token";
+        Self(Problem::unauthorized(detail, None))
     }
 
     pub(super) fn unknown_token() -> Self {
-        let message = "the token is unknown, revoked or expired; create another one";
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
-            .header(WWW_AUTHENTICATE, r#"Bearer realm="footfall", error="invalid_token""#)
+        let detail = "the token is unknown, revoked or expired; create another one";
+        Self(Problem::unauthorized(detail, Some(BearerError::InvalidToken)))
     }
 
     pub(super) fn not_admin() -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "forbidden",
+        Self(Problem::forbidden(
             "this needs an admin token; the one sent has another role",
-        )
-        .header(
-            WWW_AUTHENTICATE,
-            r#"Bearer realm="footfall", error="insufficient_scope""#,
-        )
+        ))
     }
 
     pub(super) fn method_not_allowed() -> Self {
-        let message = "this address does not accept the request's method; the header Allow lists those that it accepts";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
-    }
-
-    pub(super) fn bad_json(error: &serde_json::Error) -> Self {
-        let message = format!("the body is not the JSON object that is expected here: {error}");
-        Self::new(StatusCode::BAD_REQUEST, "invalid_json", message)
+        Self(Problem::method_not_allowed())
     }
 
     /// `status`: what axum found wrong with the body or the path.
     pub(super) fn unreadable(status: StatusCode) -> Self {
-        if status == StatusCode::PAYLOAD_TOO_LARGE {
-            let message = format!("the body has more than {MAX_BODY} bytes");
-            return Self::new(status, "too_large", message);
-        }
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            "unreadable",
-            "the request could not be read to its end",
-        )
+        Self(Problem::unreadable(status, MAX_BODY))
+    }
+}
+
+impl From<Problem> for ApiError {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
     }
 }
 
 impl From<CatalogError> for ApiError {
     fn from(error: CatalogError) -> Self {
-        match error {
-            CatalogError::Invalid { field, reason } => Self {
-                field: Some(field),
-                ..Self::new(StatusCode::BAD_REQUEST, "invalid", reason)
-            },
-            CatalogError::AlreadyExists { .. } => Self::new(StatusCode::CONFLICT, "already_exists", error.to_string()),
-            CatalogError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, "not_found", error.to_string()),
+        Self(match error {
+            CatalogError::Invalid { field, reason } => Problem::invalid(field, reason),
+            CatalogError::AlreadyExists { .. } => Problem::new(StatusCode::CONFLICT, error.to_string()),
+            CatalogError::NotFound { .. } => Problem::new(StatusCode::NOT_FOUND, error.to_string()),
             CatalogError::Unavailable(cause) => {
                 // The cause names files: it is logged for the operator.
                 tracing::error!(%cause, "the catalog does not answer");
-                Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "unavailable",
-                    "the catalog does not answer; try again",
-                )
-                .header(RETRY_AFTER, "1")
+                Problem::unavailable("the catalog does not answer; try again")
             }
-        }
+        })
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let error = ErrorDetail {
-            code: self.code.into(),
-            message: self.message.into(),
-            field: self.field.map(Into::into),
-        };
-        let mut response = json_response(self.status, &ErrorBody { error });
-        if let Some((name, value)) = self.header {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
-        }
-        response
+        self.0.into_response()
     }
 }

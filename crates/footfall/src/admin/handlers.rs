@@ -11,6 +11,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use footfall_catalog::{CatalogError, Directory, NewFunnel};
 use footfall_funnels::FunnelDefinitions;
+use footfall_gateway::read_json;
 use footfall_ingest::collect::json_response;
 use footfall_lake::Lake;
 use footfall_model::access::Principal;
@@ -202,5 +203,5 @@ impl Handlers {
 /// Ignores the content type, because curl's `-d` sends a form's.
 fn parse<T: DeserializeOwned>(body: BodyBytes) -> Result<T, ApiError> {
     let body = body.map_err(|error| ApiError::unreadable(error.status()))?;
-    serde_json::from_slice(&body).map_err(|error| ApiError::bad_json(&error))
+    Ok(read_json(&body)?)
 }

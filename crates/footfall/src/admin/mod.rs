@@ -24,13 +24,15 @@ mod wire;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::{delete, get, patch, post};
 use footfall_catalog::{CatalogError, Directory, SavedKind};
 use footfall_funnels::{Funnel, FunnelDefinitions};
 use footfall_lake::Lake;
 use footfall_model::clock::Clock;
+use http::StatusCode;
 
 use error::ApiError;
 use handlers::Handlers;
@@ -100,7 +102,9 @@ pub(crate) fn router(
         )
         .merge(handlers::saved_routes(SavedKind::Segment))
         .merge(handlers::saved_routes(SavedKind::Dashboard))
+        .route_layer(from_fn(of_json))
         .route_layer(authenticated)
+        .route_layer(from_fn(close_unread))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(Handlers {
             directory,
@@ -108,6 +112,28 @@ pub(crate) fn router(
             lake,
             clock,
         })
+}
+
+/// Refuses bodies that are of another type than JSON.
+async fn of_json(request: Request, next: Next) -> Result<Response, ApiError> {
+    footfall_gateway::check_media_type(request.headers())?;
+    Ok(next.run(request).await)
+}
+
+/// A request that is refused for its token, method or type has its body unread.
+async fn close_unread(request: Request, next: Next) -> Response {
+    const UNREAD: [StatusCode; 4] = [
+        StatusCode::UNAUTHORIZED,
+        StatusCode::FORBIDDEN,
+        StatusCode::METHOD_NOT_ALLOWED,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    ];
+    let has_body = footfall_gateway::has_body(&request);
+    let mut response = next.run(request).await;
+    if has_body && UNREAD.contains(&response.status()) {
+        footfall_gateway::close(&mut response);
+    }
+    response
 }
 
 /// For a change of a funnel that names another site.

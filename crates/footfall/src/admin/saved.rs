@@ -2,6 +2,7 @@
 //! folder of its own, and a server.
 
 use footfall_catalog::{CatalogError, NewSaved, Saved, SavedKind};
+use footfall_gateway::{Problem, read_json};
 use footfall_model::clock::{Clock, SystemClock};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -20,7 +21,7 @@ fn content(kind: SavedKind) -> &'static str {
 ///
 /// # Errors
 /// It is not such an object, or has a key that is not known.
-pub(crate) fn parse_saved(kind: SavedKind, json: &[u8]) -> Result<NewSaved, serde_json::Error> {
+pub(crate) fn parse_saved(kind: SavedKind, json: &[u8]) -> Result<NewSaved, Problem> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Segment {
@@ -37,11 +38,11 @@ pub(crate) fn parse_saved(kind: SavedKind, json: &[u8]) -> Result<NewSaved, serd
     }
     let (tracking_id, name, definition) = match kind {
         SavedKind::Segment => {
-            let new: Segment = serde_json::from_slice(json)?;
+            let new: Segment = read_json(json)?;
             (new.tracking_id, new.name, new.filters)
         }
         SavedKind::Dashboard => {
-            let new: Dashboard = serde_json::from_slice(json)?;
+            let new: Dashboard = read_json(json)?;
             (new.tracking_id, new.name, new.widgets)
         }
     };
@@ -111,16 +112,12 @@ pub(super) fn plural(kind: SavedKind) -> &'static str {
 }
 
 /// Whether reports can use it.
-pub(super) fn check(kind: SavedKind, definition: &Value) -> Result<(), CatalogError> {
+pub(super) fn check(kind: SavedKind, definition: &Value) -> Result<(), Problem> {
     let now = SystemClock.now();
-    let checked = match kind {
+    match kind {
         SavedKind::Segment => footfall_gateway::check_segment(definition, now),
         SavedKind::Dashboard => footfall_gateway::check_dashboard(definition, now),
-    };
-    checked.map_err(|error| CatalogError::Invalid {
-        field: content(kind),
-        reason: error.to_string(),
-    })
+    }
 }
 
 /// For a change that names another site.

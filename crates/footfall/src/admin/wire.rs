@@ -312,7 +312,7 @@ impl From<RoleName> for Role {
 
 /// `"all"`, or a list of tracking ids.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(untagged, expecting = "sites: expected \"all\" or a list of tracking ids")]
+#[serde(untagged, expecting = "expected \"all\" or a list of tracking ids")]
 enum SitesValue {
     Word(AllSites),
     List(BTreeSet<String>),

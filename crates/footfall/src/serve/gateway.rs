@@ -61,7 +61,9 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
         other_endpoints: None,
         stop: stopping.clone(),
     })?;
-    let router = ops::router(ops::metrics()?, stopping.clone()).merge(gateway);
+    let router = ops::router(ops::metrics()?, stopping.clone())
+        .merge(gateway)
+        .fallback(footfall_gateway::unknown_endpoint);
     let shares = descriptors::Shares::of(descriptors::take_all());
     let listener = listen(config.http.addr, "HTTP")?;
     let address = listener.local_addr()?;

@@ -155,7 +155,8 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Server> {
     if config.roles.ingest() || config.roles.compact() {
         roles::maintain(&shared, &back);
     }
-    router = router.merge(gateway::router(&config, flight_addr, &shared, &stopping)?);
+    let gateway = gateway::router(&config, flight_addr, &shared, &stopping)?;
+    router = router.merge(gateway).fallback(footfall_gateway::unknown_endpoint);
     front.spawn("HTTP listener", |stop| http::serve(http, router, shares, stop));
     let receive_bytes = config.flight.receive_bytes.bytes();
     grpc_tasks.spawn("gRPC listener", |stop| {

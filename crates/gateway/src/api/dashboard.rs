@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json};
 
 use super::funnel::{AnalysisQuery, AnalysisRequest};
 use super::retention::RetentionQuery;
-use crate::problem::{Problem, printable};
+use crate::problem::{Problem, fit, printable};
 use crate::report::{Report, ReportRequest, SiteZone};
 use crate::segment::Segments;
 
@@ -63,7 +63,7 @@ pub(crate) fn check(widgets: &Json, now: DateTime<Utc>) -> Result<(), Problem> {
     }
     for (index, given) in widgets.iter().enumerate() {
         let checked = checked(given, now);
-        checked.map_err(|problem| problem.within(&format!("widgets[{index}]{}", titled(given))))?;
+        checked.map_err(|problem| problem.within(&format!("widgets[{index}]")).about(&titled(given)))?;
     }
     Ok(())
 }
@@ -73,7 +73,7 @@ fn titled(widget: &Json) -> String {
     let title = widget["title"].as_str().unwrap_or_default();
     match title {
         "" => String::new(),
-        title => format!(" ({})", printable(title)),
+        title => format!("widget `{}`", printable(title)),
     }
 }
 
@@ -162,7 +162,7 @@ fn of_site<T: DeserializeOwned>(what: &str, request: &Map<String, Json>) -> Resu
 }
 
 fn read<T: DeserializeOwned>(what: &str, value: Json) -> Result<T, Problem> {
-    serde_json::from_value(value).map_err(|error| Problem::invalid("", format!("it is not a {what}: {error}")))
+    fit(value).map_err(|problem| problem.about(&format!("it is not a {what}")))
 }
 
 #[cfg(test)]
@@ -173,7 +173,7 @@ mod tests {
     use crate::report::dates::time;
 
     fn checked(widgets: &Json) -> Result<(), String> {
-        check(widgets, time("2026-02-01T10:00:00Z").unwrap()).map_err(|problem| problem.sentence())
+        check(widgets, time("2026-02-01T10:00:00Z").unwrap()).map_err(|problem| problem.to_string())
     }
 
     #[test]
@@ -200,7 +200,7 @@ mod tests {
             (json!(1), "widgets[0]: it is not a widget"),
             (
                 json!({"title": "T", "type": "number"}),
-                "widgets[0] (T).query: a widget has one of",
+                "widgets[0].query: widget `T`: a widget has one of",
             ),
             (
                 json!({"title": "", "type": "realtime", "realtime": {}}),
@@ -216,11 +216,11 @@ mod tests {
             ),
             (
                 number(json!({"metrics": ["pageview"], "date_range": "today"})),
-                "widgets[0] (T).query.metrics[0]: unknown metric `pageview`; did you mean `pageviews`?",
+                "widgets[0].query.metrics[0]: widget `T`: unknown metric `pageview`; did you mean `pageviews`?",
             ),
             (
                 number(json!({"metrics": ["events"]})),
-                "widgets[0] (T).query: it is not a report: missing field `date_range`",
+                "widgets[0].query.date_range: widget `T`: it is not a report: the field `date_range` is missing",
             ),
             (
                 number(json!({"metrics": ["events"], "date_range": "today", "dimensions": ["country"]})),
@@ -240,7 +240,7 @@ mod tests {
             ),
             (
                 json!({"title": "T", "type": "funnel", "funnel": {"steps": []}}),
-                "steps: there are 0",
+                "steps: widget `T`: there are 0",
             ),
             (
                 json!({"title": "T", "type": "retention", "retention": {"after": "x"}}),
@@ -248,7 +248,7 @@ mod tests {
             ),
             (
                 json!({"title": "T", "type": "realtime", "realtime": {}, "position": {"x": 0, "y": 0, "width": 0, "height": 1}}),
-                "position: expected a width",
+                "position: widget `T`: expected a width",
             ),
         ] {
             let refusal = checked(&json!([widget])).unwrap_err();

@@ -15,7 +15,8 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use serde_json::json;
 
-use super::format::Format;
+use super::format::{Encoding, Escape, Format};
+use super::formulas;
 use crate::problem::Problem;
 
 /// Bytes of a row group, about: it is held until it is full.
@@ -30,7 +31,7 @@ pub(super) struct Encoder {
 enum Inner {
     Json { rows: bool },
     NdJson,
-    Csv,
+    Csv(Escape),
     Arrow(Box<StreamWriter<Vec<u8>>>),
     Parquet(Box<ArrowWriter<Written>>, Written),
 }
@@ -67,21 +68,21 @@ impl std::io::Write for Written {
 impl Encoder {
     /// # Errors
     /// The format has no such column.
-    pub(super) fn new(format: Format, schema: &SchemaRef) -> Result<Self, Problem> {
-        check(format, schema).map_err(|error| {
-            let name = format.name();
+    pub(super) fn new(encoding: Encoding, schema: &SchemaRef) -> Result<Self, Problem> {
+        check(encoding, schema).map_err(|error| {
+            let name = encoding.format.name();
             let detail =
                 format!("the rows can't be written as {name}: {error}; cast the column, or ask for another format");
             Problem::invalid("format", detail)
         })?;
-        Self::open(format, schema).map_err(|error| Problem::internal(&error))
+        Self::open(encoding, schema).map_err(|error| Problem::internal(&error))
     }
 
-    fn open(format: Format, schema: &SchemaRef) -> Result<Self, EncodeError> {
-        let inner = match format {
+    fn open(encoding: Encoding, schema: &SchemaRef) -> Result<Self, EncodeError> {
+        let inner = match encoding.format {
             Format::Json => Inner::Json { rows: false },
             Format::NdJson => Inner::NdJson,
-            Format::Csv => Inner::Csv,
+            Format::Csv => Inner::Csv(encoding.escape),
             Format::Arrow => Inner::Arrow(Box::new(StreamWriter::try_new(Vec::new(), schema)?)),
             Format::Parquet => {
                 let compression = Compression::ZSTD(ZstdLevel::default());
@@ -101,7 +102,7 @@ impl Encoder {
         match &mut self.inner {
             Inner::Json { .. } => Ok(format!("{{\"columns\":{},\"rows\":[", columns(&self.schema)).into_bytes()),
             Inner::NdJson | Inner::Parquet(..) => Ok(Vec::new()),
-            Inner::Csv => csv_of(&RecordBatch::new_empty(SchemaRef::clone(&self.schema)), true)
+            Inner::Csv(escape) => csv_of(&RecordBatch::new_empty(SchemaRef::clone(&self.schema)), *escape, true)
                 .map_err(|error| Problem::internal(&error)),
             Inner::Arrow(writer) => Ok(std::mem::take(writer.get_mut())),
         }
@@ -127,7 +128,7 @@ impl Encoder {
                 Ok(text)
             }
             Inner::NdJson => json_of::<LineDelimited>(batch),
-            Inner::Csv => csv_of(batch, false),
+            Inner::Csv(escape) => csv_of(batch, *escape, false),
             Inner::Arrow(writer) => {
                 writer.write(batch)?;
                 Ok(std::mem::take(writer.get_mut()))
@@ -149,7 +150,7 @@ impl Encoder {
     fn end(&mut self) -> Result<Vec<u8>, EncodeError> {
         match &mut self.inner {
             Inner::Json { .. } => Ok(b"]}\n".to_vec()),
-            Inner::NdJson | Inner::Csv => Ok(Vec::new()),
+            Inner::NdJson | Inner::Csv(_) => Ok(Vec::new()),
             Inner::Arrow(writer) => {
                 writer.finish()?;
                 Ok(std::mem::take(writer.get_mut()))
@@ -163,7 +164,7 @@ impl Encoder {
 }
 
 /// Whether the format has all types of columns: a row of nulls is written and thrown away.
-fn check(format: Format, schema: &SchemaRef) -> Result<(), EncodeError> {
+fn check(encoding: Encoding, schema: &SchemaRef) -> Result<(), EncodeError> {
     let nulls: Vec<ArrayRef> = schema
         .fields()
         .iter()
@@ -172,7 +173,7 @@ fn check(format: Format, schema: &SchemaRef) -> Result<(), EncodeError> {
     if nulls.is_empty() {
         return Ok(());
     }
-    let mut encoder = Encoder::open(format, schema)?;
+    let mut encoder = Encoder::open(encoding, schema)?;
     encoder.write(&RecordBatch::try_new(SchemaRef::clone(schema), nulls)?)?;
     encoder.end().map(drop)
 }
@@ -190,9 +191,12 @@ fn json_of<F: JsonFormat>(batch: &RecordBatch) -> Result<Vec<u8>, EncodeError> {
     Ok(writer.into_inner())
 }
 
-fn csv_of(batch: &RecordBatch, header: bool) -> Result<Vec<u8>, EncodeError> {
+fn csv_of(batch: &RecordBatch, escape: Escape, header: bool) -> Result<Vec<u8>, EncodeError> {
     let mut writer = csv::WriterBuilder::new().with_header(header).build(Vec::new());
-    writer.write(batch)?;
+    match escape {
+        Escape::Formulas => writer.write(&formulas::escaped(batch)?)?,
+        Escape::None => writer.write(batch)?,
+    }
     Ok(writer.into_inner())
 }
 
@@ -204,6 +208,11 @@ mod tests {
 
     use super::*;
 
+    fn encoder(format: Format, schema: &SchemaRef) -> Result<Encoder, Problem> {
+        let escape = Escape::default();
+        Encoder::new(Encoding { format, escape }, schema)
+    }
+
     fn schema_with(column: DataType) -> SchemaRef {
         Arc::new(Schema::new(vec![
             Field::new("a", DataType::Int64, true),
@@ -214,23 +223,23 @@ mod tests {
     #[test]
     fn column_without_a_type_in_the_format_is_refused() {
         let list = schema_with(DataType::new_list(DataType::Int64, true));
-        let problem = Encoder::new(Format::Csv, &list).err().unwrap();
+        let problem = encoder(Format::Csv, &list).err().unwrap();
         assert_eq!(problem.status(), 400);
         assert!(
             problem.detail().starts_with("the rows can't be written as csv: "),
             "{problem:?}"
         );
         let interval = schema_with(DataType::Interval(IntervalUnit::MonthDayNano));
-        assert_eq!(Encoder::new(Format::Parquet, &interval).err().unwrap().status(), 400);
+        assert_eq!(encoder(Format::Parquet, &interval).err().unwrap().status(), 400);
         for format in [Format::Json, Format::NdJson, Format::Arrow, Format::Parquet] {
-            assert!(Encoder::new(format, &list).is_ok(), "{format:?}");
+            assert!(encoder(format, &list).is_ok(), "{format:?}");
         }
     }
 
     #[test]
     fn parquet_comes_in_row_groups_of_bounded_size() {
         let schema = schema_with(DataType::Utf8);
-        let mut encoder = Encoder::new(Format::Parquet, &schema).unwrap();
+        let mut encoder = encoder(Format::Parquet, &schema).unwrap();
         let mut file = encoder.start().unwrap();
         let mut pieces = 0;
         for begin in 0..120_i64 {
@@ -261,7 +270,7 @@ mod tests {
     #[test]
     fn parquet_without_its_end_is_no_file() {
         let schema = schema_with(DataType::Utf8);
-        let mut encoder = Encoder::new(Format::Parquet, &schema).unwrap();
+        let mut encoder = encoder(Format::Parquet, &schema).unwrap();
         let mut part = encoder.start().unwrap();
         let columns: Vec<ArrayRef> = vec![
             Arc::new(Int64Array::from(vec![1])),

@@ -10,13 +10,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
 use super::caller::Caller;
-use super::format::Format;
+use super::format::Encoding;
 use super::lists::{SessionsQuery, sessions_statement};
 use super::rows_stream::{RowsStream, streamed};
 use super::sql::FormatQuery;
 use super::{Body, Gateway, QueryString, funnel, parse, query_string, retention, tables};
 use crate::flight::Token;
-use crate::problem::{self, Problem};
+use crate::problem::{self, Problem, fit};
 use crate::report::ReportRequest;
 use crate::report::dates::Period;
 
@@ -51,11 +51,10 @@ pub(super) async fn exports(
     body: Body,
 ) -> Result<Response, Problem> {
     let mut request: Map<String, Json> = parse(&body)?;
-    let format = match text(&mut request, "format")? {
-        Some(name) => Some(name),
-        None => query_string(query)?.format,
-    };
-    let format = Format::wanted(format.as_deref(), &headers)?;
+    let query = query_string(query)?;
+    let format = text(&mut request, "format")?.or(query.format);
+    let escape = text(&mut request, "escape")?.or(query.escape);
+    let encoding = Encoding::wanted(format.as_deref(), escape.as_deref(), &headers)?;
     let report = text(&mut request, "report")?;
     let export = match report.as_deref().unwrap_or(REPORTS[0]) {
         "query" => report_export(&gateway, &token, request).await?,
@@ -64,8 +63,8 @@ pub(super) async fn exports(
         "funnel" => funnel_export(gateway, token, request).await?,
         other => return Err(Problem::unknown("report", "report", other, REPORTS)),
     };
-    let mut response = streamed(export.rows, format).await?;
-    let disposition = format!("attachment; filename=\"{}.{}\"", export.file, format.name());
+    let mut response = streamed(export.rows, encoding).await?;
+    let disposition = format!("attachment; filename=\"{}.{}\"", export.file, encoding.format.name());
     if let Ok(disposition) = HeaderValue::try_from(disposition) {
         response.headers_mut().insert(CONTENT_DISPOSITION, disposition);
     }
@@ -185,7 +184,7 @@ fn text(request: &mut Map<String, Json>, field: &str) -> Result<Option<String>, 
 }
 
 fn of_json<T: DeserializeOwned>(request: Map<String, Json>) -> Result<T, Problem> {
-    serde_json::from_value(Json::Object(request)).map_err(|error| Problem::bad_json(&error))
+    fit(Json::Object(request))
 }
 
 /// The same for a reply that names its site and its range.

@@ -1,9 +1,57 @@
-//! The formats of rows, and which one a client wants.
+//! The formats of rows, and which one a client wants; and whether texts of CSV may be formulas.
 
 use http::HeaderMap;
 use http::header::ACCEPT;
 
 use crate::problem::Problem;
+
+/// What happens to texts in CSV that spreadsheets would take for formulas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Escape {
+    /// They begin with an apostrophe.
+    #[default]
+    Formulas,
+    /// They stay as they are.
+    None,
+}
+
+impl Escape {
+    pub(super) const NAMES: [&str; 2] = ["formulas", "none"];
+
+    fn named(name: &str) -> Result<Self, Problem> {
+        match name {
+            "formulas" => Ok(Self::Formulas),
+            "none" => Ok(Self::None),
+            other => Err(Problem::unknown("escape", "way to escape", other, Self::NAMES)),
+        }
+    }
+}
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Encoding {
+    pub(super) format: Format,
+    pub(super) escape: Escape,
+}
+
+impl Encoding {
+    /// As [`Format::wanted`]; `escape` belongs to CSV alone.
+    pub(super) fn wanted(format: Option<&str>, escape: Option<&str>, headers: &HeaderMap) -> Result<Self, Problem> {
+        let format = Format::wanted(format, headers)?;
+        let escape = escape.map(Escape::named).transpose()?;
+        if escape.is_some() && format != Format::Csv {
+            let detail = format!(
+                "only CSV is escaped, and the rows are wanted as {}; leave it out",
+                format.name()
+            );
+            return Err(Problem::invalid("escape", detail));
+        }
+        Ok(Self {
+            format,
+            escape: escape.unwrap_or_default(),
+        })
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
@@ -60,11 +108,11 @@ impl Format {
         let mut best: Option<(f32, Self)> = None;
         for range in accept {
             let mut parts = range.split(';').map(str::trim);
-            let name = parts.next().unwrap_or_default();
+            let name = parts.next().unwrap_or_default().to_ascii_lowercase();
             let quality = parts
                 .find_map(|part| part.strip_prefix("q=")?.parse().ok())
                 .unwrap_or(1.0);
-            if let Some(format) = Self::of_media_range(name)
+            if let Some(format) = Self::of_media_range(&name)
                 && quality > best.map_or(0.0, |(quality, _)| quality)
             {
                 best = Some((quality, format));
@@ -95,6 +143,7 @@ mod tests {
         for (accept, expected) in [
             ("*/*", Some(Format::Json)),
             ("text/csv", Some(Format::Csv)),
+            ("Text/CSV; charset=utf-8", Some(Format::Csv)),
             ("text/html, application/x-ndjson;q=0.9, */*;q=0.1", Some(Format::NdJson)),
             ("application/vnd.apache.arrow.stream", Some(Format::Arrow)),
             ("application/vnd.apache.parquet", Some(Format::Parquet)),
@@ -106,6 +155,10 @@ mod tests {
             assert_eq!(Format::wanted(Some("csv"), &headers).unwrap(), Format::Csv);
         }
         assert_eq!(Format::wanted(None, &HeaderMap::new()).unwrap(), Format::Json);
+        let wanted = |format, escape| Encoding::wanted(Some(format), escape, &HeaderMap::new());
+        assert_eq!(wanted("csv", None).unwrap().escape, Escape::Formulas);
+        assert_eq!(wanted("csv", Some("none")).unwrap().escape, Escape::None);
+        assert!(wanted("csv", Some("all")).is_err() && wanted("json", Some("none")).is_err());
         let problem = Format::wanted(Some("parket"), &HeaderMap::new()).unwrap_err();
         assert_eq!(problem.detail(), "unknown format `parket`; did you mean `parquet`?");
     }

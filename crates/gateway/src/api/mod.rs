@@ -8,12 +8,14 @@ mod docs;
 mod encode;
 mod exports;
 mod format;
+mod formulas;
 mod funnel;
 mod lists;
 mod live;
 mod meta;
 mod newest;
 mod openapi;
+mod pages;
 mod query;
 mod range;
 mod rate_limit;
@@ -25,11 +27,13 @@ mod schemas;
 mod segments;
 mod sql;
 mod tables;
+mod visitors;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::HttpBody;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::extract::{Path, Query};
@@ -38,14 +42,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
-use http::{HeaderValue, StatusCode};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG};
+use http::{HeaderValue, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::flight::{AddressError, Flight, Token};
-use crate::problem::{Problem, printable};
+use crate::problem::{Problem, check_media_type, printable, query_string, read_json};
 use crate::report::{SiteZone, dates};
 use crate::statement::Statement;
 use crate::{GatewayParts, SitesUnavailable};
@@ -109,7 +113,7 @@ pub(crate) fn router(parts: GatewayParts) -> Result<Router, RouterError> {
         .route("/api/v1/segments/{id}/preview", only(get(segments::preview)))
         .route("/api/v1/retention", only(get(retention::retention)))
         .route("/api/v1/sessions", only(get(lists::sessions)))
-        .route("/api/v1/visitors/{id}", only(get(lists::visitor)))
+        .route("/api/v1/visitors/{id}", only(get(visitors::visitor)))
         .route_layer(from_fn_with_state(gateway.clone(), admit))
         // Its listeners are many and wait for long.
         .route("/api/v1/realtime/stream", only(get(live::stream)))
@@ -167,15 +171,65 @@ type PathParam = Result<Path<String>, PathRejection>;
 
 type QueryString<T> = Result<Query<T>, QueryRejection>;
 
-fn query_string<T>(query: QueryString<T>) -> Result<T, Problem> {
-    let query = query.map_err(|error| Problem::bad_query(&error.body_text()))?;
-    Ok(query.0)
+/// The parameter of a path.
+fn path_text(path: PathParam) -> Result<String, Problem> {
+    let Path(text) = path.map_err(|error| unreadable(error.status()))?;
+    Ok(text)
+}
+
+fn unreadable(status: StatusCode) -> Problem {
+    Problem::unreadable(status, MAX_BODY)
+}
+
+/// The reply at an address that has no endpoint: 404, below `/api` with a problem.
+pub async fn unknown_endpoint(request: Request) -> Response {
+    let unread = has_body(&request);
+    let mut response = not_found(request.uri().path());
+    if unread {
+        close(&mut response);
+    }
+    response
+}
+
+/// Whether a body follows the request's head.
+pub fn has_body(request: &Request) -> bool {
+    !request.body().is_end_stream()
+}
+
+/// Tells the client that its connection can't be used again: a body was left unread.
+pub fn close(response: &mut Response) {
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
+}
+
+fn not_found(path: &str) -> Response {
+    match path.strip_prefix("/api/") {
+        Some(rest) => {
+            let word = rest
+                .strip_prefix("v1/")
+                .unwrap_or(rest)
+                .split('/')
+                .next()
+                .unwrap_or_default();
+            let words: Vec<&str> = openapi::words().chain(["events", "beacon", "docs"]).collect();
+            let detail = format!(
+                "there is no `{}` here: /api/v1/openapi.json of a gateway describes all endpoints",
+                printable(path)
+            );
+            Problem::not_found(detail).with_hint(word, &words).into_response()
+        }
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 /// Bounds how many requests are at work at the same time. A body is read before: one that does not arrive keeps nobody
 /// from working.
 async fn admit(State(gateway): State<Gateway>, request: Request, next: Next) -> Result<Response, Problem> {
     let request = with_body(request).await?;
+    if request.method() != Method::GET {
+        check_media_type(request.headers())?;
+    }
     let _permit = gateway
         .open
         .try_acquire()
@@ -190,8 +244,8 @@ async fn with_body(request: Request) -> Result<Request, Problem> {
     // They have the limit of the body.
     alone.extensions_mut().clone_from(&parts.extensions);
     let read = timeout(BODY_TIMEOUT, Bytes::from_request(alone, &())).await;
-    let read = read.map_err(|_| Problem::unreadable(StatusCode::REQUEST_TIMEOUT))?;
-    let body = read.map_err(|error| Problem::unreadable(error.status()))?;
+    let read = read.map_err(|_| unreadable(StatusCode::REQUEST_TIMEOUT))?;
+    let body = read.map_err(|error| unreadable(error.status()))?;
     Ok(Request::from_parts(parts, body.into()))
 }
 
@@ -203,13 +257,13 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let read = Bytes::from_request(request, state).await;
-        read.map(Self).map_err(|error| Problem::unreadable(error.status()))
+        read.map(Self).map_err(|error| unreadable(error.status()))
     }
 }
 
 /// Ignores the content type, because curl's `-d` sends a form's.
 fn parse<T: DeserializeOwned>(Body(body): &Body) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|error| Problem::bad_json(&error))
+    read_json(body)
 }
 
 /// A cache keeps a reply for its caller, and asks each time whether it is still the newest.

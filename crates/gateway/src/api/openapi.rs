@@ -9,9 +9,10 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, RefOr};
 use utoipa::{Modify, OpenApi};
 
-use super::format::Format;
+use super::format::{Escape, Format};
 use super::{
     Gateway, exports, funnel, json_reply, lists, live, meta, query, realtime, retention, schemas, segments, sql,
+    visitors,
 };
 use crate::problem;
 use crate::report::{Direction, OrderBy, ReportReply, ReportRequest, dates};
@@ -23,7 +24,7 @@ use crate::vocabulary::{DIMENSIONS, METRICS, PROPERTY_PREFIX};
     paths(
         query::query, exports::exports, sql::sql, meta::meta, realtime::realtime, live::stream, funnel::analysis, retention::retention,
         funnel::unsaved_analysis, segments::preview, segments::unsaved_preview,
-        lists::sessions, lists::visitor
+        lists::sessions, visitors::visitor
     ),
     components(schemas(
         schemas::SessionsReply, schemas::Session, schemas::Bounds, schemas::VisitorReply, schemas::RetentionReply,
@@ -129,11 +130,18 @@ impl Modify for Exports {
         };
         let report = choice(&exports::REPORTS).description(Some("`query` by default: a report as for `/api/v1/query`"));
         let format = choice(&Format::ALL.map(Format::name)).description(Some("Instead of `Accept`"));
+        let escape = choice(&Escape::NAMES).description(Some("Of texts in CSV; `formulas` by default"));
         let limit = ObjectBuilder::new()
             .schema_type(Type::Integer)
             .minimum(Some(1))
             .description(Some("By default all rows"));
-        for (name, schema) in [("report", report), ("format", format), ("limit", limit)] {
+        let named = [
+            ("report", report),
+            ("format", format),
+            ("escape", escape),
+            ("limit", limit),
+        ];
+        for (name, schema) in named {
             request.properties.insert(name.into(), schema.build().into());
         }
         // Those of the other reports, as the addresses of their own endpoints have them.
@@ -159,7 +167,20 @@ const GROUPS: [(&str, &[&str]); 8] = [
     ("rollups", &["rollups"]),
 ];
 
-/// Gives the endpoints of a document their groups, by the first word of their paths.
+/// The first words of the paths of reports and management.
+pub(super) fn words() -> impl Iterator<Item = &'static str> {
+    GROUPS.iter().flat_map(|(_, words)| words.iter().copied())
+}
+
+/// What every endpoint may answer.
+fn unavailable() -> Json {
+    json!({
+        "description": "It can't be answered now; with `Retry-After`, where another try may help",
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    })
+}
+
+/// Gives the endpoints of a document their groups, by the first word of their paths, and the reply that all have.
 fn group(document: &mut Json) {
     let groups = GROUPS.iter().map(|(group, _)| json!({"name": group}));
     document["tags"] = groups.collect();
@@ -172,8 +193,9 @@ fn group(document: &mut Json) {
             .unwrap_or_default();
         let group = GROUPS.iter().find(|(_, words)| words.contains(&word));
         let tag = group.map_or(word, |(group, _)| group);
-        for operation in operations.as_object_mut().into_iter().flatten() {
-            operation.1["tags"] = json!([tag]);
+        for (_, operation) in operations.as_object_mut().into_iter().flatten() {
+            operation["tags"] = json!([tag]);
+            operation["responses"]["5XX"] = unavailable();
         }
     }
 }
@@ -232,9 +254,11 @@ mod tests {
 
     #[test]
     fn other_endpoints_are_merged_once() {
-        let other = r#"{"paths": {"/api/v1/x": {}}, "components": {"schemas": {"X": {}}}}"#;
+        let other = r#"{"paths": {"/api/v1/x": {"get": {"responses": {}}}}, "components": {"schemas": {"X": {}}}}"#;
         let merged: Json = serde_json::from_slice(&super::document(Some(other)).unwrap()).unwrap();
-        assert!(merged["paths"]["/api/v1/x"].is_object() && merged["paths"]["/api/v1/query"].is_object());
+        for (path, method) in [("/api/v1/x", "get"), ("/api/v1/query", "post")] {
+            assert!(merged["paths"][path][method]["responses"]["5XX"].is_object(), "{path}");
+        }
         for odd in [
             "",
             "{}",

@@ -13,7 +13,7 @@ use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 
 use super::encode::Encoder;
-use super::format::Format;
+use super::format::Encoding;
 use crate::flight::Rows;
 use crate::problem::Problem;
 
@@ -50,8 +50,8 @@ impl RowsStream {
 }
 
 /// The rows as the body of a reply.
-pub(super) async fn streamed(rows: RowsStream, format: Format) -> Result<Response, Problem> {
-    let mut encoder = Encoder::new(format, &rows.schema)?;
+pub(super) async fn streamed(rows: RowsStream, encoding: Encoding) -> Result<Response, Problem> {
+    let mut encoder = Encoder::new(encoding, &rows.schema)?;
     let (sample_rate, mut batches) = (rows.sample_rate, rows.batches);
     // Many errors show with the first rows: these still have a status of their own.
     let first = batches.next().await.transpose()?;
@@ -61,7 +61,7 @@ pub(super) async fn streamed(rows: RowsStream, format: Format) -> Result<Respons
     }
     let mut response = Body::from_stream(encoded(encoder, start, batches)).into_response();
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(encoding.format.media_type()));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     if let Some(rate) = sample_rate.and_then(|rate| HeaderValue::try_from(rate.to_string()).ok()) {
         headers.insert(SAMPLE_RATE, rate);

@@ -78,6 +78,7 @@ pub(super) struct VisitorReply {
     #[schema(value_type = Vec<Object>)]
     timeline: Vec<Json>,
     next_cursor: Option<String>,
+    sql: String,
 }
 
 /// Cohorts, the oldest first.

@@ -1,7 +1,7 @@
 //! Segments of a request, found in the catalog; and `GET /api/v1/segments/{id}/preview`, `POST /api/v1/segments/preview`:
 //! how many visitors a segment has.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::caller::Caller;
 use super::rows::records;
-use super::{Body, Gateway, PathParam, QueryString, json_reply, parse, query_string};
+use super::{Body, Gateway, PathParam, QueryString, json_reply, parse, path_text, query_string};
 use crate::SitesUnavailable;
 use crate::flight::Token;
 use crate::problem::{self, Problem, printable};
@@ -114,11 +114,7 @@ impl Gateway {
         };
         // It was checked when it was saved.
         Segment::parse(&filters, scope).map_err(|problem| {
-            let detail = format!(
-                "the segment `{}` can't be used: {}",
-                printable(name),
-                problem.sentence()
-            );
+            let detail = format!("the segment `{}` can't be used: {}", printable(name), problem);
             Problem::invalid(field, detail)
         })
     }
@@ -175,7 +171,7 @@ pub(super) async fn preview(
     id: PathParam,
     query: QueryString<PreviewQuery>,
 ) -> Result<Response, Problem> {
-    let Path(id) = id.map_err(|error| Problem::unreadable(error.status()))?;
+    let id = path_text(id)?;
     let query = query_string(query)?;
     let site = gateway.site(&token, &query.tracking_id).await?;
     let segment = gateway.segment(&token, &query.tracking_id, &id, "id").await?;

@@ -9,10 +9,10 @@ use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, SchemaType, Ty
 use utoipa::{IntoParams, ToSchema};
 
 use super::caller::Caller;
-use super::format::Format;
+use super::format::Encoding;
 use super::rows_stream::{RowsStream, streamed};
 use super::{Gateway, QueryString, query_string};
-use crate::problem::{self, Problem};
+use crate::problem::{self, Problem, read_json};
 use crate::statement::{Statement, Value};
 
 /// A statement.
@@ -32,6 +32,9 @@ pub(super) struct SqlRequest {
 pub(super) struct FormatQuery {
     /// `json`, `ndjson`, `csv`, `arrow` or `parquet`, instead of `Accept`.
     pub(super) format: Option<String>,
+    /// Of texts in CSV that spreadsheets would take for formulas: `formulas`, the default, puts an apostrophe before them,
+    /// `none` leaves them as they are.
+    pub(super) escape: Option<String>,
 }
 
 /// One read-only statement.
@@ -55,10 +58,12 @@ pub(super) async fn sql(
     headers: HeaderMap,
     super::Body(body): super::Body,
 ) -> Result<Response, Problem> {
-    let format = Format::wanted(query_string(query)?.format.as_deref(), &headers)?;
+    let query = query_string(query)?;
+    let encoding = Encoding::wanted(query.format.as_deref(), query.escape.as_deref(), &headers)?;
     let statement = statement(&body)?;
-    let rows = gateway.flight.rows(&token, &statement).await?;
-    streamed(RowsStream::of_statement(rows, None), format).await
+    let rows = gateway.flight.rows(&token, &statement).await;
+    let rows = rows.map_err(|problem| problem.of_request("sql"))?;
+    streamed(RowsStream::of_statement(rows, None), encoding).await
 }
 
 fn scalars() -> Array {
@@ -74,7 +79,7 @@ fn statement(body: &[u8]) -> Result<Statement, Problem> {
     if !text.trim_start().starts_with('{') {
         return Ok(Statement::new(text));
     }
-    let request: SqlRequest = serde_json::from_str(text).map_err(|error| Problem::bad_json(&error))?;
+    let request: SqlRequest = read_json(body)?;
     let values = request
         .parameters
         .iter()

@@ -18,7 +18,7 @@ fn sql(filters: &Json) -> String {
 }
 
 fn refused(filters: &Json) -> String {
-    Segment::parse(filters, scope()).unwrap_err().sentence()
+    Segment::parse(filters, scope()).unwrap_err().to_string()
 }
 
 /// The specification's view.

@@ -220,5 +220,7 @@ pub(crate) const DIMENSIONS: &[Dimension] = &[
     of_sessions("bounced", "Whether the session has exactly one pageview", Kind::Boolean),
     of_sessions("engaged", "Whether the session is engaged", Kind::Boolean),
     of_sessions("session_duration", "Duration of the session, seconds", Kind::Integer),
+    of_sessions("event_count", "Events of the session", Kind::Integer),
     of_sessions("pageview_count", "Pageviews of the session", Kind::Integer),
+    of_sessions("purchase_count", "Purchases of the session", Kind::Integer),
 ];

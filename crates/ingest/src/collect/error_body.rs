@@ -1,4 +1,4 @@
-//! The JSON of HTTP errors, of collection and of administration: `{"error": {"code", "message", "field"?}}`.
+//! The JSON of collection's HTTP errors: `{"error": {"code", "message", "field"?}}`.
 
 use std::borrow::Cow;
 

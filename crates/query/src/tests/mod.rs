@@ -8,6 +8,7 @@ mod budget;
 mod clauses;
 mod compaction_crashes;
 mod custom_properties;
+mod descriptions;
 mod documented;
 mod funnels;
 mod isolation;

@@ -97,7 +97,7 @@ async fn delete(
 
 fn parse(kind: SavedKind, body: BodyBytes) -> Result<footfall_catalog::NewSaved, ApiError> {
     let body = body.map_err(|error| ApiError::unreadable(error.status()))?;
-    saved::parse_saved(kind, &body).map_err(|error| ApiError::bad_json(&error))
+    Ok(saved::parse_saved(kind, &body)?)
 }
 
 fn log(admin: &Principal, kind: SavedKind, saved: &Saved, what: &str) {

@@ -81,6 +81,21 @@ async fn command_line_shows_server_refusal() {
     );
 }
 
+/// Collection's own errors, and those of a server without a free connection, are of another form.
+#[tokio::test]
+async fn command_line_shows_refusal_of_a_full_server() {
+    let full = || async { r#"{"error": {"code": "overloaded", "message": "too many connections; try again in 1 s"}}"# };
+    let answer = move || async move { (http::StatusCode::SERVICE_UNAVAILABLE, full().await) };
+    let (url, serving) = serve(axum::Router::new().fallback(answer)).await;
+    let server = Admin::remote(&url, Secret::new("ffp_any".into())).unwrap();
+    let error = server.list_sites().await.unwrap_err();
+    assert!(
+        matches!(&error, AdminError::Refused { message } if message.starts_with("too many connections")),
+        "{error}"
+    );
+    serving.abort();
+}
+
 #[tokio::test]
 async fn wrong_address_differs_from_server_down() {
     let secret = || Secret::new("ffp_any".into());

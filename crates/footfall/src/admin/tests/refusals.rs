@@ -3,7 +3,7 @@
 use footfall_catalog::Catalog;
 use footfall_model::access::{Role, SiteScope};
 use http::Method;
-use http::header::{ALLOW, AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::json;
 
 use super::server::*;
@@ -69,6 +69,7 @@ async fn admin_token_is_required() {
             let reply = server.send(method.clone(), path, secret, body).await;
             assert_eq!(reply.refusal(), (status, code.to_owned(), None), "{method} {path}");
             assert_eq!(reply.headers[WWW_AUTHENTICATE], challenge, "{method} {path}");
+            assert_eq!(reply.headers[CONNECTION], "close", "its body is not read");
         }
     }
     assert_eq!(server.catalog.sites().await.unwrap(), []);
@@ -107,14 +108,26 @@ async fn bad_input_is_refused_with_reason() {
         ("sites", "{", 400, "invalid_json", None),
         ("sites", "[]", 400, "invalid_json", None),
         ("sites", "{\"tracking_id\": \"\u{0}\"}", 400, "invalid_json", None),
-        ("sites", r#"{"name": "no id"}"#, 400, "invalid_json", None),
-        ("sites", r#"{"tracking_id": 7}"#, 400, "invalid_json", None),
+        (
+            "sites",
+            r#"{"name": "no id"}"#,
+            400,
+            "invalid_json",
+            Some("tracking_id"),
+        ),
+        (
+            "sites",
+            r#"{"tracking_id": 7}"#,
+            400,
+            "invalid_json",
+            Some("tracking_id"),
+        ),
         (
             "sites",
             r#"{"tracking_id": "a", "timezon": "UTC"}"#,
             400,
             "invalid_json",
-            None,
+            Some("timezon"),
         ),
         (
             "sites",
@@ -159,28 +172,28 @@ async fn bad_input_is_refused_with_reason() {
             Some("tenant"),
         ),
         ("sites", r#"{"tracking_id": "taken"}"#, 409, "already_exists", None),
-        ("tokens", "{}", 400, "invalid_json", None),
-        ("tokens", r#"{"role": "boss"}"#, 400, "invalid_json", None),
+        ("tokens", "{}", 400, "invalid_json", Some("role")),
+        ("tokens", r#"{"role": "boss"}"#, 400, "invalid_json", Some("role")),
         (
             "tokens",
             r#"{"role": "reader", "sites": "taken"}"#,
             400,
             "invalid_json",
-            None,
+            Some("sites"),
         ),
         (
             "tokens",
             r#"{"role": "reader", "sites": [1]}"#,
             400,
             "invalid_json",
-            None,
+            Some("sites"),
         ),
         (
             "tokens",
             r#"{"role": "reader", "scope": []}"#,
             400,
             "invalid_json",
-            None,
+            Some("scope"),
         ),
         ("tokens", r#"{"role": "reader"}"#, 400, "invalid", Some("sites")),
         (
@@ -269,25 +282,67 @@ async fn bad_input_is_refused_with_reason() {
 }
 
 #[tokio::test]
-async fn message_names_expected_value() {
+async fn problem_names_expected_value() {
     let server = Server::start().await;
     let cases = [
         (
             "sites",
             json!({ "tracking_id": "a", "timezone": "Mars" }),
             "Europe/Berlin",
+            json!(null),
         ),
-        ("sites", json!({ "name": "no id" }), "tracking_id"),
-        ("sites", json!({ "tracking_id": "a", "timezon": "UTC" }), "timezone"),
-        ("tokens", json!({ "role": "boss" }), "`admin`, `reader`, `writer`"),
-        ("tokens", json!({ "role": "reader", "sites": 1 }), "\"all\" or a list"),
-        ("tokens", json!({ "role": "admin", "expires_in": "soon" }), "90d"),
+        ("sites", json!({ "name": "no id" }), "tracking_id", json!(null)),
+        (
+            "tokens",
+            json!({ "role": "admin", "site": [] }),
+            "did you mean `sites`? (line 1, column 22)",
+            json!(["role", "sites", "expires_at", "expires_in"]),
+        ),
+        (
+            "tokens",
+            json!({ "role": "boss" }),
+            "unknown value `boss`",
+            json!(["admin", "reader", "writer"]),
+        ),
+        (
+            "tokens",
+            json!({ "role": "reader", "sites": 1 }),
+            "\"all\" or a list",
+            json!(null),
+        ),
+        (
+            "tokens",
+            json!({ "role": "admin", "expires_in": "soon" }),
+            "90d",
+            json!(null),
+        ),
     ];
-    for (path, body, expected) in cases {
-        let reply = server.post(&format!("/api/v1/{path}"), body).await.json();
-        let message = reply["error"]["message"].as_str().unwrap();
-        assert!(message.contains(expected), "{message}");
+    for (path, body, expected, allowed) in cases {
+        let problem = server.post(&format!("/api/v1/{path}"), body).await.json();
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(expected), "{detail}");
+        assert_eq!(problem["allowed"], allowed, "{detail}");
     }
+}
+
+#[tokio::test]
+async fn body_of_another_type_is_refused() {
+    let server = Server::start().await;
+    let post = |name, value| {
+        let request = server.client.post(format!("{}/api/v1/sites", server.url));
+        let request = request.bearer_auth(server.admin.expose()).header(name, value);
+        reply(request.body(r#"{"tracking_id": "shop"}"#))
+    };
+    for (name, value) in [(CONTENT_TYPE, "application/xml"), (CONTENT_ENCODING, "gzip")] {
+        let field = Some(if name == CONTENT_TYPE {
+            "Content-Type"
+        } else {
+            "Content-Encoding"
+        });
+        let expected = (415, "unsupported_media_type".to_owned(), field.map(str::to_owned));
+        assert_eq!(post(name, value).await.refusal(), expected, "{value}");
+    }
+    assert_eq!(post(CONTENT_TYPE, "application/json; charset=utf-8").await.status, 201);
 }
 
 #[tokio::test]

@@ -74,8 +74,8 @@ async fn bad_rollup_is_refused_with_what_is_allowed() {
             "at most 16",
         ),
         ("measures", json!([]), "invalid", Some("measures"), "expected 1 to 32"),
-        ("grain", json!("week"), "invalid_json", None, "quarter_hour"),
-        ("colour", json!(1), "invalid_json", None, "unknown field"),
+        ("grain", json!("week"), "invalid_json", Some("grain"), "quarter_hour"),
+        ("colour", json!(1), "invalid_json", Some("colour"), "unknown field"),
     ];
     for (key, value, code, field, expected) in cases {
         let mut body = signups();

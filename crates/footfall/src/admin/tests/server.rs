@@ -115,18 +115,19 @@ impl Server {
 
 impl Reply {
     pub(super) fn json(&self) -> Value {
-        assert_eq!(
-            self.headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes),
-            Some(&b"application/json"[..])
-        );
+        let expected = match self.status {
+            200..300 => "application/json",
+            _ => "application/problem+json",
+        };
+        assert_eq!(self.headers[CONTENT_TYPE], expected);
         serde_json::from_str(&self.text).unwrap()
     }
 
     /// Status, code and field of a refusal.
     pub(super) fn refusal(&self) -> (u16, String, Option<String>) {
-        let body = self.json();
-        let error = body["error"].as_object().unwrap();
-        assert!(error["message"].as_str().unwrap().len() > 10, "{}", self.text);
+        let error = self.json();
+        assert_eq!(error["status"], self.status);
+        assert!(error["detail"].as_str().unwrap().len() > 10, "{}", self.text);
         let field = error.get("field").map(|field| field.as_str().unwrap().to_owned());
         (self.status, error["code"].as_str().unwrap().to_owned(), field)
     }

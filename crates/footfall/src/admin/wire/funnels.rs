@@ -2,6 +2,7 @@
 
 use footfall_catalog::NewFunnel;
 use footfall_funnels::{Definition, Funnel, FunnelScope, Step, Window};
+use footfall_gateway::{Problem, read_json};
 use serde::{Deserialize, Serialize};
 
 use super::TimeText;
@@ -71,8 +72,8 @@ impl From<FunnelRequest> for NewFunnel {
 ///
 /// # Errors
 /// It is not such an object, or has a key that is not known.
-pub(crate) fn parse_funnel(json: &[u8]) -> Result<NewFunnel, serde_json::Error> {
-    serde_json::from_slice::<FunnelRequest>(json).map(NewFunnel::from)
+pub(crate) fn parse_funnel(json: &[u8]) -> Result<NewFunnel, Problem> {
+    read_json::<FunnelRequest>(json).map(NewFunnel::from)
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -4,7 +4,7 @@
 mod progress;
 mod request;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::caller::Caller;
 use super::rows::records;
-use super::{Body, Gateway, PathParam, QueryString, json_reply, parse, query_string};
+use super::{Body, Gateway, PathParam, QueryString, json_reply, parse, path_text, query_string};
 use crate::flight::Token;
 use crate::problem::{self, Problem, printable};
 use crate::statement::{Statement, Value};
@@ -58,7 +58,7 @@ pub(in crate::api) async fn analysis(
     id: PathParam,
     query: QueryString<AnalysisQuery>,
 ) -> Result<Response, Problem> {
-    let Path(id) = id.map_err(|error| Problem::unreadable(error.status()))?;
+    let id = path_text(id)?;
     let query = query_string(query)?;
     check_breakdown(query.breakdown_by.as_deref())?;
     let funnel = gateway.funnel(&token, &id).await?;
@@ -136,19 +136,15 @@ impl Gateway {
             funnel,
             period: range.period,
         };
-        let overall = asked.statement(None);
-        let groups = breakdown.map(|column| asked.statement(Some(column)));
-        let found = self.flight.collect(token, &overall).await?;
-        let breakdown = match &groups {
-            Some(statement) => Some(asked.groups(&self.flight.collect(token, statement).await?)?),
-            None => None,
-        };
+        let statement = asked.statement(breakdown);
+        let found = self.flight.collect(token, &statement).await?;
+        let (overall, breakdown) = asked.read(records(&found, range.zone)?, breakdown);
         let body = Analysis {
             date_range: range.period.to_json(),
             time_zone: range.zone.name(),
-            overall: asked.progress(&records(&found, range.zone)?),
+            overall,
             breakdown,
-            sql: groups.as_ref().unwrap_or(&overall).literal(),
+            sql: statement.literal(),
             tracking_id: asked.funnel.tracking_id,
             funnel_id: match asked.source {
                 Source::Saved(id) => Some(id),

@@ -1,18 +1,19 @@
 //! How far visitors get: the statement, and the numbers of its rows.
 
-use arrow::array::RecordBatch;
 use serde::Serialize;
 use serde_json::Value as Json;
 use utoipa::ToSchema;
 
-use super::super::rows::{Record, records};
+use super::super::rows::Record;
 use crate::FunnelSteps;
-use crate::problem::Problem;
 use crate::report::dates::Period;
 use crate::statement::{Statement, Value};
 
 /// Groups of a breakdown that are shown, those with most visitors.
 const MAX_GROUPS: usize = 100;
+
+/// The column that is 1 in rows over all values of a breakdown.
+const OVERALL: &str = "overall";
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct Progress {
@@ -58,12 +59,21 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Visitors by the depth that they reached: the deepest of their attempts that began in the period.
+    /// Visitors by the depth that they reached: the deepest of their attempts that began in the period. With a breakdown,
+    /// over all, and for each of its values.
     pub(super) fn statement(&self, breakdown: Option<&str>) -> Statement {
-        let (group, comma) = breakdown.map_or(("", ""), |column| (column, ", "));
+        // Of each visitor, and of each visitor in each group: a visitor may be in several.
+        let (keys, of_keys, sets) = match breakdown {
+            Some(column) => (
+                format!("{OVERALL}, {column}, "),
+                format!("grouping({column}) AS {OVERALL}, {column}, "),
+                format!("GROUPING SETS ((client_id), ({column}, client_id))"),
+            ),
+            None => (String::new(), String::new(), "client_id".to_owned()),
+        };
         let mut statement = Statement::new(format!(
-            "SELECT {group}{comma}depth, count(*) AS users, avg(seconds) AS avg_seconds, median(seconds) AS median_seconds\n\
-             FROM (SELECT {group}{comma}client_id, max(steps_completed) AS depth, \
+            "SELECT {keys}depth, count(*) AS users, avg(seconds) AS avg_seconds, median(seconds) AS median_seconds\n\
+             FROM (SELECT {of_keys}client_id, max(steps_completed) AS depth, \
              CAST(min(time_to_convert) AS DOUBLE) AS seconds\nFROM "
         ));
         match &self.source {
@@ -82,12 +92,12 @@ impl Asked {
             statement.sql(" AND ").append(condition.clone());
         }
         statement.sql(format!(
-            "\nGROUP BY {group}{comma}client_id) AS visitors\nGROUP BY {group}{comma}depth ORDER BY {group}{comma}depth"
+            "\nGROUP BY {sets}) AS visitors\nGROUP BY {keys}depth ORDER BY {keys}depth"
         ));
         statement
     }
 
-    pub(super) fn progress(&self, rows: &[Record]) -> Progress {
+    fn progress(&self, rows: &[Record]) -> Progress {
         let steps = self.funnel.steps.len();
         let reached = |step: usize| {
             let deep = rows.iter().filter(|row| row.number("depth") > step as u64);
@@ -127,15 +137,19 @@ impl Asked {
         }
     }
 
-    /// By the value of the first column, those with most visitors first.
-    pub(super) fn groups(&self, batches: &[RecordBatch]) -> Result<Vec<Group>, Problem> {
+    /// The rows of the statement: over all, and by the values of the breakdown, those with most visitors first.
+    pub(super) fn read(&self, rows: Vec<Record>, breakdown: Option<&str>) -> (Progress, Option<Vec<Group>>) {
+        let Some(column) = breakdown else {
+            return (self.progress(&rows), None);
+        };
+        let (overall, grouped): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.number(OVERALL) == 1);
+        (self.progress(&overall), Some(self.groups(grouped, column)))
+    }
+
+    fn groups(&self, rows: Vec<Record>, column: &str) -> Vec<Group> {
         let mut groups: Vec<(Json, Vec<Record>)> = Vec::new();
-        for row in records(batches, chrono_tz::UTC)? {
-            let name = batches
-                .first()
-                .map(|batch| batch.schema().field(0).name().clone())
-                .unwrap_or_default();
-            let value = row.value(&name);
+        for row in rows {
+            let value = row.value(column);
             match groups.last_mut() {
                 Some((known, rows)) if *known == value => rows.push(row),
                 _ => groups.push((value, vec![row])),
@@ -148,7 +162,7 @@ impl Asked {
         let mut groups: Vec<Group> = progress.collect();
         groups.sort_by_key(|group| std::cmp::Reverse(group.progress.total_users));
         groups.truncate(MAX_GROUPS);
-        Ok(groups)
+        groups
     }
 }
 

@@ -163,7 +163,7 @@ fn unknown_segments_are_refused_with_their_place() {
         .unwrap()
         .unwrap();
     let problem = named.resolved(&crate::segment::Segments::default(), scope).unwrap_err();
-    assert_eq!(problem.sentence(), "segments[0]: the site has no segment `a`");
+    assert_eq!(problem.to_string(), "segments[0]: the site has no segment `a`");
     for (filters, expected) in [
         (json!({"segment": []}), "filters.segment: expected 1 to 10 names"),
         (
@@ -175,7 +175,7 @@ fn unknown_segments_are_refused_with_their_place() {
             "filters.segment: expected 1 to 10 names",
         ),
     ] {
-        let sentence = Condition::parse(&filters).unwrap_err().sentence();
+        let sentence = Condition::parse(&filters).unwrap_err().to_string();
         assert!(sentence.starts_with(expected), "{sentence}");
     }
     assert!(Condition::and_segments(None, &vec!["x".to_owned(); 11]).is_err());

@@ -149,6 +149,25 @@ async fn functions_equal_plain_computation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn description_ends_with_the_funnels_that_it_was_made_of() {
+    let lake = FunnelLake::open().await;
+    let saved = |revision, funnels| FunnelSet {
+        catalog: "c".into(),
+        revision,
+        funnels,
+    };
+    let definition = random_definition(&mut Random(5));
+    lake.definitions.replace(saved(1, vec![funnel(&definition)]));
+    let sql = format!("SELECT * FROM funnel('saved', {RANGE})");
+    let described = lake.engine.describe(&SiteScope::All, &sql).await.unwrap();
+    let known = || lake.engine.describe_known(&SiteScope::All, &sql, &[]);
+    assert_eq!(known(), Some((described.schema, described.version)));
+    lake.definitions.replace(saved(2, Vec::new()));
+    assert_eq!(known(), None);
+    assert!(lake.engine.describe(&SiteScope::All, &sql).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn functions_hide_other_sites() {
     let lake = FunnelLake::open().await;
     let mut random = Random(5);
