@@ -8,12 +8,14 @@
 //! intervals    compared, ordered and grouped by their length: a month is 30 days, a day 24 hours; times a whole number
 //! casts        to integers rounds; a time of a zone becomes that zone's local time; minutes are enough for a time
 //! truth        IS TRUE and its like, which fail where they are repeated
+//! conditions   of JOIN and WHERE have no functions of several rows
 //! dates        a date and hours are a time; date_bin counts in UTC alone
 //! ```
 
 mod arithmetic;
 mod avg;
 mod casts;
+mod conditions;
 mod dates;
 mod interval_products;
 mod intervals;
@@ -68,6 +70,7 @@ impl AnalyzerRule for RewriteOperators {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let rewritten = plan.transform_up_with_subqueries(|plan| {
             intervals::refuse_distinct(&plan)?;
+            conditions::refuse_functions_of_rows(&plan)?;
             let mut schema = merge_schema(&plan.inputs());
             schema.merge(plan.schema());
             let names = NamePreserver::new(&plan);

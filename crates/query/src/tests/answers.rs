@@ -110,6 +110,7 @@ async fn errors_have_kind_and_hint() {
         "SELECT range(1, 10)",
         "SELECT abs(?)",
         "SELECT substr(page_url, 'x', 1) FROM events",
+        "SELECT count(*) FROM events a JOIN events b ON factorial(count(a.city)) < b.client_hash",
     ] {
         let error = match engine.describe(&SiteScope::All, sql).await {
             Err(error) => error,
@@ -153,6 +154,8 @@ async fn errors_have_kind_and_hint() {
       Invalid("the statement has 1 parameters, but 0 values were bound")
     SELECT substr(page_url, 'x', 1) FROM events
       Invalid("Function 'substr' failed to match any signature, errors: Function 'substr' expects 2 arguments but received 3,Function 'substr' requires Int6
+    SELECT count(*) FROM events a JOIN events b ON factorial(count(a.city)) < b.client_hash
+      Invalid("aggregates and window functions are not allowed in a condition of JOIN: factorial(count(a.city)) < b.client_hash")
     "#);
 }
 
