@@ -27,14 +27,23 @@ pub(super) async fn meta() -> Result<Response, Problem> {
             "type": "text",
             "of": ["events", "visitors"],
         },
-        "operators": OPERATORS.iter().map(|(name, ..)| *name).collect::<Vec<_>>(),
-        "date_ranges": PRESETS,
-        "comparisons": COMPARISONS,
+        "operators": OPERATORS.map(|(name, title, operator, _)| json!({"name": name, "title": title, "type": operator.takes()})),
+        "date_ranges": PRESETS.map(range),
+        "comparisons": COMPARISONS.map(range),
         "sampling": [Sampling::Exact, Sampling::Sampled, Sampling::Auto],
         "limits": {"rows": MAX_LIMIT, "default_rows": DEFAULT_LIMIT},
     });
     let body = serde_json::to_vec(&body).map_err(|error| Problem::internal(&error))?;
     Ok(json_reply(body))
+}
+
+/// A word for a range, with a title for people. `N` in it is a number.
+fn range(name: &str) -> Value {
+    let title = match name.starts_with('{') {
+        true => "from one day or time to another".to_owned(),
+        false => name.replace('_', " "),
+    };
+    json!({"name": name, "title": title, "type": "range"})
 }
 
 fn metric(metric: &Metric) -> Value {
@@ -66,4 +75,24 @@ fn dimension(dimension: &Dimension) -> Value {
         "type": dimension.kind,
         "of": bases.collect::<Vec<_>>(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn everything_has_a_name_a_title_and_a_type() {
+        let body = meta().await.unwrap().into_body();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        for list in ["metrics", "dimensions", "operators", "date_ranges", "comparisons"] {
+            let words = body[list].as_array().unwrap();
+            assert!(words.len() > 2, "{list}");
+            for word in words {
+                let said = ["name", "title", "type"].map(|key| word[key].as_str().unwrap_or_default());
+                assert!(said.iter().all(|text| !text.is_empty()), "{list}: {word}");
+            }
+        }
+    }
 }

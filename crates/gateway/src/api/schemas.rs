@@ -127,6 +127,16 @@ pub(super) struct ColumnReply {
 }
 
 /// What reports can be asked for.
+/// An operator or a range.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is only described")]
+pub(super) struct MetaWord {
+    name: String,
+    title: String,
+    /// What it takes.
+    r#type: String,
+}
+
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it is only described")]
 pub(super) struct MetaReply {
@@ -136,8 +146,8 @@ pub(super) struct MetaReply {
     dimensions: Vec<Json>,
     #[schema(value_type = Object)]
     properties: Json,
-    operators: Vec<String>,
-    date_ranges: Vec<String>,
-    comparisons: Vec<String>,
+    operators: Vec<MetaWord>,
+    date_ranges: Vec<MetaWord>,
+    comparisons: Vec<MetaWord>,
     limits: BTreeMap<String, u64>,
 }

@@ -34,29 +34,47 @@ pub(crate) enum Operator {
     IsNull,
 }
 
-/// All operators by name, and whether the name negates.
-pub(crate) const OPERATORS: [(&str, Operator, bool); 20] = [
-    ("is", Operator::In, false),
-    ("is_not", Operator::In, true),
-    ("in", Operator::In, false),
-    ("not_in", Operator::In, true),
-    ("contains", Operator::Contains, false),
-    ("not_contains", Operator::Contains, true),
-    ("starts_with", Operator::StartsWith, false),
-    ("not_starts_with", Operator::StartsWith, true),
-    ("ends_with", Operator::EndsWith, false),
-    ("not_ends_with", Operator::EndsWith, true),
-    ("matches", Operator::Matches, false),
-    ("not_matches", Operator::Matches, true),
-    ("gt", Operator::Compare(">"), false),
-    ("gte", Operator::Compare(">="), false),
-    ("lt", Operator::Compare("<"), false),
-    ("lte", Operator::Compare("<="), false),
-    ("between", Operator::Between, false),
-    ("not_between", Operator::Between, true),
-    ("is_null", Operator::IsNull, false),
-    ("is_not_null", Operator::IsNull, true),
+/// All operators: name, title for people, and whether the name negates.
+pub(crate) const OPERATORS: [(&str, &str, Operator, bool); 20] = [
+    ("is", "is", Operator::In, false),
+    ("is_not", "is not", Operator::In, true),
+    ("in", "is one of", Operator::In, false),
+    ("not_in", "is none of", Operator::In, true),
+    ("contains", "contains", Operator::Contains, false),
+    ("not_contains", "does not contain", Operator::Contains, true),
+    ("starts_with", "starts with", Operator::StartsWith, false),
+    ("not_starts_with", "does not start with", Operator::StartsWith, true),
+    ("ends_with", "ends with", Operator::EndsWith, false),
+    ("not_ends_with", "does not end with", Operator::EndsWith, true),
+    ("matches", "matches the regular expression", Operator::Matches, false),
+    (
+        "not_matches",
+        "does not match the regular expression",
+        Operator::Matches,
+        true,
+    ),
+    ("gt", "is greater than", Operator::Compare(">"), false),
+    ("gte", "is at least", Operator::Compare(">="), false),
+    ("lt", "is less than", Operator::Compare("<"), false),
+    ("lte", "is at most", Operator::Compare("<="), false),
+    ("between", "is between", Operator::Between, false),
+    ("not_between", "is not between", Operator::Between, true),
+    ("is_null", "has no value", Operator::IsNull, false),
+    ("is_not_null", "has a value", Operator::IsNull, true),
 ];
+
+impl Operator {
+    /// What it is given, in a word.
+    pub(crate) fn takes(self) -> &'static str {
+        match self {
+            Self::In => "values",
+            Self::Contains | Self::StartsWith | Self::EndsWith | Self::Matches => "text",
+            Self::Compare(_) => "value",
+            Self::Between => "two_values",
+            Self::IsNull => "boolean",
+        }
+    }
+}
 
 /// Which rows count.
 #[derive(Debug, Clone, PartialEq)]
@@ -369,7 +387,7 @@ fn entry(column: &Column, given: &Json, field: &str, size: &mut Size) -> Result<
 
 fn operation(column: &Column, name: &str, given: &Json, field: &str, size: &mut Size) -> Result<Condition, Problem> {
     let known = OPERATORS.iter().find(|(known, ..)| *known == name);
-    let Some((_, operator, negated)) = known else {
+    let Some((_, _, operator, negated)) = known else {
         return Err(Problem::unknown(
             field,
             "operator",
