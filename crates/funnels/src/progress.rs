@@ -11,7 +11,7 @@ use self::buckets::Buckets;
 use self::output::{FoundEntry, Output};
 use crate::Funnel;
 use crate::attempts::{EntryFinder, StepEvent};
-use crate::table::{PROGRESS_ORDER, REVISION, VISITOR};
+use crate::table::{PROGRESS_ORDER, REVISION, STEPS, VISITOR};
 
 mod buckets;
 mod output;
@@ -44,8 +44,8 @@ struct Row {
     funnel: u32,
     time: Micros,
     created_at: Micros,
-    event_hash: i64,
     steps: u32,
+    event_hash: i64,
     /// Where the other columns are: a batch, and a row of it.
     batch: u32,
     row: u32,
@@ -80,7 +80,6 @@ impl Progress {
     /// The columns of step rows that it reads.
     pub fn columns(&self) -> Vec<&str> {
         let mut columns = PROGRESS_ORDER.to_vec();
-        columns.push("steps");
         columns.extend(self.output.carried());
         columns
     }
@@ -246,14 +245,14 @@ impl<'a> Columns<'a> {
             let times = column(name)?.as_primitive_opt::<TimestampMicrosecondType>();
             Ok::<_, ArrowError>(&times.ok_or_else(|| wrong(name))?.values()[..])
         };
-        let steps = column("steps")?.as_primitive_opt::<Int32Type>();
+        let steps = column(STEPS)?.as_primitive_opt::<Int32Type>();
         Ok(Self {
             client_hashes: numbers(VISITOR)?,
             times: times("event_timestamp")?,
             arrivals: times("created_at")?,
             event_hashes: numbers("event_hash")?,
             revisions: numbers(REVISION)?,
-            steps: steps.ok_or_else(|| wrong("steps"))?.values(),
+            steps: steps.ok_or_else(|| wrong(STEPS))?.values(),
         })
     }
 }

@@ -27,8 +27,12 @@ pub(crate) const EVENT_COLUMNS: [&str; 5] = [SITE_COLUMN, VISITOR, "event_timest
 /// XXH3 of the event's id, by which repeated events are told.
 pub(crate) const EVENT_HASH: &str = "event_hash";
 
-/// The order in which entries are found in step rows: those of a visitor and a funnel by time and arrival.
-pub const PROGRESS_ORDER: [&str; 5] = [VISITOR, REVISION, "event_timestamp", "created_at", EVENT_HASH];
+/// The order in which entries are found in step rows: those of a visitor and a funnel by time and arrival. Of events that
+/// are equal in both, which came first is not known: they take their steps in order.
+pub const PROGRESS_ORDER: [&str; 6] = [VISITOR, REVISION, "event_timestamp", "created_at", STEPS, EVENT_HASH];
+
+/// Bit i: the event matches step i.
+pub const STEPS: &str = "steps";
 
 /// The definition that `steps` follows. It is that of one funnel alone.
 pub const REVISION: &str = "revision";
@@ -40,7 +44,7 @@ pub const VISITOR: &str = "client_hash";
 /// order of their events files.
 #[expect(clippy::expect_used, reason = "a constant, and a test makes it")]
 pub fn funnel_steps() -> &'static Arc<TableSpec> {
-    static STEPS: LazyLock<Arc<TableSpec>> = LazyLock::new(|| {
+    static TABLE: LazyLock<Arc<TableSpec>> = LazyLock::new(|| {
         let events = schema::event_file();
         let of_events = |names: &[&str]| {
             let fields = events
@@ -53,8 +57,7 @@ pub fn funnel_steps() -> &'static Arc<TableSpec> {
         file.push(Field::new(EVENT_HASH, DataType::Int64, false));
         file.push(Field::new("funnel_id", DataType::Utf8, false));
         file.push(Field::new(REVISION, DataType::Int64, false));
-        // Bit i: the event matches step i.
-        file.push(Field::new("steps", DataType::Int32, false));
+        file.push(Field::new(STEPS, DataType::Int32, false));
         // Null where the event does not match the first step.
         file.extend(of_events(&DIMENSIONS));
         let spec = TableSpec::new(
@@ -70,7 +73,7 @@ pub fn funnel_steps() -> &'static Arc<TableSpec> {
         );
         Arc::new(spec.expect("funnel_steps is declared right"))
     });
-    &STEPS
+    &TABLE
 }
 
 pub(crate) fn utc() -> DataType {

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 const MIB: usize = 1024 * 1024;
 
 /// Maximum memory of an operator that spills.
-const MAX_SPILLABLE: usize = 64 * MIB;
+const MAX_SPILLABLE: usize = 128 * MIB;
 
 /// Maximum memory of a sort: it compares and merges what it spills row by row.
 const MAX_SORTED: usize = 32 * MIB;

@@ -23,7 +23,12 @@ impl Buckets {
         }
         // In the order of the hashes, which have a sign.
         let hash = row.client_hash.cast_unsigned() ^ (1 << (u64::BITS - 1));
-        self.buckets[(hash >> (u64::BITS - BITS)) as usize].push(row);
+        let bucket = &mut self.buckets[(hash >> (u64::BITS - BITS)) as usize];
+        if bucket.len() == bucket.capacity() {
+            // By a quarter: there are many, and memory that is half empty would soon not suffice.
+            bucket.reserve_exact((bucket.len() / 4).max(16));
+        }
+        bucket.push(row);
         self.rows += 1;
     }
 

@@ -16,7 +16,7 @@ use footfall_model::table::SITE_COLUMN;
 use super::{Row, wrong};
 use crate::Funnel;
 use crate::attempts::Entry;
-use crate::table::{CLIENT_ID, DIMENSIONS, EVENT_HASH, REVISION, VISITOR, utc};
+use crate::table::{CLIENT_ID, DIMENSIONS, EVENT_HASH, REVISION, STEPS, VISITOR, utc};
 
 /// An entry, and the row of the event that takes the first step.
 #[derive(Debug)]
@@ -141,7 +141,7 @@ impl Output {
             "created_at" => Ok(times(rows.iter().map(|row| row.created_at))),
             EVENT_HASH => Ok(numbers(|row| row.event_hash)),
             REVISION => Ok(Arc::new(Int64Array::from_iter_values(rows.iter().map(revision))) as _),
-            "steps" => {
+            STEPS => {
                 let steps = rows.iter().map(|row| row.steps.cast_signed());
                 Ok(Arc::new(Int32Array::from_iter_values(steps)) as _)
             }

@@ -181,6 +181,16 @@ fn memory_of_rows_in_order_is_that_of_one_visitor() {
     assert!(long > 10 * one, "{long} bytes for many events, {one} for few");
 }
 
+#[test]
+fn steps_at_the_same_moment_are_taken_in_order() {
+    for ids in [[1, 2], [2, 1]] {
+        let rows = [(1, 0, ids[0], "a", 1, 0b10), (1, 0, ids[1], "a", 1, 0b01)];
+        let entries = entries_of(&rows, &[100]);
+        let depths = entries.column_by_name("steps_completed").unwrap();
+        assert_eq!(depths.as_primitive::<Int32Type>().values(), &[2], "{ids:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn rows_may_come_in_any_order_and_batches(
@@ -207,7 +217,7 @@ proptest! {
             again.push(&rows).unwrap();
         }
         prop_assert_eq!(&entries_found(again, 1_000), &known);
-        rows.sort_unstable_by_key(|row| (row.0, row.4, row.1, xxh3_64(row.2.to_string().as_bytes()).cast_signed()));
+        rows.sort_unstable_by_key(|row| (row.0, row.4, row.1, row.5, xxh3_64(row.2.to_string().as_bytes()).cast_signed()));
         prop_assert_eq!(lines(&entries_in_order(&rows, &sizes).0), lines(&known));
     }
 }
