@@ -119,11 +119,11 @@ async fn find(
     Ok(entries_in_order(progress, memory, rows))
 }
 
-/// Bytes that one of a statement's parts may collect: together they leave half of its memory to other operators.
+/// Bytes that one of a statement's parts may collect: together they leave a third of its memory to other operators.
 fn share(context: &TaskContext) -> usize {
     let config = context.session_config();
     match context.memory_pool().memory_limit() {
-        MemoryLimit::Finite(limit) => limit / (2 * config.target_partitions()),
+        MemoryLimit::Finite(limit) => limit / 3 * 2 / config.target_partitions().max(1),
         MemoryLimit::Infinite | MemoryLimit::Unknown => usize::MAX,
     }
 }
