@@ -73,10 +73,7 @@ impl Output {
         if columns.is_empty() {
             return Ok(0);
         }
-        self.bytes += columns
-            .iter()
-            .map(|column| column.get_array_memory_size())
-            .sum::<usize>();
+        self.bytes += columns.iter().map(Array::get_array_memory_size).sum::<usize>();
         self.batches.push(columns);
         Ok(u32::try_from(self.batches.len() - 1).unwrap_or(u32::MAX))
     }
