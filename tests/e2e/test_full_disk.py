@@ -171,7 +171,7 @@ def test_repeatedly_full_disk_loses_nothing(server: ServerOnSmallDisk, disk: Sma
 def test_administration_on_full_disk_recovers(server: ServerOnSmallDisk, disk: SmallDisk, site: str):
     disk.fill()
     reply = server.administer("POST", "/api/v1/sites", {"tracking_id": new_site(), "name": "x" * 100})
-    assert reply.status == 503 and reply.json()["error"]["code"] == "unavailable", reply
+    assert reply.status == 503 and reply.json()["code"] == "unavailable", reply
     disk.make_room()
     other = server.create_site(new_site())
     server.accept(pageview(other))

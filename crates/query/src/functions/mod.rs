@@ -8,6 +8,7 @@ mod estimates;
 mod growth;
 mod id_hash;
 mod json;
+mod now;
 mod patterns;
 mod ratio;
 mod retention;
@@ -30,8 +31,9 @@ pub(crate) use json::PropertyOperators;
 pub(crate) use patterns::{DEFAULT_ESCAPE, escape_character, like_escape, similar_to_escape};
 pub(crate) use sketches::{estimate_of, sketch_of};
 
-/// Lists of numbers and times as values; `FROM generate_series(...)` makes the same as rows, in bounded memory.
-const LEFT_OUT: [&str; 2] = ["range", "generate_series"];
+/// Lists of numbers and times as values: `FROM generate_series(...)` makes the same as rows, in bounded memory. And what is
+/// replaced by ours.
+const LEFT_OUT: [&str; 3] = ["range", "generate_series", "now"];
 
 pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
     SessionStateDefaults::default_scalar_functions()
@@ -42,6 +44,7 @@ pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
         .chain(patterns::functions())
         .chain(sketches::functions())
         .chain(id_hash::functions())
+        .chain(now::functions())
         .collect()
 }
 

@@ -4,7 +4,7 @@ use footfall_model::access::SiteScope;
 
 use super::{check, engine};
 use crate::ScalarValue;
-use crate::testing::rows;
+use crate::testing::{lake, rows, value};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn days_of_a_zone_begin_at_its_midnight() {
@@ -125,4 +125,22 @@ async fn patterns_of_postgresql_are_read() {
         ),
     ])
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn now_is_a_time_of_utc() {
+    let lake = lake().await;
+    let engine = lake.engine();
+    let clock = async |sql: &str| value(&engine, &SiteScope::All, sql).await;
+    for now in ["now()", "current_timestamp"] {
+        let hours = format!("date_part('epoch', {now} AT TIME ZONE 'Asia/Kathmandu') - date_part('epoch', {now})");
+        assert_eq!(clock(&format!("SELECT {hours}")).await, "0.0", "the same moment");
+        let hour = |zone: &str| format!("date_part('hour', {now} AT TIME ZONE '{zone}')");
+        let later = format!("SELECT ({} - {} + 24) % 24", hour("+06:00"), hour("UTC"));
+        assert_eq!(clock(&later).await, "6");
+        assert_eq!(
+            clock(&format!("SELECT arrow_typeof({now})")).await,
+            "Timestamp(ns, \"UTC\")"
+        );
+    }
 }
