@@ -11,7 +11,7 @@ use self::buckets::Buckets;
 use self::output::{FoundEntry, Output};
 use crate::Funnel;
 use crate::attempts::{EntryFinder, StepEvent};
-use crate::table::{PROGRESS_ORDER, REVISION, STEPS, VISITOR};
+use crate::table::{EVENT_HASH, PROGRESS_ORDER, REVISION, STEPS, VISITOR};
 
 mod buckets;
 mod output;
@@ -250,7 +250,7 @@ impl<'a> Columns<'a> {
             client_hashes: numbers(VISITOR)?,
             times: times("event_timestamp")?,
             arrivals: times("created_at")?,
-            event_hashes: numbers("event_hash")?,
+            event_hashes: numbers(EVENT_HASH)?,
             revisions: numbers(REVISION)?,
             steps: steps.ok_or_else(|| wrong(STEPS))?.values(),
         })

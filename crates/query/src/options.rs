@@ -22,7 +22,7 @@ pub struct EngineOptions {
     pub spill_dir: PathBuf,
     /// For all statements together.
     pub spill_bytes: u64,
-    /// Footers of Parquet files, kept between statements; beside `memory_bytes`.
+    /// Footers and page indexes of Parquet files, kept between statements; beside `memory_bytes`.
     pub metadata_cache_bytes: usize,
     /// Results of statements, kept while what they were computed from is the same; beside `memory_bytes`. 0: none.
     pub result_cache_bytes: usize,

@@ -18,7 +18,7 @@ use tokio::task::yield_now;
 /// Rows of a batch of a run. Small, since a merge holds some of each run.
 const ROWS: usize = 1_024;
 
-/// Rows that are written before the thread is given back.
+/// Batches that are written before the thread is given back.
 const BATCHES: usize = 64;
 
 /// The runs of one partition.
