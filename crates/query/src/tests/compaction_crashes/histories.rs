@@ -158,8 +158,13 @@ impl History {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn views_equal_events_after_crashes_retention_and_lost_leases() {
+    // How often two merges meet depends on the threads: histories follow until everything has happened often enough.
+    let often = |seen: &[u32; 4]| seen.iter().all(|count| *count > 2);
     let mut seen = [0; 4];
-    for seed in 0..3 {
+    for seed in 0..12 {
+        if seed >= 3 && often(&seen) {
+            break;
+        }
         let mut history = History {
             memory: Arc::new(InMemory::new()),
             random: Random(seed),
@@ -195,7 +200,7 @@ async fn views_equal_events_after_crashes_retention_and_lost_leases() {
         seen.iter_mut().zip(counts).for_each(|(all, count)| *all += count);
     }
     assert!(
-        seen.iter().all(|count| *count > 2),
+        often(&seen),
         "too few merges, conflicts, lost leases or crashes: {seen:?}"
     );
 }
