@@ -9,7 +9,7 @@
 //! segment is read raw, and a pinned segment without its file of events is not read at all: whatever versions were
 //! pinned, each event counts once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 
@@ -141,8 +141,22 @@ pub(crate) struct Coverage {
     /// Without those of files whose events are retired: what is left says the same as the covered events.
     pub(crate) backed_segments: Snapshot,
     pub(crate) covered: Snapshot,
+    pub(crate) days: Arc<CoveredDays>,
     /// Versions of the events and the segments.
     versions: (u64, u64),
+}
+
+/// How much of each day's events segments stand for.
+pub(crate) type CoveredDays = BTreeMap<i32, CoveredDay>;
+
+/// Rows of one day.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct CoveredDay {
+    /// Of files with a segment.
+    pub(crate) events: u64,
+    pub(crate) segment_rows: u64,
+    /// Events of files without one.
+    pub(crate) uncovered: u64,
 }
 
 /// What one kind of view reads.
@@ -152,17 +166,6 @@ pub(crate) struct Sources {
     pub(crate) segments: Arc<dyn TableProvider>,
     /// Events of all other files.
     pub(crate) uncovered: Arc<dyn TableProvider>,
-}
-
-/// What stands for events where an aggregate is routed.
-#[derive(Debug)]
-pub(crate) struct RoutedSources {
-    /// Segments of files that have their events.
-    pub(crate) segments: Arc<dyn TableProvider>,
-    /// Events of files without a segment.
-    pub(crate) uncovered: Arc<dyn TableProvider>,
-    /// Events of the files of the segments.
-    pub(crate) covered: Arc<dyn TableProvider>,
 }
 
 impl LakeTables {
@@ -218,7 +221,7 @@ pub(crate) struct ScopedLake {
 impl ScopedLake {
     /// All events.
     pub(crate) fn events(&self) -> Arc<dyn TableProvider> {
-        self.read(self.pinned.events.clone(), &self.tables.reader)
+        self.read_events(self.pinned.events.clone())
     }
 
     /// What a view over the segments of table `name` reads.
@@ -233,18 +236,18 @@ impl ScopedLake {
         })
     }
 
-    /// What an aggregate that is routed to `rollup` may read.
+    /// Some of the segments of table `name`, as pinned.
     ///
     /// # Errors
     /// The lake was opened without this table.
-    pub(crate) fn routed(&self, rollup: &str) -> Result<RoutedSources> {
-        let (table, coverage) = self.coverage(rollup)?;
-        let events = |files| self.read(files, &self.tables.reader);
-        Ok(RoutedSources {
-            segments: self.read(coverage.backed_segments, &table.reader),
-            uncovered: events(coverage.uncovered),
-            covered: events(coverage.covered),
-        })
+    pub(crate) fn read_segments(&self, name: &str, files: Snapshot) -> Result<Arc<dyn TableProvider>> {
+        let (table, _) = self.segment_table(name)?;
+        Ok(self.read(files, &table.reader))
+    }
+
+    /// Some of the events, as pinned.
+    pub(crate) fn read_events(&self, files: Snapshot) -> Arc<dyn TableProvider> {
+        self.read(files, &self.tables.reader)
     }
 
     /// Which files of events have segments of `rollup`.
@@ -367,11 +370,26 @@ fn cover(events: &Snapshot, segments: &Snapshot) -> Coverage {
     } else {
         used.clone()
     };
+    let (covered, uncovered) = (events.filter(is_covered), events.filter(|file| !is_covered(file)));
     Coverage {
+        days: Arc::new(covered_days(&covered, &uncovered, &backed_segments)),
         segments: used,
-        uncovered: events.filter(|file| !is_covered(file)),
+        uncovered,
         backed_segments,
-        covered: events.filter(is_covered),
+        covered,
         versions: (events.version(), segments.version()),
     }
+}
+
+fn covered_days(covered: &Snapshot, uncovered: &Snapshot, segments: &Snapshot) -> CoveredDays {
+    let mut days = CoveredDays::new();
+    let mut add = |files: &Snapshot, count: fn(&mut CoveredDay) -> &mut u64| {
+        for file in files.files() {
+            *count(days.entry(file.partition_date).or_default()) += file.rows.unwrap_or_default();
+        }
+    };
+    add(covered, |day| &mut day.events);
+    add(uncovered, |day| &mut day.uncovered);
+    add(segments, |day| &mut day.segment_rows);
+    days
 }

@@ -88,10 +88,10 @@ SELECT to_char(event_timestamp, '%Y-%m-%d'), count(*) FROM events GROUP BY 1;
 -- source: totals_daily
 SELECT CAST(EXTRACT(YEAR FROM event_timestamp) AS BIGINT), count(*) FROM events WHERE CAST(EXTRACT(MONTH FROM event_timestamp) AS BIGINT) = 11 GROUP BY 1;
 
--- source: events_totals
+-- source: totals_daily and events_totals
 SELECT count(*) FROM events WHERE event_timestamp >= '2026-11-01 05:00' AND event_timestamp < '2026-11-03 07:15';
 
--- source: events_totals
+-- source: totals_daily and events_totals
 SELECT event_type, count(*), sum(revenue) FROM events WHERE event_timestamp >= '2026-11-01 05:07' AND event_timestamp <= '2026-11-03 07:14:59.999' GROUP BY 1;
 
 -- source: events_totals

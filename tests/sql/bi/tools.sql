@@ -69,5 +69,5 @@ SELECT COUNT(CASE WHEN event_type = 'purchase' THEN event_id ELSE NULL END) AS p
 SELECT (DATE(event_timestamp)) AS "events.created_date", country AS "events.country", COUNT(*) AS "events.count" FROM public.events AS events WHERE ((( event_timestamp ) >= (TIMESTAMP '2026-11-01') AND ( event_timestamp ) < (TIMESTAMP '2026-11-04'))) GROUP BY (DATE(event_timestamp)), 2 ORDER BY 1 DESC, 2 LIMIT 500;
 
 -- Ranges that end a millisecond before midnight.
--- source: events_hourly
+-- source: countries_daily and events_hourly
 SELECT country, count(*) FROM events WHERE event_timestamp >= '2026-11-01 00:00:00' AND event_timestamp <= '2026-11-02 23:59:59.999' GROUP BY 1;

@@ -61,7 +61,7 @@ SELECT count(*) FROM events WHERE event_timestamp > '2026-11-01 08:00' OR event_
 SELECT count(*) FROM events WHERE event_timestamp BETWEEN '2026-11-02 08:07' AND '2026-11-02 08:07';
 
 -- A conversion after the asked range is not of it.
--- source: events_totals
+-- source: totals_daily and events_totals
 SELECT sum(CASE WHEN event_type = 'purchase' THEN revenue END), count(*) FROM events WHERE event_timestamp < '2026-11-02 12:31:17';
 
 -- Visitors who are null or empty count alike.

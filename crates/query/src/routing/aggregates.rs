@@ -23,7 +23,7 @@ pub(super) struct Merge {
     pub(super) over_events: Expr,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum MergeFunction {
     /// A function of Footfall's, by its name: `sum` fails where DataFusion's wraps around.
     Named(&'static str),
@@ -48,6 +48,18 @@ pub(super) enum Finish {
 pub(super) struct Merged {
     pub(super) parts: Vec<Merge>,
     pub(super) finish: Finish,
+}
+
+impl Merged {
+    /// Whether both are merged alike, and with the same rows of events.
+    pub(super) fn merges_with(&self, other: &Self) -> bool {
+        let alike = |a: &Merge, b: &Merge| {
+            a.function == b.function && a.distinct == b.distinct && a.over_events == b.over_events
+        };
+        self.finish == other.finish
+            && self.parts.len() == other.parts.len()
+            && self.parts.iter().zip(&other.parts).all(|(a, b)| alike(a, b))
+    }
 }
 
 /// Whether repeated values and nulls leave the function's result as it is, and their order does.

@@ -15,9 +15,9 @@ use crate::QueryError;
 /// From where an aggregate over events is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// From segments of this rollup, and from events that they don't cover.
+    /// From segments of these rollups, and from events that they don't cover.
     Routed {
-        rollup: String,
+        rollups: Vec<String>,
         /// Whether the asked time cuts buckets, whose events are read raw.
         edges: bool,
         /// `None` for readers of some sites: files hold other sites' rows too.
@@ -51,12 +51,6 @@ pub(crate) struct Figures {
     pub(crate) rows: u64,
     /// Rows of all files of events in the asked time.
     pub(crate) rows_of_events: u64,
-}
-
-impl Figures {
-    pub(super) fn rows_read(&self) -> u64 {
-        self.segment_rows.saturating_add(self.rows)
-    }
 }
 
 /// Why segments were not used.
@@ -157,11 +151,20 @@ impl fmt::Display for Decision {
                 write!(f, "raw events of a tenth of the visitors: {excess}, and {reason}")
             }
             Self::Refused(reason, excess) => write!(f, "refused: {excess}, and {reason}"),
-            Self::Routed { rollup, edges, figures } => {
-                write!(f, "rollup {rollup}")?;
+            Self::Routed {
+                rollups,
+                edges,
+                figures,
+            } => {
+                let (several, they) = if rollups.len() > 1 {
+                    ("s", "they do")
+                } else {
+                    ("", "it does")
+                };
+                write!(f, "rollup{several} {}", rollups.join(" and "))?;
                 match figures {
                     Some(figures) => write!(f, ": {figures}")?,
-                    None => f.write_str(", and events that it does not cover yet")?,
+                    None => write!(f, ", and events that {they} not cover yet")?,
                 }
                 if *edges {
                     f.write_str("; the edges of the asked time are read from events")?;

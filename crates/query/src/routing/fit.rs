@@ -6,7 +6,7 @@ use datafusion::common::Result;
 use datafusion::logical_expr::utils::grouping_set_to_exprlist;
 use datafusion::logical_expr::{Expr, Operator};
 use footfall_model::access::SiteScope;
-use footfall_model::clock::Micros;
+use footfall_model::clock::{DAY, Micros};
 use footfall_model::rollup::{Rollup, TimeRange};
 use footfall_model::table::SITE_COLUMN;
 
@@ -38,6 +38,41 @@ impl Fit<'_> {
         let end = self.whole.until.filter(|until| Some(*until) != self.asked.until);
         start.map(Cut::Before).into_iter().chain(end.map(Cut::From))
     }
+
+    /// What is read of this day.
+    pub(super) fn use_on(&self, day: i32) -> Use {
+        Use {
+            segments: overlaps(day, self.whole),
+            edges: self.cuts().any(|cut| cut.day() == day),
+        }
+    }
+
+    /// Whether rows of both rollups are merged alike.
+    pub(super) fn merges_with(&self, other: &Self) -> bool {
+        self.aggregates.len() == other.aggregates.len()
+            && self
+                .aggregates
+                .iter()
+                .zip(&other.aggregates)
+                .all(|(a, b)| a.merges_with(b))
+    }
+}
+
+/// What an answer reads of a day of the asked time, of files that have a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Use {
+    pub(super) segments: bool,
+    /// Events in buckets that are not asked as a whole.
+    pub(super) edges: bool,
+}
+
+/// Whether any time of the day lies in the range.
+pub(super) fn overlaps(day: i32, range: TimeRange) -> bool {
+    let day = i64::from(day);
+    range.from.is_none_or(|from| day >= from.div_euclid(DAY))
+        && range
+            .until
+            .is_none_or(|until| day <= until.saturating_sub(1).div_euclid(DAY))
 }
 
 /// Events at the edge of the asked time whose bucket is not asked as a whole.
@@ -45,6 +80,17 @@ impl Fit<'_> {
 pub(super) enum Cut {
     Before(Micros),
     From(Micros),
+}
+
+impl Cut {
+    /// The day of the bucket that is cut.
+    pub(super) fn day(self) -> i32 {
+        let inside = match self {
+            Self::Before(at) => at.saturating_sub(1),
+            Self::From(at) => at,
+        };
+        i32::try_from(inside.div_euclid(DAY)).unwrap_or(i32::MAX)
+    }
 }
 
 impl Shape {

@@ -4,7 +4,7 @@
 //! ```text
 //! Aggregate over events --shape--> keys, aggregates, filters over the columns of events
 //!                       --fit----> the same over a rollup's columns, for each rollup; or what it lacks
-//!                       --route--> a decision with its reason (pure)
+//!                       --route--> which of them answer for which days, the fewest rows first; or why none does (pure)
 //!                       --rewrite> Aggregate <- UNION ALL (segments, events that they don't cover, cut edges of buckets)
 //! ```
 //!
@@ -13,6 +13,7 @@
 //! on every bucket (see [`buckets`]); and sums of counts and decimals don't depend on their order.
 
 mod aggregates;
+mod answer_files;
 mod buckets;
 mod budget;
 mod decision;
@@ -20,6 +21,7 @@ mod events;
 mod figures;
 mod fit;
 mod missing;
+mod mix;
 mod rewrite;
 mod route;
 mod rule;

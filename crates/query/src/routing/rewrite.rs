@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! Projection (the aggregate's own columns) <- Aggregate <- UNION ALL
-//!     segments of whole buckets
 //!     events of files without a segment
-//!     events of the other files in buckets that the asked time cuts
+//!     for each rollup that answers:
+//!         segments of whole buckets
+//!         events of the files of these segments in buckets that the asked time cuts
 //! ```
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use footfall_model::rollup::TimeRange;
 use footfall_model::schema;
 
 use super::aggregates::{Merge, MergeFunction};
+use super::answer_files::AnswerFiles;
 use super::buckets::TIME;
 use super::fit::{Cut, Fit};
 use super::segment::column;
@@ -34,43 +36,39 @@ use crate::segments::ScopedLake;
 pub(super) fn rewrite(
     aggregate: &Aggregate,
     shape: &Shape,
-    fit: &Fit<'_>,
+    fits: &[Fit<'_>],
+    files: AnswerFiles,
     lake: &ScopedLake,
     config: &dyn OptimizerConfig,
 ) -> Result<LogicalPlan> {
-    let columns = Columns::of(shape, fit)?;
-    let sources = lake.routed(&fit.segment.rollup.name)?;
-    let covered_edges = fit.cuts().map(|cut| match cut {
-        Cut::Before(at) => column(TIME).lt(time(at)),
-        Cut::From(at) => column(TIME).gt_eq(time(at)),
-    });
-    let mut rows = read(
-        &fit.segment.rollup.name,
-        sources.segments,
-        segment_filters(fit),
-        columns.over_segments,
-    )?
-    .union(
-        read(
-            EVENTS,
-            sources.uncovered,
-            shape.filters.clone(),
-            columns.over_events.clone(),
-        )?
-        .build()?,
-    )?;
-    if let Some(edges) = disjunction(covered_edges) {
-        let filters = shape.filters.iter().cloned().chain([edges]).collect();
-        rows = rows.union(read(EVENTS, sources.covered, filters, columns.over_events)?.build()?)?;
+    let Some(first) = fits.first() else {
+        return internal_err!("no rollup answers");
+    };
+    let columns = Columns::of(shape, first)?;
+    let events = |files, filters| read(EVENTS, lake.read_events(files), filters, columns.over_events.clone());
+    let mut rows = events(files.uncovered, shape.filters.clone())?;
+    for (fit, of_fit) in fits.iter().zip(files.of_fits) {
+        let rollup = fit.segment.rollup.name.as_str();
+        let segments = lake.read_segments(rollup, of_fit.segments)?;
+        let over_segments = Columns::of(shape, fit)?.over_segments;
+        rows = rows.union(read(rollup, segments, segment_filters(fit), over_segments)?.build()?)?;
+        let cut = fit.cuts().map(|cut| match cut {
+            Cut::Before(at) => column(TIME).lt(time(at)),
+            Cut::From(at) => column(TIME).gt_eq(time(at)),
+        });
+        if let (Some(edges), Some(cut)) = (of_fit.edges, disjunction(cut)) {
+            let filters = shape.filters.iter().cloned().chain([cut]).collect();
+            rows = rows.union(events(edges, filters)?.build()?)?;
+        }
     }
     let functions = config.function_registry();
     let functions = functions.ok_or_else(|| internal_datafusion_err!("no functions are registered"))?;
-    let merges = fit.aggregates.iter().flat_map(|aggregate| &aggregate.parts);
+    let merges = first.aggregates.iter().flat_map(|aggregate| &aggregate.parts);
     let merges = merges.enumerate().map(|(nth, merge)| call(nth, merge, functions));
     let merged = rows
         .aggregate(columns.group, merges.collect::<Result<Vec<_>>>()?)?
         .build()?;
-    restored(aggregate, fit, merged)
+    restored(aggregate, first, merged)
 }
 
 /// The columns that every branch gives, and the expressions to group by over these.

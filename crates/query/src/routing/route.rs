@@ -1,64 +1,118 @@
-//! Which rollup answers an aggregate. Pure: a shape and what is known of the rollups in, a decision with its reason out.
+//! Which rollups answer an aggregate. Pure: a shape and what is known of the rollups in, an answer or a reason out.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use footfall_model::access::SiteScope;
 use footfall_model::rollup::Rollup;
 
-use super::decision::{Decision, Figures, Reason};
-use super::fit::Fit;
+use super::decision::Reason;
+use super::fit::{Cut, Fit, Use, overlaps};
+use super::mix::{Day, Held, Mix, by_rows};
 use super::shape::Shape;
+use crate::segments::CoveredDays;
 
-/// The rollup by which the fewest rows are read, if they are fewer than those of the events.
+/// How an aggregate is answered from rollups.
+#[derive(Debug)]
+pub(super) struct Answer<'a> {
+    /// Those that answer. What they give can be merged.
+    pub(super) fits: Vec<Fit<'a>>,
+    /// Which of them answers for which file.
+    pub(super) mix: Mix,
+}
+
+/// The rollups by which the fewest rows are read, if they are fewer than those of the events.
 ///
-/// The caller reads `sites`. `figures` is what an answer would read; `None` for readers of some sites, whose plans must not
+/// The caller reads `sites`. `covered` is what segments a rollup has; `None` for readers of some sites, whose plans must not
 /// depend on others' rows.
+///
+/// # Errors
+/// Why the aggregate is answered from events.
 pub(super) fn route<'a>(
     shape: &'a Shape,
     rollups: impl Iterator<Item = &'a Rollup>,
     sites: &SiteScope,
-    figures: impl Fn(&Fit<'_>) -> Option<Figures>,
-) -> (Decision, Option<Fit<'a>>) {
+    covered: Option<impl Fn(&Rollup) -> Arc<CoveredDays>>,
+) -> Result<Answer<'a>, Reason> {
     let (mut fits, mut others) = (Vec::new(), Vec::new());
     for rollup in rollups {
         match shape.fit(rollup, sites) {
-            Ok(fit) => {
-                let figures = figures(&fit);
-                fits.push((fit, figures));
-            }
+            Ok(fit) => fits.push(fit),
             Err(lacks) => others.push((rollup, lacks)),
         }
     }
-    let cost = |(fit, figures): &(Fit<'_>, Option<Figures>)| (figures.map(|read| read.rows_read()), fineness(fit));
-    let Some((fit, figures)) = fits.into_iter().min_by_key(cost) else {
+    if fits.is_empty() {
         let closest = others.into_iter().min_by_key(|(_, lacks)| lacks.len());
-        let reason = closest.map_or(Reason::NoRollup, |(rollup, lacks)| Reason::Unfit {
+        return Err(closest.map_or(Reason::NoRollup, |(rollup, lacks)| Reason::Unfit {
             closest: rollup.name.clone(),
             lacks,
-        });
-        return (Decision::Raw(reason), None);
-    };
-    if figures.is_some_and(|figures| figures.segments == 0 || figures.rows_read() >= figures.rows_of_events) {
-        return (Decision::Raw(Reason::FewRows), None);
+        }));
     }
-    let decision = Decision::Routed {
-        rollup: fit.segment.rollup.name.clone(),
-        edges: fit.cuts().next().is_some(),
-        figures,
+    fits.sort_by_key(|fit| fineness(fit, None));
+    let mix = match covered {
+        Some(covered) => {
+            let covered: Vec<_> = fits.iter().map(|fit| covered(fit.segment.rollup)).collect();
+            by_rows(&days(shape, &fits, &covered), |a, b| fits[a].merges_with(&fits[b])).ok_or(Reason::FewRows)?
+        }
+        None => by_declaration(&fits),
     };
-    (decision, Some(fit))
+    let (mix, used) = mix.renumbered();
+    let fits = used.into_iter().map(|nth| fits[nth].clone()).collect();
+    Ok(Answer { fits, mix })
 }
 
-/// How many rows a rollup is expected to have, by its declaration alone. One that is configured may not have its history
-/// yet.
-fn fineness(fit: &Fit<'_>) -> (bool, bool, bool, usize, i64) {
+/// The days of the asked time that have files, and what each rollup has of them.
+fn days(shape: &Shape, fits: &[Fit<'_>], covered: &[Arc<CoveredDays>]) -> Vec<Day> {
+    let range = shape.time_range();
+    let all = covered.first().into_iter().flat_map(|days| days.iter());
+    let asked = all.filter(|(date, _)| overlaps(**date, range));
+    let day = |date: i32, events| Day {
+        date,
+        events,
+        held: fits
+            .iter()
+            .zip(covered)
+            .map(|(fit, days)| {
+                let covered = days.get(&date).copied().unwrap_or_default();
+                let Use { segments, edges } = fit.use_on(date);
+                Held {
+                    covered: if segments { covered.events } else { 0 },
+                    rows: covered.segment_rows,
+                    is_cut: edges,
+                }
+            })
+            .collect(),
+    };
+    asked
+        .map(|(date, covered)| day(*date, covered.events + covered.uncovered))
+        .collect()
+}
+
+/// The mix of `fits`, the coarsest first, for a caller who may not know how many rows they have.
+fn by_declaration(fits: &[Fit<'_>]) -> Mix {
+    let merging = || (0..fits.len()).filter(|nth| *nth == 0 || fits[0].merges_with(&fits[*nth]));
+    // One that is configured may not have its history yet.
+    let built_in = merging().find(|nth| fits[*nth].segment.rollup.revision == 0);
+    let usual = [0].into_iter().chain(built_in.filter(|nth| *nth > 0)).collect();
+    let edges: BTreeSet<i32> = merging().flat_map(|nth| fits[nth].cuts().map(Cut::day)).collect();
+    let days = edges.into_iter().filter_map(|day| {
+        let finest = merging().min_by_key(|nth| fineness(&fits[*nth], Some(day)))?;
+        Some((day, vec![finest]))
+    });
+    Mix::new(usual, days)
+}
+
+/// How many rows a rollup is expected to have, by its declaration alone, and how many events are read at the edges of the
+/// asked time, if `day` is there.
+fn fineness(fit: &Fit<'_>, day: Option<i32>) -> (bool, i64, usize, i64, bool) {
     let rollup = fit.segment.rollup;
-    let edges = fit.cuts().next().is_some();
-    // The events of cut buckets are read: the narrower, the fewer.
     let width = rollup.grain.micros();
+    let is_cut = day.is_some_and(|day| fit.use_on(day).edges);
     (
-        rollup.revision > 0,
         rollup.per_visitor,
-        edges,
+        if is_cut { width } else { 0 },
         rollup.dimensions.len(),
-        if edges { width } else { -width },
+        -width,
+        rollup.revision > 0,
     )
 }

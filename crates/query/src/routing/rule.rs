@@ -2,21 +2,23 @@
 
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Aggregate, LogicalPlan};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use footfall_model::access::SiteScope;
+use footfall_model::rollup::Rollup;
 
 use super::RoutableEvents;
+use super::answer_files::AnswerFiles;
 use super::budget::{Reading, Verdict};
 use super::decision::{Decision, Reason};
 use super::figures::{figures, reading, rows_of_events};
-use super::fit::Fit;
 use super::missing::missing;
 use super::rewrite::rewrite;
-use super::route::route;
+use super::route::{Answer, route};
 use super::sampled::{can_be_sampled, sampled};
 use super::shape::Shape;
+use crate::segments::ScopedLake;
 
 /// Routes aggregates over `events` whose filters are pushed down, before distinct counts become groups.
 #[derive(Debug)]
@@ -46,18 +48,9 @@ impl OptimizerRule for RouteAggregates {
             if !*first.get_or_insert_with(|| events.routing.begin()) {
                 return Ok(Transformed::no(node));
             }
-            let (decision, fit) = decide(&shape, events);
-            let decision = within_budget(decision, &shape, events)?;
-            if decision.needs_rollup()
-                && let Some(rollup) = missing(&shape, &events.lake.sites)
-            {
-                let rows = rows_of_events(&events.lake, shape.time_range());
-                events.routing.push_missing(rollup, rows);
-            }
-            let plan = match (&decision, fit) {
-                (Decision::Sampled(..), _) => Some(sampled(aggregate, &shape, &events.lake)?),
-                (_, Some(fit)) => Some(rewrite(aggregate, &shape, &fit, &events.lake, config)?),
-                (_, None) => None,
+            let (decision, plan) = match answer(&shape, events) {
+                Ok(answer) => routed(aggregate, &shape, &answer, &events.lake, config)?,
+                Err(reason) => from_events(aggregate, &shape, reason, events)?,
             };
             events.routing.push(decision);
             Ok(match plan {
@@ -68,25 +61,64 @@ impl OptimizerRule for RouteAggregates {
     }
 }
 
-fn decide<'a>(shape: &'a Shape, events: &'a RoutableEvents) -> (Decision, Option<Fit<'a>>) {
+/// How rollups answer, or why they don't.
+fn answer<'a>(shape: &'a Shape, events: &'a RoutableEvents) -> Result<Answer<'a>, Reason> {
     if !events.routing.budget.routing {
-        return (Decision::Raw(Reason::Off), None);
+        return Err(Reason::Off);
     }
     let lake = &events.lake;
     let configured = lake.pinned.configured.rollups(&lake.sites);
     let rollups = lake.tables.rollups.iter().chain(configured);
+    let covered = |rollup: &Rollup| {
+        let coverage = lake.coverage_of(&rollup.name);
+        coverage.map(|coverage| coverage.days).unwrap_or_default()
+    };
+    route(shape, rollups, &lake.sites, knows_rows(lake).then_some(covered))
+}
+
+/// Whether the caller may know how many rows the lake's files have: those of all sites.
+fn knows_rows(lake: &ScopedLake) -> bool {
+    matches!(lake.sites, SiteScope::All)
+}
+
+type Planned = (Decision, Option<LogicalPlan>);
+
+fn routed(
+    aggregate: &Aggregate,
+    shape: &Shape,
+    answer: &Answer<'_>,
+    lake: &ScopedLake,
+    config: &dyn OptimizerConfig,
+) -> Result<Planned> {
     let range = shape.time_range();
-    route(shape, rollups, &lake.sites, |fit| match lake.sites {
-        SiteScope::All => Some(figures(lake, fit, range).unwrap_or_default()),
-        SiteScope::Only(_) => None,
-    })
+    let files = AnswerFiles::of(answer, lake, range)?;
+    let fits = &answer.fits;
+    let decision = Decision::Routed {
+        rollups: fits.iter().map(|fit| fit.segment.rollup.name.clone()).collect(),
+        edges: files.of_fits.iter().any(|of_fit| of_fit.edges.is_some()),
+        figures: knows_rows(lake).then(|| figures(lake, &files, fits, range)),
+    };
+    let plan = rewrite(aggregate, shape, fits, files, lake, config)?;
+    Ok((decision, Some(plan)))
+}
+
+fn from_events(aggregate: &Aggregate, shape: &Shape, reason: Reason, events: &RoutableEvents) -> Result<Planned> {
+    let decision = within_budget(reason, shape, events)?;
+    if decision.needs_rollup()
+        && let Some(rollup) = missing(shape, &events.lake.sites)
+    {
+        let rows = rows_of_events(&events.lake, shape.time_range());
+        events.routing.push_missing(rollup, rows);
+    }
+    let plan = match decision {
+        Decision::Sampled(..) => Some(sampled(aggregate, shape, &events.lake)?),
+        _ => None,
+    };
+    Ok((decision, plan))
 }
 
 /// What the budget makes of an aggregate that reads raw events.
-fn within_budget(decision: Decision, shape: &Shape, events: &RoutableEvents) -> Result<Decision> {
-    let Decision::Raw(reason) = decision else {
-        return Ok(decision);
-    };
+fn within_budget(reason: Reason, shape: &Shape, events: &RoutableEvents) -> Result<Decision> {
     let budget = events.routing.budget;
     if budget.is_unlimited() {
         return Ok(Decision::Raw(reason));

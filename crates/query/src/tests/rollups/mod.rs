@@ -39,7 +39,7 @@ pub(in crate::tests) struct Rolled {
     pub(in crate::tests) engine: Engine,
     pub(in crate::tests) compactors: [Compactor; 2],
     /// One for each of two processes.
-    backfills: [RollupBackfill; 2],
+    pub(in crate::tests) backfills: [RollupBackfill; 2],
     ids: CountedIds,
     _spill: tempfile::TempDir,
 }

@@ -2,6 +2,7 @@
 
 mod corpus;
 mod missing;
+mod mixed;
 mod random;
 mod shown;
 

@@ -33,6 +33,11 @@ async fn explain_names_source_and_reason() {
         ),
         (
             "SELECT count(*) FROM events WHERE event_timestamp >= '2026-11-01 10:00:30'",
+            "rollup events_totals: 1 segment with 2 rows and 2 files of events with 103 rows instead of 103 events; the \
+             edges of the asked time are read from events",
+        ),
+        (
+            "SELECT count(DISTINCT client_id) FROM events WHERE tracking_id = 'a'",
             "raw events: no segment covers them yet, or segments have as many rows",
         ),
         (
