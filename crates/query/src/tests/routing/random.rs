@@ -85,7 +85,7 @@ const AGGREGATES: [&str; 41] = [
     "approx_distinct(client_id) FILTER (WHERE event_type = 'purchase')",
 ];
 
-const CONDITIONS: [&str; 28] = [
+const CONDITIONS: [&str; 29] = [
     "true",
     "tracking_id = 'site-1'",
     "tracking_id <> 'site-2'",
@@ -106,6 +106,7 @@ const CONDITIONS: [&str; 28] = [
     "event_date >= DATE '2026-11-02'",
     "event_timestamp >= '2026-11-01 12:00'",
     "event_timestamp >= '2026-11-01 12:07:30' AND event_timestamp < '2026-11-03 01:10'",
+    "event_timestamp >= '2026-11-01 06:00' AND event_timestamp < '2026-11-03 18:00'",
     "event_timestamp BETWEEN '2026-11-01 00:00' AND '2026-11-02 23:59:59.999'",
     "event_timestamp <= '2026-11-02 11:59:59.999999'",
     "event_timestamp > '2026-11-02 10:00' OR event_timestamp <= '2026-11-01 10:00'",
@@ -197,7 +198,7 @@ async fn routed_statements_equal_raw_ones() {
     let lakes = std::env::var("FOOTFALL_ROUTING_LAKES")
         .ok()
         .and_then(|lakes| lakes.parse().ok());
-    let (mut routed_count, mut count, mut errors) = (0, 0, 0);
+    let (mut routed_count, mut mixed_count, mut count, mut errors) = (0, 0, 0, 0);
     for seed in 0..lakes.unwrap_or(LAKES) {
         let mut random = Random(seed);
         let rolled = random_lake(&mut random).await;
@@ -215,12 +216,18 @@ async fn routed_statements_equal_raw_ones() {
             assert_eq!(kept, routed, "seed {seed}, {scope:?}: {sql}");
             count += 1;
             errors += usize::from(raw.len() == 1);
-            routed_count += usize::from(source(&rolled.engine, &scope, &sql).await.starts_with("rollup"));
+            let source = source(&rolled.engine, &scope, &sql).await;
+            routed_count += usize::from(source.starts_with("rollup"));
+            mixed_count += usize::from(source.starts_with("rollups "));
         }
     }
     assert!(errors * 20 < count, "{errors} of {count} statements fail");
     assert!(
         routed_count * 3 > count,
         "{routed_count} of {count} statements were routed"
+    );
+    assert!(
+        mixed_count * 50 > count,
+        "{mixed_count} of {count} statements were answered by several rollups"
     );
 }
