@@ -40,9 +40,9 @@ def statements(site: str) -> list[tuple[str, str]]:
     return [
         ("rollup", f"SELECT event_type, count(*), sum(revenue), avg(revenue) {where} GROUP BY 1"),
         ("rollup", f"SELECT date_trunc('day', event_timestamp) AS day, count(*) {where} GROUP BY 1"),
-        ("rollup visits", f"SELECT count(DISTINCT client_id) AS visitors, count(*) AS n {where}"),
-        ("rollup visits", f"SELECT count(DISTINCT session_id) AS sessions, count(DISTINCT user_id) AS users {where}"),
-        ("rollup visits", f"SELECT country, count(DISTINCT coalesce(user_id, client_id)) AS n {where} GROUP BY 1"),
+        ("rollup visitors_daily", f"SELECT count(DISTINCT client_id) AS visitors, count(*) AS n {where}"),
+        ("rollup visitors_daily", f"SELECT count(DISTINCT session_id) AS sessions, count(DISTINCT user_id) AS users {where}"),
+        ("rollup visitors_daily", f"SELECT country, count(DISTINCT coalesce(user_id, client_id)) AS n {where} GROUP BY 1"),
         ("raw events", f"SELECT page_url, count(*) {where} GROUP BY 1 ORDER BY 1"),
     ]
 

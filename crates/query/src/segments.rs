@@ -21,7 +21,7 @@ use footfall_funnels::table::funnel_steps;
 use footfall_funnels::{FunnelDefinitions, FunnelSet};
 use footfall_lake::{DataFile, Lake, Snapshot, Table, covered_name};
 use footfall_model::access::SiteScope;
-use footfall_model::rollup::Rollup;
+use footfall_model::rollup::{Days, Rollup};
 use footfall_model::table;
 use object_store::path::Path;
 use parking_lot::Mutex;
@@ -137,6 +137,9 @@ pub(crate) struct SegmentTable {
 #[derive(Debug, Clone)]
 pub(crate) struct Coverage {
     pub(crate) segments: Snapshot,
+    /// Of these, those that have all events of their day.
+    whole_days: Snapshot,
+    rest: Snapshot,
     pub(crate) uncovered: Snapshot,
     /// Without those of files whose events are retired: what is left says the same as the covered events.
     pub(crate) backed_segments: Snapshot,
@@ -229,11 +232,25 @@ impl ScopedLake {
     /// # Errors
     /// The lake was opened without this table.
     pub(crate) fn sources(&self, name: &str) -> Result<Sources> {
-        let (table, coverage) = self.coverage(name)?;
+        let coverage = self.coverage_of(name)?;
         Ok(Sources {
-            segments: self.read(coverage.segments, &table.reader),
-            uncovered: self.read(coverage.uncovered, &self.tables.reader),
+            segments: self.read_segments(name, coverage.segments)?,
+            uncovered: self.read_events(coverage.uncovered),
         })
+    }
+
+    /// The segments of table `name` that a view reads of some days.
+    ///
+    /// # Errors
+    /// The lake was opened without this table.
+    pub(crate) fn segments_of_days(&self, name: &str, days: Days) -> Result<Arc<dyn TableProvider>> {
+        let coverage = self.coverage_of(name)?;
+        let files = match days {
+            Days::All => coverage.segments,
+            Days::Whole => coverage.whole_days,
+            Days::Rest => coverage.rest,
+        };
+        self.read_segments(name, files)
     }
 
     /// Some of the segments of table `name`, as pinned.
@@ -370,15 +387,28 @@ fn cover(events: &Snapshot, segments: &Snapshot) -> Coverage {
     } else {
         used.clone()
     };
+    let (whole_days, rest) = whole_days(&used, events.files().filter(|file| !is_covered(file)));
     let (covered, uncovered) = (events.filter(is_covered), events.filter(|file| !is_covered(file)));
     Coverage {
         days: Arc::new(covered_days(&covered, &uncovered, &backed_segments)),
         segments: used,
+        whole_days,
+        rest,
         uncovered,
         backed_segments,
         covered,
         versions: (events.version(), segments.version()),
     }
+}
+
+/// The segments that are the only ones of their day, where nothing is uncovered, and the others.
+fn whole_days<'a>(segments: &'a Snapshot, uncovered: impl Iterator<Item = &'a Arc<DataFile>>) -> (Snapshot, Snapshot) {
+    let mut parts: HashMap<i32, usize> = HashMap::new();
+    for file in segments.files().chain(uncovered) {
+        *parts.entry(file.partition_date).or_default() += 1;
+    }
+    let is_whole = |file: &DataFile| parts.get(&file.partition_date) == Some(&1);
+    (segments.filter(is_whole), segments.filter(|file| !is_whole(file)))
 }
 
 fn covered_days(covered: &Snapshot, uncovered: &Snapshot, segments: &Snapshot) -> CoveredDays {

@@ -16,7 +16,7 @@ SELECT a, b, count(*) FROM (SELECT coalesce(country, 'x') a, coalesce(country, '
 -- source: events_totals
 SELECT date_trunc('hour', t), count(*) FROM (SELECT event_timestamp AS t FROM events) GROUP BY 1;
 
--- source: visits
+-- source: visitors_daily
 SELECT count(DISTINCT c) FROM (SELECT client_id AS c FROM events WHERE tracking_id = 'site-1');
 
 -- source: raw
@@ -130,22 +130,22 @@ SELECT page_path, sum(CASE WHEN event_type = 'pageview' THEN 1 END) FROM events 
 -- source: raw
 SELECT page_path, sum(revenue) FROM events WHERE event_type = 'purchase' GROUP BY page_path;
 
--- source: visits
+-- source: visitors_daily
 SELECT tracking_id, count(DISTINCT client_id) FROM events GROUP BY 1;
 
--- source: visits
+-- source: visitors_daily
 SELECT country, count(DISTINCT client_id), count(*) FROM events WHERE tracking_id = 'site-0' GROUP BY 1;
 
 -- source: raw
 SELECT count(DISTINCT client_id) FROM events;
 
--- source: visits
+-- source: visitors_daily
 SELECT count(DISTINCT session_id) FROM events WHERE tracking_id = 'site-0';
 
--- source: visits
+-- source: visitors_daily
 SELECT tracking_id, count(DISTINCT user_id) FROM events GROUP BY 1;
 
--- source: visits
+-- source: visitors_daily
 SELECT country, count(DISTINCT client_id) AS visitors, count(DISTINCT session_id) AS sessions, count(DISTINCT user_id) AS users, count(*), sum(revenue) FROM events WHERE tracking_id = 'site-0' GROUP BY 1;
 
 -- source: visits
@@ -154,10 +154,10 @@ SELECT date_trunc('day', event_timestamp), device, count(DISTINCT "session_id") 
 -- source: visits
 SELECT count(DISTINCT CASE WHEN event_type = 'purchase' THEN session_id END) * 1.0 / nullif(count(DISTINCT session_id), 0) FROM events WHERE tracking_id = 'site-0';
 
--- source: visits
+-- source: visitors_daily
 SELECT country, count(DISTINCT coalesce(user_id, client_id)) FROM events WHERE tracking_id = 'site-0' GROUP BY GROUPING SETS ((country), ());
 
--- source: visits
+-- source: visitors_daily
 SELECT count(DISTINCT session_id), count(session_id) FROM events WHERE tracking_id = 'site-1' AND session_id IS NOT NULL;
 
 -- source: raw

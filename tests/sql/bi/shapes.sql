@@ -46,7 +46,7 @@ SELECT country, count(1) FROM events WHERE country IN ('A1', 'A2', 'A3', 'A4', '
 SELECT country, sum(CAST(revenue AS DOUBLE)), avg(CAST(revenue AS BIGINT)) FROM events GROUP BY country;
 
 -- share: 9
--- source: visits
+-- source: visitors_daily
 SELECT country, count(DISTINCT client_id) FROM events WHERE tracking_id = 'site-0' GROUP BY country;
 
 -- share: 2.5
@@ -54,11 +54,11 @@ SELECT country, count(DISTINCT client_id) FROM events WHERE tracking_id = 'site-
 SELECT device, count(DISTINCT country) FROM events GROUP BY device;
 
 -- share: 1.9
--- source: visits
+-- source: visitors_daily
 SELECT device, count(DISTINCT client_id), count(1), sum(revenue) FROM events WHERE tracking_id = 'site-1' GROUP BY device;
 
 -- share: 0.6
--- source: visits
+-- source: visitors_daily
 SELECT count(DISTINCT client_id), count(DISTINCT country) FROM events WHERE tracking_id = 'site-1';
 
 -- share: 7.6

@@ -45,7 +45,7 @@ SELECT (DATE_TRUNC('week', ("source"."event_timestamp" + INTERVAL '1 day')) - IN
 SELECT "public"."events"."country" AS "country", COUNT(*) AS "count" FROM "public"."events" WHERE ("public"."events"."event_timestamp" >= timestamp with time zone '2026-11-01 01:00:00.000+01:00') AND ("public"."events"."event_timestamp" < timestamp with time zone '2026-11-03 01:00:00.000+01:00') GROUP BY "public"."events"."country" ORDER BY "public"."events"."country" ASC;
 
 -- Metabase: a distinct count beside a sum.
--- source: visits
+-- source: visitors_daily
 SELECT "device", count(distinct "client_id") AS "count", sum("revenue") AS "sum" FROM "public"."events" WHERE "tracking_id" = 'site-0' GROUP BY "device";
 
 -- Lightdash: days of a zone.

@@ -65,7 +65,7 @@ SELECT count(*) FROM events WHERE event_timestamp BETWEEN '2026-11-02 08:07' AND
 SELECT sum(CASE WHEN event_type = 'purchase' THEN revenue END), count(*) FROM events WHERE event_timestamp < '2026-11-02 12:31:17';
 
 -- Visitors who are null or empty count alike.
--- source: visits
+-- source: visitors_daily
 SELECT count(DISTINCT client_id), count(client_id), count(*) FROM events WHERE tracking_id = 'site-0';
 
 -- Days and hours of zones: off the hour, and on days of changes.

@@ -27,23 +27,28 @@ pub fn built_in() -> Vec<Rollup> {
         with_sketch("totals_daily", Grain::Day, &["event_type"]),
         with_sketch("countries_daily", Grain::Day, &["event_type", "country", "device"]),
         // Its groups are of so few visitors that a sketch would be a list of them, which `visits` is already.
-        rollup("events_daily", Grain::Day, &DAILY),
+        without_times(rollup("events_daily", Grain::Day, &DAILY)),
         without_times(with_sketch("pages_daily", Grain::Day, &["page_host", "page_path"])),
         with_sketch(
             "sources_daily",
             Grain::Day,
             &["source", "channel", "utm_source", "utm_medium", "utm_campaign"],
         ),
-        Rollup {
-            name: "visits".to_owned(),
-            revision: 0,
-            sites: SiteScope::All,
-            grain: Grain::Hour,
-            per_visitor: true,
-            ids: HashedId::ALL.to_vec(),
-            dimensions: [names(&DAILY), names(&["source"])].concat(),
-            measures: vec![event_count(), revenue_count(), total_revenue()],
-        },
+        // The first with a view's dimensions counts its visitors.
+        per_visitor(
+            rollup("visitors_daily", Grain::Day, &["country", "device"]),
+            vec![
+                event_count(),
+                pageviews(),
+                purchases(),
+                revenue_count(),
+                total_revenue(),
+            ],
+        ),
+        per_visitor(
+            rollup("visits", Grain::Hour, &[&DAILY[..], &["source"]].concat()),
+            vec![event_count(), revenue_count(), total_revenue()],
+        ),
     ]
 }
 
@@ -54,6 +59,16 @@ fn without_times(mut rollup: Rollup) -> Rollup {
         .measures
         .retain(|measure| !times.contains(&measure.name.as_str()));
     rollup
+}
+
+/// A rollup with a row for each visitor, session and user, and few measures, since it has many rows.
+fn per_visitor(rollup: Rollup, measures: Vec<Measure>) -> Rollup {
+    Rollup {
+        per_visitor: true,
+        ids: HashedId::ALL.to_vec(),
+        measures,
+        ..rollup
+    }
 }
 
 /// The views of every lake: one of each rollup, and those by longer periods.
@@ -105,6 +120,21 @@ fn event_count() -> Measure {
     measure("event_count", Function::Count, "Number of events.")
 }
 
+fn pageviews() -> Measure {
+    measure("pageviews", of_type("pageview"), "Number of events of type `pageview`.")
+}
+
+fn purchases() -> Measure {
+    measure("purchases", of_type("purchase"), "Number of events of type `purchase`.")
+}
+
+fn of_type(value: &str) -> Function {
+    Function::CountWhere {
+        column: "event_type".to_owned(),
+        value: value.to_owned(),
+    }
+}
+
 fn revenue_count() -> Measure {
     let of = Function::CountOf("revenue".to_owned());
     measure("revenue_count", of, "Number of events with revenue.")
@@ -127,14 +157,10 @@ fn visitors_sketch() -> Measure {
 pub(super) fn measures() -> Vec<Measure> {
     let revenue = || "revenue".to_owned();
     let time = || "event_timestamp".to_owned();
-    let of_type = |value: &str| Function::CountWhere {
-        column: "event_type".to_owned(),
-        value: value.to_owned(),
-    };
     vec![
         event_count(),
-        measure("pageviews", of_type("pageview"), "Number of events of type `pageview`."),
-        measure("purchases", of_type("purchase"), "Number of events of type `purchase`."),
+        pageviews(),
+        purchases(),
         revenue_count(),
         total_revenue(),
         measure(

@@ -16,7 +16,7 @@ pub use definition::{
 pub use hashed_id::HashedId;
 pub use measure::{Function, Measure};
 pub use session_measures::SessionMeasure;
-pub use view::{Period, RollupView, SourceTable, TimeRange, UNIQUE_USERS, Visitors};
+pub use view::{Days, Period, RollupView, SourceTable, TimeRange, UNIQUE_USERS, Visitors};
 
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use serde::{Deserialize, Serialize};

@@ -8,7 +8,8 @@
 //! sessions, by their first event's keys -/
 //! ```
 //!
-//! A branch gives some of the measures, for the same keys as the others; one that no wanted column needs is left out.
+//! A branch gives some of the measures, for the same keys as the others; one that no wanted column needs is left out. Days
+//! that one segment has as a whole need no merging, which costs far more than reading them.
 
 mod sql;
 
@@ -73,8 +74,8 @@ impl Period {
             Self::Buckets(grain) => {
                 let bucket = grain.column().map(|name| {
                     let bucket = match source {
-                        Source::Segments(rollup) if rollup.grain == grain => name.to_owned(),
-                        Source::Segments(rollup) => grain.bucket_of(rollup.grain.column().unwrap_or(date)),
+                        Source::Segments(rollup, _) if rollup.grain == grain => name.to_owned(),
+                        Source::Segments(rollup, _) => grain.bucket_of(rollup.grain.column().unwrap_or(date)),
                         Source::Uncovered(_) | Source::Events | Source::Sessions => grain.bucket_of(source.time()),
                     };
                     (name, bucket)
@@ -88,35 +89,52 @@ impl Period {
 /// What a branch of a view reads.
 #[derive(Debug, Clone, Copy)]
 enum Source<'a> {
-    Segments(&'a Rollup),
+    Segments(&'a Rollup, Days),
     /// Events that no segment of the rollup covers.
     Uncovered(&'a Rollup),
     Events,
     Sessions,
 }
 
+/// Of which days segments are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Days {
+    All,
+    /// Those of which one segment has all events: its rows are those of the day.
+    Whole,
+    /// All others.
+    Rest,
+}
+
+impl Days {
+    /// What names of tables begin with.
+    const PREFIXES: [(Self, &str); 3] = [
+        (Self::All, "segments_of_"),
+        (Self::Whole, "whole_days_of_"),
+        (Self::Rest, "other_segments_of_"),
+    ];
+}
+
 /// A table that the SQL of a view reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceTable<'a> {
     /// The segments of this rollup that may be used.
-    Segments(&'a str),
+    Segments(&'a str, Days),
     /// The events that none of them covers.
     Uncovered(&'a str),
     Events,
     Sessions,
 }
 
-const SEGMENTS_OF: &str = "segments_of_";
 const UNCOVERED_BY: &str = "uncovered_by_";
 
 impl<'a> SourceTable<'a> {
     /// The table with this name in the SQL of a view.
     pub fn named(name: &'a str) -> Option<Self> {
-        if let Some(rollup) = name.strip_prefix(SEGMENTS_OF) {
-            return Some(Self::Segments(rollup));
-        }
+        let mut prefixes = Days::PREFIXES.into_iter();
+        let segments = prefixes.find_map(|(days, prefix)| Some(Self::Segments(name.strip_prefix(prefix)?, days)));
         let uncovered = name.strip_prefix(UNCOVERED_BY).map(Self::Uncovered);
-        uncovered.or(match name {
+        segments.or(uncovered).or(match name {
             "events" => Some(Self::Events),
             "sessions" => Some(Self::Sessions),
             _ => None,
@@ -127,7 +145,10 @@ impl<'a> SourceTable<'a> {
 impl Source<'_> {
     fn table(&self) -> String {
         match self {
-            Self::Segments(rollup) => format!("{SEGMENTS_OF}{}", rollup.name),
+            Self::Segments(rollup, days) => {
+                let prefix = Days::PREFIXES.iter().find(|(known, _)| known == days);
+                format!("{}{}", prefix.map_or("", |(_, prefix)| prefix), rollup.name)
+            }
             Self::Uncovered(rollup) => format!("{UNCOVERED_BY}{}", rollup.name),
             Self::Events => "events".to_owned(),
             Self::Sessions => "sessions".to_owned(),
@@ -138,7 +159,7 @@ impl Source<'_> {
     fn time(&self) -> &'static str {
         match self {
             Self::Sessions => "session_start",
-            Self::Segments(_) | Self::Uncovered(_) | Self::Events => "event_timestamp",
+            Self::Segments(..) | Self::Uncovered(_) | Self::Events => "event_timestamp",
         }
     }
 
@@ -146,7 +167,7 @@ impl Source<'_> {
     fn date(&self) -> String {
         match self {
             Self::Sessions => "CAST(session_start AS DATE)".to_owned(),
-            Self::Segments(_) | Self::Uncovered(_) | Self::Events => schema::PARTITION_COLUMN.to_owned(),
+            Self::Segments(..) | Self::Uncovered(_) | Self::Events => schema::PARTITION_COLUMN.to_owned(),
         }
     }
 
@@ -154,7 +175,7 @@ impl Source<'_> {
     fn dimension<'a>(&self, name: &'a str) -> &'a str {
         match self {
             Self::Sessions => of_first_event(name).unwrap_or(name),
-            Self::Segments(_) | Self::Uncovered(_) | Self::Events => name,
+            Self::Segments(..) | Self::Uncovered(_) | Self::Events => name,
         }
     }
 
@@ -162,13 +183,13 @@ impl Source<'_> {
     fn id(&self, id: HashedId) -> (&'static str, String) {
         let name = id.hash_column();
         match self {
-            Self::Segments(_) => (name, name.to_owned()),
+            Self::Segments(..) => (name, name.to_owned()),
             Self::Uncovered(_) | Self::Events | Self::Sessions => (name, id.over_events()),
         }
     }
 
     fn has_times(&self) -> bool {
-        !matches!(self, Self::Segments(_))
+        !matches!(self, Self::Segments(..))
     }
 }
 
@@ -283,6 +304,7 @@ impl RollupView {
         let measures: Vec<&Measure> = self.measures().iter().filter(|m| wanted(&m.name)).collect();
         let counts_visitors = self.visitors != Visitors::OnePerRow && wanted(UNIQUE_USERS);
         let sessions: Vec<_> = self.session_measures().iter().filter(|m| wanted(m.name)).collect();
+        let has_whole_days = !counts_visitors && sessions.is_empty() && self.has_rows_of_segments();
         let mut branches = Vec::new();
         let mut merged: Vec<String> = self.keys().into_iter().map(str::to_owned).collect();
         let grouped = positions(merged.len());
@@ -291,7 +313,8 @@ impl RollupView {
         }
         // Sessions alone do not make all rows.
         if !measures.is_empty() || !counts_visitors {
-            branches.extend(self.measured(&measures, times));
+            let days = if has_whole_days { Days::Rest } else { Days::All };
+            branches.extend(self.measured(&measures, days, times));
             merged.extend(
                 measures
                     .iter()
@@ -311,16 +334,33 @@ impl RollupView {
                     .map(|measure| format!("{} AS {}", measure.merged, measure.name)),
             );
         }
-        format!(
+        let mut sql = format!(
             "SELECT {} FROM ({}) GROUP BY {grouped}",
             merged.join(", "),
             branches.join(" UNION ALL BY NAME ")
-        )
+        );
+        if has_whole_days {
+            sql = format!("{sql} UNION ALL BY NAME {}", self.whole_days(&measures, times));
+        }
+        sql
+    }
+
+    /// Whether a row of a segment is one of the view, if no other segment has events of its day.
+    fn has_rows_of_segments(&self) -> bool {
+        self.period == Period::Buckets(self.rollup.grain) && self.dimensions == self.rollup.dimensions
+    }
+
+    fn whole_days(&self, measures: &[&Measure], times: TimeRange) -> String {
+        let day = format!("{} AS {}", schema::PARTITION_COLUMN, self.period.column());
+        let day = (self.period == Period::Buckets(Grain::Day)).then_some(day);
+        let measures = measures.iter().map(|measure| quoted(&measure.name));
+        let columns = day.into_iter().chain(measures).collect();
+        self.branch(&Source::Segments(&self.rollup, Days::Whole), columns, times)
     }
 
     /// The branches of the rollup's own measures.
-    fn measured(&self, measures: &[&Measure], times: TimeRange) -> [String; 2] {
-        let (segments, uncovered) = (Source::Segments(&self.rollup), Source::Uncovered(&self.rollup));
+    fn measured(&self, measures: &[&Measure], days: Days, times: TimeRange) -> [String; 2] {
+        let (segments, uncovered) = (Source::Segments(&self.rollup, days), Source::Uncovered(&self.rollup));
         let stored = measures.iter().map(|measure| quoted(&measure.name));
         let computed = measures
             .iter()
@@ -336,7 +376,7 @@ impl RollupView {
         let visitors = |source: Source<'_>| self.branch(&source, vec![VISITOR_COLUMN.to_owned()], times);
         let all = match &self.visitors {
             Visitors::Of(rollup) => {
-                let branches = [Source::Segments(rollup), Source::Uncovered(rollup)];
+                let branches = [Source::Segments(rollup, Days::All), Source::Uncovered(rollup)];
                 branches.map(visitors).join(" UNION ALL ")
             }
             Visitors::Events | Visitors::OnePerRow => visitors(Source::Events),

@@ -14,7 +14,7 @@ use super::dialect;
 use crate::QueryError;
 
 /// The tables with a row's visitor.
-const TABLES: [&str; 3] = ["events", "visits", "sessions"];
+const TABLES: [&str; 4] = ["events", "visits", "visitors_daily", "sessions"];
 
 /// Replaces a sampled table. The share of visitors that are read, if it is one.
 pub(super) fn rewrite(table: &mut TableFactor) -> Result<Option<f64>, QueryError> {

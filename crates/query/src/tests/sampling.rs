@@ -34,6 +34,7 @@ async fn sample_has_all_rows_of_some_visitors() {
     let visitors = async |of: &str| ask(&format!("{visitors} {of} TABLESAMPLE SYSTEM (12.5))")).await;
     let of_events = visitors("events").await;
     assert_eq!(visitors("visits").await, of_events);
+    assert_eq!(visitors("visitors_daily").await, of_events);
     assert_eq!(visitors("public.sessions").await, of_events);
     let count = async |percent: &str| {
         let sql = format!(

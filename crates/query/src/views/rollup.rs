@@ -204,7 +204,7 @@ impl NamedTables for SourceTables {
 
     fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         Ok(match SourceTable::named(name) {
-            Some(SourceTable::Segments(rollup)) => Some(self.0.sources(rollup)?.segments),
+            Some(SourceTable::Segments(rollup, days)) => Some(self.0.segments_of_days(rollup, days)?),
             Some(SourceTable::Uncovered(rollup)) => Some(self.0.sources(rollup)?.uncovered),
             Some(SourceTable::Events) => Some(self.0.events()),
             Some(SourceTable::Sessions) => Some(SessionsView.over(&self.0)?),

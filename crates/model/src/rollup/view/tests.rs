@@ -92,14 +92,16 @@ fn sources_are_known_by_their_names() {
     let named = |source: Source<'_>| {
         let name = source.table();
         match SourceTable::named(&name) {
-            Some(SourceTable::Segments(name)) => format!("segments {name}"),
+            Some(SourceTable::Segments(name, days)) => format!("segments {name} {days:?}"),
             Some(SourceTable::Uncovered(name)) => format!("uncovered {name}"),
             Some(SourceTable::Events) => "events".into(),
             Some(SourceTable::Sessions) => "sessions".into(),
             None => "none".into(),
         }
     };
-    assert_eq!(named(Source::Segments(&rollup)), "segments r");
+    for days in [Days::All, Days::Whole, Days::Rest] {
+        assert_eq!(named(Source::Segments(&rollup, days)), format!("segments r {days:?}"));
+    }
     assert_eq!(named(Source::Uncovered(&rollup)), "uncovered r");
     assert_eq!(named(Source::Events), "events");
     assert_eq!(SourceTable::named("visits"), None);

@@ -234,7 +234,7 @@ async fn retention_cohorts_are_answered_from_visits() {
         rolled.compactors[0].execute(&task, None).await.unwrap();
     }
     for (zone, expected) in [
-        ("UTC", "rollup visits: "),
+        ("UTC", "rollup visitors_daily: "),
         ("Europe/Brussels", "rollup visits: "),
         ("Asia/Kathmandu", "raw events: "),
     ] {

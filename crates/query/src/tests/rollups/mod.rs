@@ -494,6 +494,7 @@ async fn views_are_listed_with_their_columns() {
     | sessions        | VIEW       |
     | sources_daily   | VIEW       |
     | totals_daily    | VIEW       |
+    | visitors_daily  | VIEW       |
     | visits          | VIEW       |
     +-----------------+------------+
     ");
