@@ -50,6 +50,9 @@ pub(crate) const ATTRIBUTES: [(Mark, &str, &str); 16] = [
     (Mark::User, "user_id", "user_id"),
 ];
 
+/// The column of parts that need no stitching where one file has all events of their day.
+pub const SETTLED: &str = "settled";
+
 /// A column of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PartColumn {
@@ -64,6 +67,8 @@ pub(crate) enum PartColumn {
     Count(usize),
     Revenue,
     IsBot,
+    /// Whether it is a whole session, if all events of its day are in one file: see [`Part::is_settled`](crate::part::Part).
+    Settled,
     /// Microseconds from the first event to this one, or from the last pageview to the last event. Unlike times, these
     /// are mostly zero, or short.
     Offset(Mark),
@@ -75,10 +80,10 @@ pub(crate) enum PartColumn {
 
 /// Every column, in the order of a file.
 fn all() -> Vec<PartColumn> {
-    use PartColumn::{Arrival, Attribute, Client, Count, Duration, Hash, IsBot, Offset, Revenue, Site, Start};
+    use PartColumn::{Arrival, Attribute, Client, Count, Duration, Hash, IsBot, Offset, Revenue, Settled, Site, Start};
     let mut columns = vec![Site, Hash, Start, Client, Duration];
     columns.extend((0..COUNTS.len()).map(Count));
-    columns.extend([Revenue, IsBot]);
+    columns.extend([Revenue, IsBot, Settled]);
     for mark in MARKS {
         if mark != Mark::First {
             columns.push(Offset(mark));
@@ -105,6 +110,7 @@ impl PartColumn {
             Self::Count(count) => COUNTS[count].0,
             Self::Revenue => "revenue",
             Self::IsBot => "is_bot",
+            Self::Settled => SETTLED,
             Self::Offset(mark) => match mark {
                 Mark::First => "first_offset",
                 Mark::Entry => "entry_offset",
@@ -127,7 +133,7 @@ impl PartColumn {
             Self::Hash | Self::Duration | Self::Count(_) => (DataType::Int64, false),
             Self::Start => (time(), false),
             Self::Revenue => (revenue(), true),
-            Self::IsBot => (DataType::Boolean, false),
+            Self::IsBot | Self::Settled => (DataType::Boolean, false),
             Self::Offset(_) => (DataType::Int64, true),
             Self::Arrival(mark) => (DataType::Int64, mark != Mark::First),
             Self::Attribute(_) => (DataType::Utf8, true),

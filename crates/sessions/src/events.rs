@@ -75,6 +75,8 @@ fn part_column(column: PartColumn, events: &RecordBatch) -> Result<ArrayRef, Arr
         }
         PartColumn::Attribute(attribute) => Arc::clone(named(events, ATTRIBUTES[attribute].2)?),
         PartColumn::Duration => Arc::new(Int64Array::from_value(0, events.num_rows())),
+        // Known when the part is complete.
+        PartColumn::Settled => Arc::new(BooleanArray::from(vec![false; events.num_rows()])),
         PartColumn::Count(count) => match COUNTS[count].1 {
             None => Arc::new(Int64Array::from_value(1, events.num_rows())),
             Some(kind) => {

@@ -31,6 +31,7 @@ mod tests;
 
 use footfall_model::clock::{DAY, Micros, SECOND};
 
+pub use columns::SETTLED;
 pub use events::EventParts;
 pub use sessions::SessionColumns;
 pub use split::split;

@@ -60,6 +60,8 @@ pub(crate) struct Part {
     pub(crate) counts: [i64; COUNTS.len()],
     pub(crate) revenue: Option<i128>,
     pub(crate) is_bot: bool,
+    /// Whether events of another visitor with the same hash lie next to it, as far as that has been seen.
+    pub(crate) shares_hash: bool,
     pub(crate) marks: [Option<Moment>; MARKS.len()],
     /// In the order of [`Layout::attributes`].
     pub(crate) attributes: [Place; ATTRIBUTES.len()],
@@ -76,6 +78,15 @@ impl Part {
         other.start.saturating_sub(self.end) < GAP && self.start.saturating_sub(other.end) < GAP
     }
 
+    /// Whether no event of another day can be of its session. In a file by visitor and time, parts that no other visitor
+    /// shares the hash of are all that the file has of their sessions.
+    pub(crate) fn is_settled(&self) -> bool {
+        let midnight = self.day().saturating_mul(DAY);
+        let begins_late = self.start >= midnight.saturating_add(GAP);
+        let ends_early = self.end <= midnight.saturating_add(DAY - GAP);
+        begins_late && ends_early && !self.shares_hash
+    }
+
     /// Merges a part of the same session into this one.
     pub(crate) fn absorb(&mut self, other: &Self, layout: &Layout, texts: &[Texts; 3]) {
         self.start = self.start.min(other.start);
@@ -88,6 +99,7 @@ impl Part {
             (sum, more) => sum.or(more),
         };
         self.is_bot |= other.is_bot;
+        self.shares_hash |= other.shares_hash;
         for (mark, attributes) in MARKS.iter().zip(&layout.of_mark) {
             let index = *mark as usize;
             match precedence(*mark, self.marks[index], other.marks[index]) {
@@ -205,6 +217,7 @@ impl<'a> PartRows<'a> {
                 .revenue
                 .and_then(|revenue| revenue.is_valid(row).then(|| revenue.value(row))),
             is_bot: self.is_bot.is_some_and(|is_bot| is_bot.value(row)),
+            shares_hash: false,
             marks: self.moments(start, end, row),
             attributes: [NULL; ATTRIBUTES.len()],
         };

@@ -1,5 +1,6 @@
 //! The columns of the view `sessions`, out of parts that are whole sessions.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
 
@@ -22,25 +23,23 @@ struct Declaration {
     name: &'static str,
     data_type: DataType,
     nullable: bool,
-    /// The columns of parts that it follows from, beside the keys.
+    /// The columns of parts that it follows from.
     needs: Needs,
 }
 
 type Needs = &'static [&'static str];
 
-const NO_COLUMNS: Needs = &[];
-
 static COLUMNS: LazyLock<Vec<Declaration>> = LazyLock::new(|| {
     use DataType::{Boolean, Float64, Int64, Utf8};
     let columns: [(_, _, _, Needs); 35] = [
-        ("tracking_id", Utf8, false, NO_COLUMNS),
-        ("session_id", Utf8, false, NO_COLUMNS),
-        ("client_id", Utf8, false, NO_COLUMNS),
-        ("client_hash", Int64, false, NO_COLUMNS),
+        ("tracking_id", Utf8, false, &["tracking_id"]),
+        ("session_id", Utf8, false, &["client_id", "part_start"]),
+        ("client_id", Utf8, false, &["client_id"]),
+        ("client_hash", Int64, false, &["client_hash"]),
         ("user_id", Utf8, true, &["user_id"]),
-        ("session_start", time(), false, NO_COLUMNS),
-        ("session_end", time(), false, NO_COLUMNS),
-        ("session_duration", Int64, false, NO_COLUMNS),
+        ("session_start", time(), false, &["part_start"]),
+        ("session_end", time(), false, &["part_start", "duration"]),
+        ("session_duration", Int64, false, &["duration"]),
         ("event_count", Int64, false, &["event_count"]),
         ("pageview_count", Int64, false, &["pageview_count"]),
         ("click_count", Int64, false, &["click_count"]),
@@ -66,8 +65,18 @@ static COLUMNS: LazyLock<Vec<Declaration>> = LazyLock::new(|| {
         ("revenue", revenue(), true, &["revenue"]),
         ("converted", Boolean, false, &["purchase_count"]),
         ("bounced", Boolean, false, &["pageview_count"]),
-        ("engaged", Boolean, false, &["pageview_count", "purchase_count"]),
-        ("quality_score", Float64, false, &["pageview_count", "purchase_count"]),
+        (
+            "engaged",
+            Boolean,
+            false,
+            &["duration", "pageview_count", "purchase_count"],
+        ),
+        (
+            "quality_score",
+            Float64,
+            false,
+            &["duration", "pageview_count", "purchase_count"],
+        ),
     ];
     let declared = columns.map(|(name, data_type, nullable, needs)| Declaration {
         name,
@@ -84,6 +93,7 @@ pub struct SessionColumns {
     names: Vec<&'static str>,
     schema: SchemaRef,
     parts: EventParts,
+    of_whole_sessions: Vec<&'static str>,
 }
 
 impl SessionColumns {
@@ -105,12 +115,14 @@ impl SessionColumns {
         let all = Self::schema_of_all();
         let indices = indices.map_or_else(|| (0..COLUMNS.len()).collect(), <[usize]>::to_vec);
         let schema = Arc::new(all.project(&indices)?);
-        let declared = indices.iter().map(|index| &COLUMNS[*index]);
-        let (names, needed): (Vec<_>, Vec<_>) = declared.map(|column| (column.name, column.needs)).unzip();
+        let declared = || indices.iter().map(|index| &COLUMNS[*index]);
+        let needed: BTreeSet<&'static str> = declared().flat_map(|column| column.needs).copied().collect();
+        let needed: Vec<_> = needed.into_iter().collect();
         Ok(Self {
-            names,
+            names: declared().map(|column| column.name).collect(),
             schema,
-            parts: EventParts::new(Arc::new(Layout::with(&needed.concat()))),
+            parts: EventParts::new(Arc::new(Layout::with(&needed))),
+            of_whole_sessions: needed,
         })
     }
 
@@ -123,7 +135,12 @@ impl SessionColumns {
         &self.parts
     }
 
-    /// The columns of `sessions`: parts with the columns of [`SessionColumns::parts`], each a whole session.
+    /// The columns of parts that they follow from where each is a whole session.
+    pub fn of_whole_sessions(&self) -> &[&'static str] {
+        &self.of_whole_sessions
+    }
+
+    /// The columns of `sessions`: parts, each a whole session, with [`SessionColumns::of_whole_sessions`] at least.
     ///
     /// # Errors
     /// They are of another schema.

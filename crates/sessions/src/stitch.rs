@@ -100,13 +100,17 @@ impl Stitcher {
         self.batch_of(&done)
     }
 
-    fn add_part(&mut self, part: Part, done: &mut Vec<Part>) {
-        let joins = self.chain.parts.last().is_some_and(|open| {
-            open.is_near(&part) && open.day() == part.day() && is_same_visitor(open, &part, &self.texts)
-        });
-        match self.chain.parts.last_mut().filter(|_| joins) {
-            Some(open) => open.absorb(&part, &self.layout, &self.texts),
-            None => {
+    fn add_part(&mut self, mut part: Part, done: &mut Vec<Part>) {
+        let open = self.chain.parts.last();
+        let is_same = open.is_some_and(|open| is_same_visitor(open, &part, &self.texts));
+        let joins = is_same && open.is_some_and(|open| open.is_near(&part) && open.day() == part.day());
+        match self.chain.parts.last_mut() {
+            Some(open) if joins => open.absorb(&part, &self.layout, &self.texts),
+            open => {
+                if let Some(open) = open.filter(|open| !is_same && open.hash == part.hash) {
+                    open.shares_hash = true;
+                    part.shares_hash = true;
+                }
                 done.append(&mut self.chain.parts);
                 self.chain.parts.push(part);
             }
@@ -222,6 +226,7 @@ fn numbers_of(column: PartColumn, parts: &[Part]) -> Result<ArrayRef, ArrowError
             Arc::new(starts.with_timezone("UTC"))
         }
         PartColumn::IsBot => Arc::new(parts.map(|part| Some(part.is_bot)).collect::<BooleanArray>()),
+        PartColumn::Settled => Arc::new(parts.map(|part| Some(part.is_settled())).collect::<BooleanArray>()),
         PartColumn::Revenue => {
             let sums: Decimal128Array = parts.map(|part| part.revenue).collect();
             Arc::new(sums.with_precision_and_scale(38, REVENUE_SCALE)?)

@@ -1,12 +1,14 @@
 //! Whatever files events come in, and however these are merged: the sessions are those of the plain computation.
 
-use arrow::array::RecordBatch;
-use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
-use arrow::datatypes::Int64Type;
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::{SortColumn, concat_batches, filter_record_batch, lexsort_to_indices, not, take_record_batch};
+use arrow::datatypes::{Int64Type, SchemaRef};
 use footfall_model::clock::{DAY, Micros};
 
 use crate::testing::{Event, MIDNIGHT, MINUTE, Random, Session, event, random_events, rows, rows_of, sessions_of};
-use crate::{EventParts, GAP, Rule, SessionColumns, Stitcher, part_order, split};
+use crate::{EventParts, GAP, Rule, SETTLED, SessionColumns, Stitcher, part_order, split};
 
 fn sorted(rows: &RecordBatch, by: &[&str]) -> RecordBatch {
     let columns: Vec<_> = by
@@ -54,13 +56,60 @@ fn parts_of_file(random: &mut Random, events: &[Event]) -> RecordBatch {
 
 fn sessions_of_parts(random: &mut Random, parts: &[RecordBatch]) -> Vec<Session> {
     let columns = SessionColumns::new(None).unwrap();
-    let all = concat_batches(columns.parts().schema(), parts).unwrap();
+    let wanted = columns.parts().schema();
+    let parts: Vec<_> = parts.iter().map(|parts| with_columns(parts, wanted)).collect();
+    let all = concat_batches(wanted, &parts).unwrap();
     let sessions = stitched(
         random,
         &mut Stitcher::new(columns.parts(), Rule::Sessions),
         &sorted(&all, &part_order()),
     );
     rows_of(&columns.project(&sessions).unwrap())
+}
+
+fn with_columns(batch: &RecordBatch, wanted: &SchemaRef) -> RecordBatch {
+    let indices = wanted
+        .fields()
+        .iter()
+        .map(|field| batch.schema().index_of(field.name()).unwrap());
+    batch.project(&indices.collect::<Vec<_>>()).unwrap()
+}
+
+#[test]
+fn settled_parts_are_whole_sessions() {
+    let (mut settled_count, mut shared) = (0, 0);
+    for seed in 0..80 {
+        let mut random = Random(seed);
+        let events = random_events(&mut random);
+        let mut days: BTreeMap<Micros, Vec<Event>> = BTreeMap::new();
+        for event in &events {
+            days.entry(event.at.div_euclid(DAY)).or_default().push(event.clone());
+        }
+        let (mut sessions, mut others) = (Vec::new(), Vec::new());
+        for events in days.values() {
+            let parts = parts_of_file(&mut random, events);
+            let settled = parts.column_by_name(SETTLED).unwrap().as_boolean();
+            let columns = SessionColumns::new(None).unwrap();
+            let whole = filter_record_batch(&parts, settled).unwrap();
+            sessions.extend(rows_of(&columns.project(&whole).unwrap()));
+            others.push(filter_record_batch(&parts, &not(settled).unwrap()).unwrap());
+        }
+        settled_count += sessions.len();
+        sessions.extend(sessions_of_parts(&mut random, &others));
+        let key = |session: &Session| {
+            (
+                session["client_id"].clone(),
+                session["session_start"].parse::<Micros>().unwrap(),
+            )
+        };
+        sessions.sort_by_key(key);
+        let mut expected = sessions_of(&rows(&events));
+        expected.sort_by_key(key);
+        assert_eq!(sessions, expected, "seed {seed}");
+        let clients: BTreeSet<&str> = events.iter().map(|event| event.client.as_ref()).collect();
+        shared += usize::from(clients.contains("x1") && clients.contains("x2"));
+    }
+    assert!(settled_count > 500 && shared > 10, "{settled_count} {shared}");
 }
 
 #[test]

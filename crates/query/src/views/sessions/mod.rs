@@ -1,29 +1,37 @@
 //! The view `sessions`: parts out of segments, parts out of events that no segment covers, stitched together.
 //!
 //! ```text
-//! session_parts ------------------------------\
-//!                                              union -> by visitor, sorted -> StitchExec(sessions)
+//! session_parts of whole days: settled parts -> StitchExec(settled) -----------------------\
+//!                              the others ----\                                             union
+//! session_parts of other days -----------------union -> by visitor, sorted -> StitchExec(sessions)
 //! uncovered events -> StitchExec(parts) ------/
 //! ```
+//!
+//! Of a day that one segment has as a whole, nearly all parts are sessions: these are far from midnight, so that nothing
+//! can be stitched to them. To sort the others is cheap.
 
 mod pruning;
 mod stitch_exec;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{DFSchema, Result};
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
-use datafusion::physical_expr::conjunction;
+use datafusion::common::{Column, DFSchema, Result};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType, col, not};
+use datafusion::physical_expr::expressions::Column as PhysicalColumn;
+use datafusion::physical_expr::{PhysicalExpr, conjunction};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
-use footfall_sessions::SessionColumns;
+use footfall_model::rollup::Days;
+use footfall_sessions::{SETTLED, SessionColumns};
 
 use super::LakeTableView;
-use crate::segments::{ScopedLake, Sources};
+use crate::segments::ScopedLake;
 use crate::table::is_plain;
 use stitch_exec::StitchExec;
 
@@ -38,15 +46,23 @@ impl LakeTableView for SessionsView {
     }
 
     fn over(&self, lake: &ScopedLake) -> Result<Arc<dyn TableProvider>> {
-        let sources = lake.sources(footfall_sessions::TABLE)?;
-        Ok(Arc::new(SessionsTable { sources }))
+        let parts = |days| lake.segments_of_days(footfall_sessions::TABLE, days);
+        Ok(Arc::new(SessionsTable {
+            whole_days: parts(Days::Whole)?,
+            other_days: parts(Days::Rest)?,
+            uncovered: lake.sources(footfall_sessions::TABLE)?.uncovered,
+        }))
     }
 }
 
 /// The sessions of one version of the lake, for one caller.
 #[derive(Debug)]
 struct SessionsTable {
-    sources: Sources,
+    /// Parts of days that one segment has as a whole.
+    whole_days: Arc<dyn TableProvider>,
+    other_days: Arc<dyn TableProvider>,
+    /// Events that no segment covers.
+    uncovered: Arc<dyn TableProvider>,
 }
 
 #[async_trait]
@@ -78,19 +94,65 @@ impl TableProvider for SessionsTable {
         let columns = SessionColumns::new(projection.map(Vec::as_slice))?;
         let visitors = pruning::of_visitors(filters);
         let conditions = [&visitors[..], &pruning::days(filters)].concat();
-        let Sources { segments, uncovered } = &self.sources;
         let parts = columns.parts();
-        let of_segments = parts.schema().fields().iter();
-        let of_segments = of_segments.map(|field| segments.schema().index_of(field.name()));
-        let of_segments = of_segments.collect::<Result<Vec<_>, _>>()?;
-        let segments = segments.scan(session, Some(&of_segments), &conditions, None).await?;
-        let events = uncovered
+        let of_parts = |table, names: Vec<String>, more: Option<Expr>| {
+            let conditions = conditions.iter().cloned().chain(more.clone()).collect();
+            let checked = visitors.iter().cloned().chain(more).collect();
+            scanned(session, table, names, conditions, checked)
+        };
+        let to_stitch: Vec<_> = parts
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect();
+        let whole = columns.of_whole_sessions().iter().map(ToString::to_string).collect();
+        let settled = of_parts(&self.whole_days, whole, Some(col(SETTLED))).await?;
+        let unsettled = of_parts(&self.whole_days, to_stitch.clone(), Some(not(col(SETTLED)))).await?;
+        let others = of_parts(&self.other_days, to_stitch, None).await?;
+        let events = self
+            .uncovered
             .scan(session, Some(&parts.event_columns()), &conditions, None)
             .await?;
         let events = StitchExec::parts(filtered(events, &visitors, session)?, parts);
-        let all = UnionExec::try_new(vec![filtered(segments, &visitors, session)?, Arc::new(events)])?;
-        Ok(Arc::new(StitchExec::sessions(all, columns)?))
+        let all = UnionExec::try_new(vec![unsettled, others, Arc::new(events)])?;
+        let settled = StitchExec::settled(settled, columns.clone());
+        let stitched = StitchExec::sessions(all, columns)?;
+        UnionExec::try_new(vec![Arc::new(settled), Arc::new(stitched)])
     }
+}
+
+/// The columns with these names of the rows for which `checked` holds. Rows and files for which `conditions` don't hold may
+/// be left out.
+async fn scanned(
+    session: &dyn Session,
+    table: &Arc<dyn TableProvider>,
+    names: Vec<String>,
+    conditions: Vec<Expr>,
+    checked: Vec<Expr>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let read = checked.iter().flat_map(Expr::column_refs).map(Column::name);
+    let read: BTreeSet<usize> = names
+        .iter()
+        .map(String::as_str)
+        .chain(read)
+        .map(|name| table.schema().index_of(name))
+        .collect::<Result<_, _>>()?;
+    let read: Vec<usize> = read.into_iter().collect();
+    let rows = filtered(
+        table.scan(session, Some(&read), &conditions, None).await?,
+        &checked,
+        session,
+    )?;
+    let schema = rows.schema();
+    let columns = names.iter().map(|name| {
+        let column = PhysicalColumn::new_with_schema(name, &schema)?;
+        Ok((Arc::new(column) as _, name.clone()))
+    });
+    Ok(Arc::new(ProjectionExec::try_new(
+        columns.collect::<Result<Vec<(Arc<dyn PhysicalExpr>, String)>>>()?,
+        rows,
+    )?))
 }
 
 /// The rows for which the conditions hold, as far as these can't fail.

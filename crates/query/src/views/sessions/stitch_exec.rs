@@ -44,12 +44,19 @@ enum Step {
     Parts(EventParts),
     /// Parts to sessions.
     Sessions(SessionColumns),
+    /// Parts that are whole sessions.
+    Settled(SessionColumns),
 }
 
 impl StitchExec {
     /// Parts of the events of `input`, one or several for each session.
     pub(super) fn parts(input: Arc<dyn ExecutionPlan>, parts: &EventParts) -> Self {
         Self::new(input, Step::Parts(parts.clone()), None)
+    }
+
+    /// Sessions of the parts of `input`, each of which is one.
+    pub(super) fn settled(input: Arc<dyn ExecutionPlan>, columns: SessionColumns) -> Self {
+        Self::new(input, Step::Settled(columns), None)
     }
 
     /// Sessions of the parts of `input`.
@@ -82,14 +89,14 @@ impl Step {
     fn schema(&self) -> &SchemaRef {
         match self {
             Self::Parts(parts) => parts.schema(),
-            Self::Sessions(columns) => columns.schema(),
+            Self::Sessions(columns) | Self::Settled(columns) => columns.schema(),
         }
     }
 
     fn stitcher(&self) -> Stitcher {
         match self {
             Self::Parts(parts) => Stitcher::new(parts, Rule::Parts),
-            Self::Sessions(columns) => Stitcher::new(columns.parts(), Rule::Sessions),
+            Self::Sessions(columns) | Self::Settled(columns) => Stitcher::new(columns.parts(), Rule::Sessions),
         }
     }
 
@@ -97,6 +104,7 @@ impl Step {
         match self {
             Self::Parts(_) => "parts",
             Self::Sessions(_) => "sessions",
+            Self::Settled(_) => "settled",
         }
     }
 }
@@ -204,6 +212,7 @@ impl StitchStream {
         match &self.step {
             Step::Parts(parts) => Ok(self.stitcher.push(&parts.parts_of(batch)?)?),
             Step::Sessions(columns) => Ok(columns.project(&self.stitcher.push(batch)?)?),
+            Step::Settled(columns) => Ok(columns.project(batch)?),
         }
     }
 
@@ -212,7 +221,7 @@ impl StitchStream {
         self.memory.free();
         match &self.step {
             Step::Parts(_) => Ok(left),
-            Step::Sessions(columns) => Ok(columns.project(&left)?),
+            Step::Sessions(columns) | Step::Settled(columns) => Ok(columns.project(&left)?),
         }
     }
 }
