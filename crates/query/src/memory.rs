@@ -2,8 +2,9 @@
 //!
 //! A statement may use two thirds of what the others leave: alone, two thirds of the total; beside a large one, two
 //! thirds of the last third; and so on. However much large statements hold, a short one still finds what it needs.
-//! Within a statement the rule is that of DataFusion's `FairSpillPool`: consumers that can spill share what the others
-//! leave.
+//! Within a statement consumers that can spill share what the others leave: half of an equal share is kept for each of them,
+//! and the rest is for those that come first. DataFusion's `FairSpillPool` keeps the whole share, also for the many operators
+//! of a plan that hold next to nothing; so a large group-by beside seven of these spills with most of the memory free.
 //!
 //! A consumer that spills writes everything that it holds in one step that can't be interrupted. So it may hold only as
 //! much as can be sorted and written in a moment.
@@ -22,6 +23,9 @@ const MAX_SPILLABLE: usize = 128 * MIB;
 
 /// Maximum memory of a sort: it compares and merges what it spills row by row.
 const MAX_SORTED: usize = 32 * MIB;
+
+/// An equal share that is smaller is kept as a whole: with less, operators can't even merge what they have spilled.
+const MIN_SHARE: usize = 8 * MIB;
 
 /// The name of a sort's consumer in DataFusion.
 const SORT: &str = "ExternalSorter";
@@ -81,7 +85,12 @@ impl Usage {
     /// How much a consumer that has `size` may use in total, if its statement may use `limit`.
     fn available(&self, limit: usize, size: usize, can_spill: bool) -> usize {
         if can_spill {
-            limit.saturating_sub(self.unspillable) / self.spilling.max(1)
+            let limit = limit.saturating_sub(self.unspillable);
+            let consumers = self.spilling.max(1);
+            let share = limit / consumers;
+            let kept = (share / 2).max(share.min(MIN_SHARE));
+            let others = self.spillable.saturating_sub(size);
+            limit.saturating_sub(others + (consumers - 1) * kept).max(kept)
         } else {
             limit.saturating_sub(self.unspillable + self.spillable) + size
         }
@@ -197,16 +206,37 @@ mod tests {
         assert_eq!(shared.used(), 0);
     }
 
+    fn spilling<const N: usize>(pool: &Arc<dyn MemoryPool>) -> [MemoryReservation; N] {
+        [0; N].map(|_| MemoryConsumer::new("group").with_can_spill(true).register(pool))
+    }
+
     #[test]
     fn spilling_consumers_share_the_remainder() {
-        let shared = SharedMemory::new(900);
+        let shared = SharedMemory::new(9 * MIB);
         let pool = shared.statement();
         let fixed = consumer(&pool);
-        fixed.try_grow(200).unwrap();
-        let spilling = [0, 1].map(|_| MemoryConsumer::new("sort").with_can_spill(true).register(&pool));
-        assert!(spilling[0].try_grow(201).is_err());
-        spilling[0].try_grow(200).unwrap();
-        spilling[1].try_grow(200).unwrap();
+        fixed.try_grow(2 * MIB).unwrap();
+        let spilling = spilling::<2>(&pool);
+        assert!(spilling[0].try_grow(2 * MIB + 1).is_err());
+        spilling[0].try_grow(2 * MIB).unwrap();
+        spilling[1].try_grow(2 * MIB).unwrap();
         assert!(fixed.try_grow(1).is_err());
+    }
+
+    #[test]
+    fn half_of_a_large_share_is_for_those_that_come_first() {
+        let shared = SharedMemory::new(240 * MIB);
+        let pool = shared.statement();
+        let spilling = spilling::<8>(&pool);
+        assert!(spilling[0].try_grow(91 * MIB).is_err());
+        spilling[0].try_grow(60 * MIB).unwrap();
+        assert!(spilling[1].try_grow(31 * MIB).is_err());
+        spilling[1].try_grow(30 * MIB).unwrap();
+        // However late they come.
+        for late in &spilling[2..] {
+            late.try_grow(10 * MIB).unwrap();
+            assert!(late.try_grow(MIB).is_err());
+        }
+        assert!(pool.reserved() <= 160 * MIB);
     }
 }
