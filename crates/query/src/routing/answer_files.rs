@@ -7,7 +7,6 @@ use footfall_lake::{DataFile, Snapshot, covered_name};
 use footfall_model::rollup::TimeRange;
 
 use super::fit::{Fit, overlaps};
-use super::mix::Mix;
 use super::route::Answer;
 use crate::segments::{Coverage, ScopedLake};
 
@@ -30,65 +29,63 @@ impl AnswerFiles {
     /// # Errors
     /// The lake was opened without the table of a rollup.
     pub(super) fn of(answer: &Answer<'_>, lake: &ScopedLake, range: TimeRange) -> Result<Self> {
-        let Answer { fits, mix } = answer;
         let coverage = |fit: &Fit<'_>| lake.coverage_of(&fit.segment.rollup.name);
-        if let Some(fit) = mix.only().and_then(|nth| fits.get(nth)) {
-            let coverage = coverage(fit)?;
-            return Ok(Self {
-                of_fits: vec![FitFiles {
-                    edges: edges(fit, |_| true, &coverage),
-                    segments: coverage.backed_segments,
-                }],
-                uncovered: coverage.uncovered,
-            });
-        }
-        let coverages: Vec<_> = fits.iter().map(coverage).collect::<Result<_>>()?;
-        let mut answered: Vec<HashSet<&str>> = vec![HashSet::new(); fits.len()];
-        let covers: Vec<HashSet<&str>> = coverages
+        let coverages: Vec<_> = answer.fits.iter().map(coverage).collect::<Result<_>>()?;
+        Ok(
+            match (answer.mix.only(), answer.fits.as_slice(), coverages.as_slice()) {
+                (Some(_), [fit], [coverage]) => Self {
+                    of_fits: vec![FitFiles {
+                        segments: coverage.backed_segments.clone(),
+                        edges: edges(fit, coverage, |_| true),
+                    }],
+                    uncovered: coverage.uncovered.clone(),
+                },
+                _ => Self::mixed(answer, &coverages, &lake.pinned.events, range),
+            },
+        )
+    }
+
+    fn mixed(answer: &Answer<'_>, coverages: &[Coverage], events: &Snapshot, range: TimeRange) -> Self {
+        let Answer { fits, mix } = answer;
+        let covered: Vec<_> = coverages
             .iter()
-            .map(|coverage| stems(&coverage.covered, range))
+            .map(|coverage| names(&coverage.covered, range))
             .collect();
-        let events = &lake.pinned.events;
+        // The names of the files that each fit answers for.
+        let mut answered: Vec<HashSet<&str>> = vec![HashSet::new(); fits.len()];
+        let mut uncovered: HashSet<&str> = HashSet::new();
         for file in events.files().filter(|file| overlaps(file.partition_date, range)) {
             let mut order = mix.order(file.partition_date).iter();
-            if let Some(nth) = order.find(|nth| covers[**nth].contains(file.stem())) {
-                answered[*nth].insert(file.stem());
-            }
+            let found = order.find(|nth| covered[**nth].contains(file.stem()));
+            found
+                .map_or(&mut uncovered, |nth| &mut answered[*nth])
+                .insert(file.stem());
         }
-        let of_fits = fits.iter().zip(&coverages).zip(&answered).enumerate();
-        Ok(Self {
-            of_fits: of_fits
-                .map(|(nth, ((fit, coverage), answered))| FitFiles {
-                    segments: coverage
-                        .backed_segments
-                        .filter(|file| answered.contains(covered_name(file.stem()))),
-                    edges: is_cut(fit, nth, mix)
-                        .then(|| edges(fit, |file| answered.contains(file.stem()), coverage))
-                        .flatten(),
-                })
-                .collect(),
-            uncovered: events.filter(|file| {
-                overlaps(file.partition_date, range) && !answered.iter().any(|of_fit| of_fit.contains(file.stem()))
-            }),
-        })
+        let of_fits = fits.iter().zip(coverages).zip(&answered).enumerate();
+        let of_fits = of_fits.map(|(nth, ((fit, coverage), answered))| {
+            let answers = |file: &DataFile| answered.contains(covered_name(file.stem()));
+            // By the mix alone: whether there are such files is nothing that a reader may learn from a plan.
+            let may_be_cut = fit.cuts().any(|cut| mix.order(cut.day()).contains(&nth));
+            FitFiles {
+                segments: coverage.backed_segments.filter(answers),
+                edges: edges(fit, coverage, answers).filter(|_| may_be_cut),
+            }
+        });
+        Self {
+            of_fits: of_fits.collect(),
+            uncovered: events.filter(|file| uncovered.contains(file.stem())),
+        }
     }
 }
 
-/// Whether a fit answers for files of a day on which it cuts buckets. What is known of rows says nothing about it.
-fn is_cut(fit: &Fit<'_>, nth: usize, mix: &Mix) -> bool {
-    fit.cuts().any(|cut| mix.order(cut.day()).contains(&nth))
+/// The events of the segments' files for which the fit `answers`, of days on which it cuts buckets.
+fn edges(fit: &Fit<'_>, coverage: &Coverage, answers: impl Fn(&DataFile) -> bool) -> Option<Snapshot> {
+    let is_cut = fit.cuts().next().is_some();
+    let in_cut_day = |file: &DataFile| fit.use_on(file.partition_date).edges && answers(file);
+    is_cut.then(|| coverage.covered.filter(in_cut_day))
 }
 
-fn edges(fit: &Fit<'_>, answers: impl Fn(&DataFile) -> bool, coverage: &Coverage) -> Option<Snapshot> {
-    let has_edges = fit.cuts().next().is_some();
-    has_edges.then(|| {
-        coverage
-            .covered
-            .filter(|file| fit.use_on(file.partition_date).edges && answers(file))
-    })
-}
-
-fn stems(files: &Snapshot, range: TimeRange) -> HashSet<&str> {
+fn names(files: &Snapshot, range: TimeRange) -> HashSet<&str> {
     let in_range = files.files().filter(|file| overlaps(file.partition_date, range));
     in_range.map(|file| file.stem()).collect()
 }
