@@ -2,9 +2,10 @@
 //!
 //! A statement may use two thirds of what the others leave: alone, two thirds of the total; beside a large one, two
 //! thirds of the last third; and so on. However much large statements hold, a short one still finds what it needs.
-//! Within a statement consumers that can spill share what the others leave: half of an equal share is kept for each of them,
-//! and the rest is for those that come first. DataFusion's `FairSpillPool` keeps the whole share, also for the many operators
-//! of a plan that hold next to nothing; so a large group-by beside seven of these spills with most of the memory free.
+//! Within a statement consumers that can spill share what the others leave: half of an equal share is kept for each of them
+//! and for those that can't spill, and the rest is for who comes first. DataFusion's `FairSpillPool` keeps the whole share, also
+//! for the many operators of a plan that hold next to nothing; so a large group-by beside seven of these spills with most of
+//! the memory free.
 //!
 //! A consumer that spills writes everything that it holds in one step that can't be interrupted. So it may hold only as
 //! much as can be sorted and written in a moment.
@@ -90,7 +91,8 @@ impl Usage {
             let share = limit / consumers;
             let kept = (share / 2).max(share.min(MIN_SHARE));
             let others = self.spillable.saturating_sub(size);
-            limit.saturating_sub(others + (consumers - 1) * kept).max(kept)
+            let keepers = if kept > MIN_SHARE { consumers } else { consumers - 1 };
+            limit.saturating_sub(others + keepers * kept).max(kept)
         } else {
             limit.saturating_sub(self.unspillable + self.spillable) + size
         }
@@ -228,15 +230,17 @@ mod tests {
         let shared = SharedMemory::new(240 * MIB);
         let pool = shared.statement();
         let spilling = spilling::<8>(&pool);
-        assert!(spilling[0].try_grow(91 * MIB).is_err());
+        assert!(spilling[0].try_grow(81 * MIB).is_err());
         spilling[0].try_grow(60 * MIB).unwrap();
-        assert!(spilling[1].try_grow(31 * MIB).is_err());
-        spilling[1].try_grow(30 * MIB).unwrap();
+        assert!(spilling[1].try_grow(21 * MIB).is_err());
+        spilling[1].try_grow(20 * MIB).unwrap();
         // However late they come.
         for late in &spilling[2..] {
             late.try_grow(10 * MIB).unwrap();
             assert!(late.try_grow(MIB).is_err());
         }
-        assert!(pool.reserved() <= 160 * MIB);
+        let fixed = consumer(&pool);
+        fixed.try_grow(20 * MIB).unwrap();
+        assert!(fixed.try_grow(1).is_err());
     }
 }

@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Result, internal_datafusion_err};
@@ -137,9 +137,8 @@ pub(crate) struct SegmentTable {
 #[derive(Debug, Clone)]
 pub(crate) struct Coverage {
     pub(crate) segments: Snapshot,
-    /// Of these, those that have all events of their day.
-    whole_days: Snapshot,
-    rest: Snapshot,
+    /// Of these, those that have all events of their day, and the others. Known once a view asks.
+    by_days: Arc<OnceLock<(Snapshot, Snapshot)>>,
     pub(crate) uncovered: Snapshot,
     /// Without those of files whose events are retired: what is left says the same as the covered events.
     pub(crate) backed_segments: Snapshot,
@@ -169,6 +168,30 @@ pub(crate) struct Sources {
     pub(crate) segments: Arc<dyn TableProvider>,
     /// Events of all other files.
     pub(crate) uncovered: Arc<dyn TableProvider>,
+}
+
+impl Coverage {
+    fn segments_of(&self, days: Days) -> Snapshot {
+        let by_days = || self.by_days.get_or_init(|| self.by_days());
+        match days {
+            Days::All => self.segments.clone(),
+            Days::Whole => by_days().0.clone(),
+            Days::Rest => by_days().1.clone(),
+        }
+    }
+
+    /// The segments that are the only ones of their day, where nothing is uncovered, and the others.
+    fn by_days(&self) -> (Snapshot, Snapshot) {
+        let mut parts: HashMap<i32, usize> = HashMap::new();
+        for file in self.segments.files().chain(self.uncovered.files()) {
+            *parts.entry(file.partition_date).or_default() += 1;
+        }
+        let is_whole = |file: &DataFile| parts.get(&file.partition_date) == Some(&1);
+        (
+            self.segments.filter(is_whole),
+            self.segments.filter(|file| !is_whole(file)),
+        )
+    }
 }
 
 impl LakeTables {
@@ -244,12 +267,7 @@ impl ScopedLake {
     /// # Errors
     /// The lake was opened without this table.
     pub(crate) fn segments_of_days(&self, name: &str, days: Days) -> Result<Arc<dyn TableProvider>> {
-        let coverage = self.coverage_of(name)?;
-        let files = match days {
-            Days::All => coverage.segments,
-            Days::Whole => coverage.whole_days,
-            Days::Rest => coverage.rest,
-        };
+        let files = self.coverage_of(name)?.segments_of(days);
         self.read_segments(name, files)
     }
 
@@ -387,28 +405,16 @@ fn cover(events: &Snapshot, segments: &Snapshot) -> Coverage {
     } else {
         used.clone()
     };
-    let (whole_days, rest) = whole_days(&used, events.files().filter(|file| !is_covered(file)));
     let (covered, uncovered) = (events.filter(is_covered), events.filter(|file| !is_covered(file)));
     Coverage {
         days: Arc::new(covered_days(&covered, &uncovered, &backed_segments)),
         segments: used,
-        whole_days,
-        rest,
+        by_days: Arc::default(),
         uncovered,
         backed_segments,
         covered,
         versions: (events.version(), segments.version()),
     }
-}
-
-/// The segments that are the only ones of their day, where nothing is uncovered, and the others.
-fn whole_days<'a>(segments: &'a Snapshot, uncovered: impl Iterator<Item = &'a Arc<DataFile>>) -> (Snapshot, Snapshot) {
-    let mut parts: HashMap<i32, usize> = HashMap::new();
-    for file in segments.files().chain(uncovered) {
-        *parts.entry(file.partition_date).or_default() += 1;
-    }
-    let is_whole = |file: &DataFile| parts.get(&file.partition_date) == Some(&1);
-    (segments.filter(is_whole), segments.filter(|file| !is_whole(file)))
 }
 
 fn covered_days(covered: &Snapshot, uncovered: &Snapshot, segments: &Snapshot) -> CoveredDays {

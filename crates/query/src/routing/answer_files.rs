@@ -63,7 +63,8 @@ impl AnswerFiles {
         }
         let of_fits = fits.iter().zip(coverages).zip(&answered).enumerate();
         let of_fits = of_fits.map(|(nth, ((fit, coverage), answered))| {
-            let answers = |file: &DataFile| answered.contains(covered_name(file.stem()));
+            let answers =
+                |file: &DataFile| overlaps(file.partition_date, range) && answered.contains(covered_name(file.stem()));
             // By the mix alone: whether there are such files is nothing that a reader may learn from a plan.
             let may_be_cut = fit.cuts().any(|cut| mix.order(cut.day()).contains(&nth));
             FitFiles {
@@ -73,7 +74,7 @@ impl AnswerFiles {
         });
         Self {
             of_fits: of_fits.collect(),
-            uncovered: events.filter(|file| uncovered.contains(file.stem())),
+            uncovered: events.filter(|file| overlaps(file.partition_date, range) && uncovered.contains(file.stem())),
         }
     }
 }

@@ -162,8 +162,9 @@ impl Shape {
 
     /// Those of most rollups, and what its aggregates and conditions ask for.
     fn possible_measures(&self) -> Vec<MeasureDefinition> {
-        let usual = built_in().into_iter().find(|rollup| rollup.name == "events_daily");
+        let usual = built_in().into_iter().find(|rollup| rollup.name == "totals_daily");
         let mut measures = usual.map(|rollup| rollup.measures).unwrap_or_default();
+        measures.retain(|measure| !matches!(measure.function, Function::Sketch(_)));
         let of_calls = self.calls().flat_map(|call| {
             let functions = columns(call).filter_map(|column| function(call.func.name(), column));
             functions.collect::<Vec<_>>()

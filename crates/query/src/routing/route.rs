@@ -64,8 +64,8 @@ pub(super) fn route<'a>(
 /// The days of the asked time that have files, and what each rollup has of them.
 fn days(shape: &Shape, fits: &[Fit<'_>], covered: &[Arc<CoveredDays>]) -> Vec<Day> {
     let range = shape.time_range();
-    let all = covered.first().into_iter().flat_map(|days| days.iter());
-    let asked = all.filter(|(date, _)| overlaps(**date, range));
+    let all = covered.first().into_iter();
+    let asked = all.flat_map(|days| days.iter().filter(|(date, _)| overlaps(**date, range)));
     let day = |date: i32, events| Day {
         date,
         events,
@@ -90,16 +90,25 @@ fn days(shape: &Shape, fits: &[Fit<'_>], covered: &[Arc<CoveredDays>]) -> Vec<Da
 
 /// The mix of `fits`, the coarsest first, for a caller who may not know how many rows they have.
 fn by_declaration(fits: &[Fit<'_>]) -> Mix {
-    let merging = || (0..fits.len()).filter(|nth| *nth == 0 || fits[0].merges_with(&fits[*nth]));
-    // One that is configured may not have its history yet.
-    let built_in = merging().find(|nth| fits[*nth].segment.rollup.revision == 0);
-    let usual = [0].into_iter().chain(built_in.filter(|nth| *nth > 0)).collect();
+    // One that is configured may not have its history yet: a built-in one answers where it has none.
+    let is_built_in = |nth: &usize| fits[*nth].segment.rollup.revision == 0;
+    let built_in = (0..fits.len()).find(is_built_in);
+    let first = built_in.filter(|nth| !fits[*nth].merges_with(&fits[0])).unwrap_or(0);
+    let merging = || (0..fits.len()).filter(|nth| *nth == first || fits[first].merges_with(&fits[*nth]));
+    let order = |first: usize, otherwise: Option<usize>| -> Vec<usize> {
+        let otherwise = otherwise.filter(|nth| *nth != first);
+        [first].into_iter().chain(otherwise).collect()
+    };
     let edges: BTreeSet<i32> = merging().flat_map(|nth| fits[nth].cuts().map(Cut::day)).collect();
     let days = edges.into_iter().filter_map(|day| {
-        let finest = merging().min_by_key(|nth| fineness(&fits[*nth], Some(day)))?;
-        Some((day, vec![finest]))
+        let by_fineness = |nth: &usize| fineness(&fits[*nth], Some(day));
+        let finest = merging().min_by_key(by_fineness)?;
+        Some((
+            day,
+            order(finest, merging().filter(is_built_in).min_by_key(by_fineness)),
+        ))
     });
-    Mix::new(usual, days)
+    Mix::new(order(first, built_in), days)
 }
 
 /// How many rows a rollup is expected to have, by its declaration alone, and how many events are read at the edges of the

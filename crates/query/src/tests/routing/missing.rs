@@ -84,6 +84,10 @@ async fn missing_rollup_answers_the_statement_once_it_is_made() {
             "Day, visitors [city] [event_count]",
         ),
         (
+            "SELECT city, min(event_timestamp) FROM events GROUP BY 1",
+            "Day [city] [event_count first_event]",
+        ),
+        (
             "SELECT city, approx_distinct(user_id) FROM events GROUP BY 1",
             "Day [city] [event_count sketch_of_user_id]",
         ),

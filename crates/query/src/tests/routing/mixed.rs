@@ -34,6 +34,19 @@ async fn lake() -> Rolled {
     rolled
 }
 
+fn configured(name: &str, revision: u64, grain: Grain, dimension: &str) -> Rollup {
+    Rollup {
+        name: name.to_owned(),
+        revision,
+        sites: ALL,
+        grain,
+        per_visitor: false,
+        ids: Vec::new(),
+        dimensions: vec![dimension.to_owned()],
+        measures: built_in()[0].measures.clone(),
+    }
+}
+
 async fn assert_exact(rolled: &Rolled, sql: &str) {
     for sites in [ALL, only(&["a"])] {
         let raw = answer(&rolled.engine, Caller::from(&sites).with_routing(false), sql).await;
@@ -67,22 +80,37 @@ async fn finer_rollups_answer_at_the_edges() {
 }
 
 #[tokio::test]
+async fn reader_is_answered_from_a_built_in_rollup_where_a_new_one_has_no_history() {
+    let rolled = lake().await;
+    rolled.set(1, vec![configured("mine", 1, Grain::Day, "country")]).await;
+    for (sql, expected) in [
+        (
+            "SELECT country, count(*) FROM events GROUP BY 1",
+            "rollups mine and countries_daily, and events that they do not cover yet",
+        ),
+        (
+            "SELECT country, count(*) FILTER (WHERE event_type = 'pageview'), min(revenue) FROM events GROUP BY 1",
+            "rollup countries_daily, and events that it does not cover yet",
+        ),
+        (
+            "SELECT country, count(*) FROM events WHERE event_timestamp >= '2026-11-01 05:00' GROUP BY 1",
+            "rollups mine and countries_daily and events_hourly, and events that they do not cover yet",
+        ),
+    ] {
+        assert_exact(&rolled, sql).await;
+        assert_eq!(source(&rolled.engine, &only(&["a"]), sql).await, expected, "{sql}");
+    }
+}
+
+#[tokio::test]
 async fn rollup_answers_where_it_has_its_history_and_a_finer_one_elsewhere() {
     let rolled = lake().await;
-    let by_city = |name: &str, revision, grain| Rollup {
-        name: name.to_owned(),
-        revision,
-        sites: ALL,
-        grain,
-        per_visitor: false,
-        ids: Vec::new(),
-        dimensions: vec!["city".to_owned()],
-        measures: built_in()[0].measures.clone(),
-    };
-    let hourly = by_city("hourly", 1, Grain::Hour);
+    let hourly = configured("hourly", 1, Grain::Hour, "city");
     rolled.set(1, vec![hourly.clone()]).await;
     rolled.backfill_all().await;
-    rolled.set(2, vec![hourly, by_city("daily", 2, Grain::Day)]).await;
+    rolled
+        .set(2, vec![hourly, configured("daily", 2, Grain::Day, "city")])
+        .await;
     let sql = "SELECT city, count(*), sum(revenue) FROM events GROUP BY 1";
     let mut sources = Vec::new();
     loop {

@@ -95,10 +95,9 @@ impl TableProvider for SessionsTable {
         let visitors = pruning::of_visitors(filters);
         let conditions = [&visitors[..], &pruning::days(filters)].concat();
         let parts = columns.parts();
-        let of_parts = |table, names: Vec<String>, more: Option<Expr>| {
-            let conditions = conditions.iter().cloned().chain(more.clone()).collect();
-            let checked = visitors.iter().cloned().chain(more).collect();
-            scanned(session, table, names, conditions, checked)
+        let of_parts = |table, names: Vec<String>, chosen: Option<Expr>| {
+            let conditions = conditions.iter().cloned().chain(chosen.clone()).collect();
+            scanned(session, table, names, conditions, visitors.clone(), chosen)
         };
         let to_stitch: Vec<_> = parts
             .schema()
@@ -122,16 +121,21 @@ impl TableProvider for SessionsTable {
     }
 }
 
-/// The columns with these names of the rows for which `checked` holds. Rows and files for which `conditions` don't hold may
-/// be left out.
+/// The columns with these names of the rows that are `chosen`. Rows and files for which `conditions` don't hold may be left out,
+/// and rows for which `checked` does not hold are, as far as that can't fail.
 async fn scanned(
     session: &dyn Session,
     table: &Arc<dyn TableProvider>,
     names: Vec<String>,
     conditions: Vec<Expr>,
     checked: Vec<Expr>,
+    chosen: Option<Expr>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let read = checked.iter().flat_map(Expr::column_refs).map(Column::name);
+    let read = checked
+        .iter()
+        .chain(&chosen)
+        .flat_map(Expr::column_refs)
+        .map(Column::name);
     let read: BTreeSet<usize> = names
         .iter()
         .map(String::as_str)
@@ -139,11 +143,15 @@ async fn scanned(
         .map(|name| table.schema().index_of(name))
         .collect::<Result<_, _>>()?;
     let read: Vec<usize> = read.into_iter().collect();
-    let rows = filtered(
-        table.scan(session, Some(&read), &conditions, None).await?,
-        &checked,
-        session,
-    )?;
+    let rows = table.scan(session, Some(&read), &conditions, None).await?;
+    let mut rows = filtered(rows, &checked, session)?;
+    if let Some(chosen) = chosen {
+        let of_rows = DFSchema::try_from(rows.schema())?;
+        rows = Arc::new(FilterExec::try_new(
+            session.create_physical_expr(chosen, &of_rows)?,
+            rows,
+        )?);
+    }
     let schema = rows.schema();
     let columns = names.iter().map(|name| {
         let column = PhysicalColumn::new_with_schema(name, &schema)?;

@@ -207,7 +207,10 @@ struct StitchStream {
 impl StitchStream {
     fn push(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
         // The batch, the state of each row, and what is made of them.
-        let rows = batch.num_rows().saturating_mul(Stitcher::ROW_BYTES);
+        let rows = match &self.step {
+            Step::Settled(_) => 0,
+            Step::Parts(_) | Step::Sessions(_) => batch.num_rows().saturating_mul(Stitcher::ROW_BYTES),
+        };
         self.memory.try_resize(rows + 2 * batch.get_array_memory_size())?;
         match &self.step {
             Step::Parts(parts) => Ok(self.stitcher.push(&parts.parts_of(batch)?)?),
