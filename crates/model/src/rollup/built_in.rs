@@ -37,13 +37,7 @@ pub fn built_in() -> Vec<Rollup> {
         // The first with a view's dimensions counts its visitors.
         per_visitor(
             rollup("visitors_daily", Grain::Day, &["country", "device"]),
-            vec![
-                event_count(),
-                pageviews(),
-                purchases(),
-                revenue_count(),
-                total_revenue(),
-            ],
+            counts_and_sums(),
         ),
         per_visitor(
             rollup("visits", Grain::Hour, &[&DAILY[..], &["source"]].concat()),
@@ -120,12 +114,15 @@ fn event_count() -> Measure {
     measure("event_count", Function::Count, "Number of events.")
 }
 
-fn pageviews() -> Measure {
-    measure("pageviews", of_type("pageview"), "Number of events of type `pageview`.")
-}
-
-fn purchases() -> Measure {
-    measure("purchases", of_type("purchase"), "Number of events of type `purchase`.")
+/// What is added up over the events of a row.
+fn counts_and_sums() -> Vec<Measure> {
+    vec![
+        event_count(),
+        measure("pageviews", of_type("pageview"), "Number of events of type `pageview`."),
+        measure("purchases", of_type("purchase"), "Number of events of type `purchase`."),
+        revenue_count(),
+        total_revenue(),
+    ]
 }
 
 fn of_type(value: &str) -> Function {
@@ -157,12 +154,8 @@ fn visitors_sketch() -> Measure {
 pub(super) fn measures() -> Vec<Measure> {
     let revenue = || "revenue".to_owned();
     let time = || "event_timestamp".to_owned();
-    vec![
-        event_count(),
-        pageviews(),
-        purchases(),
-        revenue_count(),
-        total_revenue(),
+    let mut measures = counts_and_sums();
+    measures.extend([
         measure(
             "min_revenue",
             Function::Min(revenue()),
@@ -171,7 +164,8 @@ pub(super) fn measures() -> Vec<Measure> {
         measure("max_revenue", Function::Max(revenue()), "Largest revenue of one event."),
         measure("first_event", Function::Min(time()), "Time of the first event."),
         measure("last_event", Function::Max(time()), "Time of the last event."),
-    ]
+    ]);
+    measures
 }
 
 #[cfg(test)]

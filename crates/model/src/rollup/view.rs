@@ -11,6 +11,7 @@
 //! A branch gives some of the measures, for the same keys as the others; one that no wanted column needs is left out. Days
 //! that one segment has as a whole need no merging, which costs far more than reading them.
 
+mod source;
 mod sql;
 
 use std::collections::BTreeSet;
@@ -21,7 +22,9 @@ use crate::schema;
 use crate::table::SITE_COLUMN;
 
 use super::session_measures::{SESSION_MEASURES, SessionMeasure, of_first_event};
-use super::{Grain, HashedId, Measure, Rollup, VISITOR_COLUMN};
+use super::{Grain, Measure, Rollup, VISITOR_COLUMN};
+use source::Source;
+pub use source::{Days, SourceTable};
 use sql::{of_sites, positions, quoted};
 
 /// The column with the exact number of distinct visitors of a row.
@@ -83,113 +86,6 @@ impl Period {
                 [(date, source.date())].into_iter().chain(bucket).collect()
             }
         }
-    }
-}
-
-/// What a branch of a view reads.
-#[derive(Debug, Clone, Copy)]
-enum Source<'a> {
-    Segments(&'a Rollup, Days),
-    /// Events that no segment of the rollup covers.
-    Uncovered(&'a Rollup),
-    Events,
-    Sessions,
-}
-
-/// Of which days segments are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Days {
-    All,
-    /// Those of which one segment has all events: its rows are those of the day.
-    Whole,
-    /// All others.
-    Rest,
-}
-
-impl Days {
-    /// What names of tables begin with.
-    const PREFIXES: [(Self, &str); 3] = [
-        (Self::All, "segments_of_"),
-        (Self::Whole, "whole_days_of_"),
-        (Self::Rest, "other_segments_of_"),
-    ];
-}
-
-/// A table that the SQL of a view reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SourceTable<'a> {
-    /// The segments of this rollup that may be used.
-    Segments(&'a str, Days),
-    /// The events that none of them covers.
-    Uncovered(&'a str),
-    Events,
-    Sessions,
-}
-
-const UNCOVERED_BY: &str = "uncovered_by_";
-
-impl<'a> SourceTable<'a> {
-    /// The table with this name in the SQL of a view.
-    pub fn named(name: &'a str) -> Option<Self> {
-        let mut prefixes = Days::PREFIXES.into_iter();
-        let segments = prefixes.find_map(|(days, prefix)| Some(Self::Segments(name.strip_prefix(prefix)?, days)));
-        let uncovered = name.strip_prefix(UNCOVERED_BY).map(Self::Uncovered);
-        segments.or(uncovered).or(match name {
-            "events" => Some(Self::Events),
-            "sessions" => Some(Self::Sessions),
-            _ => None,
-        })
-    }
-}
-
-impl Source<'_> {
-    fn table(&self) -> String {
-        match self {
-            Self::Segments(rollup, days) => {
-                let prefix = Days::PREFIXES.iter().find(|(known, _)| known == days);
-                format!("{}{}", prefix.map_or("", |(_, prefix)| prefix), rollup.name)
-            }
-            Self::Uncovered(rollup) => format!("{UNCOVERED_BY}{}", rollup.name),
-            Self::Events => "events".to_owned(),
-            Self::Sessions => "sessions".to_owned(),
-        }
-    }
-
-    /// The column with the time that a row belongs to; segments have buckets.
-    fn time(&self) -> &'static str {
-        match self {
-            Self::Sessions => "session_start",
-            Self::Segments(..) | Self::Uncovered(_) | Self::Events => "event_timestamp",
-        }
-    }
-
-    /// The date of that time.
-    fn date(&self) -> String {
-        match self {
-            Self::Sessions => "CAST(session_start AS DATE)".to_owned(),
-            Self::Segments(..) | Self::Uncovered(_) | Self::Events => schema::PARTITION_COLUMN.to_owned(),
-        }
-    }
-
-    /// A dimension's column.
-    fn dimension<'a>(&self, name: &'a str) -> &'a str {
-        match self {
-            Self::Sessions => of_first_event(name).unwrap_or(name),
-            Self::Segments(..) | Self::Uncovered(_) | Self::Events => name,
-        }
-    }
-
-    /// The column with an id's hash, and its expression.
-    fn id(&self, id: HashedId) -> (&'static str, String) {
-        let name = id.hash_column();
-        match self {
-            Self::Segments(..) => (name, name.to_owned()),
-            Self::Uncovered(_) | Self::Events | Self::Sessions => (name, id.over_events()),
-        }
-    }
-
-    fn has_times(&self) -> bool {
-        !matches!(self, Self::Segments(..))
     }
 }
 

@@ -1,4 +1,4 @@
-use super::super::{Function, Grain};
+use super::super::{Function, Grain, HashedId};
 use super::*;
 use crate::access::SiteScope;
 
