@@ -9,9 +9,10 @@
 //! segment is read raw, and a pinned segment without its file of events is not read at all: whatever versions were
 //! pinned, each event counts once.
 
-use std::collections::{BTreeMap, HashMap};
+mod coverage;
+
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock};
 
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Result, internal_datafusion_err};
@@ -19,11 +20,10 @@ use datafusion::execution::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use footfall_funnels::table::funnel_steps;
 use footfall_funnels::{FunnelDefinitions, FunnelSet};
-use footfall_lake::{DataFile, Lake, Snapshot, Table, covered_name};
+use footfall_lake::{Lake, Snapshot, Table};
 use footfall_model::access::SiteScope;
 use footfall_model::rollup::{Days, Rollup};
 use footfall_model::table;
-use object_store::path::Path;
 use parking_lot::Mutex;
 
 use crate::catalog::{LakeView, NamedTables};
@@ -32,6 +32,7 @@ use crate::scan_log::ScanLog;
 use crate::session::SessionFactory;
 use crate::table::{LakeTable, TableReader};
 use crate::views::funnels;
+pub(crate) use coverage::{Coverage, CoveredDays};
 
 /// One version of every table, and of what views are defined by.
 #[derive(Debug, Clone)]
@@ -133,34 +134,6 @@ pub(crate) struct SegmentTable {
     coverage: Mutex<Option<Coverage>>,
 }
 
-/// Which segments stand for which files of events.
-#[derive(Debug, Clone)]
-pub(crate) struct Coverage {
-    pub(crate) segments: Snapshot,
-    /// Of these, those that have all events of their day, and the others. Known once a view asks.
-    by_days: Arc<OnceLock<(Snapshot, Snapshot)>>,
-    pub(crate) uncovered: Snapshot,
-    /// Without those of files whose events are retired: what is left says the same as the covered events.
-    pub(crate) backed_segments: Snapshot,
-    pub(crate) covered: Snapshot,
-    pub(crate) days: Arc<CoveredDays>,
-    /// Versions of the events and the segments.
-    versions: (u64, u64),
-}
-
-/// How much of each day's events segments stand for.
-pub(crate) type CoveredDays = BTreeMap<i32, CoveredDay>;
-
-/// Rows of one day.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct CoveredDay {
-    /// Of files with a segment.
-    pub(crate) events: u64,
-    pub(crate) segment_rows: u64,
-    /// Events of files without one.
-    pub(crate) uncovered: u64,
-}
-
 /// What one kind of view reads.
 #[derive(Debug, Clone)]
 pub(crate) struct Sources {
@@ -168,30 +141,6 @@ pub(crate) struct Sources {
     pub(crate) segments: Arc<dyn TableProvider>,
     /// Events of all other files.
     pub(crate) uncovered: Arc<dyn TableProvider>,
-}
-
-impl Coverage {
-    fn segments_of(&self, days: Days) -> Snapshot {
-        let by_days = || self.by_days.get_or_init(|| self.by_days());
-        match days {
-            Days::All => self.segments.clone(),
-            Days::Whole => by_days().0.clone(),
-            Days::Rest => by_days().1.clone(),
-        }
-    }
-
-    /// The segments that are the only ones of their day, where nothing is uncovered, and the others.
-    fn by_days(&self) -> (Snapshot, Snapshot) {
-        let mut parts: HashMap<i32, usize> = HashMap::new();
-        for file in self.segments.files().chain(self.uncovered.files()) {
-            *parts.entry(file.partition_date).or_default() += 1;
-        }
-        let is_whole = |file: &DataFile| parts.get(&file.partition_date) == Some(&1);
-        (
-            self.segments.filter(is_whole),
-            self.segments.filter(|file| !is_whole(file)),
-        )
-    }
 }
 
 impl LakeTables {
@@ -374,58 +323,12 @@ impl SegmentTable {
     }
 
     fn coverage(&self, events: &Snapshot, segments: &Snapshot) -> Coverage {
-        let versions = (events.version(), segments.version());
         let mut last = self.coverage.lock();
-        if let Some(known) = last.as_ref().filter(|known| known.versions == versions) {
+        if let Some(known) = last.as_ref().filter(|known| known.is_of(events, segments)) {
             return known.clone();
         }
-        let new = cover(events, segments);
+        let new = Coverage::of(events, segments);
         *last = Some(new.clone());
         new
     }
-}
-
-fn cover(events: &Snapshot, segments: &Snapshot) -> Coverage {
-    // The rows of each file of events; a retired one has none.
-    let files: HashMap<&str, Option<u64>> = events.files().map(|file| (file.stem(), file.rows)).collect();
-    // Two compactors may have covered a file that was merged before the rollup was made: one of theirs is used.
-    let mut covering: HashMap<&str, &Path> = HashMap::new();
-    for file in segments.files() {
-        let name = covered_name(file.stem());
-        if files.contains_key(name) {
-            let used = covering.entry(name).or_insert(&file.path);
-            *used = (*used).min(&file.path);
-        }
-    }
-    let is_covered = |file: &DataFile| covering.contains_key(file.stem());
-    let of_retired = |file: &DataFile| files.get(covered_name(file.stem())) == Some(&Some(0));
-    let used = segments.filter(|file| covering.get(covered_name(file.stem())) == Some(&&file.path));
-    let backed_segments = if used.files().any(|file| of_retired(file)) {
-        used.filter(|file| !of_retired(file))
-    } else {
-        used.clone()
-    };
-    let (covered, uncovered) = (events.filter(is_covered), events.filter(|file| !is_covered(file)));
-    Coverage {
-        days: Arc::new(covered_days(&covered, &uncovered, &backed_segments)),
-        segments: used,
-        by_days: Arc::default(),
-        uncovered,
-        backed_segments,
-        covered,
-        versions: (events.version(), segments.version()),
-    }
-}
-
-fn covered_days(covered: &Snapshot, uncovered: &Snapshot, segments: &Snapshot) -> CoveredDays {
-    let mut days = CoveredDays::new();
-    let mut add = |files: &Snapshot, count: fn(&mut CoveredDay) -> &mut u64| {
-        for file in files.files() {
-            *count(days.entry(file.partition_date).or_default()) += file.rows.unwrap_or_default();
-        }
-    };
-    add(covered, |day| &mut day.events);
-    add(uncovered, |day| &mut day.uncovered);
-    add(segments, |day| &mut day.segment_rows);
-    days
 }
